@@ -1,0 +1,62 @@
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := outputs/demo/$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: install demo test test-unit test-engine test-recipe test-pending check format pins clean
+
+install: .venv/.installed
+
+.venv/.installed: requirements/cpu.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mull needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements/cpu.in)"
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/cpu.txt
+	touch $@
+
+demo: install ## SFT warm-up, then GRPO, of the embedded model on generated problems
+	$(BIN)/python -m sft.train --config demo.yaml output_dir=$(DEMO)/sft
+	$(BIN)/python -m rl.grpo --config demo.yaml output_dir=$(DEMO)/grpo model.adapter=$(DEMO)/sft/adapter
+	$(BIN)/python -m report.ladder $(DEMO)/sft $(DEMO)/grpo
+
+# Tests of work that is still open (budget forcing in vLLM, curation, evaluation commands, the grader's memory limit): not
+# yet seen to pass, so not part of `make test`. Empty this list before calling that work done; `make test-pending` runs it.
+PENDING := $(addprefix tests/,budget_forcing/test_vllm_processor.py budget_forcing/test_vllm_server.py \
+	budget_forcing/test_evaluate_command.py budget_forcing/test_exactness.py models/test_engine_vllm.py models/test_chat.py \
+	data/test_distill.py data/test_curate.py rewards/test_verify.py rewards/test_compare.py rewards/test_labels.py \
+	budget_forcing/test_run_grading.py)
+PYTEST := $(BIN)/python -m pytest $(addprefix --ignore=,$(PENDING))
+
+test: test-unit test-engine test-recipe
+
+test-unit: install
+	$(PYTEST) -m "not engine and not recipe"
+
+test-engine: install
+	$(PYTEST) -m engine
+
+test-recipe: install
+	$(PYTEST) -m recipe
+
+test-pending: install
+	$(BIN)/python -m pytest $(PENDING)
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+NOT_PINNED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+	cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+COMPILE := $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --python-version 3.11
+
+pins: install ## recompile requirements/*.txt
+	cd requirements && ../$(COMPILE) --universal cpu.in --override cpu-overrides.txt -o cpu.txt $(addprefix --no-emit-package ,$(NOT_PINNED))
+	cd requirements && ../$(COMPILE) gpu.in --override gpu-overrides.txt -o gpu.txt --python-platform x86_64-manylinux_2_28
+
+clean:
+	rm -rf .venv outputs .mypy_cache .ruff_cache .hypothesis
