@@ -1,0 +1,47 @@
+"""What every `python -m …` shares: run `main`, turn the user's errors into one line and exit code 2."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from configs.errors import MullError
+
+
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Call `main(argv)` and exit: 0, `main`'s own code, 2 for a `MullError`, 130 after Ctrl-C.
+
+    Anything else is a bug of ours and keeps its traceback.
+    """
+    try:
+        code = main(sys.argv[1:])
+    except MullError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise SystemExit(code or 0)
+
+
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+}
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' own bars and notices off the screen; a variable that the user has set wins.
+
+    Call it before the first of them is imported.
+    """
+    import logging
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for name in ("bitsandbytes", "trl"):
+        logging.getLogger(name).setLevel(logging.ERROR)

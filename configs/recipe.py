@@ -1,0 +1,116 @@
+"""`load`: a recipe's YAML + `key.path=value` overrides → a validated config, or one clear `ConfigError`."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from configs import schema
+from configs.errors import ConfigError
+
+RECIPES = Path(__file__).parent
+
+
+def load(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
+    """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`.
+
+    `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.
+    Returns an instance of the stage's class in `configs.schema`. Raises `ConfigError`.
+    """
+    path = find(stage, name)
+    try:
+        tree = OmegaConf.load(path)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, DictConfig):
+        raise ConfigError(f"{path}: a recipe is a mapping of sections, this file holds a {type(tree).__name__}")
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        values = OmegaConf.to_container(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    return validate(stage, values, str(path))
+
+
+def validate(stage: str, values: Any, origin: str) -> Any:
+    """Check `values` against the stage's schema; `origin` is the file that errors name."""
+    try:
+        return schema.STAGES[stage].model_validate({"output_dir": default_output(stage, origin)} | values)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {explain(schema.STAGES[stage], error)}") from None
+
+
+def default_output(stage: str, origin: str) -> str:
+    """Where a recipe's run goes unless it says otherwise."""
+    return f"outputs/{stage}/{Path(origin).stem}"
+
+
+def find(stage: str, name: str) -> Path:
+    """The recipe's file: the path as given, else the stage's own recipe of that name."""
+    shipped = RECIPES / stage / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    for path in (Path(name), shipped):
+        if path.is_file():
+            return path
+    known = sorted(p.name for p in (RECIPES / stage).glob("*.yaml"))
+    near = difflib.get_close_matches(shipped.name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"shipped recipes: {', '.join(known)}"
+    raise ConfigError(f"--config {name}: no such file, and no recipe of that name in configs/{stage}; {hint}")
+
+
+def _apply(tree: DictConfig, override: str) -> None:
+    key, equals, raw = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{override}: not an override; write key.path=value, as in trainer.max_steps=10")
+    try:
+        value = OmegaConf.from_dotlist([f"value={raw}"])["value"]
+        OmegaConf.update(tree, key, value, force_add=True)
+    except (OmegaConfBaseException, YAMLError, IndexError, ValueError, TypeError) as error:
+        raise ConfigError(f"{override}: can't be set: {' '.join(str(error).split())}") from None
+
+
+def explain(model: type[BaseModel], error: ValidationError) -> str:
+    """The first problem in one line: key, what is wrong, the nearest valid name; and how many more there are."""
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_suggest(model, first['loc'])}{more}"
+    if first["type"] == "missing":
+        return f"{key}: missing, and it has no default{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    return f"{key}: {message}{found}{more}" if key else f"{message}{more}"
+
+
+def _is_union_branch(part: int | str) -> bool:
+    """Pydantic names the branch of a union it tried ("list[str]", "ThinkFormatConfig"); a reader has no use for it."""
+    return isinstance(part, str) and (
+        not part.isidentifier() or part in vars(schema) or part in {"str", "int", "float"}
+    )
+
+
+def _suggest(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    names = list(_section(model, loc[:-1]).model_fields)
+    near = difflib.get_close_matches(str(loc[-1]), names, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+
+
+def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The section that `loc` points into: annotations hold it bare, in a list, or in a union."""
+    for part in loc:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _first_model(model.model_fields[part].annotation) or model
+    return model
+
+
+def _first_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _first_model(arg))), None)

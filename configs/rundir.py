@@ -1,0 +1,89 @@
+"""The run directory: files are written whole and renamed into place, and an existing run is never overwritten."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.errors import RunError
+from configs.schema import Section
+
+
+class RunDir:
+    """One command's output folder: `config.yaml`, `metrics.jsonl`, `summary.json`, `report.html` and its product."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def check(self, resume: bool) -> None:
+        """Raise `RunError` if a new run would overwrite something, or if there is nothing to resume."""
+        used = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        if used and not resume:
+            raise RunError(f"output_dir: {self.path} is in use; go on with --resume, or name another: output_dir=…")
+        if resume and not (self / "config.yaml").is_file():
+            raise RunError(f"--resume: {self.path} holds no run to resume (no config.yaml); start without --resume")
+
+    def start(self, config: Section, resume: bool = False) -> None:
+        """Create the folder and write `config.yaml`; a resumed run says which sections differ from before."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        now = config.model_dump()
+        if resume:
+            before = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))
+            if changed := [key for key in now if now[key] != before.get(key)]:
+                print(f"resuming with a changed recipe: {', '.join(changed)}")
+        write_text(self / "config.yaml", yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+    def summary(self) -> dict[str, Any]:
+        """What `summary.json` holds so far."""
+        path = self / "summary.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def add_summary(self, **figures: Any) -> None:
+        """Add figures to `summary.json`."""
+        write_json(self / "summary.json", self.summary() | figures)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` beside `path` and rename: a reader sees the old file or the new one, never half of one."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of readable JSON; NaN is refused, because JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_jsonl(path: Path, *rows: dict[str, Any]) -> None:
+    """Append rows and flush them to the disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file written by `append_jsonl`; a last line cut off by a kill is left out."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Drop the rows that a resumed run will write again, and a half-written last line."""
+    if path.is_file():
+        rows = [row for row in read_jsonl(path) if keep(row)]
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -1,0 +1,94 @@
+"""Which keys a `trainer:` section may hold: the fields of TRL's config classes, read from their source.
+
+The source is parsed with `ast`, so that a misspelt key is refused in milliseconds, before torch or TRL is imported.
+"""
+
+import ast
+import difflib
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SOURCES = {
+    "GRPOConfig": ("trl", "trainer/grpo_config.py"),
+    "SFTConfig": ("trl", "trainer/sft_config.py"),
+    "_BaseConfig": ("trl", "trainer/base_config.py"),
+    "TrainingArguments": ("transformers", "training_args.py"),
+}
+
+OURS = {
+    "output_dir": "set output_dir at the top level of the recipe",
+    "seed": "set seed at the top level of the recipe",
+    "data_seed": "set seed at the top level of the recipe",
+    "report_to": "set tracking.to",
+    "reward_weights": "set rewards[].weight",
+    "resume_from_checkpoint": "pass --resume",
+    "max_length": "set model.max_length",
+}
+"""Fields that another part of a recipe decides, and where."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "dict": (dict,),
+    "list": (list,),
+    "None": (type(None),),
+}
+
+
+def check(config_class: str, values: dict[str, Any]) -> None:
+    """Raise ValueError, naming the key and the way out, for the first key of `values` that can't be passed on."""
+    known = fields(config_class)
+    for key, value in values.items():
+        if key in OURS:
+            raise ValueError(f"trainer.{key}: {OURS[key]}")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"see {config_class} in TRL's documentation"
+            raise ValueError(f"trainer.{key}: not a field of {config_class}; {hint}")
+        wanted = tuple(accepted(known[key]))
+        if wanted and not _fits(value, wanted):
+            names = " or ".join(dict.fromkeys(t.__name__.replace("NoneType", "none") for t in wanted))
+            raise ValueError(f"trainer.{key}: expected {names}, found {value!r}")
+
+
+@cache
+def fields(config_class: str) -> dict[str, ast.expr]:
+    """Field name → annotation of `config_class` and the classes it inherits from."""
+    package, file = SOURCES[config_class]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"trainer: {package} is not installed; run `make install`")
+    tree = ast.parse((Path(spec.origin).parent / file).read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == config_class)
+    bases = [base.id for base in body.bases if isinstance(base, ast.Name) and base.id in SOURCES]
+    found = {name: annotation for base in bases for name, annotation in fields(base).items()}
+    for node in body.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = node.annotation
+    return found
+
+
+def accepted(annotation: ast.expr) -> Iterator[type]:
+    """The plain Python types an annotation admits; nothing if it names a type YAML has no literal for."""
+    if isinstance(annotation, ast.BinOp):  # X | Y
+        sides = [tuple(accepted(annotation.left)), tuple(accepted(annotation.right))]
+        if all(sides):
+            yield from (*sides[0], *sides[1])
+    elif isinstance(annotation, ast.Subscript):  # dict[str, Any], list[float]
+        if isinstance(annotation.value, ast.Name):
+            yield from TYPES.get(annotation.value.id, ())
+    elif isinstance(annotation, ast.Constant):
+        yield from TYPES.get(str(annotation.value), ())
+    elif isinstance(annotation, ast.Name):
+        yield from TYPES.get(annotation.id, ())
+
+
+def _fits(value: Any, wanted: tuple[type, ...]) -> bool:
+    if isinstance(value, bool):  # bool is an int to Python, not to a reader
+        return bool in wanted
+    return isinstance(value, wanted)

@@ -1,0 +1,89 @@
+"""Every shipped recipe loads; every kind of mistake is one clear line."""
+
+from pathlib import Path
+
+import pytest
+
+import configs
+from configs import schema
+from configs.errors import ConfigError
+from configs.recipe import RECIPES
+
+SHIPPED = sorted(path for stage in schema.STAGES for path in (RECIPES / stage).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    config = configs.load(path.parent.name, path.name)
+    assert config.output_dir == f"outputs/{path.parent.name}/{path.stem}"
+
+
+def test_no_recipe_is_left_out() -> None:
+    assert {path.parent.name for path in RECIPES.glob("*/*.yaml")} <= set(schema.STAGES)
+    assert {"gsm8k.yaml", "gsm8k_cpu.yaml", "demo.yaml", "arithmetic_cpu.yaml"} <= {p.name for p in SHIPPED}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_step=3", r"trainer\.max_step: not a field of GRPOConfig; did you mean 'max_steps'\?"),
+        ("trainer.max_steps=many", r"trainer\.max_steps: expected int, found 'many'"),
+        ("trainer.bf16=3", r"trainer\.bf16: expected bool or none, found 3"),
+        ("trainer.output_dir=x", r"trainer\.output_dir: set output_dir at the top level"),
+        ("trainer.num_generations=5", "5 does not divide the 32 completions"),
+        ("trainer.num_generations=1", "a group needs at least 2"),
+        ("trainer.max_completion_length=256", "leaves no room for a prompt"),
+        ("model.nmae=x", r"model\.nmae: unknown key; did you mean 'name'\?"),
+        ("rewards.0.wieght=1", r"rewards\.0\.wieght: unknown key; did you mean 'weight'\?"),
+        ("rewards=[]", "rewards: List should have at least 1 item"),
+        ("seed=abc", "seed: Input should be a valid integer, found 'abc'"),
+        ("data.limit=0", r"data\.limit: Input should be greater than 0, found 0"),
+        ("think_format=xlm", "think_format: Input should be 's1', 'deepseek' or 'xml', found 'xlm'"),
+        ("model.precision=int4", r"model\.precision: Input should be"),
+        ("seed", "not an override; write key.path=value"),
+        ("rewards.7.name=x", "can't be set"),
+    ],
+)
+def test_a_mistake_names_the_key_and_the_way_out(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        configs.load("grpo", "demo.yaml", [override])
+    assert "\n" not in str(raised.value)
+
+
+def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text((RECIPES / "grpo" / "demo.yaml").read_text())
+    assert configs.load("grpo", str(own)).output_dir == "outputs/grpo/mine"
+    assert configs.load("grpo", "demo").seed == configs.load("grpo", "demo.yaml").seed
+
+
+def test_an_unknown_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean demo\.yaml\?"):
+        configs.load("grpo", "deno.yaml")
+
+
+def test_later_overrides_win_and_keep_their_types() -> None:
+    config = configs.load(
+        "grpo", "demo", ["trainer.learning_rate=5e-6", "trainer.learning_rate=2e-6", "model.name='12'"]
+    )
+    assert config.trainer["learning_rate"] == 2e-6
+    assert config.model.name == "12"
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "a: 1\na: 2\n", "model: ${nope}\n"])
+def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        configs.load("grpo", str(path))
+
+
+def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    text = (RECIPES / "grpo" / "demo.yaml").read_text()
+    own = "think_format: {open: <t>, end: '</t>\n', end_tokens: [</t>]}"
+    path.write_text(text.replace("think_format: s1", own))
+    from data import think
+
+    found = think.resolve(configs.load("grpo", str(path)).think_format)
+    assert (found.open, found.end_tokens, found.system) == ("<t>", ("</t>",), None)

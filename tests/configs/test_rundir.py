@@ -1,0 +1,54 @@
+"""The run directory keeps what is there and survives a kill."""
+
+from pathlib import Path
+
+import pytest
+
+import configs
+from configs.errors import RunError
+from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json
+
+
+def test_a_used_folder_is_never_taken(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is in use; go on with --resume, or name another"):
+        RunDir(tmp_path).check(resume=False)
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no run to resume"):
+        RunDir(tmp_path).check(resume=True)
+
+
+def test_a_resumed_run_says_which_sections_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDir(tmp_path / "run")
+    run.start(configs.load("grpo", "demo"))
+    run.check(resume=True)
+    run.start(configs.load("grpo", "demo", ["seed=7"]), resume=True)
+    assert "changed recipe: seed" in capsys.readouterr().out
+
+
+def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    append_jsonl(path, {"step": 1}, {"step": 2}, {"step": 3})
+    with path.open("a") as file:
+        file.write('{"step": 4, "rew')
+    assert [row["step"] for row in read_jsonl(path)] == [1, 2, 3]
+    keep_jsonl(path, lambda row: row["step"] <= 2)
+    append_jsonl(path, {"step": 3, "again": True})
+    assert list(read_jsonl(path)) == [{"step": 1}, {"step": 2}, {"step": 3, "again": True}]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert RunDir(tmp_path).summary() == {"a": 1}
+
+
+def test_summaries_grow(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.add_summary(a=1)
+    run.add_summary(b=2)
+    assert run.summary() == {"a": 1, "b": 2}
