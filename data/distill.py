@@ -1,0 +1,204 @@
+"""Questions → traces of a teacher, graded: rejection-sampling data for SFT.
+
+    python -m data.distill --config teacher.yaml [key.path=value …] [--resume] [--dry-run]
+
+The teacher is an OpenAI-compatible server or a model on one of our engines. Every answer is kept in `samples.jsonl`
+with its verdict; the right ones that end by themselves, `keep` a question and the shortest first, become
+`traces.jsonl`.
+"""
+
+import argparse
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.rundir import RunDir, append_jsonl, read_jsonl, write_text
+from configs.schema import DistillConfig
+from data.problem import Problem, Trace
+from data.think import ThinkFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Sample `sample` of a problem."""
+
+    problem: Problem
+    sample: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.problem.id}#{self.sample}"
+
+
+Answered = Callable[[Ask, str, str, str], None]
+"""(ask, text, finish, error)."""
+
+
+def main(argv: list[str]) -> None:
+    """Load → ask what is still open → grade → keep."""
+    parser = argparse.ArgumentParser(prog="python -m data.distill", description="Distill traces from a teacher.")
+    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/distill")
+    parser.add_argument("--resume", action="store_true", help="ask only what has no answer yet")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved config, ask nothing")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
+    args = parser.parse_args(argv)
+
+    from configs.command import quiet_libraries
+    from configs.recipe import load
+    from data.sources import load_problems
+
+    config: DistillConfig = load("distill", args.config, args.overrides)
+    run = RunDir(config.output_dir)
+    run.check(args.resume)
+    problems = load_problems(config.data)
+    if args.dry_run:
+        print(config.model_dump_json(indent=2))
+        print(f"{len(problems):,} problems × {config.samples} samples")
+        return
+    quiet_libraries()
+    run.start(config, args.resume)
+    distill(config, run, problems)
+
+
+def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> None:
+    """Ask, grade and keep; what `samples.jsonl` already has without an error is not asked again."""
+    from data.think import resolve
+
+    think_format = resolve(config.think_format)
+    done = {row["key"] for row in read_jsonl(run / "samples.jsonl") if not row["error"]}
+    asks = [Ask(problem, i) for problem in problems for i in range(config.samples)]
+    open_ = [ask for ask in asks if ask.key not in done]
+    print(f"{len(asks):,} answers wanted, {len(asks) - len(open_):,} there already", flush=True)
+
+    def answered(ask: Ask, text: str, finish: str, error: str) -> None:
+        append_jsonl(run / "samples.jsonl", _row(ask, text, finish, error, think_format))
+
+    if open_:
+        (_from_server if config.server else _from_engine)(config, open_, think_format, answered)
+    _keep(config, run, problems, think_format)
+
+
+def _row(ask: Ask, text: str, finish: str, error: str, think_format: ThinkFormat) -> dict[str, Any]:
+    from rewards.verify import judge_texts
+
+    row = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample, "text": text, "finish": finish, "error": error}
+    if error:
+        return row | {"correct": None, "reason": "no answer"}
+    verdict = judge_texts([ask.problem.answer], [text], think_format)[0]
+    return row | {"correct": verdict.correct, "reason": verdict.reason}
+
+
+def _from_server(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
+    from data.server import Question, Reply, ask
+
+    assert config.server is not None
+    by_key = {a.key: a for a in asks}
+    system = [{"role": "system", "content": think_format.system}] if think_format.system else []
+    questions = [
+        Question(a.key, [*system, {"role": "user", "content": _question(config, a.problem)}], _seed(config, a))
+        for a in asks
+    ]
+
+    def reply(got: Reply) -> None:
+        answered(by_key[got.key], got.text, got.finish, got.error)
+
+    think = (think_format.open, think_format.end)
+    ask(questions, config.server, config.sampling, config.max_tokens, think, reply)
+
+
+def _from_engine(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
+    from models.engine import Generation, Request, load_engine
+
+    assert config.model is not None
+    engine = load_engine(config.engine, config.model, think_format)
+    try:
+        for begin in range(0, len(asks), config.engine.batch_size):
+            part = asks[begin : begin + config.engine.batch_size]
+            requests = [
+                Request(
+                    [{"role": "user", "content": _question(config, a.problem)}],
+                    sampling=config.sampling,
+                    max_tokens=config.max_tokens,
+                    seed=_seed(config, a),
+                )
+                for a in part
+            ]
+
+            def done(generation: Generation, part: Sequence[Ask] = part) -> None:
+                answered(part[generation.request], think_format.prefill + generation.text, generation.finish, "")
+
+            engine.generate(requests, done)
+    finally:
+        engine.close()
+
+
+def _question(config: DistillConfig, problem: Problem) -> str:
+    return f"{problem.question}\n\n{config.instruction}" if config.instruction else problem.question
+
+
+def _seed(config: DistillConfig, ask: Ask) -> int:
+    """The same for a problem and sample in whatever order they are asked."""
+    return int.from_bytes(hashlib.sha256(f"{config.seed}:{ask.key}".encode()).digest()[:4], "big") >> 1
+
+
+def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
+    """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
+    from data.table import as_json
+    from data.thinking import EndlessThinking, split_thinking
+
+    known = {problem.id: problem for problem in problems}
+    found: dict[str, list[Trace]] = defaultdict(list)
+    latest = {row["key"]: row for row in read_jsonl(run / "samples.jsonl")}
+    fates: Counter[str] = Counter()
+    for row in latest.values():
+        problem = known.get(row["id"])
+        if problem is None:
+            fates["of another data set"] += 1
+            continue
+        fate = _fate(row)
+        thinking = reply = ""
+        if fate == "right":
+            try:
+                thinking, reply = split_thinking(_plain(row["text"]))
+            except EndlessThinking:
+                fate = "thinking without an end"
+        fates[fate] += 1
+        if fate == "right":
+            metadata = {"sample": row["sample"], "solution": problem.solution}
+            trace = Trace(
+                row["key"], problem.question, thinking, reply, problem.source, problem.answer, None, (), metadata
+            )
+            found[problem.id].append(trace)
+    kept = [
+        trace
+        for problem in problems
+        for trace in sorted(found[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
+    ]
+    write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
+    solved = sum(bool(found[problem.id]) for problem in problems)
+    run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates))
+    print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")
+    print("answers:", ", ".join(f"{count:,} {fate}" for fate, count in fates.most_common()))
+
+
+def _fate(row: dict[str, Any]) -> str:
+    if row["error"]:
+        return "failed"
+    if row["finish"] == "length":
+        return "cut off"
+    return {True: "right", False: "wrong", None: "not judged"}[row["correct"]]
+
+
+def _plain(text: str) -> str:
+    """Without what ends a turn."""
+    from rewards.extract import END_OF_TURN
+
+    return END_OF_TURN.sub("", text)
+
+
+if __name__ == "__main__":
+    from configs.command import run as run_command
+
+    run_command(main)

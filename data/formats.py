@@ -1,0 +1,173 @@
+"""Traces out of whatever a file holds: the layout is detected from its columns, or given by a mapping.
+
+Layouts: s1K rows, `messages`, ShareGPT `conversations`, Alpaca, title/ask/answer, GSM8K, our own traces, and plain
+question-answer pairs; a LLaMA-Factory `dataset_info.json` beside the file is followed. Files are streamed.
+"""
+
+import difflib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from data import layouts
+from data.layouts import BadRow, Layout
+from data.problem import Trace
+from data.rows import Row, read_rows
+
+MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", "messages", "input")
+"""What a mapping may name a column for."""
+
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that can't be used: where it is, why, and what it held."""
+
+    file: str
+    line: int
+    reason: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file whose layout is known: `traces` streams it once."""
+
+    layout: str
+    traces: Iterator[Trace]
+
+
+def read(
+    path: str | Path, mapping: Mapping[str, str] | None = None, rejected: Callable[[Reject], None] | None = None
+) -> Iterator[Trace]:
+    """Every trace of a file, in order.
+
+    `mapping` names the file's column for each of `MAPPED`; None detects. A `dataset_info.json` is read as
+    `FOLDER/dataset_info.json#NAME`. Each bad row goes to `rejected`; where that is None the first one raises
+    `DataError` with file and line. Raises `DataError` for a missing or empty file, and a layout that nobody knows.
+    """
+    return open_traces(path, mapping, rejected).traces
+
+
+def open_traces(
+    path: str | Path, mapping: Mapping[str, str] | None = None, rejected: Callable[[Reject], None] | None = None
+) -> Opened:
+    """`read`, and the layout that was found."""
+    file, registered = _registered(str(path))
+    rows = read_rows(file)
+    first = list(itertools.islice(rows, _LOOKED_AT))
+    if not first:
+        raise DataError(f"{file}: no rows in it")
+    given = _mapped(file, mapping) if mapping else registered
+    layout = given or layouts.detect([row.fields for row in first if not row.error])
+    if layout is None:
+        columns = next((sorted(row.fields) for row in first if not row.error), None)
+        said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
+        raise DataError(f"{file}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
+    return Opened(layout.name, _traces(file, layout, itertools.chain(first, rows), rejected or _stop))
+
+
+def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[[Reject], None]) -> Iterator[Trace]:
+    for row in rows:
+        try:
+            if row.error:
+                raise BadRow(row.error)
+            turn = layout.convert(row.fields)
+            if not turn.question:
+                raise BadRow("empty question")
+            if not turn.reply:
+                raise BadRow("empty answer")
+        except BadRow as error:
+            rejected(Reject(str(file), row.line, str(error), row.fields))
+            continue
+        yield Trace(
+            id=str(row.fields.get("id") or f"{file.stem}-{row.line}"),
+            question=turn.question,
+            thinking=turn.thinking,
+            reply=turn.reply,
+            source=str(row.fields["source"]) if layout.name == "traces" and "source" in row.fields else file.name,
+            answer=turn.answer,
+            system=turn.system,
+            history=turn.history,
+            metadata=turn.metadata,
+        )
+
+
+def _stop(reject: Reject) -> None:
+    raise DataError(f"{reject.file}:{reject.line}: {reject.reason}; mend or remove the row")
+
+
+def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:
+    for key in mapping:
+        if key not in MAPPED:
+            close = difflib.get_close_matches(key, MAPPED, n=1)
+            raise DataError(
+                f"{file}: unknown mapping key {key!r}; {f'did you mean {close[0]!r}?' if close else MAPPED}"
+            )
+    if "messages" in mapping:
+        return layouts.conversation(mapping["messages"], name="mapping")
+    if not {"question", "reply"} <= set(mapping):
+        raise DataError(f"{file}: a mapping names at least question and reply, or messages")
+    return layouts.columns("mapping", mapping)
+
+
+def _registered(path: str) -> tuple[Path, Layout | None]:
+    """The file to read and its layout, if a LLaMA-Factory registry says so."""
+    registry, hashed, name = path.partition("#")
+    if hashed and Path(registry).name == "dataset_info.json":
+        entries = _registry(Path(registry))
+        if name not in entries:
+            close = difflib.get_close_matches(name, entries, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"{len(entries)} are registered"
+            raise DataError(f"{registry}: no data set {name!r}; {hint}")
+        if "file_name" not in entries[name]:
+            raise DataError(f"{registry}#{name}: not a local file; download it and give its path")
+        file = Path(registry).parent / entries[name]["file_name"]
+        return file, _entry_layout(f"{registry}#{name}", entries[name])
+    file = Path(path)
+    if file.name == "dataset_info.json":
+        raise DataError(f"{file}: a registry of data sets; name one: {file}#NAME")
+    registry_file = file.parent / "dataset_info.json"
+    if registry_file.is_file():
+        for name, entry in _registry(registry_file).items():
+            if entry.get("file_name") == file.name and (entry.get("columns") or entry.get("formatting")):
+                return file, _entry_layout(f"{registry_file}#{name}", entry)
+    return file, None
+
+
+def _registry(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable dataset_info.json ({error})") from None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise DataError(f"{path}: not a dataset_info.json; it holds one object of objects")
+    return entries
+
+
+def _entry_layout(where: str, entry: Mapping[str, Any]) -> Layout:
+    """LLaMA-Factory's `columns` and `tags`, with its defaults."""
+    if entry.get("ranking"):
+        raise DataError(f"{where}: a preference data set (chosen and rejected), not one for SFT")
+    columns, tags = dict(entry.get("columns") or {}), dict(entry.get("tags") or {})
+    if entry.get("formatting") == "sharegpt":
+        roles: Sequence[tuple[str, str]] = [
+            (tags[f"{role}_tag"], role) for role in ("user", "assistant", "system") if f"{role}_tag" in tags
+        ]
+        return layouts.conversation(
+            columns.get("messages", "conversations"),
+            name=f"dataset_info {where.rpartition('#')[2]}",
+            system=columns.get("system"),
+            role=tags.get("role_tag"),
+            content=tags.get("content_tag"),
+            roles=dict(roles),
+        )
+    names = {"question": columns.get("prompt", "instruction"), "input": columns.get("query", "input")}
+    names["reply"] = columns.get("response", "output")
+    names |= {key: columns[key] for key in ("system", "history") if key in columns}
+    return layouts.columns(f"dataset_info {where.rpartition('#')[2]}", names)

@@ -1,0 +1,42 @@
+"""What is asked (`Problem`) and how somebody reasoned about it (`Trace`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question with a gold answer that a machine can check.
+
+    `answer` is clean: GSM8K's `#### 1,800` is "1800", MATH's `\\boxed{\\frac12}` is "\\frac12", AIME's "025" is "25".
+    `solution` is the reference solution as the source wrote it, if it has one. `metadata` holds whatever else the
+    source knows (level, subject, the row's own fields) and reaches TRL-style rewards as columns.
+    """
+
+    id: str
+    question: str
+    answer: str
+    source: str
+    solution: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A question with the reasoning and the reply that follow it; what SFT trains on.
+
+    `thinking` is empty for question-reply pairs without reasoning. `reply` is what comes after thinking, as text;
+    `answer` is the checkable answer inside it, where one is known. `history` holds earlier turns, oldest first, as
+    (user, assistant) pairs.
+    """
+
+    id: str
+    question: str
+    thinking: str
+    reply: str
+    source: str
+    answer: str | None = None
+    system: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)

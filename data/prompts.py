@@ -1,0 +1,110 @@
+"""Prompts and training turns, through the tokenizer's own chat template.
+
+Templates write the BOS themselves where a model wants one: tokenize what comes from here with
+`add_special_tokens=False`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from configs.errors import DataError, ModelError
+from data.problem import Trace
+from data.think import ThinkFormat
+
+_MARK = "\u2063mull\u2063"
+"""An assistant's reply that no template changes, to find what the template puts after it."""
+
+
+def render_prompt(
+    tokenizer: Any,
+    question: str,
+    think_format: ThinkFormat,
+    system: str | None = None,
+    history: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The prompt up to where the model goes on: template, generation prompt, and the format's prefill.
+
+    `system` None: the format's own; if that is None too, no system message is passed (a template may still insert its
+    default one). A template that already opens the thinking is not prefilled twice. Raises `ModelError` for a tokenizer
+    without a chat template, or one without a generation prompt.
+    """
+    return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
+
+
+def render_turn(tokenizer: Any, trace: Trace, think_format: ThinkFormat) -> tuple[str, str]:
+    """(prompt, completion) of one training row; the completion ends with the end of the turn, once.
+
+    The assistant's text is appended to the prompt instead of going through the template, because templates drop think
+    blocks. A trace without thinking becomes a plain reply: no prefill, no think block. Raises `ModelError` as
+    `render_prompt` does, `DataError` where the trace itself contains what ends its thinking or its turn.
+    """
+    prompt = _generation_prompt(tokenizer, trace.question, think_format, trace.system, trace.history)
+    end_of_turn = turn_end(tokenizer)
+    _check_ends(trace, think_format, end_of_turn)
+    if not trace.thinking.strip():
+        return prompt, trace.reply.strip() + end_of_turn
+    full = think_format.render(trace.thinking, trace.reply)
+    prefilled = _prefilled(prompt, think_format)
+    opened = prefilled[len(prompt) :] if prefilled != prompt else _opened(prompt, think_format)
+    return prefilled, full.removeprefix(opened) + end_of_turn
+
+
+def turn_end(tokenizer: Any) -> str:
+    """What the template writes right after an assistant's reply; the EOS token where it writes nothing.
+
+    Raises `ModelError` for a template that does not keep the reply, or a tokenizer that has neither.
+    """
+    turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
+    _, found, tail = _apply(tokenizer, turn, generate=False).rpartition(_MARK)
+    if not found:
+        raise ModelError(f"{_name(tokenizer)}: its chat template drops the assistant's reply; set another template")
+    end = tail.strip() or tokenizer.eos_token
+    if not end:
+        raise ModelError(f"{_name(tokenizer)}: neither its chat template nor an EOS token ends a turn; set eos_token")
+    return str(end)
+
+
+def _generation_prompt(
+    tokenizer: Any, question: str, think_format: ThinkFormat, system: str | None, history: Sequence[tuple[str, str]]
+) -> str:
+    """The rendered messages and the assistant's header, before any prefill of ours."""
+    system = system if system is not None else think_format.system
+    messages = [{"role": "system", "content": system}] if system is not None else []
+    for user, assistant in history:
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages.append({"role": "user", "content": question})
+    prompt = _apply(tokenizer, messages, generate=True)
+    if prompt == _apply(tokenizer, messages, generate=False):
+        raise ModelError(f"{_name(tokenizer)}: its chat template has no generation prompt; set another template")
+    return prompt
+
+
+def _apply(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{_name(tokenizer)}: no chat template; take the instruct model, or set tokenizer.chat_template"
+        )
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate))
+
+
+def _prefilled(prompt: str, think_format: ThinkFormat) -> str:
+    return prompt if _opened(prompt, think_format) else prompt + think_format.prefill
+
+
+def _opened(prompt: str, think_format: ThinkFormat) -> str:
+    """The prefill, as far as the template itself has already written it at the prompt's end."""
+    for text in (think_format.prefill, think_format.prefill.strip()):
+        if text and prompt.endswith(text):
+            return text
+    return ""
+
+
+def _check_ends(trace: Trace, think_format: ThinkFormat, end_of_turn: str) -> None:
+    ends = [end for end in (*think_format.end_tokens, end_of_turn) if end in trace.thinking]
+    ends += [end_of_turn] if end_of_turn in trace.reply else []
+    if ends:
+        raise DataError(f"{trace.id}: its text contains {ends[0]!r}, which would end the turn early; remove the row")
+
+
+def _name(tokenizer: Any) -> str:
+    return str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__)

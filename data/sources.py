@@ -1,0 +1,234 @@
+"""Problems by name: known benchmarks, generated families, local files, and hub data sets.
+
+A known benchmark is read from `data.path`, else from a folder of local copies named by the environment variable
+`MULL_DATA`, else from the hub. Without `limit` the source keeps its order; with it, that many are drawn by `seed`.
+"""
+
+import difflib
+import logging
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.errors import DataError
+from configs.schema import DataConfig
+from data import answers, arithmetic
+from data.hub import hub_rows
+from data.problem import Problem
+from data.rows import Row, read_rows
+
+log = logging.getLogger("mull.data")
+
+GENERATED = 1000
+"""How many problems a generated source makes without `data.limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Where a known data set lives and how its columns read.
+
+    hub        hub id and configuration
+    split      its default split
+    local      where local copies have it; `{split}` is filled in
+    fields     column names, as in `data.fields`
+    answer     makes the answer column clean
+    unanswered True where published copies are known to lack some answers: those rows are left out, and counted
+    """
+
+    hub: tuple[str, str | None]
+    split: str
+    local: str
+    fields: dict[str, str]
+    answer: Callable[[object], str] = answers.clean
+    unanswered: bool = False
+
+
+def _aime_answer(value: object) -> str:
+    return answers.unpadded(answers.clean(value))
+
+
+_MATH_FIELDS = {"question": "problem", "answer": "answer", "solution": "solution"}
+
+BENCHMARKS = {
+    "gsm8k": Benchmark(
+        hub=("openai/gsm8k", "main"),
+        split="train",
+        local="gsm8k/{split}.jsonl",
+        fields={"question": "question", "answer": "answer", "solution": "answer"},
+    ),
+    "math": Benchmark(
+        hub=("DigitalLearningGmbH/MATH-lighteval", None),
+        split="train",
+        local="math_train/{split}.json",
+        fields=_MATH_FIELDS,
+        unanswered=True,
+    ),
+    "math500": Benchmark(
+        hub=("HuggingFaceH4/MATH-500", None),
+        split="test",
+        local="math500/{split}.jsonl",
+        fields={**_MATH_FIELDS, "id": "unique_id"},
+    ),
+    "aime24": Benchmark(
+        hub=("HuggingFaceH4/aime_2024", None),
+        split="train",
+        local="aime2024/test.jsonl",
+        fields={**_MATH_FIELDS, "id": "id"},
+        answer=_aime_answer,
+    ),
+    "aime25": Benchmark(
+        hub=("math-ai/aime25", None),
+        split="test",
+        local="aime2025/test.jsonl",
+        fields={**_MATH_FIELDS, "id": "id"},
+        answer=_aime_answer,
+    ),
+}
+
+_FILE = Benchmark(
+    hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
+)
+_PREFIX = "reasoning_gym"
+
+
+def load_problems(config: DataConfig) -> list[Problem]:
+    """All problems of a source, ids unique, answers clean.
+
+    Raises `DataError` for an unknown source, a missing file or hub, a row that can't be read or has no question or
+    answer (named by file and row), an id that comes twice, and an empty data set.
+    """
+    name, _, family = config.source.partition(":")
+    if name == "arithmetic" and not config.path:
+        return _arithmetic(config)
+    if name == _PREFIX:
+        return _reasoning_gym(config, family)
+    benchmark = BENCHMARKS.get(config.source, _FILE)
+    origin, rows = _rows(config, benchmark)
+    problems = _problems(config, benchmark, origin, rows)
+    if not problems:
+        raise DataError(f"{origin}: no problems in it; name another file or split")
+    return drawn(problems, config.limit, config.seed)
+
+
+def drawn(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Problem]:
+    """`limit` problems by `seed`, in their own order; a larger limit with the same seed contains a smaller one's."""
+    if limit is None or limit >= len(problems):
+        return list(problems)
+    order = list(range(len(problems)))
+    random.Random(seed).shuffle(order)
+    return [problems[i] for i in sorted(order[:limit])]
+
+
+def _arithmetic(config: DataConfig) -> list[Problem]:
+    params = {"steps_min": 2, "steps_max": 4, **config.params}
+    steps = params.pop("steps_min"), params.pop("steps_max")
+    if unknown := params.keys() - {"largest", "operations"}:
+        raise DataError(
+            f"arithmetic: unknown data.params {sorted(unknown)}; known: largest, operations, steps_max, steps_min"
+        )
+    return arithmetic.generate(config.limit or GENERATED, config.seed, steps, **params)
+
+
+def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
+    """Generated problems; `metadata["entry"]` is what the family's own `score_answer(answer, entry)` needs."""
+    from reasoning_gym.factory import DATASETS, create_dataset
+
+    if family not in DATASETS:
+        raise DataError(f"data.source: unknown family {family!r}{_nearest(family, DATASETS, f'{_PREFIX}:')}")
+    try:
+        entries = list(create_dataset(family, size=config.limit or GENERATED, seed=config.seed, **config.params))
+    except (TypeError, ValueError, AssertionError) as error:
+        raise DataError(f"{config.source}: data.params don't fit: {error}") from None
+    return [
+        Problem(
+            id=f"{family}-{config.seed}-{i}",
+            question=entry["question"],
+            answer=answers.clean(entry["answer"]),  # "" for the few families that only a score can judge
+            source=config.source,
+            metadata={"family": family, "entry": entry},
+        )
+        for i, entry in enumerate(entries)
+    ]
+
+
+def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]:
+    """Where the rows are from, for messages, and the rows."""
+    split = config.split or benchmark.split
+    if config.path:
+        return config.path, read_rows(Path(config.path))
+    if config.source == "file":
+        raise DataError("data.source: file needs data.path")
+    copies = os.environ.get("MULL_DATA")
+    if copies and benchmark.local and (local := Path(copies, benchmark.local.format(split=split))).is_file():
+        return str(local), read_rows(local)
+    if benchmark is not _FILE:
+        return f"{benchmark.hub[0]} ({split})", hub_rows(*benchmark.hub, split)
+    if "/" in config.source:
+        return f"{config.source} ({split})", hub_rows(config.source, None, split)
+    names = [*BENCHMARKS, "arithmetic", "file", _PREFIX]
+    raise DataError(f"data.source: unknown source {config.source!r}{_nearest(config.source, names)}")
+
+
+def _nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {prefix + close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _problems(config: DataConfig, benchmark: Benchmark, origin: str, rows: Iterable[Row]) -> list[Problem]:
+    seen: dict[str, int] = {}
+    problems: list[Problem] = []
+    unanswered: list[int] = []
+    for row in rows:
+        problem = _problem(config, benchmark, origin, row)
+        if not problem.answer:
+            unanswered.append(row.line)
+            continue
+        if problem.id in seen:
+            raise DataError(
+                f"{origin}:{row.line}: id {problem.id!r} is already row {seen[problem.id]}'s; ids must differ"
+            )
+        seen[problem.id] = row.line
+        problems.append(problem)
+    if unanswered:
+        log.warning("%s: left out %d rows without an answer: %s", origin, len(unanswered), unanswered)
+    return problems
+
+
+def _problem(config: DataConfig, benchmark: Benchmark, origin: str, row: Row) -> Problem:
+    where = f"{origin}:{row.line}"
+    if row.error:
+        raise DataError(f"{where}: {row.error}; mend or remove the row")
+    names = {**benchmark.fields, **config.fields}
+    for key in config.fields:
+        if names[key] not in row.fields:
+            raise DataError(f"{where}: no column {names[key]!r} for data.fields.{key}; it has {', '.join(row.fields)}")
+    question = str(row.fields.get(names["question"]) or "").strip()
+    if not question:
+        raise DataError(
+            f"{where}: no question in column {names['question']!r}; map it with data.fields.question=COLUMN"
+        )
+    solution = _text(row, names.get("solution"))
+    answer = benchmark.answer(row.fields.get(names["answer"]))
+    if not answer and solution:
+        answer = answers.last_boxed(solution) or answers.after_hashes(solution) or ""
+    if not answer and not benchmark.unanswered:
+        raise DataError(
+            f"{where}: no answer in column {names['answer']!r}; remove the row, or map data.fields.answer=COLUMN"
+        )
+    used = {names.get(key) for key in ("question", "answer", "solution", "id")}
+    return Problem(
+        id=_text(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
+        question=question,
+        answer=answer,
+        source=config.source,
+        solution=solution,
+        metadata={key: value for key, value in row.fields.items() if key not in used},
+    )
+
+
+def _text(row: Row, column: str | None) -> str | None:
+    value = row.fields.get(column) if column else None
+    return None if value in (None, "") else str(value)

@@ -1,0 +1,88 @@
+"""Traces on disk as one memory-mapped Arrow table, so that a corpus is never held in memory; and as JSON lines."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.problem import Trace
+
+COLUMNS = ("id", "question", "thinking", "reply", "answer", "system", "history", "source", "domain", "metadata")
+"""All strings; `history` and `metadata` as JSON."""
+
+_BATCH = 1000
+
+
+def write_table(path: Path, traces: Iterable[Trace]) -> int:
+    """Write an Arrow stream; how many rows it has."""
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.large_string()) for name in COLUMNS])
+    iterator, count = iter(traces), 0
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        while rows := [_fields(trace) for trace in itertools.islice(iterator, _BATCH)]:
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            count += len(rows)
+    return count
+
+
+def open_table(path: Path) -> Any:
+    """The `datasets.Dataset` over a file of `write_table`."""
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))
+
+
+def column(table: Any, name: str, indices: Sequence[int] | None = None) -> list[str]:
+    """A column's values, of some rows or of all."""
+    import pyarrow as pa
+
+    values = table.data.column(name)
+    return list((values if indices is None else values.take(pa.array(indices, pa.int64()))).to_pylist())
+
+
+def traces(table: Any, indices: Iterable[int]) -> Iterator[Trace]:
+    """The traces at `indices`, read as they are asked for."""
+    iterator = iter(indices)
+    while part := list(itertools.islice(iterator, _BATCH)):
+        for row in table.data.table.take(part).to_pylist():
+            yield _trace(row)
+
+
+def as_json(trace: Trace) -> str:
+    """One line of our own traces layout, which `data.formats` reads back."""
+    row = {
+        "id": trace.id,
+        "question": trace.question,
+        "thinking": trace.thinking,
+        "reply": trace.reply,
+        "answer": trace.answer,
+        "system": trace.system,
+        "history": [list(pair) for pair in trace.history],
+        "source": trace.source,
+        **{key: value for key, value in trace.metadata.items() if key not in COLUMNS or key == "domain"},
+    }
+    return json.dumps({key: value for key, value in row.items() if value not in (None, [])}, ensure_ascii=False)
+
+
+def _fields(trace: Trace) -> dict[str, str | None]:
+    domain = trace.metadata.get("domain")
+    return {
+        "id": trace.id,
+        "question": trace.question,
+        "thinking": trace.thinking,
+        "reply": trace.reply,
+        "answer": trace.answer,
+        "system": trace.system,
+        "history": json.dumps(trace.history, ensure_ascii=False),
+        "source": trace.source,
+        "domain": None if domain is None else str(domain),
+        "metadata": json.dumps(trace.metadata, ensure_ascii=False, default=str),
+    }
+
+
+def _trace(row: dict[str, Any]) -> Trace:
+    history = tuple((user, assistant) for user, assistant in json.loads(row["history"]))
+    fields = {name: row[name] for name in ("id", "question", "thinking", "reply", "answer", "system", "source")}
+    return Trace(**fields, history=history, metadata=json.loads(row["metadata"]))

@@ -1,0 +1,108 @@
+"""Generated arithmetic problems: right, varied, reproducible, and new for every seed."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import DataError
+from data.arithmetic import generate, traces
+from data.problem import Problem
+
+LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
+
+
+@given(seed=st.integers(0, 10_000), least=st.integers(1, 4), largest=st.integers(20, 300))
+def test_every_line_of_a_trace_is_right_and_the_last_result_is_the_answer(seed: int, least: int, largest: int) -> None:
+    for problem in generate(20, seed, (least, 4), largest):
+        assert problem.solution is not None
+        lines = problem.solution.split("\n")
+        assert least <= len(lines) <= 4
+        for line in lines:
+            match = LINE.fullmatch(line)
+            assert match is not None, line
+            left, operation, right, result = int(match[1]), match[2], int(match[3]), int(match[4])
+            exact = {"+": left + right, "-": left - right, "*": left * right, "/": left / right}[operation]
+            assert exact == result
+            assert all(2 <= number <= largest for number in (left, right, result))
+        assert lines[-1].endswith(f"= {problem.answer}.")
+
+
+@given(seed=st.integers(0, 10_000))
+def test_each_line_goes_on_from_the_one_before_with_a_number_of_the_question(seed: int) -> None:
+    for problem in generate(20, seed):
+        assert problem.solution is not None
+        given_numbers = set(re.findall(r"\d+", problem.question))
+        known = set(given_numbers)
+        previous = None
+        for left, _, right, result in LINE.findall(problem.solution):
+            assert {left, right} <= known
+            assert previous is None or previous in (left, right)
+            known.add(result)
+            previous = result
+
+
+def test_a_question_has_no_unfilled_template() -> None:
+    for problem in generate(2000, 3):
+        assert not re.search(r"[{}]", problem.question)
+        assert problem.question.endswith("?")
+
+
+def test_a_seed_gives_the_same_problems_in_another_process() -> None:
+    code = "from data.arithmetic import generate; print([(p.question, p.answer) for p in generate(50, 9)])"
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert outputs == {f"{[(p.question, p.answer) for p in generate(50, 9)]}\n"}
+
+
+def test_seeds_share_next_to_no_question_and_a_seed_repeats_none() -> None:
+    first, second = ({p.question for p in generate(3000, seed)} for seed in (0, 1))
+    assert len(first) == len(second) == 3000
+    assert len(first & second) < 10
+
+
+def test_all_operations_step_counts_and_scenarios_come_up() -> None:
+    problems = generate(2000, 0)
+    operations = [operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")]
+    assert all(operations.count(operation) > len(operations) / 10 for operation in "+-*/")
+    assert {p.metadata["steps"] for p in problems} == {2, 3, 4}
+    assert len({p.metadata["scenario"] for p in problems}) >= 10
+
+
+def test_traces_think_the_solution_and_reply_with_the_answer() -> None:
+    problems = generate(5, 0)
+    for problem, trace in zip(problems, traces(problems), strict=True):
+        assert (trace.id, trace.question) == (problem.id, problem.question)
+        assert trace.thinking == problem.solution
+        assert trace.reply == trace.answer == problem.answer
+
+
+def test_a_problem_without_a_solution_makes_no_trace() -> None:
+    with pytest.raises(DataError, match="p1: no solution"):
+        traces([Problem(id="p1", question="?", answer="1", source="file")])
+
+
+@pytest.mark.parametrize("steps", [(0, 2), (3, 2), (2, 7)])
+def test_impossible_step_counts_are_refused(steps: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="steps_min"):
+        generate(1, 0, steps)
+
+
+def test_only_the_asked_for_operations_appear() -> None:
+    problems = generate(300, 5, largest=50, operations=["+", "*"])
+    used = {operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")}
+    assert used == {"+", "*"}
+
+
+@pytest.mark.parametrize("wrong", [{"largest": 19}, {"operations": []}, {"operations": ["^"]}])
+def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="arithmetic: largest"):
+        generate(1, 0, **wrong)

@@ -1,0 +1,196 @@
+"""Distillation from a server that fails, truncates and errs as servers do; and what is kept of its answers."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ConfigError, EngineError
+from configs.recipe import validate
+from configs.rundir import RunDir
+from configs.schema import DistillConfig
+from data import server as client
+from data.arithmetic import generate
+from data.distill import distill
+from data.formats import read
+
+PROBLEMS = generate(6, 0)
+
+
+class Teacher(ThreadingHTTPServer):
+    """An OpenAI-compatible server: `behave` makes each reply from (problem, times asked)."""
+
+    def __init__(self, behave: Any) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behave, self.asked, self.bodies = behave, Counter[str](), list[dict[str, Any]]()
+        self.lock = threading.Lock()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Teacher
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        question = body["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.asked[question] += 1
+            self.server.bodies.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
+        problem = next(p for p in PROBLEMS if question.startswith(p.question))
+        status, reply = self.server.behave(problem, self.server.asked[question])
+        data = json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def completion(text: str, finish: str = "stop", reasoning: str | None = None) -> dict[str, Any]:
+    message = {"content": text} | ({"reasoning_content": reasoning} if reasoning else {})
+    return {"choices": [{"message": message, "finish_reason": finish}], "usage": {"completion_tokens": 3}}
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_WAIT", 0.001)
+
+
+@pytest.fixture
+def teach() -> Iterator[Any]:
+    started: list[Teacher] = []
+
+    def start(behave: Any) -> Teacher:
+        teacher = Teacher(behave)
+        threading.Thread(target=teacher.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        started.append(teacher)
+        return teacher
+
+    yield start
+    for teacher in started:
+        teacher.shutdown()
+        teacher.server_close()
+
+
+def config(tmp_path: Path, url: str, **changes: Any) -> DistillConfig:
+    values = {
+        "data": {"source": "arithmetic"},
+        "server": {"url": url, "model": "teacher", "retries": 3, **changes.pop("server", {})},
+        "samples": 2,
+        "output_dir": str(tmp_path),
+        **changes,
+    }
+    checked: DistillConfig = validate("distill", values, "test")
+    return checked
+
+
+def url(teacher: Teacher) -> str:
+    return f"http://127.0.0.1:{teacher.server_address[1]}/v1"
+
+
+def samples(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+
+
+def test_right_answers_become_traces_and_the_others_are_counted(tmp_path: Path, teach: Any) -> None:
+    def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
+        place = PROBLEMS.index(problem)
+        if place == 0:
+            return 200, completion("<think>\nlong it is\n</think>\n\nIt is -1.")  # wrong
+        if place == 1:
+            return 200, completion("<think>\nand on and on", "length")
+        if place == 2:
+            return 200, completion(problem.answer, reasoning="reasoned " * times)
+        return 200, completion(f"<think>\n{'so ' * times}\n</think>\n\nThe answer is {problem.answer}.")
+
+    teacher = teach(behave)
+    distill(config(tmp_path, url(teacher)), RunDir(tmp_path), PROBLEMS)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [t.question for t in traces] == [p.question for p in PROBLEMS[2:]]
+    assert [t.answer for t in traces] == [p.answer for p in PROBLEMS[2:]]
+    assert traces[0].thinking == "reasoned"
+    assert traces[1].thinking == "so"  # the shorter of two
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["problems"], summary["solved"], summary["traces"]) == (6, 4, 4)
+    assert summary["answers"] == {"right": 8, "wrong": 2, "cut off": 2}
+    body = teacher.bodies[0]
+    assert body["path"] == "/v1/chat/completions"
+    assert {b["seed"] for b in teacher.bodies} > {body["seed"]}
+
+
+def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_open(tmp_path: Path, teach: Any) -> None:
+    broken = True
+
+    def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
+        if problem == PROBLEMS[0] and broken:
+            return 500, {"error": "out of memory"}
+        if times % 2:
+            return 429, {"error": "slow down"}
+        return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
+
+    teacher = teach(behave)
+    made = config(tmp_path, url(teacher), server={"concurrency": 1}, samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    rows = {row["id"]: row for row in samples(tmp_path)}
+    assert "500" in rows[PROBLEMS[0].id]["error"]
+    assert teacher.asked[PROBLEMS[0].question] == 4
+    assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
+    broken = False
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
+    assert len(list(read(tmp_path / "traces.jsonl"))) == 6
+
+
+def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = teach(lambda problem, _: (200, completion(problem.answer)))
+    made = config(tmp_path, url(teacher), server={"api_key_env": "TEACHER_KEY"}, samples=1)
+    with pytest.raises(EngineError, match="TEACHER_KEY is not set"):
+        distill(made, RunDir(tmp_path), PROBLEMS)
+    monkeypatch.setenv("TEACHER_KEY", "k")
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert teacher.bodies[0]["key"] == "Bearer k"
+    assert "Bearer" not in (tmp_path / "samples.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("status", "message"), [(401, "401"), (404, "check server.url, model and key")])
+def test_a_server_that_refuses_stops_the_run_at_once(tmp_path: Path, teach: Any, status: int, message: str) -> None:
+    teacher = teach(lambda *_: (status, {"error": "no"}))
+    with pytest.raises(EngineError, match=message):
+        distill(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
+    assert sum(teacher.asked.values()) == 1
+
+
+def test_no_server_at_all_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="start the server"):
+        distill(config(tmp_path, "http://127.0.0.1:9/v1", server={"retries": 1}), RunDir(tmp_path), PROBLEMS)
+
+
+def test_a_teacher_is_a_server_or_a_model_and_not_both() -> None:
+    with pytest.raises(ConfigError, match="a server or a model"):
+        validate("distill", {"data": {"source": "gsm8k"}}, "test.yaml")
+
+
+@pytest.mark.engine
+def test_an_engine_of_ours_can_teach(tmp_path: Path) -> None:
+    made: DistillConfig = validate(
+        "distill",
+        {
+            "data": {"source": "arithmetic", "limit": 2},
+            "model": {"name": "smollm2-135m", "max_length": 256, "precision": "fp32"},
+            "think_format": "s1",
+            "samples": 2,
+            "max_tokens": 24,
+            "output_dir": str(tmp_path),
+        },
+        "test",
+    )
+    distill(made, RunDir(tmp_path), PROBLEMS[:2])
+    rows = samples(tmp_path)
+    assert {row["key"] for row in rows} == {f"{p.id}#{i}" for p in PROBLEMS[:2] for i in range(2)}
+    assert all(row["text"].startswith("<|im_start|>think\n") for row in rows)

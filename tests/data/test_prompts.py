@@ -1,0 +1,137 @@
+"""Prompts and training turns through real chat templates, with every think format."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from configs.errors import DataError, ModelError
+from data.problem import Trace
+from data.prompts import render_prompt, render_turn, turn_end
+from data.think import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
+
+SMOLLM2 = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+QWEN3 = (  # the last turn gets an empty think block, earlier ones lose theirs
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{% set content = m.content.split('</think>')[-1].lstrip('\n') %}{{ '<|im_start|>assistant\n' }}"
+    "{% if loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{{ content + '<|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+DEEPSEEK_R1 = (  # opens the thinking itself, and drops it from past turns
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}"
+    "{% elif m.role == 'system' %}{{ m.content }}"
+    "{% else %}{{ '<｜Assistant｜>' + m.content.split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
+)
+END_OF_TURN = {SMOLLM2: "<|im_end|>", QWEN3: "<|im_end|>", DEEPSEEK_R1: "<｜end▁of▁sentence｜>"}
+
+
+def tokenizer(template: str | None) -> PreTrainedTokenizerFast:
+    core = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, chat_template=template, bos_token="<｜begin｜>", eos_token="<|eos|>"
+    )
+
+
+def trace(thinking: str = "12 + 7 = 19.", reply: str = "19", history: tuple[tuple[str, str], ...] = ()) -> Trace:
+    return Trace(id="t1", question="12 + 7?", thinking=thinking, reply=reply, source="test", history=history)
+
+
+def test_the_prompt_ends_with_the_prefill_after_the_assistants_header() -> None:
+    prompt = render_prompt(tokenizer(SMOLLM2), "12 + 7?", S1)
+    assert prompt.endswith("<|im_start|>user\n12 + 7?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n")
+
+
+def test_a_system_prompt_is_the_given_one_else_the_formats_else_none() -> None:
+    tok = tokenizer(QWEN3)
+    assert render_prompt(tok, "?", S1).startswith("<|im_start|>user")
+    assert render_prompt(tok, "?", XML).startswith(f"<|im_start|>system\n{XML.system}<|im_end|>\n<|im_start|>user")
+    assert render_prompt(tok, "?", XML, system="Be brief.").startswith("<|im_start|>system\nBe brief.<|im_end|>")
+
+
+def test_history_comes_before_the_question() -> None:
+    prompt = render_prompt(tokenizer(QWEN3), "and 3?", S1, history=[("1?", "one"), ("2?", "two")])
+    positions = [prompt.index(text) for text in ("1?", "one", "2?", "two", "and 3?")]
+    assert positions == sorted(positions)
+
+
+def test_thinking_that_the_template_opens_is_not_opened_twice() -> None:
+    assert render_prompt(tokenizer(DEEPSEEK_R1), "?", DEEPSEEK).count("<think>") == 1
+    prompt, completion = render_turn(tokenizer(DEEPSEEK_R1), trace(), DEEPSEEK)
+    assert (prompt + completion).count("<think>") == 1
+    assert prompt.endswith("<｜Assistant｜><think>\n")
+
+
+@pytest.mark.parametrize("template", END_OF_TURN)
+@pytest.mark.parametrize("think_format", THINK_FORMATS.values(), ids=THINK_FORMATS)
+@given(thinking=st.text("ab +=.\n你", min_size=1).filter(str.strip), reply=st.text("ab19", min_size=1))
+def test_a_turn_keeps_its_thinking_and_ends_once(
+    template: str, think_format: ThinkFormat, thinking: str, reply: str
+) -> None:
+    tok = tokenizer(template)
+    prompt, completion = render_turn(tok, trace(thinking, reply), think_format)
+    assert prompt == render_prompt(tok, "12 + 7?", think_format)
+    assert completion.endswith(END_OF_TURN[template])
+    assert completion.count(END_OF_TURN[template]) == 1
+    turn = think_format.render(thinking, reply) + END_OF_TURN[template]
+    assert (prompt + completion).endswith(turn)
+    assert thinking.strip() in completion
+
+
+def test_a_turn_is_what_the_template_itself_would_write_where_it_keeps_thinking() -> None:
+    tok = tokenizer(SMOLLM2)
+    prompt, completion = render_turn(tok, trace(), S1)
+    whole = tok.apply_chat_template(
+        [{"role": "user", "content": "12 + 7?"}, {"role": "assistant", "content": S1.render("12 + 7 = 19.", "19")}],
+        tokenize=False,
+    )
+    assert prompt + completion == str(whole).rstrip("\n")
+
+
+def test_a_trace_without_thinking_is_a_plain_reply() -> None:
+    prompt, completion = render_turn(tokenizer(SMOLLM2), trace(thinking=""), S1)
+    assert prompt.endswith("<|im_start|>assistant\n")
+    assert completion == "19<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    "bad", [trace(thinking="1<|im_end|>2"), trace(reply="1<|im_end|>"), trace(thinking="a<|im_start|>answer")]
+)
+def test_a_trace_that_would_end_its_own_turn_is_refused(bad: Trace) -> None:
+    with pytest.raises(DataError, match=r"t1: its text contains '<\|im_"):
+        render_turn(tokenizer(SMOLLM2), bad, S1)
+
+
+def test_a_template_that_writes_no_end_falls_back_on_the_eos_token() -> None:
+    tok = tokenizer(
+        "{% for m in messages %}{{ m.role + ':' + m.content }}{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+    )
+    assert turn_end(tok) == "<|eos|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "no chat template"),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}", "no generation prompt"),
+    ],
+)
+def test_a_tokenizer_without_a_usable_template_is_refused(template: str | None, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        render_prompt(tokenizer(template), "?", S1)
+
+
+def test_a_template_that_drops_replies_is_refused() -> None:
+    template = (
+        "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}a:{% endif %}"
+    )
+    with pytest.raises(ModelError, match="drops the assistant's reply"):
+        render_turn(tokenizer(template), trace(), S1)

@@ -1,0 +1,140 @@
+"""Reading files row by row: every kind of file, every line number, every way a row can be broken."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import DataError
+from data.rows import Row, read_rows
+
+ROWS = [{"question": "1 + 1?", "answer": "2"}, {"question": "你好，\n“{[”?", "answer": "4"}]
+
+
+def rows(path: Path) -> list[Row]:
+    return list(read_rows(path))
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    (tmp_path / "a.json").write_text(json.dumps(ROWS, indent=2, ensure_ascii=False), "utf-8")
+    (tmp_path / "lines.json").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    (tmp_path / "a.csv").write_text('question,answer\n1 + 1?,2\n"你好，\n“{[”?",4\n', "utf-8")
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.json", "lines.json", "a.csv", "a.parquet"):
+        assert [row.fields for row in rows(tmp_path / name)] == ROWS, name
+
+
+def test_rows_know_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n\n{"a": 2}\nnonsense\n{"a": 3}\n')
+    assert [(row.line, bool(row.error)) for row in rows(tmp_path / "a.jsonl")] == [
+        (1, False),
+        (3, False),
+        (4, True),
+        (5, False),
+    ]
+    (tmp_path / "a.json").write_text('[\n {"a": 1},\n\n {"a":\n 2},\n 7, {"a": 3}]')
+    assert [(row.line, bool(row.error)) for row in rows(tmp_path / "a.json")] == [
+        (2, False),
+        (4, False),
+        (6, True),
+        (6, False),
+    ]
+    (tmp_path / "a.csv").write_text('a,b\n1,2\n"1\n1",2\n1\n1,3\n')
+    assert [(row.line, bool(row.error)) for row in rows(tmp_path / "a.csv")] == [
+        (2, False),
+        (3, False),
+        (5, True),
+        (6, False),
+    ]
+
+
+@given(st.lists(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False), st.none()))))
+def test_a_json_array_reads_back_whatever_it_holds(
+    tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]
+) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    path.write_text(json.dumps(values, ensure_ascii=False), "utf-8", errors="surrogatepass")
+    assert [row.fields for row in rows(path)] == values
+
+
+@pytest.mark.parametrize("cut", [1, 30, 200_000, 399_990])
+def test_a_half_written_array_gives_its_whole_rows_and_then_says_where_it_breaks(tmp_path: Path, cut: int) -> None:
+    text = json.dumps([{"i": i, "text": "x" * 1000} for i in range(400)], indent=0)
+    (tmp_path / "a.json").write_text(text[:cut])
+    *whole, broken = rows(tmp_path / "a.json")
+    assert [row.fields["i"] for row in whole] == list(range(len(whole)))
+    assert broken.error is not None
+    assert broken.line == text[:cut].count("\n") + 1 or broken.line >= 3 * len(whole) + 1
+
+
+def test_a_half_written_last_line_is_an_error_row(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": "tw')
+    first, last = rows(tmp_path / "a.jsonl")
+    assert first.fields == {"a": 1}
+    assert last.line == 2
+    assert last.error is not None
+
+
+def test_an_unclosed_quote_in_csv_is_an_error_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,2\n"never closed,2\n3,4\n')
+    result = rows(tmp_path / "a.csv")
+    assert result[0].fields == {"a": "1", "b": "2"}
+    assert result[-1].error is not None
+
+
+def test_a_large_file_is_streamed(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("w") as file:
+        file.write("[")
+        for i in range(20_000):
+            file.write(json.dumps({"i": i, "text": "x" * 1000}) + ",\n")
+        file.write('{"i": 20000}]')
+    tracemalloc.start()
+    count = sum(1 for _ in read_rows(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 20_001
+    assert peak < 4e6 < path.stat().st_size / 5
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
+def test_chinese_text_is_read_in_its_own_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+    question = "高血压患者能吃党参吗？我有高血压这两天女婿来的时候给我拿了些党参泡水喝，您好高血压可以吃党参吗？"
+    text = f"ask,answer\n{question},可以\n" * 20 if name == "a.csv" else f'{{"ask": "{question}"}}\n' * 20
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert rows(tmp_path / name)[0].fields["ask"] == question
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
+def test_a_row_of_another_encoding_is_an_error_row_and_the_others_are_read(tmp_path: Path, name: str) -> None:
+    row = {"a.jsonl": b'{"a": "%s"}\n', "a.csv": b"%s,1\n", "a.json": b'{"a": "%s"},\n'}[name]
+    start, end = {"a.jsonl": (b"", b""), "a.csv": (b"a,b\n", b""), "a.json": (b"[\n", b'{"a": "end"}]')}[name]
+    many = row % "é".encode() * 150_000  # what is wrong comes after what the encoding is told by
+    (tmp_path / name).write_bytes(start + many + row % b"\xff\x81" + row % b"fine" + end)
+    found = rows(tmp_path / name)
+    bad = [i for i, row in enumerate(found) if row.error]
+    assert bad == [150_000]
+    assert found[150_000].error == "bytes that are not utf-8"
+    assert found[150_000].line == 150_001 + start.count(b"\n")
+    assert found[150_001].fields["a"] == "fine"
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "a.txt"])
+def test_a_missing_file_or_an_unknown_kind_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(DataError, match=name):
+        rows(tmp_path / name)
+
+
+def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DataError, match=r"a\.parquet"):
+        rows(tmp_path / "a.parquet")

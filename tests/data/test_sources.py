@@ -1,0 +1,189 @@
+"""Problems by name: clean answers, and one clear line for everything that can be wrong."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import DataError
+from configs.schema import DataConfig
+from data.sources import load_problems
+
+REAL = os.environ.get("MULL_DATA")
+real_data = pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
+
+
+@pytest.fixture(autouse=True)
+def _no_local_copies(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "real" not in request.node.name:
+        monkeypatch.delenv("MULL_DATA", raising=False)
+
+
+def write(path: Path, *rows: dict[str, Any]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_gsm8k_answers_lose_hashes_and_thousands_separators(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"question": "a?", "answer": "5 * 360 = <<5*360=1800>>1,800\n#### 1,800"},
+        {"question": "b?", "answer": "x\n#### -109,200,000"},
+        {"question": "c?", "answer": "x\n#### $18"},
+    )
+    problems = load_problems(DataConfig(source="gsm8k", path=path))
+    assert [p.answer for p in problems] == ["1800", "-109200000", "18"]
+    assert problems[0].solution == "5 * 360 = <<5*360=1800>>1,800\n#### 1,800"
+
+
+def test_math_answers_are_what_the_last_box_holds(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"problem": "a?", "solution": r"First \boxed{1}, then $\boxed{\frac{1}{2}}$."},
+        {"problem": "b?", "solution": r"$\boxed{\left\{ 1, 2 \right\}}$ done"},
+        {"problem": "c?", "solution": r"It is $\boxed 7$."},
+        {"problem": "d?", "answer": r"\frac{3}{4}", "solution": r"\boxed{wrong}"},
+    )
+    answers = [p.answer for p in load_problems(DataConfig(source="math", path=path))]
+    assert answers == [r"\frac{1}{2}", r"\left\{ 1, 2 \right\}", "7", r"\frac{3}{4}"]
+
+
+def test_aime_answers_lose_their_zeros(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"problem": "a?", "answer": "025", "id": 60},
+        {"problem": "b?", "answer": "000", "id": 61},
+        {"problem": "c?", "answer": 7, "id": 62},
+    )
+    problems = load_problems(DataConfig(source="aime24", path=path))
+    assert [(p.id, p.answer) for p in problems] == [("60", "25"), ("61", "0"), ("62", "7")]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
+def test_a_local_file_is_read_through_its_field_mapping(tmp_path: Path, suffix: str) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    rows = [
+        {"key": "k1", "prompt": "1 + 1?", "gold": 2, "level": 3},
+        {"key": "k2", "prompt": "x?", "gold": 4, "level": 1},
+    ]
+    path = tmp_path / f"a.{suffix}"
+    match suffix:
+        case "json":
+            path.write_text(json.dumps(rows))
+        case "jsonl":
+            write(path, *rows)
+        case "csv":
+            pc.write_csv(pa.Table.from_pylist(rows), path)
+        case _:
+            pq.write_table(pa.Table.from_pylist(rows), path)
+    fields = {"question": "prompt", "answer": "gold", "id": "key"}
+    problems = load_problems(DataConfig(source="file", path=str(path), fields=fields))
+    assert [(p.id, p.question, p.answer) for p in problems] == [("k1", "1 + 1?", "2"), ("k2", "x?", "4")]
+    assert int(problems[0].metadata["level"]) == 3
+
+
+def test_a_limit_draws_by_seed_keeps_the_order_and_grows_within_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", *({"question": f"{i}?", "answer": i} for i in range(100)))
+
+    def ids(limit: int | None, seed: int) -> list[int]:
+        config = DataConfig(source="file", path=path, limit=limit, seed=seed)
+        return [int(p.answer) for p in load_problems(config)]
+
+    assert ids(None, 3) == list(range(100))
+    assert ids(10, 3) == sorted(ids(10, 3)) != ids(10, 4)
+    assert set(ids(10, 3)) < set(ids(20, 3))
+
+
+def test_generated_problems_come_by_name_count_and_seed() -> None:
+    config = DataConfig(source="arithmetic", limit=30, seed=4, params={"steps_min": 3, "steps_max": 3})
+    problems = load_problems(config)
+    assert len(problems) == 30
+    assert {p.metadata["steps"] for p in problems} == {3}
+    assert problems == load_problems(config)
+
+
+def test_a_reasoning_gym_problem_keeps_what_its_family_scores_with() -> None:
+    from reasoning_gym.factory import get_score_answer_fn
+
+    problems = load_problems(DataConfig(source="reasoning_gym:leg_counting", limit=3, seed=1))
+    assert len({p.id for p in problems}) == 3
+    for problem in problems:
+        score: Any = get_score_answer_fn(problem.metadata["family"])
+        assert score(answer=problem.answer, entry=problem.metadata["entry"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"source": "gms8k"}, "did you mean 'gsm8k'"),
+        ({"source": "reasoning_gym:leg_countin"}, "did you mean 'reasoning_gym:leg_counting'"),
+        ({"source": "reasoning_gym:leg_counting", "params": {"legs": 3}}, "data.params"),
+        ({"source": "arithmetic", "params": {"step_min": 3}}, "step_min"),
+        ({"source": "file"}, "needs data.path"),
+        ({"source": "gsm8k", "path": "missing.jsonl"}, "missing.jsonl: no such file"),
+    ],
+)
+def test_a_source_that_can_not_be_read_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_problems(DataConfig(**config))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", r"a\.jsonl: no problems"),
+        ('{"question": "a?", "answer": "1"}\n{"question": "b?"}\n', r"a\.jsonl:2: no answer in column 'answer'"),
+        ('{"question": "a?", "answer": "  "}\n', r"a\.jsonl:1: no answer"),
+        ('{"question": "a?", "answer": "no idea ####"}\n', r"a\.jsonl:1: no answer"),
+        ('{"question": "a?", "answer": null}\n', r"a\.jsonl:1: no answer"),
+        ('{"answer": "1"}\n', r"a\.jsonl:1: no question in column 'question'"),
+        ('{"question": "a?", "answer": "1"}\noops\n', r"a\.jsonl:2: not JSON"),
+        ('["a"]\n', r"a\.jsonl:1: not an object but list"),
+        ('{"id": 1, "question": "a?", "answer": 1}\n' * 2, r"a\.jsonl:2: id '1' is already row 1's"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "a.jsonl").write_text(rows)
+    with pytest.raises(DataError, match=message):
+        load_problems(DataConfig(source="file", path=str(tmp_path / "a.jsonl")))
+
+
+def test_a_mapping_to_a_column_that_is_not_there_lists_the_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"q": "a?", "answer": 1})
+    with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'prompt' for data\.fields\.question; it has q, answer"):
+        load_problems(DataConfig(source="file", path=path, fields={"question": "prompt"}))
+
+
+def test_without_hub_and_copy_the_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import datasets.config
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(DataError, match=r"^math-ai/aime25 \(test\): .*data\.path=FILE$"):
+        load_problems(DataConfig(source="aime25"))
+
+
+@real_data
+@pytest.mark.parametrize(
+    ("source", "split", "count"),
+    [
+        ("gsm8k", None, 7473),
+        ("gsm8k", "test", 1319),
+        ("math", None, 7470),
+        ("math500", None, 500),
+        ("aime24", None, 30),
+    ],
+)
+def test_real_benchmarks_load_whole_with_clean_answers(source: str, split: str | None, count: int) -> None:
+    problems = load_problems(DataConfig(source=source, split=split))
+    assert len(problems) == count
+    assert all(p.answer and "####" not in p.answer and r"\boxed" not in p.answer for p in problems)
+    if source in ("gsm8k", "aime24"):
+        assert all(p.answer.removeprefix("-").replace(".", "").isdigit() for p in problems)
