@@ -1,0 +1,233 @@
+"""A recipe's rewards together: gates, clipping, `required`, and the contract that each of them is held to.
+
+Order for each row: the reward's own score; 0 where its gate is not met (None where the gate could not be judged); the
+clip; and at last, where a required reward is None, every column of that row is None (a trainer that adds the others up
+would otherwise learn "correctness unknown, format 0.5" as a wrong answer).
+"""
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.errors import RewardError
+from data.problem import Problem
+from data.think import ThinkFormat
+from rewards.plugin import TrlReward
+from rewards.rollout import Reward, Rollout
+
+Scores = dict[str, list[float | None]]
+"""One column a reward, one row a rollout."""
+
+COMPARISONS = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+class BrokenReward(RewardError):
+    """A reward raised or broke its contract; `rollout` is the first row where it did."""
+
+    def __init__(self, reward: str, row: int, rollout: Rollout | None, what: str) -> None:
+        problem = f" (problem '{rollout.problem.id}')" if rollout else ""
+        super().__init__(f"reward '{reward}', row {row}{problem}: {what}")
+        self.reward, self.row, self.rollout = reward, row, rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`when: correctness > 0`: the reward counts only where another one's own score says so."""
+
+    reward: str
+    comparison: str
+    value: float
+
+    def admits(self, score: float | None) -> bool | None:
+        """None when the other reward could not be judged."""
+        return None if score is None else bool(COMPARISONS[self.comparison](score, self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One reward of a set."""
+
+    name: str
+    reward: Reward
+    weight: float = 1.0
+    gate: Gate | None = None
+    required: bool = False
+    clip: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """One reward's column, over the rows that could be judged; None where nothing is defined."""
+
+    mean: float | None
+    std: float | None
+    none_share: float
+    correlation: float | None
+    """Pearson's, with correctness (0 or 1), over the rows where both are known and neither is constant."""
+
+
+class RewardSet:
+    """The rewards of a recipe, called together on a batch."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = tuple(members)
+        self.names = [member.name for member in members]
+        self.weights = [member.weight for member in members]
+
+    def score(self, rollouts: Sequence[Rollout], trainer_state: Any = None) -> Scores:
+        """Every reward's scores after gates, clip and `required`, without weights.
+
+        `trainer_state` is what TRL-style functions see under that name. Raises BrokenReward.
+        """
+        return self.shaped(self.raw(rollouts, trainer_state))
+
+    def raw(self, rollouts: Sequence[Rollout], trainer_state: Any = None) -> Scores:
+        """Every reward's own scores, before gates, clip and `required`. Raises BrokenReward."""
+        scores: Scores = {}
+        for member in self.members:
+            if isinstance(member.reward, TrlReward):
+                member.reward.trainer_state = trainer_state
+            scores[member.name] = _call(member, rollouts)
+        return scores
+
+    def shaped(self, raw: Scores) -> Scores:
+        """Raw scores after gates, clip and `required`."""
+        scores = {member.name: _shaped(member, raw) for member in self.members}
+        for member in self.members:
+            if member.required:
+                for row, score in enumerate(raw[member.name]):
+                    if score is None:
+                        for column in scores.values():
+                            column[row] = None
+        return scores
+
+    def totals(self, scores: Scores) -> list[float | None]:
+        """The weighted sum of each row over its known scores; None for a row without any."""
+        totals: list[float | None] = []
+        for row in zip(*(scores[name] for name in self.names), strict=True):
+            known = [weight * score for weight, score in zip(self.weights, row, strict=True) if score is not None]
+            totals.append(sum(known) if known else None)
+        return totals
+
+    def check(self, think_format: ThinkFormat, problem: Problem | None = None) -> None:
+        """Score a dummy batch (a right, a wrong and an empty completion), so that a broken plug-in shows at start.
+
+        `problem`: one of the run's own, for plug-ins that read its columns. Raises BrokenReward.
+        """
+        problem = problem or Problem(id="dummy", question="What is 40 + 2?", answer="42", source="dummy")
+        texts = [think_format.render("So it is.", problem.answer), think_format.render("So it is.", "no"), ""]
+        self.score(
+            [
+                Rollout(
+                    problem=problem,
+                    text=text,
+                    think_format=think_format,
+                    prompt=problem.question,
+                    completion_tokens=len(text.split()),
+                    thinking_tokens=len(text.split()) // 2,
+                    completion_ids=tuple(range(len(text.split()) or 1)),
+                    max_tokens=1024,
+                )
+                for text in texts
+            ]
+        )
+
+
+def statistics(scores: Scores, correct: Sequence[bool | None]) -> dict[str, Statistics]:
+    """Each column's mean, spread, share of None, and correlation with correctness, for the report."""
+    return {name: _statistics(column, correct) for name, column in scores.items()}
+
+
+def _call(member: Member, rollouts: Sequence[Rollout]) -> list[float | None]:
+    """The reward's own scores, held to the contract: a list, one finite number or None a row."""
+    try:
+        scores = member.reward(rollouts)
+    except RewardError:
+        raise
+    except Exception as error:
+        row = _first_raising(member.reward, rollouts)
+        what = f"it raised {type(error).__name__}: {error}"
+        raise BrokenReward(member.name, row, _at(rollouts, row), what) from error
+    if not isinstance(scores, list | tuple) or len(scores) != len(rollouts):
+        got = f"{len(scores)} scores" if isinstance(scores, list | tuple) else f"a {type(scores).__name__}"
+        what = f"it returned {got} for {len(rollouts)} completions; return a list with one score (or None) for each"
+        raise BrokenReward(member.name, 0, _at(rollouts, 0), what)
+    return [_checked(member.name, row, score, rollouts[row]) for row, score in enumerate(scores)]
+
+
+def _checked(name: str, row: int, score: Any, rollout: Rollout) -> float | None:
+    if score is None:
+        return None
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        what = f"it returned {score!r}; return a finite number, or None for “could not be judged”"
+        raise BrokenReward(name, row, rollout, what)
+    return number
+
+
+def _first_raising(reward: Reward, rollouts: Sequence[Rollout]) -> int:
+    """The first row that makes the reward raise by itself; 0 when only the batch as a whole does."""
+    for row, rollout in enumerate(rollouts):
+        try:
+            reward([rollout])
+        except Exception:
+            return row
+    return 0
+
+
+def _at(rollouts: Sequence[Rollout], row: int) -> Rollout | None:
+    return rollouts[row] if row < len(rollouts) else None
+
+
+def _shaped(member: Member, raw: Mapping[str, list[float | None]]) -> list[float | None]:
+    """One column after its gate and its clip."""
+    column = list(raw[member.name])
+    if member.gate:
+        admitted = [member.gate.admits(score) for score in raw[member.gate.reward]]
+        column = [
+            None if admit is None else score if admit else 0.0 for score, admit in zip(column, admitted, strict=True)
+        ]
+    if member.clip:
+        low, high = member.clip
+        column = [None if score is None else min(max(score, low), high) for score in column]
+    return column
+
+
+def _statistics(column: Sequence[float | None], correct: Sequence[bool | None]) -> Statistics:
+    known = [score for score in column if score is not None]
+    both = [
+        (score, float(right))
+        for score, right in zip(column, correct, strict=True)
+        if score is not None and right is not None
+    ]
+    mean = sum(known) / len(known) if known else None
+    return Statistics(
+        mean=mean,
+        std=math.sqrt(sum((score - mean) ** 2 for score in known) / len(known)) if mean is not None else None,
+        none_share=1 - len(known) / len(column) if column else 0.0,
+        correlation=_pearson(both),
+    )
+
+
+def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
+    if len(pairs) < 2:
+        return None
+    mean_x, mean_y = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    spread_x = math.sqrt(sum((x - mean_x) ** 2 for x, _ in pairs))
+    spread_y = math.sqrt(sum((y - mean_y) ** 2 for _, y in pairs))
+    if spread_x < 1e-12 or spread_y < 1e-12:
+        return None
+    covariance = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    return float(covariance / (spread_x * spread_y))

@@ -1,0 +1,26 @@
+"""`tag_count`: the share of the format's delimiters that occur exactly once.
+
+Range: [0, score]. Source: open-r1's `tag_count_reward` (0.25 for each of four tags), for any think format: a delimiter
+that the prompt prefills counts as written.
+"""
+
+from collections.abc import Sequence
+
+from rewards.extract import delimiters
+from rewards.rollout import Reward, Rollout
+
+
+def tag_count(*, score: float = 1.0) -> Reward:
+    """`score` shared equally among the delimiters."""
+
+    def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
+        return [score * _share(rollout) for rollout in rollouts]
+
+    return reward
+
+
+def _share(rollout: Rollout) -> float:
+    tags = delimiters(rollout.think_format)
+    prefilled = rollout.think_format.open if rollout.think_format.prefill else None
+    once = [rollout.text.count(tag) == 1 or (tag == prefilled and tag not in rollout.text) for tag in tags]
+    return sum(once) / len(tags)

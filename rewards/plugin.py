@@ -1,0 +1,143 @@
+"""Rewards of the user's own, by dotted path: in our signature, or in TRL's unchanged."""
+
+import asyncio
+import importlib
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.errors import RewardError
+from rewards.extract import END_OF_TURN
+from rewards.rollout import Reward, Rollout
+
+TRL_SUPPLIED = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
+"""What TRL's trainer passes besides the data set's columns; not parameters of the user's."""
+
+
+def load(path: str) -> Callable[..., Any]:
+    """The function at `my_module:my_reward` (`my.module.my_reward` is read the same way).
+
+    The current folder is searched as well. Raises RewardError when the module or the function is not there.
+    """
+    module_name, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise RewardError(f"reward '{path}': module '{module_name}' can't be imported ({error})") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        names = ", ".join(name for name, value in vars(module).items() if inspect.isfunction(value)) or "none"
+        raise RewardError(f"reward '{path}': no function '{attribute}' in {module_name} (functions there: {names})")
+    found: Callable[..., Any] = function
+    return found
+
+
+def is_trl_style(function: Callable[..., Any]) -> bool:
+    """Whether the function takes TRL's `completions` (or `prompts`, or `completion_ids`) rather than rollouts."""
+    names = list(inspect.signature(function).parameters)
+    return any(name in ("prompts", "completions", "completion_ids") for name in names)
+
+
+def adapt(function: Callable[..., Any], params: dict[str, Any]) -> Reward:
+    """`function` as a `Reward`, with `params` as keyword arguments."""
+    if is_trl_style(function):
+        return TrlReward(function, params)
+
+    def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
+        scores: list[float | None] = _resolved(function(rollouts, **params))
+        return scores
+
+    return reward
+
+
+class TrlReward:
+    """A function in TRL's signature, `f(prompts, completions, **columns)`, called as its trainer calls it.
+
+    Columns: the problem's `id`, `question`, `answer`, `solution` (the answer where a problem has none), `source`, and
+    its metadata. Completions carry the prefilled part, without the end of the turn. They are strings first; a function
+    that can't take strings (it reads `completion[0]["content"]`) gets messages from then on, as TRL has them for
+    conversational data.
+    """
+
+    def __init__(self, function: Callable[..., Any], params: dict[str, Any]) -> None:
+        self._function = function
+        self._params = params
+        self._names = set(inspect.signature(function).parameters)
+        self._takes_all = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+        self._conversational: bool | None = None  # not known before the first call
+        self.trainer_state: Any = None
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[float | None]:
+        if self._conversational is not None:
+            return self._call(rollouts, self._conversational)
+        try:
+            scores = self._call(rollouts, conversational=False)
+        except (TypeError, AttributeError, KeyError, IndexError):
+            scores = self._call(rollouts, conversational=True)
+            self._conversational = True
+        else:
+            self._conversational = False
+        return scores
+
+    def _call(self, rollouts: Sequence[Rollout], conversational: bool) -> list[float | None]:
+        texts = [END_OF_TURN.sub("", rollout.text) for rollout in rollouts]
+        given: dict[str, Any] = _columns(rollouts) | {
+            "prompts": [rollout.prompt or rollout.problem.question for rollout in rollouts],
+            "completions": texts,
+            "trainer_state": self.trainer_state,
+            "log_extra": _ignore,
+            "log_metric": _ignore,
+        }
+        if conversational:
+            given["prompts"] = [[{"role": "user", "content": rollout.problem.question}] for rollout in rollouts]
+            given["completions"] = [[{"role": "assistant", "content": text}] for text in texts]
+        if all(rollout.completion_ids for rollout in rollouts):
+            given["completion_ids"] = [list(rollout.completion_ids) for rollout in rollouts]
+        given |= self._params
+        if not self._takes_all:
+            given = {name: value for name, value in given.items() if name in self._names}
+        scores: list[float | None] = _resolved(self._function(**given))
+        return scores
+
+
+def _columns(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
+    """The problems as TRL's columns, one list a name; None where a problem lacks one."""
+    problems = [rollout.problem for rollout in rollouts]
+    columns: dict[str, list[Any]] = {
+        name: [problem.metadata.get(name) for problem in problems]
+        for name in dict.fromkeys(name for problem in problems for name in problem.metadata)
+    }
+    for name in ("id", "question", "answer", "source"):
+        columns[name] = [getattr(problem, name) for problem in problems]
+    columns["solution"] = [problem.solution or problem.answer for problem in problems]
+    return columns
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Stands in for TRL's `log_extra` and `log_metric`."""
+
+
+def _resolved(result: Any) -> Any:
+    """What an `async def` reward returns, run to its end in a thread of its own; anything else as it is."""
+    if not inspect.iscoroutine(result):
+        return result
+    outcome: list[Any] = []
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            outcome.append(asyncio.run(coroutine))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, args=(result,), name="async-reward")
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]

@@ -1,0 +1,131 @@
+"""The shipped rewards by name, and `build`: a recipe's `rewards:` list → one checked `RewardSet`.
+
+Everything that can be seen without a completion is checked here, and nothing heavy is imported for it.
+"""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from configs.errors import RewardError
+from configs.schema import RewardSpec
+from rewards import plugin
+from rewards.composition import COMPARISONS, Gate, Member, RewardSet
+from rewards.rollout import Reward
+
+SHIPPED = (
+    "correctness",
+    "integer",
+    "strict_format",
+    "soft_format",
+    "xmlcount",
+    "tag_count",
+    "think_format",
+    "reasoning_steps",
+    "length",
+    "cosine",
+    "repetition",
+    "soft_overlong",
+    "budget",
+    "exact",
+)
+"""Each is a function of the same name in `rewards/families/<name>.py`."""
+
+_GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
+
+
+def build(specs: Sequence[RewardSpec]) -> RewardSet:
+    """The `RewardSet` of a recipe.
+
+    Raises RewardError for an unknown name, a wrong parameter, a name given twice, or a gate on a reward that is not in
+    the list.
+    """
+    if not specs:
+        raise RewardError("rewards: the list is empty; a run needs at least one reward")
+    names = [column_name(spec.name) for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise RewardError(f"rewards: '{name}' is there twice; give each reward once")
+    return RewardSet([_member(spec, names) for spec in specs])
+
+
+def column_name(name: str) -> str:
+    """The name of a reward's column: its own, or the function's of a dotted path."""
+    return re.split(r"[:.]", name)[-1]
+
+
+def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
+    return Member(
+        name=column_name(spec.name),
+        reward=_reward(spec),
+        weight=spec.weight,
+        gate=_gate(spec, names),
+        required=spec.required,
+        clip=(spec.clip[0], spec.clip[1]) if spec.clip else None,
+    )
+
+
+def _reward(spec: RewardSpec) -> Reward:
+    if spec.name in SHIPPED:
+        factory = getattr(importlib.import_module(f"rewards.families.{spec.name}"), spec.name)
+        _check_params(spec, factory, supplied=())
+        try:
+            reward: Reward = factory(**spec.params)
+        except (TypeError, ValueError) as error:
+            raise RewardError(f"reward '{spec.name}': {error}") from error
+        return reward
+    if ":" not in spec.name and "." not in spec.name:
+        raise RewardError(
+            f"reward '{spec.name}' is unknown{_nearest(spec.name, SHIPPED)}; shipped: {', '.join(SHIPPED)}; "
+            "or a dotted path `my_module:my_reward`"
+        )
+    function = plugin.load(spec.name)
+    trl_style = plugin.is_trl_style(function)
+    positional = next(iter(inspect.signature(function).parameters), None)
+    if positional is None:
+        raise RewardError(f"reward '{spec.name}' takes no argument; write f(rollouts) or f(prompts, completions, **kw)")
+    _check_params(spec, function, supplied=plugin.TRL_SUPPLIED if trl_style else (positional,))
+    return plugin.adapt(function, spec.params)
+
+
+def _check_params(spec: RewardSpec, function: Callable[..., Any], supplied: Sequence[str]) -> None:
+    """Refuse a parameter that the function does not take, and name one that it needs."""
+    parameters = inspect.signature(function).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        takes = [name for name in parameters if name not in supplied]
+        for key in spec.params:
+            if key not in takes:
+                choices = f"it takes {', '.join(takes)}" if takes else "it takes none"
+                raise RewardError(f"reward '{spec.name}' has no parameter '{key}'{_nearest(key, takes)}; {choices}")
+    elif clash := set(spec.params) & set(supplied):
+        raise RewardError(f"reward '{spec.name}': '{min(clash)}' is passed by the trainer; take it out of params")
+    if not supplied:
+        for name, parameter in parameters.items():
+            if parameter.default is parameter.empty and name not in spec.params:
+                raise RewardError(f"reward '{spec.name}' needs the parameter '{name}'")
+
+
+def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
+    if spec.when is None:
+        return None
+    found = _GATE.fullmatch(spec.when)
+    if not found:
+        raise RewardError(
+            f"reward '{spec.name}': when: '{spec.when}' can't be read; write `<reward> <comparison> <number>`, such as "
+            "`correctness > 0`"
+        )
+    reward, comparison, value = found.groups()
+    if reward not in names:
+        raise RewardError(
+            f"reward '{spec.name}': when: there is no reward '{reward}' in the list{_nearest(reward, names)}; add it "
+            "(with weight 0 if it is not to count)"
+        )
+    return Gate(reward, comparison, float(value))
+
+
+def _nearest(name: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, choices, n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

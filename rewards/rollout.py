@@ -1,0 +1,35 @@
+"""What a reward sees of one completion."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from data.problem import Problem
+from data.think import ThinkFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One completion and what is known of it; rewards read it and never change it.
+
+    `text` is the raw completion *with* special tokens (`<|im_start|>answer` stays visible) and with the prefilled part
+    in front, but without the prompt and without padding. Token counts are in token ids. `truncated`: the completion hit
+    the length limit before its end of turn. `stop` is what ended the thinking: "natural", "waited:k", "limit" or
+    "context" (see `budget_forcing.budget`). `prompt` is the rendered prompt. `completion_ids` (without the prompt and
+    the padding) may be left out; TRL-style plug-ins that ask for them need them.
+    """
+
+    problem: Problem
+    text: str
+    think_format: ThinkFormat
+    prompt: str = ""
+    completion_tokens: int = 0
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    max_tokens: int | None = None
+    truncated: bool = False
+    stop: str = "natural"
+    completion_ids: tuple[int, ...] = ()
+
+
+Reward = Callable[[Sequence[Rollout]], list[float | None]]
+"""Scores a batch; `None` means "could not be judged", never zero."""

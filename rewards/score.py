@@ -1,0 +1,147 @@
+"""What a recipe's rewards make of completions from a file, with the reason for each score.
+
+    python -m rewards.score --config gsm8k.yaml --text completions.jsonl [key.path=value …]
+    … | python -m rewards.score --config gsm8k.yaml --text -
+
+Each line is a JSON object with the completion (`text`, `completion`, `response` or `output`) and its gold answer
+(`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_tokens` and `thinking_tokens`: a run's
+`rollouts.jsonl` will do. Without token counts, words are counted.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import DataError
+
+if TYPE_CHECKING:
+    from data.think import ThinkFormat
+    from rewards.composition import Member, RewardSet, Scores
+    from rewards.rollout import Rollout
+
+_TEXT = ("text", "completion", "response", "output")
+_GOLD = ("gold", "answer", "ground_truth")
+
+
+def main(argv: list[str]) -> None:
+    """Recipe → rewards → one table a completion, and one over all."""
+    parser = argparse.ArgumentParser(prog="python -m rewards.score", description="Score completions from a file.")
+    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/grpo")
+    parser.add_argument("--text", required=True, help="JSONL file of completions, or - for stdin")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
+    args = parser.parse_args(argv)
+
+    import rewards
+    from configs.recipe import load
+    from data import think
+    from rewards.composition import statistics
+    from rewards.families.correctness import is_correct
+
+    config = load("grpo", args.config, args.overrides)
+    reward_set = rewards.build(config.rewards)
+    rollouts = read_rollouts(args.text, think.resolve(config.think_format), config.completion_length)
+    raw = reward_set.raw(rollouts)
+    scores = reward_set.shaped(raw)
+    for line in table(reward_set, rollouts, raw, scores):
+        print(line)
+    print(f"\n{'reward':<18}{'mean':>9}{'spread':>9}{'None':>8}  correlation with correctness")
+    for name, column in statistics(scores, is_correct(rollouts)).items():
+        shown = [_number(value) for value in (column.mean, column.std)]
+        print(f"{name:<18}{shown[0]:>9}{shown[1]:>9}{column.none_share:>8.1%}  {_number(column.correlation)}")
+
+
+def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "list[Rollout]":
+    """The completions of a JSONL file (`-`: stdin), under the run's limit; raises DataError that names the row."""
+    name = "stdin" if path == "-" else path
+    try:
+        if path == "-":
+            lines = sys.stdin.read().splitlines()
+        else:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read ({error}); give a UTF-8 JSONL file, or - for stdin") from error
+    rollouts = [
+        _rollout(line, f"{name}, line {number}", think_format, max_tokens)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    if not rollouts:
+        raise DataError(f"{name}: is empty; give one JSON object a line, with `text` and `answer`")
+    return rollouts
+
+
+def table(reward_set: "RewardSet", rollouts: "Sequence[Rollout]", raw: "Scores", scores: "Scores") -> Iterable[str]:
+    """The lines to print: a head for each completion, then each reward's score, weighted score, and reason."""
+    for row, (rollout, total) in enumerate(zip(rollouts, reward_set.totals(scores), strict=True)):
+        yield f"\n{rollout.problem.id}: total {_number(total)}"
+        for member in reward_set.members:
+            score = scores[member.name][row]
+            weighted = None if score is None else score * member.weight
+            why = reason(reward_set, member, rollout, raw, scores, row)
+            yield f"  {member.name:<18}{_number(score):>9}{_number(weighted):>9}  {why}"
+
+
+def reason(
+    reward_set: "RewardSet", member: "Member", rollout: "Rollout", raw: "Scores", scores: "Scores", row: int
+) -> str:
+    """Why one reward gave one score, what gates, clip and `required` made of it included."""
+    from rewards.reasons import why
+
+    parts = [why(member.name, rollout)]
+    own, shown = raw[member.name][row], scores[member.name][row]
+    missing = [other.name for other in reward_set.members if other.required and raw[other.name][row] is None]
+    if missing:
+        parts.append(f"required {missing[0]} could not be judged")
+    elif member.gate and not member.gate.admits(raw[member.gate.reward][row]):
+        gate = member.gate
+        parts.append(f"gate not met: {gate.reward} {gate.comparison} {gate.value:g}")
+    elif own != shown:
+        parts.append(f"clipped from {_number(own)}")
+    return "; ".join(part for part in parts if part)
+
+
+def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
+    from data.answers import clean
+    from data.problem import Problem
+    from rewards.rollout import Rollout
+
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: is not JSON ({error.msg}); give one JSON object a line") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: is a {type(record).__name__}; give a JSON object with `text` and `answer`")
+    text, gold = str(_field(record, _TEXT, where)), clean(_field(record, _GOLD, where))
+    problem = Problem(
+        id=str(record.get("id", where)), question=str(record.get("question", "")), answer=gold, source="file"
+    )
+    return Rollout(
+        problem=problem,
+        text=text,
+        think_format=think_format,
+        prompt=str(record.get("prompt", "")),
+        completion_tokens=int(record.get("completion_tokens") or len(text.split())),
+        thinking_tokens=int(record.get("thinking_tokens") or 0),
+        max_tokens=max_tokens,
+        truncated=bool(record.get("truncated", False)),
+    )
+
+
+def _field(record: dict[str, Any], names: Sequence[str], where: str) -> Any:
+    for name in names:
+        if record.get(name) is not None:
+            return record[name]
+    raise DataError(f"{where}: has none of {', '.join(names)}; it has {', '.join(record) or 'no fields'}")
+
+
+def _number(value: float | None) -> str:
+    return "None" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    from configs.command import run
+
+    run(main)

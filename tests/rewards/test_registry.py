@@ -1,0 +1,125 @@
+"""`rewards.build`: names, parameters, gates and plug-ins, checked before anything is scored."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import rewards
+from configs.errors import RewardError
+from configs.schema import RewardSpec
+from data.problem import Problem
+from data.think import DEEPSEEK, XML
+from rewards.registry import SHIPPED
+from rewards.rollout import Rollout
+
+PLUGINS = "tests.rewards.plugins"
+
+
+def rollout(text: str, **facts: Any) -> Rollout:
+    problem = Problem("p", "What is 6 · 7?", "42", "test", solution="6 · 7 = 42", metadata={"level": 3})
+    return Rollout(problem, text, DEEPSEEK, **facts)
+
+
+def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
+    built = rewards.build([RewardSpec(name=name, params=params)])
+    return built.score(rollouts)[built.names[0]]
+
+
+def test_names_and_weights_keep_the_recipes_order() -> None:
+    built = rewards.build([RewardSpec(name="xmlcount"), RewardSpec(name="correctness", weight=2.5)])
+    assert (built.names, built.weights) == (["xmlcount", "correctness"], [1.0, 2.5])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str) -> None:
+    import importlib
+
+    text = importlib.import_module(f"rewards.families.{name}").__doc__ or ""
+    assert text.startswith(f"`{name}`: ")
+    assert "Range: " in text
+    assert "Source: " in text
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"name": "corectness"}, r"reward 'corectness' is unknown \(did you mean 'correctness'\?\)"),
+        (
+            {"name": "correctness", "params": {"scor": 1}},
+            r"no parameter 'scor' \(did you mean 'score'\?\); it takes score",
+        ),
+        ({"name": "length", "params": {"x": 1}}, "it takes none"),
+        ({"name": "budget"}, "reward 'budget' needs the parameter 'target'"),
+        ({"name": "repetition", "params": {"max_penalty": 1.0}}, "reward 'repetition': max_penalty 1.0 is above 0"),
+        ({"name": "integer", "when": "correctness >"}, "when: 'correctness >' can't be read"),
+        ({"name": "integer", "when": "integr > 0"}, r"no reward 'integr' in the list \(did you mean 'integer'\?\)"),
+        ({"name": "no_such_module:f"}, "module 'no_such_module' can't be imported"),
+        ({"name": f"{PLUGINS}:nothing"}, "no function 'nothing' in tests.rewards.plugins .*own"),
+        ({"name": f"{PLUGINS}:NOT_A_FUNCTION"}, "no function 'NOT_A_FUNCTION'"),
+        ({"name": f"{PLUGINS}:no_arguments"}, "takes no argument"),
+        ({"name": f"{PLUGINS}:own", "params": {"bonos": 1}}, r"no parameter 'bonos' \(did you mean 'bonus'\?\)"),
+        ({"name": f"{PLUGINS}:own", "params": {"rollouts": 1}}, "no parameter 'rollouts'"),
+        ({"name": f"{PLUGINS}:trl_strings", "params": {"prompts": 1}}, "'prompts' is passed by the trainer"),
+    ],
+)
+def test_a_wrong_spec_is_refused_by_name(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(RewardError, match=message):
+        rewards.build([RewardSpec(**spec)])
+
+
+def test_an_empty_list_and_a_repeated_name_are_refused() -> None:
+    with pytest.raises(RewardError, match="the list is empty"):
+        rewards.build([])
+    with pytest.raises(RewardError, match="'integer' is there twice"):
+        rewards.build([RewardSpec(name="integer"), RewardSpec(name="integer", weight=2.0)])
+
+
+def test_gates_clips_and_required_come_from_the_spec() -> None:
+    built = rewards.build(
+        [
+            RewardSpec(name="correctness", required=True),
+            RewardSpec(name="xmlcount", when="correctness >= 2", clip=[0.0, 0.3]),
+        ]
+    )
+    texts = [XML.render("6 · 7", answer) for answer in ("42", "41", "9^{9^{9^9}}")]
+    problem = Problem("p", "q", "42", "test")
+    found = built.score([Rollout(problem, text, XML) for text in texts])
+    assert found == {"correctness": [2.0, 0.0, None], "xmlcount": [0.3, 0.0, None]}
+
+
+@pytest.mark.parametrize("path", [f"{PLUGINS}:own", f"{PLUGINS}.own"])
+def test_a_reward_in_our_signature_plugs_in_by_its_path(path: str) -> None:
+    assert scores(path, rollout("it is 42"), rollout("it is 41"), bonus=0.25) == [0.25, 0.0]
+
+
+def test_trl_style_rewards_plug_in_unchanged_on_strings_and_on_messages() -> None:
+    asked = [rollout("<think>\n6 · 7 = 42\n</think>\n\n42<|im_end|>"), rollout("no")]
+    assert scores(f"{PLUGINS}:trl_strings", *asked) == [float(len(asked[0].text) - len("<|im_end|>")), 0.0]
+    assert scores(f"{PLUGINS}:trl_messages", *asked) == [1.0, 0.0]
+
+
+def test_trls_own_rewards_plug_in_unchanged() -> None:
+    asked = [rollout("<think>a</think>b"), rollout("ab")]
+    assert scores("trl.rewards:think_format_reward", *asked) == [1.0, 0.0]
+
+
+def test_trl_style_rewards_see_ids_columns_and_params() -> None:
+    asked = [rollout("a", completion_ids=(5, 6, 7)), rollout("b", completion_ids=(5,))]
+    assert scores(f"{PLUGINS}:trl_ids", *asked, scale=0.5) == [4.5, 1.5]
+
+
+def test_a_trl_style_reward_without_its_ids_is_named() -> None:
+    with pytest.raises(RewardError, match=r"reward 'trl_ids', row 0 .*completion_ids"):
+        scores(f"{PLUGINS}:trl_ids", rollout("a"))
+
+
+def test_an_asynchronous_reward_sees_the_trainers_state() -> None:
+    built = rewards.build([RewardSpec(name=f"{PLUGINS}:trl_async")])
+    assert built.score([rollout("a")])["trl_async"] == [None]
+    assert built.score([rollout("a")], trainer_state=SimpleNamespace(global_step=7))["trl_async"] == [7.0]
+
+
+def test_a_plug_in_that_raises_is_named_before_training() -> None:
+    with pytest.raises(RewardError, match=r"reward 'broken_trl', row 0 .*LookupError: no model"):
+        rewards.build([RewardSpec(name=f"{PLUGINS}:broken_trl")]).check(XML)
