@@ -1,0 +1,316 @@
+"""The budget of one sequence as a state machine over token ids; torch-free.
+
+    thinking ──end drawn──▶ wait left?  ── yes ─▶ forcing "Wait" ──▶ thinking
+        │                        └─ no ─▶ forcing the end ─────────▶ answering ──▶ done
+        └── limit reached ──────────────▶ forcing the end + final answer text ──▲
+
+One budget covers the whole thinking, "Wait" included; an answer phase with its own limit always follows. The policy's
+choice of an end token is an input (`BudgetState.end`), so the machine serves sampling and greedy decoding alike, and
+holds all that an engine needs to know. Source: Muennighoff et al. 2025 (arXiv 2501.19393) §3.1, with one budget in
+place of one per round.
+"""
+
+from dataclasses import dataclass, field
+
+from budget_forcing.tokens import ThinkTokens, TokenBudget, Tokenizer, encode
+from configs.errors import EngineError
+from configs.schema import BudgetConfig
+
+EFFORT_SHARES = {"low": 0.2, "medium": 0.5, "high": 0.8}
+"""Share of the context minus answer that an effort level may think for; the ratios that OpenRouter's `effort` uses."""
+
+THINKING, FORCING, ANSWERING, DONE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a model may, and must, think; in tokens.
+
+    max_thinking       most thinking tokens, "Wait" included; None: what the context leaves
+    min_thinking       below it an end of thinking becomes "Wait" without using up `num_waits`
+    num_waits          how many ends of thinking are answered with `wait_text`
+    wait_text          appended in place of the end; "": the end is refused and the policy draws among the other tokens
+    final_answer_text  what an end at the limit appends after the end of thinking
+    max_answer         most tokens of the answer
+    """
+
+    max_thinking: int | None = None
+    min_thinking: int = 0
+    num_waits: int = 0
+    wait_text: str = "Wait"
+    final_answer_text: str = ""
+    max_answer: int = 512
+
+    def __post_init__(self) -> None:
+        for name in ("max_thinking", "min_thinking", "num_waits", "max_answer"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise EngineError(f"budget: {name} is {value}; give 0 or more")
+        if self.max_thinking is not None and self.min_thinking > self.max_thinking:
+            raise EngineError(
+                f"budget: min_thinking {self.min_thinking} is above max_thinking {self.max_thinking}; "
+                "lower the one or raise the other"
+            )
+        if self.max_answer == 0:
+            raise EngineError("budget: max_answer is 0, which leaves no answer; give 1 or more")
+
+    @classmethod
+    def from_config(cls, config: BudgetConfig, context: int) -> "Budget":
+        """A recipe's `budget:` section; an effort level becomes a share of `context` (tokens) minus the answer."""
+        return cls(
+            max_thinking=effort_limit(config.effort, context, config.max_answer) or config.max_thinking,
+            min_thinking=config.min_thinking,
+            num_waits=config.num_waits,
+            wait_text=config.wait_text,
+            final_answer_text=config.final_answer_text,
+            max_answer=config.max_answer,
+        )
+
+
+def effort_limit(effort: str | None, context: int, max_answer: int) -> int | None:
+    """Thinking tokens of an effort level; None for `auto` and for no level (then the context alone limits)."""
+    if effort is None or effort == "auto":
+        return None
+    if effort not in EFFORT_SHARES:
+        raise EngineError(f"budget: effort {effort!r} is none of {', '.join(EFFORT_SHARES)}, auto")
+    return max(1, int(EFFORT_SHARES[effort] * (context - max_answer)))
+
+
+def resolve(
+    budget: Budget,
+    tokens: ThinkTokens,
+    tokenizer: Tokenizer,
+    prompt_tokens: int,
+    context: int,
+    max_tokens: int | None = None,
+) -> TokenBudget:
+    """`budget` for a prompt of `prompt_tokens` in a context of `context` tokens.
+
+    `max_tokens` bounds the whole completion too, where given. Raises `EngineError` if prompt, thinking, end and answer
+    don't fit, or if "Wait" would itself end the thinking.
+    """
+    wait, final = encode(tokenizer, budget.wait_text), encode(tokenizer, budget.final_answer_text)
+    needs_wait = budget.num_waits > 0 or budget.min_thinking > 0
+    if needs_wait and set(wait) & set(tokens.ends):
+        raise EngineError(
+            f"budget: wait_text {budget.wait_text!r} holds a token that ends the thinking; choose another"
+        )
+    room = context - prompt_tokens if max_tokens is None else min(context - prompt_tokens, max_tokens)
+    ending = len(tokens.end) + len(final)
+    left = room - ending - budget.max_answer
+    wanted = budget.min_thinking if budget.max_thinking is None else budget.max_thinking
+    if left < wanted:
+        cap = "" if max_tokens is None else f", max_tokens {max_tokens}"
+        raise EngineError(
+            f"budget: prompt {prompt_tokens} + thinking {wanted} + end {ending} + answer {budget.max_answer} tokens "
+            f"don't fit the context of {context}{cap}; {max(left, 0)} are left for thinking: lower max_thinking or "
+            "max_answer, or raise the context"
+        )
+    return TokenBudget(
+        ends=tokens.ends,
+        end=tokens.end,
+        eos=tokens.eos,
+        texts=tokens.texts,
+        limit=left if budget.max_thinking is None else budget.max_thinking,
+        limit_reason="context" if budget.max_thinking is None else "limit",
+        min_thinking=budget.min_thinking,
+        num_waits=budget.num_waits,
+        wait=wait,
+        final=final,
+        max_answer=budget.max_answer,
+    )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A decoded sequence: per token its id, the policy's log-probability (0.0 where forced), and whether it was forced.
+
+    thought    thinking tokens, which come first
+    answer_at  position at which the answer starts; None: it was never reached
+    reason     what ended the thinking: "natural", "waited:k", "limit" or "context"; None: nothing did
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    forced: list[bool] = field(default_factory=list)
+    thought: int = 0
+    answer_at: int | None = None
+    reason: str | None = None
+
+
+class BudgetState:
+    """Where one sequence stands in its budget.
+
+    An engine asks `due` for each position. An id: that token comes, whatever the policy would choose. None: the policy
+    chooses; if `thinking` and it chose one of `budget.ends`, the engine says so with `end` and asks again. Then it
+    calls `advance`. `refused` says that at this position the policy must choose outside `budget.ends`.
+
+    position   tokens so far
+    thought    thinking tokens so far, "Wait" included
+    answered   tokens that the policy chose after the end
+    waits      "Wait"s so far; `waits_used` of them count against `num_waits`
+    reason     what ended the thinking: "natural", "waited:k", "limit" or "context"; None while it goes on
+    answer_at  position at which the answer starts, or None
+    forced     per position: True where the policy did not choose the token
+    """
+
+    __slots__ = (
+        "_at",
+        "_chosen",
+        "_queue",
+        "_then",
+        "answer_at",
+        "answered",
+        "budget",
+        "drawn_ends",
+        "forced",
+        "phase",
+        "position",
+        "reason",
+        "refused",
+        "thought",
+        "waits",
+        "waits_used",
+    )
+
+    def __init__(self, budget: TokenBudget) -> None:
+        if budget.texts:
+            raise EngineError(
+                f"budget: the tokenizer splits {budget.texts[0]!r}, so the end of thinking can't be watched for inside "
+                "the engine; use a think format of one-token delimiters (s1), or rounds of stopping and prompting again"
+            )
+        self.budget = budget
+        self.phase = THINKING
+        self.position = self.thought = self.answered = self.waits = self.waits_used = 0
+        self.reason: str | None = None
+        self.answer_at: int | None = None
+        self.refused = False
+        self.forced: list[bool] = []
+        self.drawn_ends: dict[int, int] = {}
+        self._queue: tuple[int, ...] = ()
+        self._at = 0
+        self._then = THINKING
+        self._chosen = False
+        self._check_limits()
+
+    @property
+    def due(self) -> int | None:
+        """The id that has to come next, or None where the policy chooses."""
+        return self._queue[self._at] if self.phase == FORCING else None
+
+    @property
+    def chosen(self) -> bool:
+        """What is due is what the policy drew: a natural end whose token opens the format's own end."""
+        return self.phase == FORCING and self._at == 0 and self._chosen
+
+    @property
+    def thinking(self) -> bool:
+        """The policy is thinking: an end token from it has to be told to `end`."""
+        return self.phase == THINKING
+
+    @property
+    def answering(self) -> bool:
+        """The next token belongs to the answer and an end of the turn ends the sequence."""
+        return self.phase == ANSWERING or self.cut
+
+    @property
+    def room(self) -> int:
+        """How many tokens the policy may choose before something is due without its doing."""
+        if self.phase == THINKING:
+            return self.budget.limit - self.thought
+        return self.budget.max_answer - self.answered if self.phase == ANSWERING else 0
+
+    @property
+    def on_end(self) -> int | None:
+        """What `end` would return now, the same for every end token."""
+        if self._refuses:
+            budget = self.budget
+            return budget.wait[0] if budget.wait and self._fits else None
+        return self.budget.end[0]
+
+    @property
+    def steady(self) -> int:
+        """For how many tokens of the policy `due` and `on_end` stay as they are; at least 1 where it chooses."""
+        limits = [self.room]
+        if self.phase == THINKING:
+            wait = max(len(self.budget.wait), 1)
+            limits += [self.budget.min_thinking - self.thought, self.budget.limit - wait - self.thought + 1]
+        return min((limit for limit in limits if limit > 0), default=0)
+
+    @property
+    def _fits(self) -> bool:
+        return self.thought + max(len(self.budget.wait), 1) <= self.budget.limit
+
+    @property
+    def _refuses(self) -> bool:
+        """An end drawn now would not end the thinking."""
+        return self.thought < self.budget.min_thinking or (self.waits_used < self.budget.num_waits and self._fits)
+
+    @property
+    def cut(self) -> bool:
+        """The answer reached its limit."""
+        return self.phase == DONE or (self.phase == FORCING and self._then == DONE)
+
+    def end(self, token: int) -> int | None:
+        """The policy drew the end token `token` here; returns `due`: the id to emit in its place.
+
+        None means that the end was refused with nothing to append: the policy draws again among the other tokens.
+        """
+        self.drawn_ends[self.position] = token
+        if self._refuses:
+            self.waits += 1
+            self.waits_used += self.thought >= self.budget.min_thinking
+            if self.budget.wait and self._fits:
+                self._force(self.budget.wait, then=THINKING)
+            else:
+                self.refused = True
+            return self.due
+        self.reason = f"waited:{self.waits}" if self.waits else "natural"
+        self._force(self.budget.end, then=ANSWERING, chosen=self.budget.end[0] == token)
+        return self.due
+
+    def advance(self, count: int = 1) -> None:
+        """The next `count` tokens came as they were due, or as the policy chose them (at most `room` of those)."""
+        if self.phase == FORCING:
+            for _ in range(count):
+                self._advance_forced()
+            return
+        self.refused = False
+        self.forced.extend([False] * count)
+        self.position += count
+        if self.phase == THINKING:
+            self.thought += count
+        else:
+            self.answered += count
+        self._check_limits()
+
+    def rewound(self, position: int) -> "BudgetState":
+        """The state as it was after `position` tokens (an engine may drop the last ones and sample them anew)."""
+        state = BudgetState(self.budget)
+        while state.position < position:
+            if state.thinking and state.position in self.drawn_ends:
+                state.end(self.drawn_ends[state.position])
+            state.advance()
+        return state
+
+    def _force(self, ids: tuple[int, ...], then: int, chosen: bool = False) -> None:
+        """Queue `ids` and go on in phase `then`; `chosen`: the policy drew the first of them itself."""
+        self.phase, self._queue, self._at, self._then, self._chosen = FORCING, ids, 0, then, chosen
+
+    def _advance_forced(self) -> None:
+        self.forced.append(not self.chosen)
+        self.position += 1
+        self._at += 1
+        self.thought += self._then == THINKING
+        if self._then == ANSWERING and self._at == len(self.budget.end):
+            self.answer_at = self.position
+        if self._at == len(self._queue):
+            self.phase = self._then
+            self._check_limits()
+
+    def _check_limits(self) -> None:
+        if self.phase == THINKING and self.thought >= self.budget.limit:
+            self.reason = self.budget.limit_reason
+            self._force(self.budget.end + self.budget.final, then=ANSWERING)
+        elif self.phase == ANSWERING and self.answered >= self.budget.max_answer:
+            self._force(self.budget.eos[:1], then=DONE)

@@ -1,0 +1,63 @@
+"""Multiple choice: options from a row's columns into the question, and the option that an answer names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from string import ascii_uppercase
+from typing import Any
+
+from configs.errors import DataError
+from data.problem import Problem
+
+NAMED = re.compile(r"(?:option|choice|选项)?\s*[(\[（]?([A-Z])[)\]）]?(?:[.:、．)]?$|[.:)、．]\s*.+$)", re.IGNORECASE)
+
+
+def options(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Label → text of a row's options; empty where it has none.
+
+    Read from a column `choices` or `options` (a list of texts, a list of {label, text}, a mapping of label to text, or
+    ARC's {"label": [...], "text": [...]}), or from columns A, B, C, ….
+    """
+    found = metadata.get("choices") or metadata.get("options")
+    if isinstance(found, Mapping) and {"label", "text"} <= found.keys():
+        return {str(label): str(text) for label, text in zip(found["label"], found["text"], strict=True)}
+    if isinstance(found, Mapping):
+        return {str(label): str(text) for label, text in found.items()}
+    if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
+        return {str(one["label"]): str(one["text"]) for one in found}
+    if isinstance(found, list):
+        return dict(zip(ascii_uppercase, map(str, found), strict=False))
+    columns = [letter for letter in ascii_uppercase if metadata.get(letter) not in (None, "")]
+    return {letter: str(metadata[letter]) for letter in columns} if columns[:2] == ["A", "B"] else {}
+
+
+def pose(problem: Problem) -> Problem:
+    """The problem with its options in the question and a label as its answer; unchanged without options.
+
+    The gold answer may be a label, an option's text, or a number from 0 on. Raises `DataError` where it is none of
+    them, or could be read in two ways.
+    """
+    choices = options(problem.metadata)
+    if not choices:
+        return problem
+    gold = problem.answer.strip()
+    readings = {label for label, text in choices.items() if text.strip() == gold}
+    if gold in choices:
+        readings.add(gold)
+    elif gold.isdecimal() and int(gold) < len(choices):
+        readings.add(list(choices)[int(gold)])
+    if len(readings) != 1:
+        how = "can be read as each of " + ", ".join(sorted(readings)) if readings else "names none of the options"
+        raise DataError(f"{problem.source}: problem {problem.id}: answer {gold!r} {how}; write the option's label")
+    listed = "\n".join(f"{label}) {text}" for label, text in choices.items())
+    return replace(problem, question=f"{problem.question}\n\n{listed}", answer=readings.pop())
+
+
+def chosen(answer: str, choices: Mapping[str, str]) -> str | None:
+    """The label that an extracted answer names, by itself ("B", "(b)", "B) 12") or by its text; None: no option."""
+    text = answer.strip()
+    for label, option in choices.items():
+        if text.casefold() in (option.strip().casefold(), label.casefold()):
+            return label
+    named = NAMED.fullmatch(text)
+    return named[1].upper() if named and named[1].upper() in choices else None

@@ -1,0 +1,125 @@
+"""Samples in and out of other tools: answers that they made, and lm-evaluation-harness's samples format.
+
+The format is what `lm_eval --log_samples` writes (v0.4.9, `lm_eval/evaluator.py` and `evaluation_tracker.py`): one
+object a document with `doc_id`, `doc`, `target`, `arguments`, `resps`, `filtered_resps`, `filter`, `metrics`, hashes,
+and each metric under its own name.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from data.problem import Problem
+
+TEXTS = ("text", "response", "output", "completion", "generation", "prediction", "answer", "model_output")
+"""Names under which tools keep a completion, the first that is there counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Another tool's completion to a problem; `sample` numbers the completions of one problem."""
+
+    id: str
+    sample: int
+    text: str
+
+
+def read_answers(path: Path, problems: Sequence[Problem]) -> list[Answer]:
+    """The answers in a JSONL file: rows with an id and a text (or a list of them), or lm-evaluation-harness's samples.
+
+    A row belongs to the problem of its `id`, else of its position `doc_id` (or `index`) in the benchmark. Raises
+    `DataError` naming the row for anything else, and for a problem that does not exist.
+    """
+    known = {problem.id for problem in problems}
+    counts: dict[str, int] = {}
+    answers = []
+    for line, row in _rows(path):
+        id = _problem_id(row, problems, f"{path}:{line}")
+        if id not in known:
+            raise DataError(f"{path}:{line}: no problem {id!r} in the benchmark; is it the same one, whole?")
+        for text in _texts(row, f"{path}:{line}"):
+            answers.append(Answer(id, counts.get(id, 0), text))
+            counts[id] = counts.get(id, 0) + 1
+    if not answers:
+        raise DataError(f"{path}: no answers in it; each line is an object with an id and a text")
+    return answers
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read: {error}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON: {error}; mend or remove the row") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: not an object; each line is an object with an id and a text")
+        yield number, row
+
+
+def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], where: str) -> str:
+    for name in ("id", "problem_id", "unique_id", "question_id"):
+        if row.get(name) is not None:
+            return str(row[name])
+    for name in ("doc_id", "index", "idx"):
+        at = row.get(name)
+        if isinstance(at, int) and not 0 <= at < len(problems):
+            raise DataError(f"{where}: {name} {at} is outside the benchmark's {len(problems)} problems")
+        if isinstance(at, int):
+            return problems[at].id
+    raise DataError(f"{where}: no id; give each row an `id`, or a `doc_id` that counts the benchmark's problems from 0")
+
+
+def _texts(row: Mapping[str, Any], where: str) -> list[str]:
+    if isinstance(row.get("resps"), list):  # lm-evaluation-harness: a list a request, its repeats inside
+        return [str(text) for request in row["resps"] for text in (request if isinstance(request, list) else [request])]
+    for name in TEXTS:
+        if isinstance(row.get(name), str):
+            return [row[name]]
+        if isinstance(row.get(name), list) and all(isinstance(text, str) for text in row[name]):
+            return list(row[name])
+    raise DataError(f"{where}: no text; it is looked for under {', '.join(TEXTS)} and resps")
+
+
+def lm_eval_rows(
+    problems: Sequence[Problem],
+    samples: Mapping[str, Sequence[Mapping[str, Any]]],
+    prompts: Mapping[str, str],
+    generation: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """One row a problem, in lm-evaluation-harness's samples format.
+
+    `samples`: rows of `samples.jsonl` of one point, by problem id; `prompts`: prompt text by its hash; `generation`:
+    the generation arguments. `exact_match` is the share of the problem's graded samples that are right; null, never
+    0, where none is graded.
+    """
+    for at, problem in enumerate(problems):
+        its = samples.get(problem.id, ())
+        if not its:
+            continue
+        doc = {"id": problem.id, "question": problem.question, "answer": problem.answer}
+        prompt = prompts.get(its[0]["prompt_hash"], "")
+        graded = [float(row["verdict"]) for row in its if row["verdict"] is not None]
+        yield {
+            "doc_id": at,
+            "doc": doc,
+            "target": problem.answer,
+            "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": dict(generation)}},
+            "resps": [[row["text"] for row in its]],
+            "filtered_resps": [row["extracted"] or "[invalid]" for row in its],
+            "filter": "mull",
+            "metrics": ["exact_match"],
+            "doc_hash": sha256(json.dumps(doc, indent=2, ensure_ascii=False).encode()).hexdigest(),
+            "prompt_hash": sha256(prompt.encode()).hexdigest(),
+            "target_hash": sha256(problem.answer.encode()).hexdigest(),
+            "exact_match": sum(graded) / len(graded) if graded else None,
+        }

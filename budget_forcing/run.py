@@ -1,0 +1,263 @@
+"""An evaluation: problems × budgets × samples → `samples.jsonl` (as they come) → `results.json`, curve and report.
+
+A resumed run keeps the rows whose key (`budget_forcing.plan`) is still asked for and makes the others, so budgets,
+samples and problems can also be added to a finished run.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from budget_forcing.choices import pose
+from budget_forcing.grading import grade, is_broken
+from budget_forcing.interchange import Answer, lm_eval_rows
+from budget_forcing.plan import Task, adapter_hash, plan
+from budget_forcing.recorder import Recorder
+from budget_forcing.results import Point, questions, results
+from configs.errors import RunError
+from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_text
+from configs.schema import EvalConfig
+from data import think
+from data.problem import Problem
+from data.sources import load_problems
+from report.evaluation import write_report
+from rewards.extract import delimiters, extract
+
+if TYPE_CHECKING:
+    from models.engine import Engine
+    from models.generation import Generation
+
+WORTH_SAYING = 0.02  # the share of cut or missing answers from which the report warns
+Row = dict[str, Any]
+Progress = Callable[[str, int, int, int], None]
+"""Called with (point, samples done, samples in all, right ones) as samples are graded."""
+
+
+def problems_of(config: EvalConfig) -> list[Problem]:
+    """The benchmark's problems as they are asked: options listed, the instruction appended. Raises `DataError`."""
+    problems = [pose(problem) for problem in load_problems(config.data)]
+    if not config.instruction:
+        return problems
+    return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
+
+
+# ---- generating
+
+
+def generate(
+    config: EvalConfig, problems: Sequence[Problem], run: RunDir, engine: "Engine", progress: Progress | None = None
+) -> list[Point]:
+    """Make the samples that are missing and return every one asked for, in the order of the plan.
+
+    Starts the run directory, or goes on in it, once it is known that earlier samples fit. Raises `RunError`.
+    """
+    points = plan(config, problems, engine)
+    kept = kept_rows(run, [task for tasks in points for task in tasks])
+    run.start(config, resume=(run / "config.yaml").is_file())
+    prompts = {task.prompt_hash: task.prompt for tasks in points for task in tasks}
+    write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
+    by_id = {problem.id: problem for problem in problems}
+    found = []
+    for tasks in points:
+        done = [kept[task.place] for task in tasks if task.place in kept]
+        with Recorder(run / "samples.jsonl", lambda rows: grade(rows, by_id), done, len(tasks), progress) as recorder:
+            missing = [task for task in tasks if task.place not in kept]
+            if missing:
+                append_jsonl(run / "metrics.jsonl", _generate(config, missing, engine, recorder))
+        rows = {(row["point"], row["id"], row["sample"]): row for row in recorder.rows}
+        found.append(
+            Point(tasks[0].label, {**asdict(tasks[0].budget), **tasks[0].asked}, [rows[task.place] for task in tasks])
+        )
+    return found
+
+
+def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
+    """A whole file of rows, renamed into place."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _generate(config: EvalConfig, tasks: Sequence[Task], engine: "Engine", recorder: Recorder) -> Row:
+    """Generate one point's missing samples into the recorder; its row of `metrics.jsonl`."""
+    from models.engine import Request
+
+    def record(generation: "Generation") -> None:
+        recorder.put(row_of(tasks[generation.request], generation, engine))
+
+    requests = [Request(task.prompt_ids, config.sampling, seed=task.seed, budget=task.budget) for task in tasks]
+    started = time.perf_counter()
+    generations = engine.generate(requests, record)
+    seconds = time.perf_counter() - started
+    tokens = sum(len(generation.token_ids) for generation in generations)
+    return {
+        "point": tasks[0].label,
+        "samples": len(tasks),
+        "tokens": tokens,
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(tokens / seconds, 1),
+    }
+
+
+def kept_rows(run: RunDir, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Row]:
+    """The rows of an earlier session that this run asks for, by place; a half-written last line leaves the file.
+
+    Raises `RunError` where a row is in a task's place but was made with something else, or can't be read.
+    """
+    path = run / "samples.jsonl"
+    try:
+        keep_jsonl(path, lambda row: True)
+        rows = {(row["point"], row["id"], row["sample"]): row for row in read_jsonl(path)}
+    except (ValueError, KeyError) as error:
+        raise RunError(f"{path}: damaged: {error}; remove the broken line and go on with --resume") from None
+    keys = {task.place: task.key for task in tasks}
+    changed = [place for place, key in keys.items() if place in rows and rows[place]["key"] != key]
+    if changed:
+        raise RunError(
+            f"--resume: {path}: {len(changed)} samples, the first {changed[0]}, were made with another model, adapter, "
+            "prompt, sampling or seed; name another output_dir"
+        )
+    return {place: row for place, row in rows.items() if place in keys}
+
+
+def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
+    """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
+    from models.generation import decode
+
+    prefill = engine.think_format.prefill
+
+    def character(token: int) -> int:
+        return len(prefill) + len(decode(engine.tokenizer, generation.token_ids[:token]))
+
+    forced = spans(generation.forced)
+    text = prefill + generation.text
+    return {
+        "point": task.label,
+        "id": task.problem.id,
+        "sample": task.sample,
+        "key": task.key,
+        "prompt_hash": task.prompt_hash,
+        "question": task.problem.question,
+        "gold": task.problem.answer,
+        "extracted": extract(text, engine.think_format).answer,
+        "verdict": None,
+        "reason": "",
+        "text": text,
+        "prefilled": len(prefill),
+        "thinking": generation.thinking,
+        "answer": generation.answer,
+        "forced": [[character(start), character(end)] for start, end in forced],
+        "forced_tokens": forced,
+        "stop": generation.stop,
+        "finish": generation.finish,
+        "thinking_tokens": generation.thinking_tokens,
+        "answer_tokens": generation.answer_tokens,
+        "token_ids": list(generation.token_ids),
+        "seed": task.seed,
+        "control": generation.control,
+        "seconds": round(generation.seconds, 3),
+    }
+
+
+def spans(mask: Sequence[bool]) -> list[list[int]]:
+    """[start, end) ranges where a mask is true."""
+    found: list[list[int]] = []
+    for at, forced in enumerate(mask):
+        if forced and found and found[-1][1] == at:
+            found[-1][1] = at + 1
+        elif forced:
+            found.append([at, at + 1])
+    return found
+
+
+# ---- another tool's answers
+
+
+def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
+    """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
+    it, else as in bare text."""
+    think_format = think.resolve(config.think_format)
+    by_id = {problem.id: problem for problem in problems}
+    rows = []
+    for answer in answers:
+        formatted = any(part in answer.text for part in delimiters(think_format))
+        unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
+        problem = by_id[answer.id]
+        rows.append(
+            {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
+            | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
+            | {"extracted": extract(answer.text, think_format if formatted else None).answer, **unknown}
+        )
+    for row, verdict in zip(rows, grade(rows, by_id), strict=True):
+        row |= {"verdict": verdict.correct, "reason": verdict.reason}
+    write_jsonl(run / "samples.jsonl", rows)
+    return Point("answers", {}, rows)
+
+
+# ---- results
+
+
+def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> Row:
+    """Write `results.json`, `summary.json`, the curve and `report.html`; return the results.
+
+    `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
+    """
+    digest = sha256(repr([(p.id, p.question, p.answer) for p in problems]).encode()).hexdigest()[:16]
+    found = {
+        "benchmark": {"source": config.data.source, "problems": len(problems), "hash": digest},
+        "model": {"name": config.model.name, "adapter": adapter_hash(config.model.adapter), "answers": config.answers},
+        "think_format": asdict(think.resolve(config.think_format))["name"],
+        "sampling": config.sampling.model_dump(),
+        "seed": config.seed,
+        **results(points, config.seed),
+    }
+    write_json(run / "results.json", found)
+    sessions = list(read_jsonl(run / "metrics.jsonl"))
+    run.add_summary(
+        accuracy={point["label"]: point["accuracy"] for point in found["points"]},
+        warnings=warnings(problems, points),
+        seconds=round(sum(session["seconds"] for session in sessions), 1),
+        tokens=sum(session["tokens"] for session in sessions),
+    )
+    write_report(run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}")
+    return found
+
+
+def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
+    """What a reader of the accuracy must know: gold answers and samples without a verdict, cut and missing answers."""
+    found = []
+    if broken := [problem.id for problem in problems if is_broken(problem.answer)]:
+        found.append(f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}")
+    for point in points:
+        rows = point.rows
+        reasons = Counter(row["reason"] for row in rows if row["verdict"] is None)
+        if reasons:
+            why = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
+            found.append(f"{point.label}: {sum(reasons.values())} of {len(rows)} samples are ungraded: {why}")
+        if missing := len(problems) - len(questions(rows)):
+            found.append(
+                f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"
+            )
+        cut = sum(row["finish"] == "length" for row in rows)
+        unanswered = sum(row["extracted"] is None for row in rows)
+        if cut > WORTH_SAYING * len(rows):
+            found.append(f"{point.label}: {cut} of {len(rows)} answers were cut at max_answer and graded as they are")
+        if unanswered > WORTH_SAYING * len(rows):
+            found.append(f"{point.label}: {unanswered} of {len(rows)} samples hold no answer and count as wrong")
+    return found
+
+
+def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> list[Path]:
+    """`lm_eval/samples_<benchmark>_<point>.jsonl`, a file a point; the files."""
+    prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run / "prompts.jsonl")}
+    (run / "lm_eval").mkdir(exist_ok=True)
+    files = []
+    for point in points:
+        name = "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
+        arguments = config.sampling.model_dump() | {"budget": dict(point.budget)}
+        files.append(run / "lm_eval" / f"samples_{name}.jsonl")
+        write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.rows), prompts, arguments)))
+    return files

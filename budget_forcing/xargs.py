@@ -1,0 +1,95 @@
+"""A budget as flat key-value pairs: vLLM's `SamplingParams.extra_args`, and `vllm_xargs` over HTTP.
+
+    client.chat.completions.create(..., extra_body={"vllm_xargs": extra_args(token_budget)})
+
+HTTP takes flat values only, so every field has a key of its own, all with one prefix. Texts are token ids here: the
+server's `/tokenize` gives them to a client without the tokenizer.
+"""
+
+import os
+from typing import Any
+
+from budget_forcing.budget import BudgetState
+from budget_forcing.tokens import TokenBudget
+from configs.errors import EngineError
+
+PREFIX = "budget_"
+LISTS = ("ends", "end", "eos", "wait", "final")
+NUMBERS = ("limit", "min_thinking", "num_waits", "max_answer")
+NONCE = PREFIX + "nonce"
+LOGPROBS = PREFIX + "logprobs"
+
+
+def extra_args(budget: TokenBudget, nonce: str | None = None, logprobs: bool = False) -> dict[str, Any]:
+    """`budget` as flat `SamplingParams.extra_args`, which are `vllm_xargs` over HTTP.
+
+    `nonce` names the request for `WorkerExtension.budget_outcomes`; `logprobs` makes that report what has to be added
+    to vLLM's processed log-probabilities to make them the policy's.
+    """
+    BudgetState(budget)  # refuses delimiters of several tokens
+    args: dict[str, Any] = {PREFIX + name: list(getattr(budget, name)) for name in LISTS}
+    args |= {PREFIX + name: getattr(budget, name) for name in (*NUMBERS, "limit_reason")}
+    if nonce is not None:
+        args[NONCE] = nonce
+    return args | ({LOGPROBS: 1} if logprobs else {})
+
+
+def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
+    """The budget in a request's `extra_args`, None if it has none; raises `EngineError` naming a key that is wrong."""
+    given = {key: value for key, value in (args or {}).items() if key.startswith(PREFIX)}
+    if not given:
+        return None
+    known = {PREFIX + name for name in (*LISTS, *NUMBERS, "limit_reason")} | {NONCE, LOGPROBS}
+    for key in given:
+        if key not in known:
+            raise EngineError(f"{key}: unknown; the budget's keys are {', '.join(sorted(known))}")
+    for name in ("limit", "ends", "end", "eos"):
+        if given.get(PREFIX + name) in (None, []):
+            raise EngineError(f"{PREFIX}{name}: missing; a budget needs it")
+    fields: dict[str, Any] = {}
+    for name in NUMBERS:
+        value = given.get(PREFIX + name)
+        if value is not None:
+            if type(value) is not int or value < (name == "max_answer"):
+                raise EngineError(f"{PREFIX}{name}: {value!r}; give a whole number from {int(name == 'max_answer')} on")
+            fields[name] = value
+    for name in LISTS:
+        ids = given.get(PREFIX + name, [])
+        if not isinstance(ids, list) or not all(type(i) is int and i >= 0 for i in ids):
+            raise EngineError(f"{PREFIX}{name}: {ids!r}; give a list of token ids")
+        fields[name] = tuple(ids)
+    if "limit_reason" in {key.removeprefix(PREFIX) for key in given}:
+        fields["limit_reason"] = str(given[PREFIX + "limit_reason"])
+    budget = TokenBudget(**fields)
+    if budget.min_thinking > budget.limit:
+        raise EngineError(f"budget_min_thinking: {budget.min_thinking} is above budget_limit {budget.limit}")
+    if set(budget.wait) & set(budget.ends):
+        raise EngineError("budget_wait: holds a token of budget_ends")
+    return budget
+
+
+def check_params(params: Any) -> None:
+    """Raise `EngineError` for a budget that can't be kept with these `SamplingParams`."""
+    budget = budget_of(params.extra_args)
+    if budget is None:
+        return
+    if params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0:
+        raise EngineError("budget: penalties change the distribution after the budget decided; leave them out")
+    if params.structured_outputs is not None:
+        raise EngineError("budget: structured outputs forbid the tokens that a budget forces; leave one of them out")
+    if params.ignore_eos:
+        raise EngineError("budget: with ignore_eos the answer would have no end; leave it out")
+    forced = {*budget.end, *budget.final, *budget.wait}
+    stops = forced & {*(params.stop_token_ids or []), *budget.eos}
+    if stops:
+        raise EngineError(
+            f"budget: forces the ids {sorted(stops)}, which stop the request; leave them out of the stops"
+        )
+    need = budget.limit + len(budget.end) + len(budget.final) + budget.max_answer
+    if params.max_tokens is not None and params.max_tokens < need:
+        raise EngineError(
+            f"budget: thinking {budget.limit} + end {len(budget.end) + len(budget.final)} + answer {budget.max_answer} "
+            f"tokens are more than max_tokens {params.max_tokens}; raise it or lower the budget"
+        )
+    if params.n > 1 and os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+        raise EngineError("budget: n > 1 inside one process shares one state; send n requests instead")

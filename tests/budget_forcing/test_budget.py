@@ -1,0 +1,224 @@
+"""The state machine: against stop-and-re-prompt over every small budget, and what it promises of each sequence."""
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from budget_forcing.budget import Budget, BudgetState, effort_limit, resolve
+from budget_forcing.tokens import ThinkTokens, TokenBudget, think_tokens
+from configs.errors import EngineError
+from configs.schema import BudgetConfig
+from data.think import S1, XML
+from tests.budget_forcing.policies import by_rounds, by_state, scripted
+from tests.tiny import tiny_tokenizer
+
+EOS, OPEN, WAIT, MORE, FINAL, NEWLINE = range(6)
+S1_LIKE = ThinkTokens(ends=(OPEN, EOS), end=(OPEN, NEWLINE), eos=(EOS,))
+
+budgets = st.builds(
+    TokenBudget,
+    ends=st.sampled_from([(EOS,), (OPEN, EOS), (OPEN, EOS, FINAL)]),
+    end=st.sampled_from([(OPEN,), (OPEN, NEWLINE), (NEWLINE, OPEN, NEWLINE)]),
+    eos=st.just((EOS,)),
+    limit=st.integers(0, 9),
+    limit_reason=st.sampled_from(["limit", "context"]),
+    min_thinking=st.integers(0, 9),
+    num_waits=st.integers(0, 4),
+    wait=st.sampled_from([(), (WAIT,), (WAIT, MORE), (WAIT, MORE, MORE)]),
+    final=st.sampled_from([(), (FINAL,), (FINAL, NEWLINE)]),
+    max_answer=st.integers(1, 4),
+).filter(lambda budget: budget.min_thinking <= budget.limit)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(budgets, st.integers(0, 10**6), st.integers(6, 12))
+def test_a_sequence_is_what_stopping_and_prompting_again_gives(budget: TokenBudget, seed: int, vocabulary: int) -> None:
+    policy = scripted(seed, vocabulary)
+    state, _ = by_state(budget, policy)
+    rounds = by_rounds(budget, policy)
+    if state.forced[-1] and state.tokens[-1] == EOS:  # rounds simply stop at the answer's limit
+        state.tokens.pop()
+        state.forced.pop()
+    assert (state.tokens, state.forced) == (rounds.tokens, rounds.forced)
+    assert (state.thought, state.answer_at, state.reason) == (rounds.thought, rounds.answer_at, rounds.reason)
+
+
+def test_every_budget_of_up_to_four_tokens_agrees_with_the_rounds() -> None:
+    for limit, least, waits, wait, seed in itertools.product(
+        range(5), range(5), range(3), [(), (WAIT,), (WAIT, MORE)], range(6)
+    ):
+        if least <= limit:
+            budget = TokenBudget((OPEN, EOS), (OPEN, NEWLINE), (EOS,), limit, (), "limit", least, waits, wait, (), 2)
+            policy = scripted(seed, 4)
+            state, _ = by_state(budget, policy)
+            rounds = by_rounds(budget, policy)
+            cut = len(state.tokens) - bool(state.forced[-1])
+            assert state.tokens[:cut] == rounds.tokens, budget
+            assert (state.thought, state.reason) == (rounds.thought, rounds.reason), budget
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(budgets, st.integers(0, 10**6))
+def test_a_budget_is_kept_and_an_answer_follows(budget: TokenBudget, seed: int) -> None:
+    outcome, state = by_state(budget, scripted(seed, 7))
+    assert budget.min_thinking <= outcome.thought <= budget.limit
+    assert outcome.answer_at is not None
+    assert len(outcome.tokens) - outcome.answer_at - len(budget.final) * (outcome.reason == budget.limit_reason) >= 1
+    assert len(outcome.tokens) <= budget.max_tokens
+    assert len(outcome.forced) == len(outcome.tokens) == state.position
+    assert state.waits_used <= budget.num_waits
+    if outcome.reason == budget.limit_reason:
+        assert outcome.thought == budget.limit
+    else:
+        assert outcome.reason == (f"waited:{state.waits}" if state.waits else "natural")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(budgets, st.integers(0, 10**6), st.data())
+def test_rewinding_restores_the_state_of_any_position(budget: TokenBudget, seed: int, data: st.DataObject) -> None:
+    policy = scripted(seed, 7)
+    outcome, state = by_state(budget, policy)
+    position = data.draw(st.integers(0, state.position))
+    back = state.rewound(position)
+    assert back.forced == outcome.forced[:position]
+    tokens = outcome.tokens[:position]
+    while back.position < state.position:  # the same choices lead to the same end
+        token = policy(tokens, frozenset())
+        if back.thinking and token in budget.ends:
+            back.end(token)
+        back.advance()
+        tokens.append(outcome.tokens[len(tokens)])
+    assert (back.forced, back.thought, back.reason) == (state.forced, state.thought, state.reason)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(budgets, st.integers(0, 10**6))
+def test_nothing_changes_while_the_state_says_that_it_is_steady(budget: TokenBudget, seed: int) -> None:
+    outcome, _ = by_state(budget, scripted(seed, 9))
+    state = BudgetState(budget)
+    checked = 0
+    promised: tuple[int, tuple[object, ...]] = (0, ())
+    for token in outcome.tokens:
+        facts = (state.due, state.phase, state.on_end if state.thinking else None)
+        if state.position < promised[0]:
+            assert facts == promised[1]
+            checked += 1
+        else:
+            promised = (state.position + state.steady, facts)
+        if state.thinking and token in budget.ends:  # an ended thinking is news
+            state.end(token)
+            promised = (0, ())
+        elif state.thinking and state.on_end == token and token in budget.wait:
+            break  # can't tell a forced "Wait" from a chosen one by the tokens alone
+        state.advance()
+    assert checked <= len(outcome.tokens)
+
+
+def test_a_limit_of_zero_and_of_one_thinks_that_much() -> None:
+    for limit in (0, 1):
+        budget = TokenBudget((OPEN, EOS), (OPEN, NEWLINE), (EOS,), limit, wait=(WAIT,), final=(FINAL,), max_answer=1)
+        outcome, _ = by_state(budget, lambda tokens, refused: MORE)
+        assert outcome.tokens == [MORE] * limit + [OPEN, NEWLINE, FINAL, MORE, EOS]
+        assert outcome.forced == [False] * limit + [True, True, True, False, True]
+        assert (outcome.thought, outcome.reason, outcome.answer_at) == (limit, "limit", limit + 2)
+
+
+def test_waits_that_no_longer_fit_are_not_begun() -> None:
+    budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 4, num_waits=9, wait=(WAIT, MORE), max_answer=1)
+    outcome, _ = by_state(budget, lambda tokens, refused: OPEN)
+    assert outcome.tokens == [WAIT, MORE, WAIT, MORE, OPEN, OPEN, EOS]
+    assert (outcome.thought, outcome.reason) == (4, "limit")
+    outcome, _ = by_state(
+        TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 3, num_waits=9, wait=(WAIT, MORE)), lambda t, r: OPEN
+    )
+    assert (outcome.thought, outcome.reason, outcome.forced[:3]) == (2, "waited:1", [True, True, False])
+
+
+def test_below_the_minimum_an_end_becomes_wait_without_using_one_up() -> None:
+    budget = TokenBudget((EOS,), (OPEN,), (EOS,), 9, min_thinking=3, num_waits=1, wait=(WAIT,), max_answer=1)
+    outcome, state = by_state(budget, lambda tokens, refused: EOS)
+    assert outcome.tokens[:5] == [WAIT, WAIT, WAIT, WAIT, OPEN]
+    assert (state.waits, state.waits_used, outcome.reason) == (4, 1, "waited:4")
+
+
+def test_an_end_of_turn_while_thinking_becomes_the_end_of_thinking() -> None:
+    budget = TokenBudget((OPEN, EOS), (OPEN, NEWLINE), (EOS,), 9, max_answer=5)
+    outcome, _ = by_state(budget, lambda tokens, refused: EOS if len(tokens) in (2, 5) else MORE)
+    assert outcome.tokens == [MORE, MORE, OPEN, NEWLINE, MORE, EOS]
+    assert outcome.forced == [False, False, True, True, False, False]
+    natural, _ = by_state(budget, lambda tokens, refused: [MORE, MORE, OPEN, EOS, EOS][len(tokens)])
+    assert natural.forced[2:4] == [False, True]  # the policy wrote the token that opens the end itself
+
+
+def test_a_refused_end_lets_the_policy_choose_another_token() -> None:
+    budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 9, num_waits=1, wait=(), max_answer=1)
+    outcome, _ = by_state(budget, lambda tokens, refused: MORE if refused else OPEN)
+    assert outcome.tokens[:2] == [MORE, OPEN]
+    assert (outcome.forced[0], outcome.reason) == (False, "waited:1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"max_thinking": -1}, ["max_thinking", "-1"]),
+        ({"num_waits": -2}, ["num_waits", "-2"]),
+        ({"max_thinking": 3, "min_thinking": 4}, ["min_thinking 4", "max_thinking 3"]),
+        ({"max_answer": 0}, ["max_answer", "0"]),
+    ],
+)
+def test_a_budget_that_contradicts_itself_is_refused_with_the_numbers(fields: dict[str, int], words: list[str]) -> None:
+    with pytest.raises(EngineError) as error:
+        Budget(**fields)  # type: ignore[arg-type]
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_context_too_small_is_refused_with_the_numbers() -> None:
+    tokenizer = tiny_tokenizer()
+    tokens = think_tokens(S1, tokenizer)
+    with pytest.raises(
+        EngineError, match=r"prompt 60 \+ thinking 100 \+ end 8 \+ answer 40 .* context of 200.* 92 are left"
+    ):
+        resolve(Budget(max_thinking=100, max_answer=40), tokens, tokenizer, 60, 200)
+    with pytest.raises(EngineError, match="max_tokens 50"):
+        resolve(Budget(max_thinking=100, max_answer=40), tokens, tokenizer, 60, 999, max_tokens=50)
+    fits = resolve(Budget(max_thinking=92, max_answer=40), tokens, tokenizer, 60, 200)
+    assert (fits.limit, fits.limit_reason) == (92, "limit")
+    rest = resolve(Budget(max_answer=40), tokens, tokenizer, 60, 200)
+    assert (rest.limit, rest.limit_reason) == (92, "context")
+
+
+def test_a_wait_that_ends_the_thinking_is_refused() -> None:
+    tokenizer = tiny_tokenizer()
+    with pytest.raises(EngineError, match="wait_text"):
+        resolve(Budget(num_waits=1, wait_text="<|im_end|>"), think_tokens(S1, tokenizer), tokenizer, 10, 2000)
+
+
+def test_think_formats_become_ids_and_split_delimiters_are_named() -> None:
+    tokenizer = tiny_tokenizer()
+    s1 = think_tokens(S1, tokenizer)
+    assert (s1.ends, s1.eos, s1.texts) == ((1, 2), (2,), ())
+    assert tokenizer.decode(s1.end) == S1.end
+    assert tokenizer.decode(think_tokens(S1, tokenizer, (2, 0)).ends) == "<|im_start|><|im_end|><|endoftext|>"
+    xml = think_tokens(XML, tokenizer)
+    assert (xml.ends, xml.texts) == ((2,), ("</reasoning>",))
+    with pytest.raises(EngineError, match=r"splits '</reasoning>'.*rounds"):
+        BudgetState(resolve(Budget(max_thinking=9), xml, tokenizer, 10, 2000))
+
+
+def test_efforts_are_shares_of_what_the_answer_leaves() -> None:
+    assert [effort_limit(level, 2512, 512) for level in ("low", "medium", "high", "auto", None)] == [
+        400, 1000, 1600, None, None,
+    ]  # fmt: skip
+    budget = Budget.from_config(BudgetConfig(effort="medium", num_waits=2, max_answer=100), 1100)
+    assert (budget.max_thinking, budget.num_waits, budget.max_answer) == (500, 2, 100)
+    assert Budget.from_config(BudgetConfig(), 1100).max_thinking is None
+    with pytest.raises(EngineError, match="extreme"):
+        effort_limit("extreme", 100, 10)
+
+
+@pytest.mark.parametrize("fields", [{"effort": "low", "max_thinking": 5}, {"max_thinking": 5, "min_thinking": 6}])
+def test_a_recipe_s_contradictory_budget_is_refused_by_the_schema(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="max_thinking"):
+        BudgetConfig(**fields)  # type: ignore[arg-type]

@@ -1,0 +1,99 @@
+"""Rounds of stopping and prompting again, where the tokenizer splits the delimiters."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from budget_forcing.budget import Budget, Outcome, resolve
+from budget_forcing.rounds import Ask, in_rounds
+from budget_forcing.tokens import encode, think_tokens
+from data.think import XML
+from tests.tiny import tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+
+
+def run(script: str, budget: Budget) -> tuple[Outcome, list[Ask]]:
+    """An `xml` sequence from a model that writes `script`, a round after the other; one round ends at a delimiter."""
+    pieces = iter(script.split("§"))
+    asked: list[Ask] = []
+
+    def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
+        asked.extend(asks)
+        drawn = list(encode(TOKENIZER, next(pieces)))[: asks[0].max_tokens]
+        return [(drawn, [-1.0] * len(drawn))]
+
+    tokens = think_tokens(XML, TOKENIZER)
+    return in_rounds([resolve(budget, tokens, TOKENIZER, 5, 1000)], complete, TOKENIZER)[0], asked
+
+
+def text(outcome: Outcome) -> str:
+    return str(TOKENIZER.decode(outcome.tokens))
+
+
+def forced(outcome: Outcome) -> str:
+    return str(TOKENIZER.decode([t for t, f in zip(outcome.tokens, outcome.forced, strict=True) if f]))
+
+
+def test_a_natural_end_keeps_the_model_s_delimiter_and_adds_what_is_missing() -> None:
+    outcome, asked = run("<reasoning>\n1+1\n</reasoning>§2<|im_end|>", Budget(max_thinking=90, max_answer=50))
+    assert text(outcome) == "<reasoning>\n1+1\n</reasoning>\n<answer>\n2<|im_end|>"
+    assert forced(outcome) == "\n<answer>\n"
+    assert (outcome.reason, outcome.thought) == ("natural", len("<reasoning>\n1+1\n"))
+    assert outcome.answer_at == len("<reasoning>\n1+1\n</reasoning>\n<answer>\n")
+    assert asked[0].texts == ("</reasoning>",)
+    assert (asked[0].max_tokens, asked[1].max_tokens) == (90, 50)
+
+
+def test_wait_replaces_the_whole_delimiter() -> None:
+    outcome, asked = run("a</reasoning>§ b</reasoning>§2", Budget(max_thinking=90, num_waits=1, max_answer=50))
+    assert text(outcome) == "aWait b</reasoning>\n<answer>\n2"
+    assert (outcome.reason, outcome.thought) == ("waited:1", len("aWait b"))
+    assert TOKENIZER.decode(asked[1].tokens) == "aWait"
+    assert asked[1].max_tokens == 90 - len("aWait")
+
+
+def test_a_limit_inside_the_delimiter_ends_the_thinking_there() -> None:
+    outcome, _ = run("abc</reaso§2", Budget(max_thinking=10, max_answer=50, final_answer_text="So: "))
+    assert text(outcome) == "abc</reaso</reasoning>\n<answer>\nSo: 2"
+    assert (outcome.reason, outcome.thought) == ("limit", 10)
+    assert forced(outcome) == "</reasoning>\n<answer>\nSo: "
+
+
+def test_an_end_of_turn_while_thinking_becomes_the_end() -> None:
+    outcome, _ = run("abc<|im_end|>§2", Budget(max_thinking=90, max_answer=50))
+    assert text(outcome) == "abc</reasoning>\n<answer>\n2"
+    assert (outcome.reason, outcome.thought) == ("natural", 3)
+
+
+def test_a_refused_end_asks_for_one_other_token_and_goes_on() -> None:
+    outcome, asked = run(
+        "ab<|im_end|>§c§d</reasoning>§2", Budget(max_thinking=90, num_waits=1, wait_text="", max_answer=50)
+    )
+    assert text(outcome) == "abcd</reasoning>\n<answer>\n2"
+    assert [ask.refuse for ask in asked] == [False, True, False, False]
+    assert asked[1].max_tokens == 1
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_limits_of_zero_and_one_answer_at_once(limit: int) -> None:
+    outcome, asked = run("a§2" if limit else "2", Budget(max_thinking=limit, max_answer=50))
+    assert text(outcome) == "a" * limit + "</reasoning>\n<answer>\n2"
+    assert len(asked) == limit + 1
+
+
+def test_sequences_of_a_batch_go_on_until_each_has_ended() -> None:
+    tokens = think_tokens(XML, TOKENIZER)
+    budgets = [
+        resolve(Budget(max_thinking=20, num_waits=n, max_answer=4), tokens, TOKENIZER, 5, 1000) for n in range(3)
+    ]
+    rounds: list[list[int]] = []
+
+    def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
+        rounds.append([ask.sequence for ask in asks])
+        ids = list(encode(TOKENIZER, "x<|im_end|>"))
+        return [(ids, [0.0, 0.0]) for _ in asks]
+
+    outcomes = in_rounds(budgets, complete, TOKENIZER)
+    assert rounds == [[0, 1, 2], [1, 2], [2], [0, 1, 2]]
+    assert [outcome.reason for outcome in outcomes] == ["natural", "waited:1", "waited:2"]

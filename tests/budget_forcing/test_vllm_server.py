@@ -1,0 +1,144 @@
+"""`vllm serve` with the budget processor, driven over loopback by the `openai` client."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budget_forcing.budget import Budget, resolve
+from budget_forcing.tokens import encode, think_tokens
+from budget_forcing.xargs import extra_args
+from configs.schema import ModelConfig, SamplingConfig
+from data.think import S1
+from models.engine import Request, prompt_ids
+from models.engine_transformers import TransformersEngine
+from models.load import load_model
+from tests.models.vllm_env import ENVIRONMENT
+from tests.tiny import tiny_model
+
+pytestmark = pytest.mark.engine
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("vllm")
+    import openai
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "300"]
+    command += ["--enforce-eager", "--generation-config", "vllm", "--max-num-seqs", "8"]
+    command += ["--logits-processors", "budget_forcing.vllm:BudgetProcessor"]
+    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as server:
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=120)
+        try:
+            deadline = time.monotonic() + 500
+            while True:
+                try:
+                    client.models.list()
+                    break
+                except openai.APIConnectionError:
+                    assert server.poll() is None, log.read_text()[-3000:]
+                    assert time.monotonic() < deadline, log.read_text()[-3000:]
+                    time.sleep(1)
+            yield client
+        finally:
+            client.close()
+            server.terminate()
+            server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> TransformersEngine:
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32", max_length=300))
+    return TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
+
+
+MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
+BUDGET = Budget(max_thinking=20, num_waits=1, max_answer=9, final_answer_text="So ")
+
+
+def xargs(engine: TransformersEngine, budget: Budget = BUDGET) -> dict[str, Any]:
+    tokens = think_tokens(S1, engine.tokenizer, engine.eos)
+    prompt = prompt_ids(MESSAGES, engine.tokenizer, S1)
+    return extra_args(resolve(budget, tokens, engine.tokenizer, len(prompt), 300))
+
+
+def complete(client: Any, engine: TransformersEngine, args: dict[str, Any] | None, **fields: Any) -> Any:
+    prompt = list(prompt_ids(MESSAGES, engine.tokenizer, S1))
+    body = {"skip_special_tokens": False} | ({} if args is None else {"vllm_xargs": args})
+    return client.completions.create(model="tiny", prompt=prompt, extra_body=body, **{"max_tokens": 60, **fields})
+
+
+def test_greedy_text_over_http_is_the_engine_s(client: Any, engine: TransformersEngine) -> None:
+    answered = complete(client, engine, xargs(engine), temperature=0)
+    ours = engine.generate([Request(MESSAGES, SamplingConfig(temperature=0.0), budget=BUDGET)])[0]
+    assert answered.choices[0].text == ours.text
+    assert answered.choices[0].finish_reason == "stop"
+
+
+def test_chat_streams_and_ends_with_an_answer(client: Any, engine: TransformersEngine) -> None:
+    stream = client.chat.completions.create(
+        model="tiny",
+        messages=MESSAGES,
+        temperature=0,
+        max_tokens=60,
+        stream=True,
+        extra_body={"vllm_xargs": xargs(engine), "skip_special_tokens": False},
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    assert "<|im_start|>answer\nSo " in text
+
+
+def test_several_samples_each_keep_the_budget(client: Any, engine: TransformersEngine) -> None:
+    answered = complete(client, engine, xargs(engine), n=4, temperature=1, top_p=0.95, seed=3)
+    texts = [choice.text for choice in answered.choices]
+    assert len(set(texts)) == 4
+    for text in texts:
+        thinking, _, answer = text.partition(S1.end)
+        assert answer
+        assert len(encode(engine.tokenizer, thinking)) <= 3 * 20  # stray bytes decode to three-byte characters
+
+
+def test_requests_without_a_budget_are_plain(client: Any, engine: TransformersEngine) -> None:
+    answered = complete(client, engine, None, temperature=0, max_tokens=20)
+    ours = engine.generate([Request(MESSAGES, SamplingConfig(temperature=0.0), max_tokens=20)])[0]
+    assert answered.choices[0].text == ours.text
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "words"),
+    [
+        ({"budget_limit": -4}, {}, ["budget_limit", "-4"]),
+        ({"budget_min_thinking": 21}, {}, ["budget_min_thinking", "21", "20"]),
+        ({"budget_waits": 1}, {}, ["budget_waits", "budget_num_waits"]),
+        ({}, {"max_tokens": 30}, ["max_tokens 30"]),
+        ({}, {"presence_penalty": 0.4}, ["penalties"]),
+    ],
+)
+def test_a_bad_budget_is_refused_with_400_and_a_reason(
+    client: Any, engine: TransformersEngine, change: dict[str, Any], fields: dict[str, Any], words: list[str]
+) -> None:
+    import openai
+
+    with pytest.raises(openai.BadRequestError) as error:
+        complete(client, engine, xargs(engine) | change, **fields)
+    assert error.value.status_code == 400
+    assert all(word in str(error.value) for word in words)
+    assert complete(client, engine, xargs(engine)).choices[0].text  # the server goes on
