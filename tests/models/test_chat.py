@@ -1,0 +1,100 @@
+"""The terminal chat."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budget_forcing.budget import Budget
+from configs.errors import ConfigError
+from models.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
+from tests.tiny import tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def conversation(folder: Path, *options: str) -> Conversation:
+    common = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
+    return start(parse([*common, *options]))
+
+
+def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "12")
+    out = io.StringIO()
+    made = talk.say("hi", Writer(out, talk.engine.tokenizer, ansi=True))
+    assert made.stop == "limit"
+    shown = out.getvalue()
+    assert shown.startswith(DIM)
+    assert f"{MARK}<|im_start|>answer\n{PLAIN}" in shown
+    assert shown.endswith(f"{PLAIN}\n")
+    for code in (DIM, MARK, PLAIN):
+        shown = shown.replace(code, "")
+    assert shown.replace("�", "") == made.text.removesuffix("<|im_end|>").replace("�", "") + "\n"
+
+
+def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "300", "--waits", "1", "--temperature", "0")
+    for text in ("a", "b", "c", "d"):
+        out = io.StringIO()
+        made = talk.say(text, Writer(out, talk.engine.tokenizer, ansi=False))
+        talk.command("/reset")
+        if made.stop != "limit":
+            assert made.stop == "waited:1"
+            assert "⟦Wait⟧" in out.getvalue()
+            return
+    pytest.skip("this random model never ends its thinking")
+
+
+def test_earlier_answers_stay_in_the_conversation_and_earlier_thinking_does_not(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "5")
+    first = talk.say("one", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+    second = talk.say("two", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+    prompt = talk.engine.tokenizer.decode(second.prompt_ids)
+    assert first.answer.strip() in prompt
+    assert prompt.count("<|im_start|>think") == 1
+    assert talk.command("/reset") == "a new conversation"
+    assert talk.turns == []
+
+
+def test_commands_change_the_budget(folder: Path) -> None:
+    talk = conversation(folder)
+    assert talk.budget.max_thinking is None
+    talk.command("/budget 7")
+    assert talk.budget.max_thinking == 7
+    talk.command("/budget medium")
+    assert talk.budget.max_thinking == (400 - 8) // 2
+    talk.command("/waits 3")
+    assert talk.budget.num_waits == 3
+    assert "what the context leaves" in talk.command("/budget auto")
+    for wrong in ("/budget huge", "/waits many", "/what"):
+        with pytest.raises(ConfigError):
+            talk.command(wrong)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("low", 100), ("high", 400), ("auto", None), ("0", 0)])
+def test_budgets_are_named_or_numbers(name: str, limit: int | None) -> None:
+    assert budget_named(name, Budget(max_answer=500), 1000).max_thinking == limit
+
+
+@pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "none"], ["--budget", "huge"]])
+def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        conversation(folder, *options)
+
+
+@pytest.mark.recipe
+def test_the_command_answers_lines_from_a_pipe(folder: Path) -> None:
+    command: list[Any] = [sys.executable, "-m", "models.chat", "--model", folder, "--budget", "6", "--max-answer", "4"]
+    said = subprocess.run(
+        [*command, "--seed", "1"], input="hi\n/what\n/quit\n", capture_output=True, text=True, timeout=300
+    )
+    assert said.returncode == 0
+    assert "⟦<|im_start|>answer\n⟧" in said.stdout
+    assert "6 thinking tokens, ended: limit" in said.stderr
+    assert "error: /what" in said.stderr

@@ -1,0 +1,306 @@
+"""The Transformers engine, and what every engine shares."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from budget_forcing.budget import Budget
+from configs.errors import EngineError
+from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from data.think import DEEPSEEK, S1, XML, ThinkFormat
+from models.engine import Engine, Generation, Request, decode, end_of_turn, load_engine, parts_of, pick, prompt_ids
+from models.engine_transformers import TransformersEngine
+from models.load import LoadedModel, load_model
+from tests.tiny import tiny_model, tiny_tokenizer
+
+GREEDY = SamplingConfig(temperature=0.0)
+BUDGET = Budget(max_thinking=14, num_waits=2, max_answer=6)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> LoadedModel:
+    return load_model(ModelConfig(name=str(folder), precision="fp32", max_length=300))
+
+
+def engine_of(loaded: LoadedModel, think: ThinkFormat = S1, context: int = 300, batch: int = 8) -> TransformersEngine:
+    return TransformersEngine(loaded.model, loaded.tokenizer, think, context, batch)
+
+
+def ask(text: str, **fields: Any) -> Request:
+    return Request([{"role": "user", "content": text}], **{"seed": len(text), "budget": BUDGET, **fields})
+
+
+REQUESTS = [ask("a" * n, n=1 + n % 2) for n in (1, 40, 3, 17, 90, 5)] + [
+    ask("plain", budget=None, max_tokens=25),
+    ask("greedy", sampling=GREEDY),
+    ask("cut", sampling=SamplingConfig(temperature=0.8, top_p=0.9, top_k=50, min_p=0.001), n=3),
+]
+
+
+def same(one: list[Generation], other: list[Generation]) -> bool:
+    return [g.token_ids for g in one] == [g.token_ids for g in other]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_a_text_does_not_depend_on_the_batch_it_was_decoded_in(loaded: LoadedModel, batch: int) -> None:
+    together = engine_of(loaded, batch=4).generate(REQUESTS)
+    assert same(together, engine_of(loaded, batch=batch).generate(REQUESTS))
+    alone = [g for request in REQUESTS for g in engine_of(loaded).generate([request])]
+    assert same(together, alone)
+
+
+def test_samples_come_back_in_the_order_of_their_requests_and_are_reported_as_they_end(loaded: LoadedModel) -> None:
+    reported: list[Generation] = []
+    generations = engine_of(loaded, batch=2).generate(REQUESTS, reported.append)
+    expected = [(at, sample) for at, request in enumerate(REQUESTS) for sample in range(request.n)]
+    assert [(g.request, g.sample) for g in generations] == expected
+    assert sorted((g.request, g.sample) for g in reported) == expected
+    assert [g.seconds for g in reported] == sorted(g.seconds for g in reported)
+
+
+def test_samples_of_one_request_differ_and_repeat_with_its_seed(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded)
+    three = engine.generate([ask("hello", n=3)])
+    assert len({g.token_ids for g in three}) == 3
+    assert same(three, engine.generate([ask("hello", n=3)]))
+    assert same(three[:1], engine.generate([ask("hello")]))
+    assert not same(three[:1], engine.generate([ask("hello", seed=99)]))
+
+
+def test_requests_without_a_seed_follow_torch_s_generator(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(engine.generate([ask("hello", seed=None)])[0].token_ids)
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9)], ids=str)
+def test_a_budget_in_the_engine_writes_what_rounds_write(loaded: LoadedModel, sampling: SamplingConfig) -> None:
+    budgets = [
+        BUDGET,
+        Budget(max_thinking=9, num_waits=3, wait_text="", max_answer=4),
+        Budget(max_thinking=0, max_answer=3),
+    ]
+    requests = [ask("q" * n, budget=b, sampling=sampling) for n in (2, 30) for b in budgets]
+    engine = engine_of(loaded)
+    inside, rounds = engine.generate(requests), engine.generate_in_rounds(requests)
+    for one, other in zip(inside, rounds, strict=True):
+        assert (one.token_ids, one.forced, one.stop, one.finish) == (
+            other.token_ids,
+            other.forced,
+            other.stop,
+            other.finish,
+        )
+        assert (one.thinking, one.answer) == (other.thinking, other.answer)
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+        assert (one.control, other.control) == ("engine", "rounds")
+
+
+def test_a_generation_is_thinking_then_end_then_answer(loaded: LoadedModel) -> None:
+    tokenizer = loaded.tokenizer
+    for g in engine_of(loaded).generate([ask("x" * n, n=4) for n in range(1, 9)]):
+        end = len(tokenizer.encode(S1.end, add_special_tokens=False))
+        stopped = g.finish == "stop"
+        assert (
+            len(g.token_ids) == g.thinking_tokens + end + g.answer_tokens + stopped == len(g.forced) == len(g.logprobs)
+        )
+        assert g.text == g.thinking + S1.end + g.answer + "<|im_end|>" * stopped
+        assert g.thinking_tokens <= 14
+        assert 1 <= g.answer_tokens + stopped <= 6
+        assert all((logprob == 0.0) == forced for logprob, forced in zip(g.logprobs, g.forced, strict=True))
+        assert g.stop is not None
+
+
+def test_log_probabilities_are_the_model_s_own(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded)
+    for g in engine.generate([ask("abc", n=4), ask("def", sampling=GREEDY), ask("ghi", budget=None, max_tokens=20)]):
+        ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
+        with torch.inference_mode():
+            logprobs = loaded.model(ids).logits[0, len(g.prompt_ids) - 1 : -1].log_softmax(1)
+        for at, (token, logprob) in enumerate(zip(g.token_ids, g.logprobs, strict=True)):
+            if not g.forced[at]:
+                assert logprob == pytest.approx(logprobs[at, token].item(), abs=1e-4)
+
+
+def test_stop_strings_end_a_completion_and_stay_in_it(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded)
+    free = engine.generate([ask("hello", budget=None, max_tokens=60)])[0]
+    word = decode(loaded.tokenizer, free.token_ids[20:22])
+    stopped = engine.generate([ask("hello", budget=None, max_tokens=60, stop=(word,))])[0]
+    assert stopped.token_ids == free.token_ids[: len(stopped.token_ids)]
+    assert stopped.text.endswith(word)
+    assert stopped.finish == "stop"
+    assert len(stopped.token_ids) < len(free.token_ids)
+
+
+def test_delimiters_that_the_tokenizer_splits_run_in_rounds_and_say_so(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests = [ask("one"), ask("two", budget=None, max_tokens=12), ask("three", n=2)]
+    generations = engine_of(loaded, XML, context=500).generate(requests)
+    assert [g.control for g in generations] == ["rounds", "none", "rounds", "rounds"]
+    assert "rounds" in caplog.text
+    assert "</reasoning>" in caplog.text
+    for g in generations:
+        if g.control == "rounds":
+            assert g.text.startswith(g.thinking + "</reasoning>\n<answer>\n")
+            assert g.thinking_tokens <= 14
+
+
+def test_ids_that_only_the_model_knows_are_generated_and_decode_to_nothing(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "m", vocabulary=400)
+    big = load_model(ModelConfig(name=str(folder), precision="fp32"))
+    generations = engine_of(big).generate([ask("x", n=8)])
+    unknown = [i for g in generations for i in g.token_ids if i >= len(big.tokenizer)]
+    assert unknown
+    assert all(g.text == decode(big.tokenizer, [i for i in g.token_ids if i < 259]) for g in generations)
+    rounds = engine_of(big).generate_in_rounds([ask("x", n=8)])
+    assert same(generations, rounds)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_generated(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded, context=100)
+    calls: list[Any] = []
+    engine.on_token = lambda at, row: calls.append(at)
+    with pytest.raises(EngineError, match=r"request 1: prompt \d+ .* context of 100"):
+        engine.generate([ask("ok", budget=None), ask("x" * 120, budget=None)])
+    with pytest.raises(EngineError, match=r"thinking 90 .* context of 100"):
+        engine.generate([ask("x", budget=Budget(max_thinking=90, max_answer=5))])
+    with pytest.raises(EngineError, match="n=0"):
+        engine.generate([ask("x", n=0)])
+    with pytest.raises(EngineError, match="user and assistant take turns"):
+        engine.generate([Request([{"role": "assistant", "content": "hi"}])])
+    assert calls == []
+
+
+def test_a_completion_never_exceeds_its_limits(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded, context=120)
+    generations = engine.generate([ask("x", budget=Budget(max_answer=20), n=4), ask("y", budget=None, n=4)])
+    assert all(len(g.prompt_ids) + len(g.token_ids) <= 120 for g in generations)
+    assert {g.stop for g in generations[:4]} <= {"context", "natural"}
+    capped = engine.generate([ask("x", budget=Budget(max_answer=5), max_tokens=30, n=4)])
+    assert all(len(g.token_ids) <= 30 for g in capped)
+
+
+@pytest.fixture
+def training(folder: Path) -> LoadedModel:
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4, dropout=0.3))
+    for name, parameter in loaded.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(1))
+    return loaded
+
+
+def test_a_training_model_generates_as_in_evaluation_and_goes_on_training(training: LoadedModel) -> None:
+    model = training.model
+    calm = engine_of(training).generate(REQUESTS)
+    model.gradient_checkpointing_enable()
+    model.enable_input_require_grads()
+    model.train()
+    model.base_model.model.model.layers[0].eval()  # a module that somebody froze on purpose
+    modes = {name: module.training for name, module in model.named_modules()}
+    assert same(calm, engine_of(training).generate(REQUESTS))
+    assert modes == {name: module.training for name, module in model.named_modules()}
+    ids = torch.tensor([list(calm[0].prompt_ids)])
+    loss = model(input_ids=ids, labels=ids).loss
+    loss.backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_an_adapter_changes_what_is_written(training: LoadedModel, loaded: LoadedModel) -> None:
+    assert not same(engine_of(training).generate(REQUESTS), engine_of(loaded).generate(REQUESTS))
+
+
+def test_a_model_s_generation_config_is_not_read(folder: Path, loaded: LoadedModel) -> None:
+    plain = engine_of(loaded).generate(REQUESTS)
+    config = loaded.model.generation_config
+    before = config.to_dict()
+    config.update(temperature=0.01, top_k=1, do_sample=True, repetition_penalty=5.0, max_new_tokens=1)
+    try:
+        assert same(plain, engine_of(loaded).generate(REQUESTS))
+    finally:
+        config.update(**before)
+
+
+@pytest.mark.parametrize(
+    ("text", "think", "parts"),
+    [
+        ("2+2\n<|im_start|>answer\n4", S1, ("2+2\n", "4")),
+        ("2+2<|im_start|>answer", S1, ("2+2", "")),
+        ("2+2", S1, ("2+2", "")),
+        ("so</think>\n\n4", DEEPSEEK, ("so", "4")),
+        ("so</think>4", DEEPSEEK, ("so", "4")),
+        ("<reasoning>\nso\n</reasoning>\n<answer>\n4\n</answer>", XML, ("<reasoning>\nso\n", "4\n</answer>")),
+    ],
+)
+def test_parts_of_a_completion_without_a_budget(text: str, think: ThinkFormat, parts: tuple[str, str]) -> None:
+    tokenizer = tiny_tokenizer()
+    tokens = tokenizer.encode(text, add_special_tokens=False)
+    end, start = parts_of(tokens, tokenizer, think)
+    assert (decode(tokenizer, tokens[:end]), decode(tokenizer, tokens[start:])) == parts
+
+
+def test_messages_are_rendered_with_history_system_and_prefill() -> None:
+    tokenizer = tiny_tokenizer()
+    messages = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]
+    ids = prompt_ids(messages, tokenizer, S1)
+    assert decode(tokenizer, ids) == (
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+        "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n"
+    )
+    assert prompt_ids([5, 6], tokenizer, S1) == (5, 6)
+    assert XML.system is not None
+    assert XML.system in decode(tokenizer, prompt_ids(messages[1:], tokenizer, XML))
+
+
+def test_every_end_of_turn_that_the_config_names_counts() -> None:
+    class Config:
+        eos_token_id: Any = None
+
+    config, tokenizer = Config(), tiny_tokenizer()
+    assert end_of_turn(tokenizer, config) == (2,)
+    config.eos_token_id = [0, 2]
+    assert end_of_turn(tokenizer, config) == (2, 0)
+
+
+def test_load_engine_shares_loaded_weights(folder: Path, loaded: LoadedModel) -> None:
+    model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
+    engine: Engine = load_engine(EngineConfig(), model, S1, loaded)
+    assert isinstance(engine, TransformersEngine)
+    assert engine.model is loaded.model
+    own = load_engine(EngineConfig(name="transformers", batch_size=2), model, S1)
+    assert same(engine.generate(REQUESTS), own.generate(REQUESTS))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("auto", "transformers"), ("vllm", "vllm"), ("unsloth", "unsloth")])
+def test_auto_is_transformers_without_a_gpu(name: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.load.has_gpu", lambda: False)
+    assert pick(EngineConfig(name=name), ModelConfig(name="smollm2-135m")) == expected
+
+
+def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_weights(
+    monkeypatch: pytest.MonkeyPatch, loaded: LoadedModel
+) -> None:
+    find: Callable[[str], Any] = lambda name: object()  # noqa: E731
+    monkeypatch.setattr("models.load.has_gpu", lambda: True)
+    monkeypatch.setattr("importlib.util.find_spec", find)
+    model = ModelConfig(name="smollm2-135m", fast_inference=True)
+    assert pick(EngineConfig(), model) == "vllm"
+    assert pick(EngineConfig(), model, loaded) == "transformers"
+    unsloth = LoadedModel(None, None, "", "unsloth", "nf4", "")
+    assert pick(EngineConfig(), model, unsloth) == "unsloth"

