@@ -1,0 +1,92 @@
+"""`report.html` of a curation, from the files that it wrote.
+
+manifest.json   inputs, stages (`name`, `in`, `removed`, `reasons`, `seconds`), outputs, domains
+removed.jsonl   one object a removed row: `stage`, `id`, `question`, `reason`, `match`
+rejected.jsonl  one object a row that could not be read: `file`, `line`, `reason`
+config.yaml     the resolved recipe
+"""
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from report import page
+
+MOST_EXAMPLES = 12
+MOST_TEXT = 300
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write `report.html` into `run_dir`; its path."""
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    rejected = Counter(f"{row['file']}: {row['reason']}" for row in _lines(run_dir / "rejected.jsonl"))
+    sections: list[page.Section] = [
+        _headline(manifest),
+        page.Alarms([f"{count} rows rejected: {reason}" for reason, count in rejected.most_common(MOST_EXAMPLES)]),
+        _stages(manifest),
+        _reasons(manifest),
+        page.Table(
+            "Inputs",
+            ("file", "layout", "rows", "rejected", "bytes", "SHA-256"),
+            [
+                (i["path"], i["layout"], i["rows"], i.get("rejected", 0), i["bytes"], i["sha256"][:16])
+                for i in manifest["inputs"]
+            ],
+        ),
+        page.Table(
+            "Outputs",
+            ("file", "rows", "SHA-256"),
+            [(name, entry["rows"], entry["sha256"][:16]) for name, entry in manifest["outputs"].items()],
+        ),
+        page.Table("Domains of the selection", ("domain", "rows"), list(manifest["domains"].items())),
+        *_examples(run_dir),
+        page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"),
+    ]
+    path = run_dir / "report.html"
+    page.write(path, "Curation", sections, f"seed {manifest['seed']}")
+    return path
+
+
+def _headline(manifest: dict[str, Any]) -> page.Headline:
+    rows = sum(entry["rows"] for entry in manifest["inputs"])
+    kept = sum(entry["rows"] for entry in manifest["outputs"].values())
+    seconds = sum(stage["seconds"] for stage in manifest["stages"])
+    return page.Headline(
+        [
+            ("rows in", f"{rows:,}", f"{len(manifest['inputs'])} files"),
+            ("rows kept", f"{kept:,}", f"{100 * kept / max(1, rows):.1f}%"),
+            ("seconds", f"{seconds:.1f}", f"{len(manifest['stages'])} stages"),
+        ]
+    )
+
+
+def _stages(manifest: dict[str, Any]) -> page.Table:
+    rows = [(s["name"], s["in"], s["removed"], s["in"] - s["removed"], s["seconds"]) for s in manifest["stages"]]
+    return page.Table("Stages", ("stage", "in", "removed", "kept", "seconds"), rows)
+
+
+def _reasons(manifest: dict[str, Any]) -> page.Table:
+    rows = [(s["name"], reason, count) for s in manifest["stages"] for reason, count in s["reasons"].items()]
+    return page.Table("Why rows went", ("stage", "reason", "rows"), rows)
+
+
+def _examples(run_dir: Path) -> list[page.Section]:
+    """A few removed rows of each stage, beside what they were compared with."""
+    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for row in _lines(run_dir / "removed.jsonl"):
+        if len(found[row["stage"]]) < MOST_EXAMPLES:
+            match = row.get("match", {})
+            said = ", ".join(f"{key} {value}" for key, value in match.items() if key != "question")
+            texts = (row["question"][:MOST_TEXT], str(match.get("question", ""))[:MOST_TEXT])
+            found[row["stage"]].append((row["id"], row["reason"], *texts, said))
+    columns = ("row", "reason", "question", "matched question", "match")
+    note = "the first {} of removed.jsonl"
+    return [page.Table(f"Removed by {stage}", columns, rows, note.format(len(rows))) for stage, rows in found.items()]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

@@ -1,0 +1,194 @@
+"""`report.html` and the curve of an evaluation, from the files that it wrote.
+
+results.json     the points of the sweep, and what is said over them
+samples.jsonl    one object a sample: `point`, `id`, `sample`, `question`, `gold`, `extracted`, `verdict`, `reason`,
+                 `text`, `prefilled`, `answer`, `forced` ([start, end) character ranges of `text`), `stop`, `finish`,
+                 `thinking_tokens`, `answer_tokens`, `seconds`, `prompt_hash`
+prompts.jsonl    {hash, prompt}
+summary.json     `warnings`: what a reader of the accuracy must know
+config.yaml      the resolved recipe
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from report import page, plots
+from report.samples import Sample, Samples, cut
+
+Row = Mapping[str, Any]
+SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
+
+
+def write_report(run_dir: Path, title: str) -> Path:
+    """Write `scaling.png`, `scaling.svg` and `report.html` into `run_dir`; the page's path."""
+    results = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
+    summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    points = results["points"]
+    benchmark = results["benchmark"]
+    sections: list[page.Section] = [headline(results), page.Alarms(summary.get("warnings", []))]
+    curves = curves_of(points)
+    if curves:
+        plots.write_curve(run_dir, curves, f"{benchmark['source']}, {benchmark['problems']} problems")
+        sections.append(page.Figures("Accuracy over thinking", [("", plots.curve(curves))]))
+    sections += [accuracy_table(points), thinking_table(points)]
+    if (run_dir / "config.yaml").exists():
+        sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
+    names = names_of(points)
+    rows = [row for row in _lines(run_dir / "samples.jsonl") if row["point"] in names]
+    prompts = {row["hash"]: row["prompt"] for row in _lines(run_dir / "prompts.jsonl")}
+    sections.append(Samples(samples_of(rows, prompts, names), "samples.jsonl", "Samples", "budget"))
+    path = run_dir / "report.html"
+    page.write(path, title, sections, f"{benchmark['problems']:,} problems · benchmark {benchmark['hash']}")
+    return path
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def interval(value: Mapping[str, float] | None) -> str | None:
+    """ "36.5% [30.1, 43.4]", or None."""
+    if value is None:
+        return None
+    return f"{100 * value['value']:.1f}% [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+
+
+def headline(results: Row) -> page.Headline:
+    """The best point, and over a sweep s1's three figures."""
+    cards = []
+    known = [point for point in results["points"] if point["accuracy"]]
+    if known:
+        best = max(known, key=lambda point: point["accuracy"]["value"])
+        value = best["accuracy"]
+        small = (
+            f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}], n = {value['n']}, {names_of(known)[best['label']]}"
+        )
+        name = "Accuracy" if len(known) == 1 else "Performance (best accuracy)"
+        cards.append((name, f"{100 * value['value']:.1f}%", small))
+    if results["control"] is not None:
+        cards.append(("Control", f"{100 * results['control']:.1f}%", "of samples kept to their thinking budget"))
+    if results["scaling"] is not None:
+        slope = 100_000 * results["scaling"]
+        cards.append(("Scaling", f"{slope:+.1f}", "accuracy points per 1,000 thinking tokens, mean over pairs"))
+    return page.Headline(cards)
+
+
+def names_of(points: Sequence[Row]) -> dict[str, str]:
+    """Label → short name: only what differs between the points."""
+    varying = _varying(points)
+    return {point["label"]: _fields(point["budget"], varying) or point["label"] for point in points}
+
+
+def _varying(points: Sequence[Row]) -> list[str]:
+    fields = dict.fromkeys(name for point in points for name in point["budget"])
+    return [name for name in fields if len({repr(point["budget"].get(name)) for point in points}) > 1]
+
+
+def _fields(budget: Row, names: Sequence[str]) -> str:
+    return " ".join(f"{name}={budget[name]}" for name in names if budget.get(name) is not None)
+
+
+def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:
+    """A line for each setting of what varies besides `max_thinking`; one line where a setting has a single point."""
+    varying = [name for name in _varying(points) if name != "max_thinking"]
+    groups: dict[str, list[plots.CurvePoint]] = defaultdict(list)
+    for point in points:
+        accuracy, tokens = point["accuracy"], point["thinking_tokens"]
+        if accuracy and tokens:
+            limit = point["budget"].get("max_thinking")
+            mark = "no limit" if limit is None else f"≤ {limit}"
+            spot = plots.CurvePoint(tokens["mean"], accuracy["value"], accuracy["low"], accuracy["high"], mark)
+            groups[_fields(point["budget"], varying) or "max_thinking"].append(spot)
+    if groups and min(len(group) for group in groups.values()) < 2:
+        names = names_of(points)
+        marks = [names[point["label"]] for point in points if point["accuracy"] and point["thinking_tokens"]]
+        spots = [spot for group in groups.values() for spot in group]
+        if len(spots) > len(groups):
+            return {"all budgets": spots}
+        return {"budgets": [replace(spot, label=mark) for spot, mark in zip(spots, marks, strict=True)]}
+    return dict(groups)
+
+
+def accuracy_table(points: Sequence[Row]) -> page.Table:
+    """Accuracy, pass@k and maj@k with 95% intervals."""
+    names = names_of(points)
+    ks = sorted({int(k) for point in points for k in point["pass_at_k"]} - {1})
+    several = any(point["samples"] > point["questions"] for point in points)
+    columns = ["budget", "samples", "accuracy (avg@k)" if several else "accuracy", *(f"pass@{k}" for k in ks)]
+    columns += ["maj@k", "maj@k, ties unbroken"] if several else []
+    rows: list[list[page.Cell]] = []
+    for point in points:
+        row: list[page.Cell] = [names[point["label"]], point["samples"], interval(point["accuracy"])]
+        row += [interval(point["pass_at_k"].get(str(k))) for k in ks]
+        majority = point["maj_at_k"]
+        if several:
+            row += [interval(majority), interval(majority and majority["ties_unbroken"])]
+        rows.append(row)
+    note = (
+        "95% intervals: Wilson for single samples, bootstrap over questions otherwise. Ungraded samples count in none."
+    )
+    return page.Table("Accuracy", columns, rows, note)
+
+
+def thinking_table(points: Sequence[Row]) -> page.Table:
+    """Token quantiles, how thinking ended, and how far budgets were kept."""
+    names = names_of(points)
+    columns = ["budget", "thinking mean", "p50", "p95", "max", "answer mean", "answer p95", *SHARES, "control"]
+    rows: list[list[page.Cell]] = []
+    for point in points:
+        thinking, answer = point["thinking_tokens"] or {}, point["answer_tokens"] or {}
+        row: list[page.Cell] = [names[point["label"]], *(thinking.get(name) for name in ("mean", "p50", "p95", "max"))]
+        row += [answer.get("mean"), answer.get("p95")]
+        row += [f"{100 * point['shares'][name]:.1f}%" for name in SHARES]
+        row.append(None if point["control"] is None else f"{100 * point['control']:.1f}%")
+        rows.append(row)
+    note = (
+        "Tokens. natural, waited, limited: how thinking ended; truncated: the answer was cut; unanswered: none was "
+        "found; ungraded: the grader could not judge."
+    )
+    return page.Table("Thinking", columns, rows, note)
+
+
+def samples_of(rows: Sequence[Row], prompts: Mapping[str, str], names: Mapping[str, str]) -> list[Sample]:
+    """Rows for the browser; a question that is right in one sample and wrong in another is disagreeing."""
+    verdicts: dict[str, set[bool | None]] = defaultdict(set)
+    for row in rows:
+        verdicts[row["id"]].add(row["verdict"])
+    return [
+        _sample(row, names[row["point"]], prompts.get(row["prompt_hash"], ""), {True, False} <= verdicts[row["id"]])
+        for row in rows
+    ]
+
+
+def _sample(row: Row, group: str, prompt: str, disagreeing: bool) -> Sample:
+    marks = {
+        "truncated": row["finish"] == "length",
+        "unanswered": row["extracted"] is None,
+        "waited": str(row["stop"]).startswith("waited"),
+        "limited": row["stop"] in ("limit", "context"),
+        "disagreeing": disagreeing,
+    }
+    facts = {"sample": row["sample"], "thinking ended": row["stop"]} | {
+        name.replace("_", " "): row[name] for name in ("thinking_tokens", "answer_tokens", "seconds") if name in row
+    }
+    answer_at = row["text"].rfind(row["answer"]) if row.get("answer") else None
+    return Sample(
+        id=row["id"],
+        group=group,
+        question=row["question"],
+        spans=cut(row["text"], [(start, end) for start, end in row["forced"]], row["prefilled"], answer_at),
+        gold=row["gold"],
+        answer=row["extracted"],
+        verdict=row["verdict"],
+        reason=row["reason"],
+        tags=[name for name, holds in marks.items() if holds],
+        facts={name: value for name, value in facts.items() if value is not None},
+        prompt=prompt,
+    )

@@ -1,0 +1,67 @@
+"""One table over runs that build on each other: accuracy before the first, and after each.
+
+python -m report.ladder outputs/sft/demo outputs/grpo/demo
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: list[str]) -> None:
+    """Read each run's `summary.json` and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m report.ladder", description="Accuracy along a chain of runs.")
+    parser.add_argument("runs", nargs="+", type=Path, help="run directories, in the order they were trained")
+    runs = parser.parse_args(argv).runs
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Held-out accuracy, 95% intervals")
+    for column in ("", "greedy", "avg@k at the training temperature", "problems"):
+        table.add_column(column)
+    for row in rows(runs):
+        table.add_row(*row)
+    Console().print(table)
+    for run in runs:
+        print(f"adapter: {run / 'adapter'}\nreport:  {run / 'report.html'}  (open it in a browser)")
+
+
+def rows(runs: list[Path]) -> list[tuple[str, str, str, str]]:
+    """(stage, greedy, avg@k, problems) before the first run and after each; raises `RunError` for a missing summary."""
+    found = []
+    for i, run in enumerate(runs):
+        summary = read_summary(run)
+        stages = ["before", "after"] if i == 0 else ["after"]
+        # the next run measures its start, so a run need not measure its own end
+        source = {"after": summary} if "greedy_after" in summary or i + 1 == len(runs) else {}
+        source |= {"before": summary}
+        for stage in stages:
+            figures, key = (source[stage], stage) if stage in source else (read_summary(runs[i + 1]), "before")
+            if f"greedy_{key}" in figures:
+                greedy, average = figures[f"greedy_{key}"], figures[f"avg_at_k_{key}"]
+                name = "before" if stage == "before" else f"after {run.name}"
+                found.append((name, percent(greedy), f"{percent(average)}, k = {average['k']}", str(greedy["n"])))
+    return found
+
+
+def read_summary(run: Path) -> dict[str, Any]:
+    """The run's `summary.json`."""
+    from configs.errors import RunError
+
+    path = run / "summary.json"
+    if not path.is_file():
+        raise RunError(f"{run}: no summary.json, so this is no finished run")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def percent(interval: dict[str, Any]) -> str:
+    """ "36.5% [30.1, 43.4]"."""
+    return f"{100 * interval['value']:.1f}% [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+
+
+if __name__ == "__main__":
+    from configs.command import run as run_command
+
+    run_command(main)

@@ -1,0 +1,167 @@
+"""The browser of samples: what it shows of one, how much of a large run fits, and the data its script reads."""
+
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import Any
+
+from report.latex import split, split_answer
+
+MOST_SAMPLES = 2_000
+MOST_CHARACTERS = 8_000_000  # of samples' text; a page beyond ~20 MB opens slowly
+LONGEST_TEXT = 60_000  # characters of one text; the rest is in the run's own file
+
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a completion. `kind`: "prefill", "thinking", "answer", "text", or "forced" (by a budget)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion as the browser shows it.
+
+    `group` is what a page is cut into (a step, a budget). `verdict`: right, wrong or None (ungraded). `tags` are
+    filters (truncated, disagreeing, …); right, wrong and ungraded are added to them. `scores` has one value a reward,
+    None where it could not be judged. `facts` are further names and values, such as the advantage and token counts.
+    """
+
+    id: str
+    group: str
+    question: str
+    spans: Sequence[Span]
+    gold: str | None = None
+    answer: str | None = None
+    verdict: bool | None = None
+    reason: str = ""
+    tags: Sequence[str] = ()
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
+
+    def characters(self) -> int:
+        return len(self.question) + len(self.prompt) + sum(len(s.text) for s in self.spans)
+
+
+def spread(samples: Sequence[Sample], most: int = MOST_SAMPLES, characters: int = MOST_CHARACTERS) -> list[Sample]:
+    """At most `most` samples and `characters` of text, in order: whole (group, id) groups, evenly spread.
+
+    Samples of one question in one group stay together, so that they can be compared.
+    """
+    clusters = [list(c) for _, c in groupby(samples, key=lambda s: (s.group, s.id))]
+    sizes = [sum(s.characters() for s in cluster) for cluster in clusters]
+    share = min(1.0, most / max(1, len(samples)), characters / max(1, sum(sizes)))
+    kept: list[Sample] = []
+    credit = 0.0
+    for cluster in clusters:
+        credit += share
+        if credit >= 1 - 1e-9:
+            credit -= 1
+            kept.extend(cluster)
+    return kept if kept or not clusters else list(clusters[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The browser as a section of the page. `source` names the file that has every sample whole."""
+
+    samples: Sequence[Sample]
+    source: str
+    title: str = "Samples"
+    group_name: str = "group"
+    most: int = MOST_SAMPLES
+
+    def html(self) -> str:
+        if not self.samples:
+            return '<p class="calm">No samples.</p>'
+        kept = spread(self.samples, self.most)
+        note = f"All {len(kept):,} samples."
+        if len(kept) < len(self.samples):
+            note = f"{len(kept):,} of {len(self.samples):,} samples, evenly spread; all of them are in {self.source}."
+        data = json.dumps(payload(kept, self.group_name, self.source), ensure_ascii=False, separators=(",", ":"))
+        # inside <script>, "</script>" and "<!--" would end or change it
+        data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return (
+            f'<p class="note">{html.escape(note)}</p><div id="samples"></div>'
+            '<noscript><p class="note">The browser of samples needs JavaScript.</p></noscript>'
+            f'<script type="application/json" id="samples-data">{data}</script>'
+        )
+
+
+def payload(samples: Sequence[Sample], group_name: str, source: str) -> dict[str, Any]:
+    """`{group_name, math: [MathML], samples: [...]}`; texts as lists of [source] or [source, index into math]."""
+    math: dict[str, int] = {}
+
+    def pieces(parts: Sequence[tuple[str, str | None]]) -> list[list[Any]]:
+        return [
+            [_text(source)] if mathml is None else [_text(source), math.setdefault(mathml, len(math))]
+            for source, mathml in parts
+        ]
+
+    def clip(text: str) -> str:
+        if len(text) <= LONGEST_TEXT:
+            return text
+        return f"{text[:LONGEST_TEXT]} […{len(text) - LONGEST_TEXT:,} more characters in {source}]"
+
+    rows = [
+        {
+            "id": _text(s.id),
+            "group": _text(s.group),
+            "question": pieces(split(clip(s.question))),
+            "prompt": _text(clip(s.prompt)),
+            "spans": [[span.kind, pieces(split(clip(span.text)))] for span in s.spans if span.text],
+            "gold": None if s.gold is None else pieces(split_answer(s.gold)),
+            "answer": None if s.answer is None else pieces(split_answer(s.answer)),
+            "verdict": {True: "right", False: "wrong", None: "ungraded"}[s.verdict],
+            "reason": _text(s.reason),
+            "tags": list(s.tags),
+            "scores": {name: _number(score) for name, score in s.scores.items()},
+            "facts": {name: _number(v) if isinstance(v, float) else v for name, v in s.facts.items()},
+        }
+        for s in samples
+    ]
+    return {"group_name": group_name, "math": list(math), "samples": rows}
+
+
+def _text(text: str) -> str:
+    """Without lone surrogates, which UTF-8 can't hold."""
+    return SURROGATES.sub("\ufffd", text)
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no NaN and no infinity."""
+    if value is None or value - value == 0:
+        return value
+    return str(value)
+
+
+def cut(
+    text: str, forced: Sequence[tuple[int, int]] = (), prefilled: int = 0, answer_at: int | None = None
+) -> list[Span]:
+    """A completion as spans, from character offsets into `text`.
+
+    The first `prefilled` characters were put there by the prompt; `forced` are [start, end) ranges that the policy did
+    not choose; from `answer_at` on it is the answer. Without `answer_at` what remains is "text".
+    """
+
+    def kind(at: int) -> str:
+        if at < prefilled:
+            return "prefill"
+        if any(start <= at < end for start, end in forced):
+            return "forced"
+        if answer_at is None:
+            return "text"
+        return "thinking" if at < answer_at else "answer"
+
+    edges = {0, len(text), prefilled, answer_at or 0, *(edge for span in forced for edge in span)}
+    ends = sorted(edge for edge in edges if 0 <= edge <= len(text))
+    pieces = [(kind(start), text[start:end]) for start, end in pairwise(ends)]
+    return [Span(name, "".join(piece for _, piece in run)) for name, run in groupby(pieces, key=lambda piece: piece[0])]

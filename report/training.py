@@ -1,0 +1,276 @@
+"""`report.html` of a training run (GRPO or SFT), from the files that the run wrote.
+
+    metrics.jsonl     one object a step: `step` and numbers: `reward`, `rewards/<name>`, `completion_tokens`, `kl`,
+                      `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts
+    rollouts.jsonl    one object a completion: `step`, `id`, `question`, `prompt`, `text`, `gold`, `extracted`,
+                      `rewards` {name: score or null}, `reward`, `advantage`, `completion_tokens`, `thinking_tokens`,
+                      `truncated`, `correct` (true, false or null), `forced` ([start, end) character ranges of `text`)
+    summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
+    truncation.json   SFT: what was cut, dropped or split
+    config.yaml       the resolved recipe
+
+Only metrics.jsonl has to be there. A line cut short by a killed run is left out, and said.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from report import page, plots
+from report.samples import Sample, Samples, cut
+
+Row = dict[str, Any]
+
+# the order of the plots, their captions and units; other numbers follow by their own name
+PLOTS = {
+    "reward": ("Reward", ""),
+    "loss": ("Loss", ""),
+    "completion_tokens": ("Completion length", "tokens"),
+    "kl": ("KL to the reference", "nats per token"),
+    "entropy": ("Entropy of the policy", "nats per token"),
+    "grad_norm": ("Gradient norm", ""),
+    "learning_rate": ("Learning rate", ""),
+    "step_seconds": ("Step time", "seconds"),
+}
+NOT_PLOTTED = {"step", "epoch", "num_tokens", "step_time"}  # TRL's step_time is our step_seconds without the rest
+
+
+def write_report(run_dir: Path, title: str = "") -> Path:
+    """Write `report.html` into `run_dir`; its path. Raises `FileNotFoundError` without metrics.jsonl."""
+    metrics, broken = read_lines(run_dir / "metrics.jsonl")
+    rollouts, broken_rollouts = (
+        read_lines(run_dir / "rollouts.jsonl") if (run_dir / "rollouts.jsonl").exists() else ([], 0)
+    )
+    summary = _read_object(run_dir / "summary.json")
+    metrics = _last_of_each_step(metrics)
+    alarms = _alarms(metrics)
+    if broken + broken_rollouts:
+        alarms.append(
+            f"lines of metrics.jsonl or rollouts.jsonl that were cut short, left out: {broken + broken_rollouts}"
+        )
+    sections: list[page.Section] = [_headline(metrics, summary), page.Alarms(alarms)]
+    sections.append(page.Figures("Training", _figures(metrics)))
+    if rollouts:
+        sections.append(_reward_table(rollouts))
+    if rest := _flat({k: v for k, v in summary.items() if not _is_interval(v)}):
+        sections.append(page.Summary("Summary", rest))
+    if truncation := _flat(_read_object(run_dir / "truncation.json")):
+        sections.append(page.Summary("Truncation", truncation))
+    if (run_dir / "config.yaml").exists():
+        sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
+    if rollouts:
+        sections.append(Samples(_samples(rollouts), "rollouts.jsonl", "Rollouts", "step"))
+    path = run_dir / "report.html"
+    run_dir = run_dir.resolve()
+    steps = f"{len(metrics):,} step{'s' if len(metrics) != 1 else ''}"
+    page.write(path, title or f"{run_dir.parent.name} / {run_dir.name}", sections, steps)
+    return path
+
+
+def read_lines(path: Path) -> tuple[list[Row], int]:
+    """The objects of a JSONL file, and how many lines could not be read."""
+    rows: list[Row] = []
+    broken = 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                broken += bool(line.strip())
+                continue
+            rows.append(row)
+    return rows, broken
+
+
+def _read_object(path: Path) -> Row:
+    """A JSON file's object; empty without the file."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _last_of_each_step(rows: Sequence[Row]) -> list[Row]:
+    """A resumed run repeats the steps after its last checkpoint; the later ones count."""
+    return [row for _, row in sorted({row["step"]: row for row in rows if "step" in row}.items())]
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"value", "low", "high", "n"} <= value.keys()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, page.Cell]]:
+    """Nested objects as rows of dotted names; lists as one text."""
+    rows: list[tuple[str, page.Cell]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            plain = value is None or isinstance(value, str | int | float)
+            rows.append((prefix + name, value if plain else json.dumps(value, ensure_ascii=False)))
+    return rows
+
+
+def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headline:
+    """Accuracy before → after with its intervals, and what the run took."""
+    cards = []
+    for name, label in (("greedy", "Greedy accuracy"), ("avg_at_k", "avg@k at the training temperature")):
+        stages = [summary[key] for key in (f"{name}_before", f"{name}_after") if _is_interval(summary.get(key))]
+        if stages:
+            value = " → ".join(f"{100 * s['value']:.1f}%" for s in stages)
+            small = " → ".join(f"[{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in stages)
+            cards.append((label, value, f"{small}, n = {stages[-1]['n']}"))
+    # GRPO's loss hovers around zero whatever is learnt, so it is a headline only where there is no reward
+    key = "reward" if any("reward" in row for row in metrics) else "loss"
+    if seen := [row[key] for row in metrics if isinstance(row.get(key), int | float)]:
+        tenth = max(1, len(seen) // 10)
+        first, last = (page.number(float(np.mean(part))) for part in (seen[:tenth], seen[-tenth:]))
+        cards.append((f"Mean {key}", f"{first} → {last}", "first → last tenth of the steps"))
+    if seconds := [row["step_seconds"] for row in metrics if isinstance(row.get("step_seconds"), int | float)]:
+        cards.append(("Time", _duration(sum(seconds)), f"{len(seconds):,} steps, median {np.median(seconds):.1f} s"))
+    return page.Headline(cards)
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
+
+
+def _alarms(metrics: Sequence[Row]) -> list[str]:
+    """Each alarm once, with the steps it came at."""
+    steps: dict[str, list[int]] = defaultdict(list)
+    for row in metrics:
+        alarms = row.get("alarms") or []
+        for text in [alarms] if isinstance(alarms, str) else alarms:
+            steps[str(text)].append(row["step"])
+    return [f"{text} ({_ranges(at)})" for text, at in steps.items()]
+
+
+def _ranges(steps: Sequence[int]) -> str:
+    """ "step 3", "steps 3, 5–9"; after six ranges only how many steps."""
+    ranges: list[list[int]] = []
+    for step in steps:
+        if ranges and step == ranges[-1][1] + 1:
+            ranges[-1][1] = step
+        else:
+            ranges.append([step, step])
+    texts = [str(a) if a == b else f"{a}–{b}" for a, b in ranges]
+    if len(texts) > 6:
+        return f"{len(steps)} steps, first {steps[0]}, last {steps[-1]}"
+    return f"step{'s' if len(steps) > 1 else ''} {', '.join(texts)}"
+
+
+def _figures(metrics: Sequence[Row]) -> list[tuple[str, str]]:
+    """One plot a number; those named `<kind>/<name>` share one plot a kind."""
+    steps = [row["step"] for row in metrics]
+    names = {name for row in metrics for name, value in row.items() if _plottable(value)} - NOT_PLOTTED
+    names -= {name for name in names if name.startswith("rewards/") and name.endswith("/std")}  # the table has it
+    kinds: dict[str, dict[str, list[float | None]]] = defaultdict(dict)
+    order = list(PLOTS)
+    ranked = sorted(names, key=lambda name: (order.index(name) if name in PLOTS else len(order), name))
+    for name in ranked:
+        kind, _, member = name.partition("/")
+        kinds[kind if member else name][member or name] = [
+            row[name] if _plottable(row.get(name)) else None for row in metrics
+        ]
+    head = [kind for kind in ("reward", "rewards") if kind in kinds]  # side by side: the sum and what it adds up
+    figures = []
+    for kind in [*head, *(kind for kind in kinds if kind not in head)]:
+        series = kinds[kind]
+        caption, unit = PLOTS.get(kind, ("Rewards by function" if kind == "rewards" else _sentence(kind), ""))
+        smoothed = kind in ("reward", "loss") and len(series) == 1
+        figures.append((caption, plots.lines(kind, steps, series, unit, smoothed=smoothed)))
+    return figures
+
+
+def _sentence(name: str) -> str:
+    """ "zero_variance_share" as "Zero variance share"."""
+    return (name[:1].upper() + name[1:]).replace("_", " ")
+
+
+def _plottable(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _correct(row: Row) -> bool | None:
+    """The verdict on a rollout: `correct` as written, else the sign of a reward named correctness; None: ungraded."""
+    if "correct" in row:
+        return row["correct"]  # type: ignore[no-any-return]
+    score = row.get("rewards", {}).get("correctness")
+    return None if score is None else score > 0
+
+
+def _reward_table(rollouts: Sequence[Row]) -> page.Table:
+    """Mean, spread, share that could not be judged, and correlation with being right, a reward a row."""
+    names = list({name: None for row in rollouts for name in row.get("rewards", {})})
+    rows: list[list[page.Cell]] = []
+    for name in names:
+        asked = [row for row in rollouts if name in row.get("rewards", {})]
+        scored = [row for row in asked if row["rewards"][name] is not None]
+        values = [float(row["rewards"][name]) for row in scored]
+        pairs = [(value, _correct(row)) for value, row in zip(values, scored, strict=True)]
+        rows.append(
+            [
+                name,
+                len(asked),
+                float(np.mean(values)) if values else None,
+                float(np.std(values)) if values else None,
+                f"{100 * (1 - len(scored) / len(asked)):.1f}%",
+                correlation([(value, float(right)) for value, right in pairs if right is not None]),
+            ]
+        )
+    columns = ["reward", "scored", "mean", "spread (SD)", "not judged", "correlation with correct"]
+    note = "Unweighted scores over all rollouts. A dash: no spread, or nothing to correlate with."
+    return page.Table("Rewards", columns, rows, note)
+
+
+def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Pearson's r; None where one side does not vary."""
+    if len(pairs) < 2:
+        return None
+    x, y = np.array(pairs, dtype=np.float64).T
+    if x.std() < 1e-12 or y.std() < 1e-12:
+        return None
+    r = float(np.corrcoef(x, y)[0, 1])
+    return r if math.isfinite(r) else None
+
+
+def _samples(rollouts: Sequence[Row]) -> list[Sample]:
+    """Rollouts for the browser; a question whose rollouts of one step differ in verdict is disagreeing."""
+    verdicts: dict[tuple[Any, Any], set[bool | None]] = defaultdict(set)
+    for row in rollouts:
+        verdicts[row.get("step"), row.get("id")].add(_correct(row))
+    samples = []
+    for row in rollouts:
+        tags = ["truncated"] if row.get("truncated") else []
+        if {True, False} <= verdicts[row.get("step"), row.get("id")]:
+            tags.append("disagreeing")
+        if any(score is None for score in row.get("rewards", {}).values()):
+            tags.append("not judged")
+        facts = {
+            name.replace("_", " "): row[name]
+            for name in ("reward", "advantage", "completion_tokens", "thinking_tokens")
+            if row.get(name) is not None
+        }
+        samples.append(
+            Sample(
+                id=str(row.get("id", "")),
+                group=f"step {row.get('step')}",
+                question=str(row.get("question") or ""),
+                spans=cut(str(row.get("text") or ""), [(a, b) for a, b in row.get("forced") or []]),
+                gold=_optional(row.get("gold")),
+                answer=_optional(row.get("extracted")),
+                verdict=_correct(row),
+                tags=tags,
+                scores=row.get("rewards", {}),
+                facts=facts,
+                prompt=str(row.get("prompt") or ""),
+            )
+        )
+    return samples
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else str(value)
