@@ -1,0 +1,177 @@
+"""Alarms: what each one sees, when it is raised, and what it writes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import RunError
+from data.problem import Problem
+from data.think import DEEPSEEK, XML
+from rewards.composition import BrokenReward, Scores
+from rewards.rollout import Rollout
+from rl.monitor import (
+    Limits,
+    Monitor,
+    degenerate,
+    duplicates,
+    echoes,
+    empty_answers,
+    format_without_accuracy,
+    length_collapse,
+    several_blocks,
+    stop_on,
+    unjudged,
+    write_failure,
+    zero_variance,
+)
+
+QUESTION = "How many eggs does Janet sell at the farmers' market every single day of the week?"
+AT_ONCE = Limits(patience=1, window=2)
+
+
+def rollout(text: str, problem: str = "p", **facts: Any) -> Rollout:
+    return Rollout(Problem(problem, QUESTION, "42", "test"), text, XML, **facts)
+
+
+def answered(answer: str, thinking: str = "6 · 7", problem: str = "p", **facts: Any) -> Rollout:
+    return rollout(XML.render(thinking, answer), problem, **facts)
+
+
+HEALTHY = [
+    answered(answer, f"thought {number}", completion_tokens=20) for number, answer in enumerate(["42", "41", "40"])
+]
+SCORES: Scores = {"correctness": [2.0, 0.0, 0.0], "soft_format": [0.5, 0.5, 0.5]}
+TOTALS: list[float | None] = [2.5, 0.5, 0.5]
+
+
+def names(
+    monitor: Monitor, step: int, rollouts: list[Rollout], scores: Scores = SCORES, totals: Any = TOTALS
+) -> list[str]:
+    return [alarm.name for alarm in monitor.observe(step, rollouts, scores, totals)]
+
+
+def test_a_healthy_run_raises_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "alarms.jsonl", AT_ONCE)
+    assert [names(monitor, step, HEALTHY) for step in range(1, 12)] == [[]] * 11
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_check_picks_its_rows() -> None:
+    loop = "round and round we go " * 20
+    rows = [
+        answered("42"),
+        rollout("no answer here"),
+        rollout("cut", truncated=True),
+        answered("42"),
+        answered("42", loop),
+        rollout(XML.render("a", "1") + "<answer>\n2\n</answer>"),
+        answered("I was asked how many eggs does Janet sell at the farmers' market"),
+    ]
+    assert empty_answers(rows) == [1]
+    assert duplicates(rows) == [0, 3]
+    assert degenerate(rows) == [4]
+    assert several_blocks(rows) == [5]
+    assert echoes(rows) == [6]
+    assert unjudged({"a": [1.0, None, 0.0], "b": [None, 0.0, 0.0]}) == [0, 1]
+
+
+def test_a_second_end_of_thinking_is_a_second_block() -> None:
+    text = "<think>\na\n</think>\n1\n</think>\n2"
+    assert several_blocks([replace(rollout(text), think_format=DEEPSEEK)]) == [0]
+
+
+def test_the_same_text_for_another_problem_is_no_duplicate() -> None:
+    assert duplicates([answered("42", problem="p"), answered("42", problem="q")]) == []
+
+
+def test_zero_variance_is_a_share_of_groups() -> None:
+    rows = [answered("42", problem=problem) for problem in "ppqqr"]
+    assert zero_variance(rows, [1.0, 1.0, 0.0, 1.0, 5.0]) == (0.5, [0, 1])
+    assert zero_variance(rows, [None, None, None, 0.0, 5.0]) == (0.5, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "rollouts", "scores", "totals"),
+    [
+        ("empty_answers", [rollout("nothing"), rollout("at all"), answered("42")], SCORES, TOTALS),
+        ("duplicates", [answered("42")] * 3, SCORES, TOTALS),
+        ("degenerate", [answered("42", "so it goes " * 40), *HEALTHY[1:]], SCORES, TOTALS),
+        ("several_blocks", [rollout("<answer>1</answer><answer>2</answer>"), *HEALTHY[1:]], SCORES, TOTALS),
+        ("echo", [answered(QUESTION), *HEALTHY[1:]], SCORES, TOTALS),
+        ("length_limit", [replace(row, truncated=True) for row in HEALTHY], SCORES, TOTALS),
+        ("unjudged", HEALTHY, {"correctness": [None, 0.0, 0.0]}, [None, 0.0, 1.0]),
+        ("zero_variance", HEALTHY, SCORES, [0.5, 0.5, 0.5]),
+    ],
+)
+def test_each_alarm_writes_its_samples(
+    tmp_path: Path, name: str, rollouts: list[Rollout], scores: Scores, totals: list[float | None]
+) -> None:
+    path = tmp_path / "alarms.jsonl"
+    assert names(Monitor(path, AT_ONCE), 1, rollouts, scores, totals) == [name]
+    (record,) = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert (record["step"], record["alarm"]) == (1, name)
+    assert record["message"]
+    assert record["samples"][0]["text"] in [row.text for row in rollouts]
+    assert set(record["samples"][0]["rewards"]) == set(scores)
+
+
+def test_an_alarm_waits_for_patience_and_does_not_repeat_itself(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "alarms.jsonl", Limits(patience=3, repeat=5))
+    bad = [replace(row, truncated=True) for row in HEALTHY]
+    raised = [step for step in range(1, 12) if names(monitor, step, bad)]
+    assert raised == [3, 8]
+
+
+def test_patience_starts_again_after_a_good_step(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "alarms.jsonl", Limits(patience=2))
+    bad = [replace(row, truncated=True) for row in HEALTHY]
+    assert [names(monitor, step, rows) for step, rows in enumerate([bad, HEALTHY, bad, bad])] == [
+        [],
+        [],
+        [],
+        ["length_limit"],
+    ]
+
+
+def test_format_that_rises_alone_is_an_alarm(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path / "alarms.jsonl", AT_ONCE)
+    low: Scores = {**SCORES, "soft_format": [0.5, 0.0, 0.0]}
+    high: Scores = {**SCORES, "soft_format": [0.5, 0.5, 0.5]}
+    raised = [names(monitor, step, HEALTHY, scores) for step, scores in enumerate([low, low, high, high])]
+    assert raised == [[], [], [], ["format_without_accuracy"]]
+
+
+def test_format_that_rises_with_accuracy_is_none() -> None:
+    limits = Limits(window=2)
+    assert format_without_accuracy([0.2, 0.2, 0.9, 0.9], [0.1, 0.1, 0.3, 0.3], limits) == ""
+    assert format_without_accuracy([0.2, 0.2, 0.9, 0.9], [0.3, 0.3, 0.1, 0.1], limits) != ""
+    assert format_without_accuracy([0.9, 0.9], [0.1, 0.1], limits) == ""
+
+
+def test_collapsing_length_is_an_alarm() -> None:
+    limits = Limits(window=2)
+    assert length_collapse([100, 100, 20, 20], limits) != ""
+    assert length_collapse([100, 100, 60, 60], limits) == ""
+
+
+def test_a_lone_surrogate_can_be_written(tmp_path: Path) -> None:
+    bad = [replace(row, text=row.text + "\ud800", truncated=True) for row in HEALTHY]
+    assert names(Monitor(tmp_path / "alarms.jsonl", AT_ONCE), 1, bad) == ["length_limit"]
+
+
+def test_on_alarm_stop_ends_the_run_and_warn_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "alarms.jsonl"
+    alarms = Monitor(path, AT_ONCE).observe(7, [replace(row, truncated=True) for row in HEALTHY], SCORES, TOTALS)
+    stop_on(alarms, "warn", path)
+    stop_on([], "stop", path)
+    with pytest.raises(RunError, match=r"step 7 .*length_limit.*on_alarm: warn"):
+        stop_on(alarms, "stop", path)
+
+
+def test_the_sample_that_broke_a_reward_is_written(tmp_path: Path) -> None:
+    write_failure(tmp_path / "alarms.jsonl", 3, BrokenReward("mine", 1, HEALTHY[1], "it raised KeyError: 'x'"))
+    record = json.loads((tmp_path / "alarms.jsonl").read_text(encoding="utf-8"))
+    assert (record["alarm"], record["samples"][0]["extracted"]) == ("broken_reward", "41")
