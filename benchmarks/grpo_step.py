@@ -1,0 +1,151 @@
+"""A GRPO step of ours against plain TRL's: the same model, prompts, batch, lengths, dtype and rewards' work.
+
+    python benchmarks/grpo_step.py [--json FILE] [--steps 3] [--rounds 2]
+
+Both train the embedded model with LoRA on generated arithmetic; every completion has the same number of tokens (nothing
+ends one early). The two take turns, `rounds` times `steps` steps each after one warm-up step. Ours computes no forward
+pass for completions without an advantage; their share is printed.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from configs.command import quiet_libraries
+
+quiet_libraries()
+
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from transformers import PrinterCallback, TrainerCallback  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+
+import configs  # noqa: E402
+import rewards  # noqa: E402
+from configs.rundir import RunDir  # noqa: E402
+from configs.schema import AdapterConfig, ModelConfig  # noqa: E402
+from data import think  # noqa: E402
+from data.arithmetic import generate  # noqa: E402
+from data.problem import Problem  # noqa: E402
+from models import training  # noqa: E402
+from models.load import LoadedModel, load_model  # noqa: E402
+from rewards.verify import grade_texts  # noqa: E402
+from rl import rollout  # noqa: E402
+from rl.trainer import Recorder, RolloutScorer, RolloutTrainer  # noqa: E402
+
+LENGTH = 40
+BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Seconds of every step."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Before the rollouts."""
+        self.started = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """After the optimizer."""
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def build(ours: bool, folder: str) -> tuple[Any, Clock]:
+    """A trainer and its clock."""
+    loaded = load_model(ModelConfig(name="smollm2-135m", precision="bf16"), AdapterConfig())
+    problems = generate(64, seed=5)
+    prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
+    arguments = GRPOConfig(
+        output_dir=folder,
+        per_device_train_batch_size=MICRO,
+        gradient_accumulation_steps=BATCH // MICRO,
+        num_generations=GROUP,
+        max_completion_length=LENGTH,
+        generation_kwargs={"min_new_tokens": LENGTH},
+        learning_rate=1e-6,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="no",
+        logging_steps=1,
+    )
+    clock = Clock()
+    shared: dict[str, Any] = {
+        "model": loaded.model,
+        "args": arguments,
+        "processing_class": loaded.tokenizer,
+        "callbacks": [clock],
+    }
+    if ours:
+        trainer: Any = our_trainer(loaded, problems, prompts, folder, shared)
+    else:
+        rows = [{"prompt": prompt, "gold": problem.answer} for prompt, problem in zip(prompts, problems, strict=True)]
+        trainer = GRPOTrainer(reward_funcs=[correctness], train_dataset=Dataset.from_list(rows), **shared)
+    trainer.remove_callback(PrinterCallback)
+    return trainer, clock
+
+
+def our_trainer(
+    loaded: LoadedModel, problems: list[Problem], prompts: list[str], folder: str, shared: dict[str, Any]
+) -> RolloutTrainer:
+    """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either."""
+    config = configs.load("grpo", "demo", [f"trainer.max_completion_length={LENGTH}"])
+    engine: Any = training.engine_of(loaded, config, think.S1)
+    engine.eos = ()
+    run = RunDir(folder)
+    rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
+    return RolloutTrainer(
+        scorer=RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, think.S1, (2,)),
+        rollout_func=rollout.make_rollout_func(engine, config),
+        recorder=Recorder(run, training.RunCallback(run, ()), "warn"),
+        train_dataset=Dataset.from_list(rows),
+        **shared,
+    )
+
+
+def correctness(completions: list[str], gold: list[str], **_: Any) -> list[float]:
+    """Plain TRL's reward: the same grader, on the text that TRL decodes."""
+    return [2.0 * bool(found) for found in grade_texts(gold, completions)]
+
+
+def main() -> None:
+    """Take turns, print medians and the ratio, write them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = {name: build(name == "ours", f"{folder}/{name}") for name in ("ours", "trl")}
+        for trainer, clock in pairs.values():
+            run(trainer, 1)
+            clock.seconds.clear()
+        for i in range(args.rounds):
+            for name in ("ours", "trl") if i % 2 else ("trl", "ours"):
+                run(pairs[name][0], args.steps)
+    figures: dict[str, Any] = {}
+    for name, (_, clock) in pairs.items():
+        figures[f"{name}_seconds"] = round(statistics.median(clock.seconds), 2)
+        print(f"{name}: median {figures[f'{name}_seconds']} s of {sorted(round(s, 1) for s in clock.seconds)}")
+    figures["ratio_vs_trl"] = round(figures["ours_seconds"] / figures["trl_seconds"], 3)
+    print(f"ratio_vs_trl: {figures['ratio_vs_trl']}")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def run(trainer: Any, steps: int) -> None:
+    """Train `steps` more steps."""
+    trainer.args.max_steps = steps
+    trainer.train()
+
+
+if __name__ == "__main__":
+    main()
