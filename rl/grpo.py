@@ -18,16 +18,18 @@ def main(argv: list[str]) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
     args = parser.parse_args(argv)
 
+    from configs.recipe import load
+
+    config = load("grpo", args.config, args.overrides)  # before anything heavy is imported
+
     import rewards
     from configs.command import quiet_libraries
-    from configs.recipe import load
     from configs.rundir import RunDir
     from data import think
     from data.heldout import split
     from models.load import check, load_model, load_tokenizer
     from rl import rollout
 
-    config = load("grpo", args.config, args.overrides)
     run = RunDir(config.output_dir)
     check(config.model)
     reward_set = rewards.build(config.rewards)
