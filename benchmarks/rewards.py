@@ -1,6 +1,6 @@
 """The grader against labels, against math-verify, and against hostile completions.
 
-    python -m benchmarks.rewards [--data DIR] [--json FILE]
+    python benchmarks/rewards.py [--data DIR] [--json FILE]
 
 `DIR` (or MULL_DATA) holds gsm8k/example_model_solutions.jsonl, math500/test.jsonl and math_train/train.json. Both
 graders are warm, take turns on the same cores, and see the same texts; math-verify's loop is
@@ -20,6 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
 from benchmarks.hard_answers import hard_cases
 from benchmarks.hostile_answers import MARKER, hostile

@@ -4,45 +4,34 @@ Numbers are compared exactly, expressions at rational points (exactly where they
 complex floats), lists, intervals, matrices and equations part by part. `compare` returns None for what it can't decide;
 then a grader process asks math-verify.
 
-Rules that are choices: a decimal stands for another number only as its rounding or truncation with six significant
-digits or more; a missing unit, percent sign, base subscript or variable name is forgiven, a different one is not; lists
-and sets ignore order, tuples and intervals don't; the brackets of a pair count, and those of longer tuples don't.
+A decimal stands for another number only as its rounding or truncation with six decimals and six significant digits or
+more; further choices are in `rewards.equality`.
 """
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
 from rewards.bombs import refusal
+from rewards.equality import equal, words_of
 from rewards.evaluate import TooBig, variables
 from rewards.normalize import normalize
-from rewards.structure import (
-    Answer,
-    Assignment,
-    Based,
-    Equation,
-    Group,
-    Matrix,
-    Quantity,
-    Text,
-    Union,
-    read,
-    split_top,
-)
-from rewards.syntax import Node, Unread
-from rewards.units import Unit, same_unit, unit_of
-from rewards.values import proportional, same_value
+from rewards.structure import Answer, Quantity, Text, read, split_top
+from rewards.syntax import FUNCTIONS, GREEK, Unread
 from rewards.verdict import Verdict
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _CHOICE = re.compile(r"\(?([A-Za-z])\)?\.?")
 _CHOICE_AND_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(.*)", re.DOTALL)
+_CHOICE_IN_PROSE = re.compile(
+    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is)(?:'s|:|\s+is)?\s+)"
+    r"(?:\(([A-J])\)|(A(?!\s+[a-z])|[B-J]))(?=[\s,;.!]|$)"
+)
 _ANOTHER_CHOICE = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:])")
-_ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w{2})")
-_NOT_WORD = re.compile(r"[\W_]+")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
+_PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,}")
+_NAMED = re.compile(r"\\(?:text|begin|end|math[a-z]+)\s*\{[^{}]*\}")
+_SPELLED = {"sqrt", "infinity"}
 _DIGIT_GAP = re.compile(r"\d \d")
-_MOST_PAIRS = 2_500  # comparisons of one list's elements with another's
-_PERCENT = "percent"
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
 
@@ -53,6 +42,8 @@ def compare(gold: str, answer: str) -> Verdict | None:
         return Verdict(True, "exact")
     if len(answer) > _LONGEST + 4 * len(gold):
         return Verdict(False, "too long")
+    if _squeezed(gold) == _squeezed(answer):  # "81, 256" and "81,256", which reads as one number
+        return Verdict(True, "exact")
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return Verdict(int(gold) == int(answer), "number")
     plain_gold, plain = normalize(gold), normalize(answer)
@@ -81,37 +72,6 @@ def list_elements(answer: str) -> list[str]:
     return parts if len(parts) > 1 else []
 
 
-def equal(gold: Answer, answer: Answer) -> bool | None:
-    """Whether two structures are equivalent; None when that can't be decided here. Raises TooBig."""
-    if isinstance(answer, Assignment) and not isinstance(gold, Assignment | Equation):
-        return equal(gold, answer.value)
-    if isinstance(gold, Assignment) and not isinstance(answer, Assignment | Equation):
-        return equal(gold.value, answer)
-    if isinstance(gold, Assignment) and isinstance(answer, Assignment):
-        same = equal(gold.value, answer.value)
-        return same if same is not True or gold.name == answer.name else _equal_equations(gold, answer) or False
-    if isinstance(gold, Quantity) and isinstance(answer, Equation):  # AB + BC = 18
-        return not variables(answer.right) and equal(gold, Quantity(answer.right))
-    if isinstance(gold, Equation | Assignment) and isinstance(answer, Equation | Assignment):
-        return _equal_equations(gold, answer)
-    if isinstance(gold, Quantity) and isinstance(answer, Quantity):
-        return _equal_quantities(gold, answer)
-    if isinstance(gold, Text) or isinstance(answer, Text):
-        return _equal_texts(gold, answer)
-    if isinstance(gold, Based) or isinstance(answer, Based):
-        return _equal_based(gold, answer)
-    if isinstance(gold, Matrix) or isinstance(answer, Matrix):
-        return _equal_matrices(gold, answer)
-    if isinstance(gold, Union) or isinstance(answer, Union):
-        return _equal_unions(gold, answer)
-    if isinstance(gold, Group) and isinstance(answer, Group):
-        return _equal_groups(gold, answer)
-    if isinstance(gold, Group) != isinstance(answer, Group):
-        group, single = (gold, answer) if isinstance(gold, Group) else (answer, gold)
-        return _equal_single(group, single)  # type: ignore[arg-type]
-    return None
-
-
 @lru_cache(maxsize=4096)
 def _read(text: str) -> Answer | None:
     try:
@@ -128,11 +88,13 @@ def _squeezed(text: str) -> str:
 def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Verdict | None:
     """The verdict on two normalised answers and their structures, where they have one."""
     choice = _CHOICE.fullmatch(wanted.words if isinstance(wanted, Text) else plain_gold)
-    if choice and (isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain)):
+    if choice and (isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _is_prose(plain)):
         return Verdict(_chosen(plain) == choice[1].upper(), "text")
     if isinstance(wanted, Text):
-        return Verdict(_words(plain_gold) == _words(plain), "text")
+        return Verdict(words_of(plain_gold) == words_of(plain), "text")
     if given is None or wanted is None:
+        if given is None and _has_foreign_word(plain_gold, plain):
+            return Verdict(False, "text")
         if isinstance(wanted, Quantity) and not variables(wanted.node) and _holds_no_number(plain):
             return Verdict(False, "text")
         return None
@@ -153,178 +115,26 @@ def _chosen(plain: str) -> str | None:
     if single:
         return single[1].upper()
     found = _CHOICE_AND_TEXT.fullmatch(text)
-    if not found or _ANOTHER_CHOICE.search(found[3]):
+    if found and not _ANOTHER_CHOICE.search(found[3]):
+        return found[1] or found[2]
+    if found or not _is_prose(text):
         return None
-    return found[1] or found[2]
+    named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _is_prose(text: str) -> bool:
+    return len(_PROSE_WORD.findall(text[:_LONGEST])) >= 3
+
+
+def _has_foreign_word(plain_gold: str, plain: str) -> bool:
+    """Whether the answer holds a word that the gold answer does not: prose, or names run together, but no formula.
+
+    SymPy would make a symbol of every letter and compute for seconds.
+    """
+    words = {word.lower() for word in _WORD.findall(_NAMED.sub(" ", plain))} - FUNCTIONS - GREEK - _SPELLED
+    return any(word not in plain_gold.lower() for word in words)
 
 
 def _holds_no_number(plain: str) -> bool:
     return "\\" not in plain and not any(char.isnumeric() or char in "π∞ei" for char in plain)
-
-
-def _words(text: str) -> str:
-    """Words to compare: without case, article, punctuation and white space."""
-    text = text.replace("\\text", " ").casefold()
-    return _NOT_WORD.sub("", _ARTICLE.sub("", _NOT_WORD.sub(" ", text).strip()))
-
-
-def _equal_texts(gold: Answer, answer: Answer) -> bool:
-    return bool(_spelled(gold)) and _spelled(gold) == _spelled(answer)
-
-
-def _spelled(answer: Answer) -> str:
-    """A text's words, or the variables of a product as one."""
-    if isinstance(answer, Text):
-        return _words(answer.words)
-    if not isinstance(answer, Quantity):
-        return ""
-    nodes: tuple[Node, ...] = answer.node[1] if answer.node[0] == "mul" else (answer.node,)
-    return "".join(node[1] for node in nodes if node[0] in ("var", "const")).casefold()
-
-
-def _equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
-    signs = (gold.sign, answer.sign)
-    units = (gold.unit, answer.unit)
-    if units[0] is not None and units[1] is not None:
-        factor = same_unit(units[0], units[1])
-        return False if factor is None else same_value(gold.node, answer.node, signs, factor)
-    same = same_value(gold.node, answer.node, signs)
-    percent = _is_percent(units[0]) or _is_percent(units[1])
-    if percent:
-        hundredth = Fraction(1, 100) if _is_percent(units[1]) else Fraction(100)
-        as_number = same_value(gold.node, answer.node, signs, hundredth)
-        return as_number or (same and _at_least_one(gold, answer))
-    if same is False and answer.node[0] == "mul" and not variables(gold.node):
-        return _without_unit_letter(gold, answer)
-    return same
-
-
-def _is_percent(unit: Unit | None) -> bool:
-    return unit is not None and unit.powers == ((_PERCENT, 1),)
-
-
-def _at_least_one(gold: Quantity, answer: Quantity) -> bool:
-    """Whether a percentage is 1 or more, where "50" for "50%" is forgiven; below, "0.5" for "0.5%" is not."""
-    value = gold.node if gold.node[0] == "num" else answer.node
-    return value[0] != "num" or bool(value[1] >= 1)
-
-
-def _without_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
-    """`5 m` for a gold answer of 5 or 5 metres: the letter behind the number is a unit."""
-    number, letter, *rest = answer.node[1]
-    unit = unit_of(letter[1]) if letter[0] == "var" and not rest and number[0] == "num" else None
-    if unit is None or not unit.powers:
-        return False
-    factor = Fraction(1) if gold.unit is None else same_unit(gold.unit, unit)
-    return False if factor is None else same_value(gold.node, number, (gold.sign, 1), factor)
-
-
-def _equal_based(gold: Answer, answer: Answer) -> bool:
-    """The same numeral; a base that is left out is forgiven, another one is not."""
-    if isinstance(gold, Based) and isinstance(answer, Based):
-        return (gold.digits.lstrip("0"), gold.base) == (answer.digits.lstrip("0"), answer.base)
-    based, other = (gold, answer) if isinstance(gold, Based) else (answer, gold)
-    if not isinstance(based, Based) or not isinstance(other, Quantity) or other.node[0] != "num":
-        return False
-    return other.node[2] is None and based.digits.isdigit() and other.node[1] == int(based.digits)
-
-
-def _equal_matrices(gold: Answer, answer: Answer) -> bool | None:
-    """Cell by cell; a row or column equals the tuple of its cells."""
-    if isinstance(gold, Matrix) and isinstance(answer, Matrix):
-        if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
-            return False
-        return _all_equal(_cells(gold), _cells(answer))
-    matrix, other = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
-    if not isinstance(matrix, Matrix) or not isinstance(other, Group) or other.brackets not in ("()", "[]"):
-        return False
-    if len(matrix.rows) > 1 and any(len(row) > 1 for row in matrix.rows):
-        return False
-    return _all_equal(_cells(matrix), other.items)
-
-
-def _cells(matrix: Matrix) -> tuple[Answer, ...]:
-    return tuple(cell for row in matrix.rows for cell in row)
-
-
-def _equal_unions(gold: Answer, answer: Answer) -> bool | None:
-    """Part by part in any order; unions of different lengths may still be one set, which SymPy can tell."""
-    if not isinstance(gold, Union) or not isinstance(answer, Union):
-        return None if isinstance(gold, Group | Union) and isinstance(answer, Group | Union) else False
-    return _matched(gold.parts, answer.parts) if len(gold.parts) == len(answer.parts) else None
-
-
-def _equal_single(group: Group, single: Answer) -> bool | None:
-    """A list of one is its element; "2,74" is a number where the other side is one."""
-    if len(group.items) == 1:
-        return equal(group.items[0], single)
-    if group.brackets or not isinstance(single, Quantity) or len(group.items) != 2:
-        return False
-    whole, decimals = (item.node if isinstance(item, Quantity) else None for item in group.items)
-    if (
-        not whole
-        or not decimals
-        or whole[0] != "num"
-        or decimals[0] != "num"
-        or (whole[2], decimals[2]) != (None, None)
-    ):
-        return False
-    value = whole[1] + Fraction(decimals[1], 10 ** len(str(decimals[1])))
-    return single.node[0] == "num" and bool(single.node[1] == value)
-
-
-def _equal_groups(gold: Group, answer: Group) -> bool | None:
-    """Lists and sets in any order; tuples and intervals in theirs, with the same brackets where they are pairs."""
-    if gold.name and answer.name and gold.name != answer.name:
-        return False
-    kinds = (gold.brackets, answer.brackets)
-    if all(kind in ("", "⦃⦄", "{}") for kind in kinds):
-        return _matched(gold.items, answer.items)
-    if len(gold.items) != len(answer.items):
-        return False
-    if "⦃⦄" in kinds:
-        return False
-    if "" in kinds:
-        if set(kinds) != {"", "()"}:
-            return False
-        ordered = gold.brackets or all(isinstance(item, Assignment) for item in gold.items)  # x = 2, y = 3
-        return _all_equal(gold.items, answer.items) if ordered else _matched(gold.items, answer.items)
-    if kinds[0] != kinds[1] and len(gold.items) == 2:
-        return False
-    return _all_equal(gold.items, answer.items)
-
-
-def _all_equal(golds: tuple[Answer, ...], answers: tuple[Answer, ...]) -> bool | None:
-    """In order: False when one pair differs, None when one can't be decided."""
-    if len(golds) != len(answers):
-        return False
-    verdicts = [equal(gold, answer) for gold, answer in zip(golds, answers, strict=True)]
-    return False if False in verdicts else None if None in verdicts else True
-
-
-def _matched(golds: tuple[Answer, ...], answers: tuple[Answer, ...]) -> bool | None:
-    """In any order: each has its like on the other side; the answer may say one twice, but must not have too few."""
-    if len(answers) < len(golds):
-        return False
-    if len(golds) * len(answers) > _MOST_PAIRS:
-        return None
-    table = [[equal(gold, answer) for answer in answers] for gold in golds]
-    lines = [*table, *([row[at] for row in table] for at in range(len(answers)))]
-    if all(True in line for line in lines) and bool(golds) == bool(answers):
-        return True
-    return None if any(None in line and True not in line for line in lines) else False
-
-
-def _equal_equations(gold: Answer, answer: Answer) -> bool | None:
-    sides = [_sides(gold), _sides(answer)]
-    if sides[0] is None or sides[1] is None:
-        return None
-    return proportional(sides[0], sides[1])
-
-
-def _sides(answer: Answer) -> tuple[Node, Node] | None:
-    if isinstance(answer, Equation):
-        return answer.left, answer.right
-    if isinstance(answer, Assignment) and isinstance(answer.value, Quantity) and len(answer.name) == 1:
-        return ("var", answer.name), answer.value.node
-    return None

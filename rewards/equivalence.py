@@ -5,6 +5,7 @@ time limit is the pool's, so math-verify's own (SIGALRM) is off.
 """
 
 import logging
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 
+_INNER_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")  # math-verify would read the innermost one alone
 _LATEX = (
     LatexExtractionConfig(
         normalization_config=NormalizationConfig(
@@ -54,9 +56,12 @@ def _parsed_gold(gold: str) -> list[Any]:
 
 
 def _parsed(answer: str) -> list[Any]:
-    """math-verify's reading of one answer, without the string that it falls back on."""
+    """math-verify's reading of one answer as a whole, without the string that it falls back on."""
     found = parse(
-        "\\boxed{" + answer + "}", extraction_config=_LATEX, fallback_mode="no_fallback", parsing_timeout=None,
+        "\\boxed{" + _INNER_BOX.sub("", answer) + "}",
+        extraction_config=_LATEX,
+        fallback_mode="no_fallback",
+        parsing_timeout=None,
         raise_on_error=True,
-    )  # fmt: skip
+    )
     return [expression for expression in found if not isinstance(expression, str)]

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from rewards.extract import tidy
+from rewards.prose import tidy
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
@@ -115,8 +115,13 @@ _MULTIPLIERS = {
     "亿": 10**8,
 }
 _MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS)})(?:s\b|(?![a-z]))", re.IGNORECASE)
+_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
+_LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
-    r"^(?:≈|(?:approximately|about|roughly|around|exactly|just|only|约|大约)(?![a-z]))\s*", re.IGNORECASE
+    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only|约|大约)(?![a-z]))\s*", re.IGNORECASE
+)
+_BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tuple
+    r"\{\s*([^{},]+|[-+]?\d{1,3}(?:,\d{3})+|\\begin\{(\w+)\}(?:(?!\\begin).)*\\end\{\2\})\s*\}", re.DOTALL
 )
 _SPACES = re.compile(r"\s+")
 _THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
@@ -135,9 +140,12 @@ def normalize(answer: str) -> str:
     if "$" in text and (text.count("$") - text.count("\\$")) % 2 == 0:
         text = _DOLLAR.sub("", text)  # math delimiters come in pairs
     if "\\" in text or "^" in text or "{" in text or "~" in text or "*" in text:
-        text = _TOKEN.sub(_respelled, text)
+        text = _LABEL.sub("", _TOKEN.sub(_respelled, _BOLD.sub("", text)))
+    text = _ABOUT.sub("", text.strip())
+    braced = _BRACED.fullmatch(text) if text[:1] == "{" else None
+    text = braced[1] if braced else text
     if "nd" in text or "or" in text or "ND" in text or "OR" in text:
-        text = _CONJUNCTION.sub(lambda match: "∨" if (match[1] or match[2]).lower() == "or" else ",", text)
+        text = _CONJUNCTION.sub(lambda match: "∨" if (match[1] or match[2]).lower() == "or" else ", ", text)
     if "\u2009" in text:
         text = _THIN_GROUPS.sub(lambda match: re.sub("[,\u2009]", "", match[0]), text).replace("\u2009", " ")
     if _COMMA_GROUPS.match(text) and _is_one_number(text):
@@ -146,7 +154,7 @@ def normalize(answer: str) -> str:
         text = text.replace(" ", "")
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
-    return _SPACES.sub(" ", _ABOUT.sub("", text)).strip().rstrip(".")
+    return _SPACES.sub(" ", text).strip().rstrip(".")
 
 
 def _plain_characters(text: str) -> str:
@@ -157,7 +165,7 @@ def _plain_characters(text: str) -> str:
     text = _VULGAR.sub(lambda match: f"{match[1]} {unicodedata.normalize('NFKC', match[2])}", text)
     text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).translate(_SYMBOLS)
     text = "".join(" " if char.isspace() else char for char in text if char.isspace() or char.isprintable())
-    return _CJK_CONJUNCTION.sub(",", text)
+    return _CJK_CONJUNCTION.sub(", ", text)
 
 
 def _respelled(match: re.Match[str]) -> str:

@@ -44,7 +44,7 @@ class _Process:
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rewards.worker", str(memory_mb)],
+            [sys.executable, "-P", "-m", "rewards.worker", str(memory_mb), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -68,7 +68,7 @@ class _Process:
         try:
             ready = self._read(BOOT_SECONDS)
         except (_Died, TimeoutError) as error:
-            raise RewardError("a grader process did not start; try `python -m rewards.worker 1024`") from error
+            raise RewardError("a grader process did not start; try `python -m rewards.worker 1024 $$`") from error
         if "error" in ready:
             raise RewardError(f"a grader process did not start: {ready['error']}")
         self._is_ready = True

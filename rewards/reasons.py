@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rewards.extract import delimiters, extract, format_fault
-from rewards.families import soft_format, strict_format
+from rewards.families import reasoning_steps, repetition, soft_format, strict_format
 from rewards.rollout import Rollout
 from rewards.verify import judge_many
 
@@ -57,6 +57,15 @@ def _thinking_tokens(rollout: Rollout) -> str:
     return f"{rollout.thinking_tokens} thinking tokens"
 
 
+def _steps(rollout: Rollout) -> str:
+    return f"{reasoning_steps.markers(rollout)} step markers"
+
+
+def _words(rollout: Rollout) -> str:
+    words = repetition.words(rollout.text)
+    return f"{len(words)} words, {len(set(words))} different"
+
+
 def _short(answer: str | None) -> str:
     return "no answer" if answer is None else repr(answer if len(answer) <= 40 else answer[:37] + "...")
 
@@ -72,6 +81,8 @@ _EXPLAIN: dict[str, Callable[[Rollout], str]] = {
     "think_format": _format,
     "xmlcount": _tags,
     "tag_count": _tags,
+    "reasoning_steps": _steps,
+    "repetition": _words,
     "soft_overlong": _tokens,
     "budget": _thinking_tokens,
 }

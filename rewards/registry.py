@@ -6,9 +6,12 @@ Everything that can be seen without a completion is checked here, and nothing he
 import difflib
 import importlib
 import inspect
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from pydantic import ValidationError
 
 from configs.errors import RewardError
 from configs.schema import RewardSpec
@@ -37,19 +40,20 @@ SHIPPED = (
 _GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
 
 
-def build(specs: Sequence[RewardSpec]) -> RewardSet:
-    """The `RewardSet` of a recipe.
+def build(specs: Sequence[RewardSpec | Mapping[str, Any]]) -> RewardSet:
+    """The `RewardSet` of a recipe's `rewards:` list, checked by the schema or as plain YAML.
 
     Raises RewardError for an unknown name, a wrong parameter, a name given twice, or a gate on a reward that is not in
     the list.
     """
     if not specs:
         raise RewardError("rewards: the list is empty; a run needs at least one reward")
-    names = [column_name(spec.name) for spec in specs]
+    checked = [spec if isinstance(spec, RewardSpec) else _spec(spec) for spec in specs]
+    names = [column_name(spec.name) for spec in checked]
     for name in names:
         if names.count(name) > 1:
             raise RewardError(f"rewards: '{name}' is there twice; give each reward once")
-    return RewardSet([_member(spec, names) for spec in specs])
+    return RewardSet([_member(spec, names) for spec in checked])
 
 
 def column_name(name: str) -> str:
@@ -57,7 +61,20 @@ def column_name(name: str) -> str:
     return re.split(r"[:.]", name)[-1]
 
 
+def _spec(values: Mapping[str, Any]) -> RewardSpec:
+    try:
+        return RewardSpec.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RewardError(f"rewards: {dict(values)}: {where}: {first['msg']}") from error
+
+
 def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
+    if not math.isfinite(spec.weight):
+        raise RewardError(f"reward '{spec.name}': weight {spec.weight} is not a finite number")
+    if spec.clip and not spec.clip[0] <= spec.clip[1]:
+        raise RewardError(f"reward '{spec.name}': clip {spec.clip} is not [low, high]")
     return Member(
         name=column_name(spec.name),
         reward=_reward(spec),

@@ -123,8 +123,8 @@ def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int
         text=text,
         think_format=think_format,
         prompt=str(record.get("prompt", "")),
-        completion_tokens=int(record.get("completion_tokens") or len(text.split())),
-        thinking_tokens=int(record.get("thinking_tokens") or 0),
+        completion_tokens=_count(record, "completion_tokens", where) or len(text.split()),
+        thinking_tokens=_count(record, "thinking_tokens", where),
         max_tokens=max_tokens,
         truncated=bool(record.get("truncated", False)),
     )
@@ -135,6 +135,13 @@ def _field(record: dict[str, Any], names: Sequence[str], where: str) -> Any:
         if record.get(name) is not None:
             return record[name]
     raise DataError(f"{where}: has none of {', '.join(names)}; it has {', '.join(record) or 'no fields'}")
+
+
+def _count(record: dict[str, Any], name: str, where: str) -> int:
+    value = record.get(name) or 0
+    if not isinstance(value, int) or value < 0:
+        raise DataError(f"{where}: {name} is {value!r}; give a whole number, or leave it out")
+    return value
 
 
 def _number(value: float | None) -> str:

@@ -26,7 +26,7 @@ FUNCTIONS = {
     *("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp", "ln", "arcsin", "arccos", "arctan"),
 }
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
-_GREEK = {
+GREEK = {
     *("alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa"),
     *("lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega"),
     *("Gamma", "Delta", "Theta", "Lambda", "Xi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "ell"),
@@ -242,7 +242,7 @@ class _Parser:
             self.at = found.end()
             node: Node = reader(depth)
             return node
-        if word in _GREEK or (not command and word in ("pi", "infinity", "inf", "oo")):
+        if word in GREEK or (not command and word in ("pi", "infinity", "inf", "oo")):
             self.at = found.end()
             constant = {"pi": "π", "infinity": "∞", "inf": "∞", "oo": "∞"}.get(word)
             return ("const", constant) if constant else self._variable(word)
@@ -292,7 +292,7 @@ class _Parser:
             word = found.group().removeprefix("\\") if found else ""
             if word in FUNCTIONS or word == "log":
                 break
-            if char == "\\" and word not in _GREEK:
+            if char == "\\" and word not in GREEK:
                 raise Unread  # \sin 2\sqrt{x}
             factors.append(self._power(depth))
         if char == "(":

@@ -70,7 +70,7 @@ _CHINESE = {
     "度": "°",
 }
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "about"}
+_FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "about", "us"}
 _PER = {"mph": "mi/h", "kmph": "km/h", "kph": "km/h"}
 _WORD = re.compile(r"([A-Za-z$€£¥¢°%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
 _TAIL = 80  # characters at the end in which a unit is looked for
@@ -166,7 +166,7 @@ def _singular(word: str) -> str:
 def _reads_as_unit(words: str, apart: bool) -> bool:
     """Whether plain words (outside `\\text{}`) are a unit, not variables: known, or long and `apart` from the value."""
     for word in _PLAIN_WORD.findall(_TEXT.sub(" ", words)):
-        known = _singular(word) in _NAMES or word.lower() in (*_PER, *_POWERS, "per", "unit", "units")
+        known = _singular(word) in _NAMES or word.lower() in (*_PER, *_POWERS, "per", "unit", "units", "us")
         if len(word) == 1 and "/" not in words and " " not in words and "°" not in words:
             return False
         if not known and (len(word) < 3 or not apart or word.lower() in _FUNCTIONS):

@@ -14,12 +14,13 @@ from rewards.syntax import Node
 _SAME, _DIFFERENT = 1e-11, 1e-8  # relative differences of floats
 _ROUNDED_DIGITS = 6  # decimals, and significant digits, from which on one may be another number's rounding
 # One row a point, one column a variable; in the first two rows all are positive, so that roots and logarithms are tame.
-_POINTS = (
+_FIRST = (
     (Fraction(7, 3), Fraction(11, 5), Fraction(13, 7), Fraction(17, 11), Fraction(19, 13), Fraction(23, 17)),
     (Fraction(5, 11), Fraction(3, 13), Fraction(29, 19), Fraction(31, 23), Fraction(2, 29), Fraction(37, 31)),
     (Fraction(-5, 3), Fraction(9, 7), Fraction(-8, 11), Fraction(14, 13), Fraction(-15, 17), Fraction(21, 19)),
     (Fraction(3, 7), Fraction(-12, 5), Fraction(10, 13), Fraction(-16, 11), Fraction(25, 17), Fraction(-27, 23)),
 )
+_POINTS = tuple((*row, *(Fraction(k, k + 4) + at for k in range(5, 50, 2))) for at, row in enumerate(_FIRST))
 _POSITIVE = 2
 
 

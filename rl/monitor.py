@@ -1,8 +1,8 @@
 """Alarms for a GRPO run: what reward hacking and collapse look like in the completions, step by step.
 
-A step's checks each pick the rows that offend; an alarm is raised when they are too many for `patience` steps in a row,
-and again only after `repeat` steps. Two checks compare the last steps with earlier ones: format against accuracy, and
-length against itself. Every alarm's samples go to `alarms.jsonl` in the run directory.
+A step's checks (`rl.symptoms`) each pick the rows that offend; an alarm is raised when they are too many for `patience`
+steps in a row, and again only after `repeat` steps. Two checks compare the last steps with earlier ones: format against
+accuracy, and length against itself. Every alarm's samples go to `alarms.jsonl` in the run directory.
 """
 
 import json
@@ -14,16 +14,16 @@ from statistics import fmean
 from typing import Any, Literal
 
 from configs.errors import RunError
+from configs.rundir import RunDir, append_jsonl
+from report.training import write_report
 from rewards.composition import BrokenReward, Scores
-from rewards.extract import delimiters, extract
-from rewards.families.correctness import is_correct
-from rewards.families.repetition import words
+from rewards.extract import extract
+from rewards.families.correctness import judged
 from rewards.rollout import Rollout
+from rl import symptoms
 
 FORMAT_REWARDS = ("strict_format", "soft_format", "xmlcount", "tag_count", "think_format", "integer")
 _SAMPLES = 4  # a written alarm's
-_NGRAM, _DEGENERATE_WORDS, _DISTINCT = 4, 40, 0.5  # fewer distinct n-grams than that in as many words: a loop
-_QUOTE = 40  # characters of the question that an answer repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,12 @@ class Monitor:
         self, step: int, rollouts: Sequence[Rollout], scores: Scores, totals: Sequence[float | None]
     ) -> list[Alarm]:
         """The alarms of one step's completions, written to the file; `totals` are the weighted sums, (N,)."""
+        verdicts = judged(rollouts)
         found = [
-            *_share_alarms(rollouts, scores, totals, self._limits),
-            *self._trend_alarms(rollouts, scores),
+            *_share_alarms(
+                rollouts, scores, totals, self._limits, Counter(v.reason for v in verdicts if v.correct is None)
+            ),
+            *self._trend_alarms(rollouts, scores, [verdict.correct for verdict in verdicts]),
         ]
         alarms = [Alarm(step, name, message, rows) for name, message, rows in found if message]
         failing = {alarm.name for alarm in alarms}
@@ -115,9 +118,10 @@ class Monitor:
         state.raised = alarm.step
         return True
 
-    def _trend_alarms(self, rollouts: Sequence[Rollout], scores: Scores) -> list[tuple[str, str, tuple[int, ...]]]:
+    def _trend_alarms(
+        self, rollouts: Sequence[Rollout], scores: Scores, correct: Sequence[bool | None]
+    ) -> list[tuple[str, str, tuple[int, ...]]]:
         """Format without accuracy, and collapsing length."""
-        correct = is_correct(rollouts)
         self._past.accuracy.append(fmean([bool(right) for right in correct if right is not None] or [0.0]))
         self._past.format.append(self._format_level(scores))
         self._past.tokens.append(fmean([rollout.completion_tokens for rollout in rollouts] or [0]))
@@ -143,13 +147,16 @@ class Monitor:
         return fmean(levels) if levels else 0.0
 
 
-def stop_on(alarms: Sequence[Alarm], on_alarm: Literal["warn", "stop"], path: Path) -> None:
-    """With `on_alarm: stop`, raise RunError for the first alarm."""
-    if alarms and on_alarm == "stop":
-        raise RunError(
-            f"stopped at step {alarms[0].step} by an alarm: {alarms[0]} (samples in {path}); mend the rewards, or set "
-            "on_alarm: warn and go on with --resume"
-        )
+def stop_on(alarms: Sequence[Alarm], on_alarm: Literal["warn", "stop"], run: RunDir) -> None:
+    """With `on_alarm: stop`, put the alarms into the run's metrics and report, and raise RunError for the first."""
+    if not alarms or on_alarm != "stop":
+        return
+    append_jsonl(run / "metrics.jsonl", {"step": alarms[0].step, "alarms": [str(alarm) for alarm in alarms]})
+    write_report(run.path)
+    raise RunError(
+        f"stopped at step {alarms[0].step} by an alarm: {alarms[0]} (samples in {run / 'alarms.jsonl'}); mend the "
+        "rewards, or set on_alarm: warn and go on with --resume"
+    )
 
 
 def write_failure(path: Path, step: int, failure: BrokenReward) -> None:
@@ -183,106 +190,47 @@ def length_collapse(tokens: Sequence[float], limits: Limits) -> str:
     return f"completions have {now:.0f} tokens on average, {first:.0f} in the first {size} steps"
 
 
-def empty_answers(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows that ended by themselves without an answer."""
-    return [
-        row
-        for row, rollout in enumerate(rollouts)
-        if not rollout.truncated and not extract(rollout.text, rollout.think_format).answer
-    ]
-
-
-def duplicates(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows whose whole text another row of the same problem has too."""
-    counts = Counter((rollout.problem.id, rollout.text) for rollout in rollouts)
-    return [row for row, rollout in enumerate(rollouts) if counts[rollout.problem.id, rollout.text] > 1]
-
-
-def degenerate(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows that go round in circles: long texts with few distinct n-grams of words."""
-    return [row for row, rollout in enumerate(rollouts) if _loops(words(rollout.text))]
-
-
-def several_blocks(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows with more than one answer block."""
-    return [
-        row
-        for row, rollout in enumerate(rollouts)
-        if any(rollout.text.count(mark) > 1 for mark in delimiters(rollout.think_format)[1:])
-    ]
-
-
-def echoes(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows whose answer repeats a stretch of the question."""
-    return [
-        row
-        for row, rollout in enumerate(rollouts)
-        if _repeats(extract(rollout.text, rollout.think_format).answer or "", rollout.problem.question)
-    ]
-
-
-def unjudged(scores: Scores) -> list[int]:
-    """Rows with a None in any column."""
-    return [row for row, values in enumerate(zip(*scores.values(), strict=True)) if None in values]
-
-
-def zero_variance(rollouts: Sequence[Rollout], totals: Sequence[float | None]) -> tuple[float, list[int]]:
-    """(share of groups, rows of them) in which all completions of a problem have one total; single rows don't count."""
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, rollout in enumerate(rollouts):
-        groups[rollout.problem.id].append(row)
-    compared = [rows for rows in groups.values() if len(rows) > 1]
-    flat = [rows for rows in compared if len({totals[row] for row in rows}) == 1]
-    return (len(flat) / len(compared) if compared else 0.0), [row for rows in flat for row in rows]
-
-
 def _share_alarms(
-    rollouts: Sequence[Rollout], scores: Scores, totals: Sequence[float | None], limits: Limits
+    rollouts: Sequence[Rollout],
+    scores: Scores,
+    totals: Sequence[float | None],
+    limits: Limits,
+    reasons: Counter[str],
 ) -> list[tuple[str, str, tuple[int, ...]]]:
-    """(name, message, rows) of every check on one step alone; the message is "" where nothing is wrong."""
+    """(name, message, rows) of every check on one step alone; the message is "" where nothing is wrong.
+
+    `reasons`: why the grader could not judge answers, and how many each.
+    """
+    why = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
     checks: list[tuple[str, str, float, Callable[[], list[int]]]] = [
-        ("empty_answers", "end without an answer", limits.empty, lambda: empty_answers(rollouts)),
+        ("empty_answers", "end without an answer", limits.empty, lambda: symptoms.empty_answers(rollouts)),
         (
             "duplicates",
             "are the same text as another one of their group",
             limits.duplicate,
-            lambda: duplicates(rollouts),
+            lambda: symptoms.duplicates(rollouts),
         ),
-        ("degenerate", "go round in circles", limits.degenerate, lambda: degenerate(rollouts)),
-        ("several_blocks", "have several answer blocks", limits.blocks, lambda: several_blocks(rollouts)),
-        ("echo", "answer with the question's own words", limits.echo, lambda: echoes(rollouts)),
-        ("length_limit", "ran into the length limit", limits.truncated, lambda: _truncated(rollouts)),
-        ("unjudged", "have a reward that could not be judged", limits.unjudged, lambda: unjudged(scores)),
+        ("degenerate", "go round in circles", limits.degenerate, lambda: symptoms.degenerate(rollouts)),
+        ("several_blocks", "have several answer blocks", limits.blocks, lambda: symptoms.several_blocks(rollouts)),
+        ("echo", "answer with the question's own words", limits.echo, lambda: symptoms.echoes(rollouts)),
+        ("length_limit", "ran into the length limit", limits.truncated, lambda: symptoms.truncated(rollouts)),
+        (
+            "unjudged",
+            "have a reward that could not be judged" + (f" ({why})" if why else ""),
+            limits.unjudged,
+            lambda: symptoms.unjudged(scores),
+        ),
     ]
     found: list[tuple[str, str, tuple[int, ...]]] = []
     for name, what, limit, check in checks:
         rows = check()
         share = len(rows) / len(rollouts) if rollouts else 0.0
         found.append((name, f"{share:.0%} of the completions {what}" if share >= limit and rows else "", tuple(rows)))
-    share, rows = zero_variance(rollouts, totals)
+    share, rows = symptoms.zero_variance(rollouts, totals)
     message = (
         f"{share:.0%} of the groups have one reward for all: nothing to learn" if share >= limits.zero_variance else ""
     )
     return [*found, ("zero_variance", message, tuple(rows))]
-
-
-def _truncated(rollouts: Sequence[Rollout]) -> list[int]:
-    return [row for row, rollout in enumerate(rollouts) if rollout.truncated]
-
-
-def _loops(text: list[str]) -> bool:
-    if len(text) < _DEGENERATE_WORDS:
-        return False
-    ngrams = list(zip(*(text[start:] for start in range(_NGRAM)), strict=False))
-    return len(set(ngrams)) < _DISTINCT * len(ngrams)
-
-
-def _repeats(answer: str, question: str) -> bool:
-    """Whether `answer` holds any stretch of `_QUOTE` characters of `question`."""
-    answer, question = " ".join(answer.lower().split()), " ".join(question.lower().split())
-    if len(answer) < _QUOTE or len(question) < _QUOTE:
-        return False
-    return any(question[start : start + _QUOTE] in answer for start in range(0, len(question) - _QUOTE + 1, 5))
 
 
 def _record(alarm: Alarm, rollouts: Sequence[Rollout], scores: Scores) -> dict[str, Any]:

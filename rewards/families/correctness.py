@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from rewards.compare import list_elements
 from rewards.extract import extract, gold_answer
 from rewards.rollout import Reward, Rollout
-from rewards.verify import DEFAULT_TIMEOUT, grade_many
+from rewards.verdict import Verdict
+from rewards.verify import DEFAULT_TIMEOUT, grade_many, judge_many
 
 
 def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> Reward:
@@ -33,10 +34,15 @@ def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DE
     return reward
 
 
-def is_correct(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[bool | None]:
-    """Whether each rollout's answer is right; cheap to ask again, the grader remembers."""
+def judged(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[Verdict]:
+    """The grader's verdict on each rollout's answer; cheap to ask again, the grader remembers."""
     golds = [rollout.problem.answer for rollout in rollouts]
-    return grade_many(golds, [extract(rollout.text, rollout.think_format).answer for rollout in rollouts], timeout)
+    return judge_many(golds, [extract(rollout.text, rollout.think_format).answer for rollout in rollouts], timeout)
+
+
+def is_correct(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[bool | None]:
+    """Whether each rollout's answer is right."""
+    return [verdict.correct for verdict in judged(rollouts, timeout)]
 
 
 def _share_right(gold: str, answer: str, timeout: float) -> float:

@@ -23,7 +23,11 @@ def reasoning_steps(*, target: int = 3) -> Reward:
         raise ValueError(f"target {target} is below 1")
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
-        thinking = [extract(rollout.text, rollout.think_format).thinking or "" for rollout in rollouts]
-        return [min(1.0, len(_STEP.findall(text)) / target) for text in thinking]
+        return [min(1.0, markers(rollout) / target) for rollout in rollouts]
 
     return reward
+
+
+def markers(rollout: Rollout) -> int:
+    """How many step markers the thinking has."""
+    return len(_STEP.findall(extract(rollout.text, rollout.think_format).thinking or ""))

@@ -78,6 +78,9 @@ SAME = [
     ("3, 5, 7", "7,3,5"),
     ("1,-2", "\\{-2, 1\\}"),
     ("1,-2", "1 and -2"),
+    ("81, 256", "81,256"),
+    ("81, 256", "256\\text{ and }81"),
+    ("81, 256", "256和81"),
     ("1,-2", "1\\text{ or }-2"),
     ("19, 46, and 82", "19, 46, \\text{ and } 82"),
     ("1 \\pm \\sqrt{19}", "1+\\sqrt{19}, 1-\\sqrt{19}"),
@@ -94,6 +97,10 @@ SAME = [
     ("[-2,7]", "-2 \\le x \\le 7"),
     ("(2,12) \\cup (12,102)", "(12,102)\\cup(2,12)"),
     ("(-\\infty, 2) \\cup (3, \\infty)", "x < 2 \\text{ or } x > 3"),
+    ("(1,5]", "(1,3) \\cup [2,5]"),
+    ("(1,3] \\cup (3,5)", "(1,5)"),
+    ("(-\\infty, 1-\\sqrt2) \\cup \\{4\\}", "\\{4\\} \\cup (-\\infty, 1-2^{1/2})"),
+    ("a + b + c + d + f + g + h", "h + g + f + d + c + b + a"),
     ("\\mathbb{R}", "(-\\infty, \\infty)"),
     # equations and names
     ("x=5", "5"),
@@ -117,9 +124,16 @@ SAME = [
     ("\\text{(C)}", "\\textbf{(C)}"),
     ("\\text{(C)}", "(C) 12 apples"),
     ("C", "C. 12 apples"),
+    ("B", "It is not A, so I am sure that it's B"),
+    ("D", "for sure D, it can't be A or B"),
+    ("D", "D, since the others are too large"),
     # typesetting
     ("42", "\\boxed{42}"),
     ("42", "**42**"),
+    ("\\frac12", "\\mathbf{\\frac{1}{2}}"),
+    ("-18", "\\text{Answer: } -18"),
+    ("52_8", "= 52_8"),
+    ("58,500", "{58,500}"),
     ("\\frac12", "\\displaystyle\\left(\\frac{1}{2}\\right)"),
     ("\\frac{1}{2}", "\\\\frac{1}{2}"),
 ]
@@ -153,6 +167,7 @@ DIFFERENT = [
     ("x = 2, y = 3", "(3,2)"),
     ("3, 5, 7", "3, 5"),
     ("3, 5", "3, 5, 7"),
+    ("32349", "32, 349"),
     ("-1,3,3", "-1,3"),
     ("1,-2", "1,2"),
     ("1 \\pm \\sqrt{19}", "1 + \\sqrt{19}"),
@@ -166,6 +181,13 @@ DIFFERENT = [
     ("x=5", "y=5"),
     ("y = 2x + 3", "y = 2x - 3"),
     ("5x - 7y + 11z + 4 = 0", "5x - 7y + 11z + 5 = 0"),
+    ("5x - 7y + 11z + 4 = 0", "5x - 7y + 11z"),
+    ("0", "5x - 7y = 0"),
+    ("(2,12) \\cup (12,102)", "(2,12)"),
+    ("(2,12) \\cup (12,102)", "(2,102)"),
+    ("(2,12) \\cup (12,102)", "(2,12] \\cup (12,102)"),
+    ("(-\\infty, 2) \\cup (3, \\infty)", "(-\\infty, 2) \\cup (3, 9)"),
+    ("x < 2 \\text{ or } x > 3", "y < 2 \\text{ or } y > 3"),
     ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\begin{pmatrix} 2 \\\\ 1 \\end{pmatrix}"),
     ("\\begin{pmatrix} 1 & 2 \\end{pmatrix}", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}"),
     ("52_8", "52_9"),
@@ -174,8 +196,19 @@ DIFFERENT = [
     ("\\text{east}", "\\text{seat}"),
     ("\\text{(C)}", "D"),
     ("\\text{(C)}", "(C) (D)"),
+    ("B", "The right option is B or it is C"),
+    ("A", "A car is what she wants to buy"),
+    ("28/100", "28"),
+    ("4", "4\\sqrt{2}"),
+    ("(3,1)", "1,3"),
     ("18", "eighteen apples"),
     ("18", "I am not sure"),
+    # words in a formula, and many symbols: minutes for SymPy
+    ("1", "1RecipeSteps"),
+    ("x^2+1", "x^{RecipeSteps}+1"),
+    ("\\sum_{k=1}^{3} k", "TotalCost \\cdot 3"),
+    ("18", "a + b + c + d + f + g + h + j + k + l + m"),
+    ("x + 1", "\\alpha\\beta\\gamma\\delta\\epsilon\\zeta\\eta x"),
 ]
 
 
@@ -303,6 +336,21 @@ def test_lists_ignore_order_and_tuples_do_not(values: list[Fraction], random: ob
     assert as_list is not None
     assert as_tuple is not None
     assert (as_list.correct, as_tuple.correct) == (True, False)
+
+
+@given(st.lists(st.integers(-500, 500), min_size=4, max_size=8, unique=True), st.data())
+def test_a_union_equals_its_intervals_cut_up_and_shuffled_but_not_without_a_piece(
+    ends: list[int], data: st.DataObject
+) -> None:
+    low = sorted(ends)
+    whole = [(low[at], low[at + 1]) for at in range(0, len(low) - 1, 2)]
+    pieces = [piece for a, b in whole for piece in (f"({a},{(a + b) / 2}]", f"({(a + b) / 2},{b})")]
+    gold = " \\cup ".join(f"({a},{b})" for a, b in whole)
+    shuffled = data.draw(st.permutations(pieces))
+    same, less = compare(gold, " \\cup ".join(shuffled)), compare(gold, " \\cup ".join(shuffled[1:]))
+    assert same is not None
+    assert less is not None
+    assert (same.correct, less.correct) == (True, False)
 
 
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(-9, 9))

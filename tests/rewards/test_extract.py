@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.think import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
-from rewards.extract import extract, format_fault, gold_answer, last_boxed
+from rewards.boxes import last_boxed
+from rewards.extract import extract, format_fault, gold_answer
 
 CUSTOM = ThinkFormat(
     name="custom",
@@ -132,6 +133,8 @@ def test_s1_answers_after_a_forced_end_of_thinking() -> None:
         ("#### 1,800", "1,800"),
         ("A: 18", "18"),
         ("答案是：１８。", "18"),
+        ("答案：每份应该是 (\\frac{2}{5}) 吨。", "(\\frac{2}{5}) 吨"),
+        ("1, 2, 3, ...", "1, 2, 3, \\ldots"),
         ("最终答案为（１，２）", "(1,2)"),
         ("42", "42"),
         ("$$\n42\n$$", "42"),
@@ -160,6 +163,8 @@ def test_inside_the_answer_section(section: str, answer: str) -> None:
         ("所以一共有 3 + 10 = 13只鸟", "13", False),
         ("It costs $5 and $7 a piece", "$7", False),
         ("no idea\nreally none", "really none", False),
+        ("AZYUK2A", "AZYUK2A", False),
+        ("Soucis : 2,74 $ a..", "2,74", False),
         ("   ", None, False),
     ],
 )

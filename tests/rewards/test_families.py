@@ -192,6 +192,16 @@ def test_cosine_pays_short_right_answers_most_and_charges_short_wrong_ones_most(
     assert scores("cosine", answered(answer, completion_tokens=tokens, max_tokens=100)) == pytest.approx([score])
 
 
+@pytest.mark.parametrize("tokens", [0, 17, 50, 100, 300])
+def test_cosine_is_trls_schedule_on_our_verdict(tokens: int) -> None:
+    from trl.rewards import get_cosine_scaled_reward
+
+    asked = [answered(answer, completion_tokens=tokens) for answer in ("42", "41")]
+    messages = [[{"role": "assistant", "content": f"\\boxed{{{answer}}}"}] for answer in ("42", "41")]
+    theirs = get_cosine_scaled_reward(100)(messages, ["$42$"] * 2, completion_ids=[[1] * tokens] * 2)
+    assert scores("cosine", *asked, max_len=100) == pytest.approx(theirs)
+
+
 @pytest.mark.parametrize(
     ("text", "params", "score"),
     [

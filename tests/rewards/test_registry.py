@@ -31,6 +31,13 @@ def test_names_and_weights_keep_the_recipes_order() -> None:
     assert (built.names, built.weights) == (["xmlcount", "correctness"], [1.0, 2.5])
 
 
+def test_plain_yaml_will_do_and_is_checked() -> None:
+    built = rewards.build([{"name": "correctness", "required": True}, {"name": "integer", "params": {"score": 0.1}}])
+    assert (built.names, built.members[0].required) == (["correctness", "integer"], True)
+    with pytest.raises(RewardError, match=r"rewards: .*weigth: Extra inputs are not permitted"):
+        rewards.build([{"name": "correctness", "weigth": 2}])
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str) -> None:
     import importlib
@@ -52,6 +59,8 @@ def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str)
         ({"name": "length", "params": {"x": 1}}, "it takes none"),
         ({"name": "budget"}, "reward 'budget' needs the parameter 'target'"),
         ({"name": "repetition", "params": {"max_penalty": 1.0}}, "reward 'repetition': max_penalty 1.0 is above 0"),
+        ({"name": "integer", "weight": float("nan")}, "reward 'integer': weight nan is not a finite number"),
+        ({"name": "integer", "clip": [1.0, 0.0]}, r"reward 'integer': clip \[1.0, 0.0\] is not \[low, high\]"),
         ({"name": "integer", "when": "correctness >"}, "when: 'correctness >' can't be read"),
         ({"name": "integer", "when": "integr > 0"}, r"no reward 'integr' in the list \(did you mean 'integer'\?\)"),
         ({"name": "no_such_module:f"}, "module 'no_such_module' can't be imported"),

@@ -2,13 +2,19 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from configs.errors import DataError
+from configs.errors import DataError, RewardError
+from data.problem import Problem
 from data.think import XML
 from rewards import score
+from rewards.reasons import why
+from rewards.registry import SHIPPED
+from rewards.rollout import Rollout
 
 RIGHT = XML.render("6 · 7 = 42", "42")
 
@@ -53,6 +59,11 @@ def test_gates_clips_and_unknowns_are_explained(tmp_path: Path, capsys: pytest.C
     assert out.count("required correctness could not be judged") == 3
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_reward_can_say_why(name: str) -> None:
+    assert why(name, Rollout(Problem("p", "q", "42", "test"), RIGHT, XML)) != ""
+
+
 def test_the_summary_shows_mean_spread_none_and_correlation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}, {"text": "no", "answer": "42"}])
     assert out.splitlines()[-5].split() == ["correctness", "1.000", "1.000", "0.0%", "1.000"]
@@ -71,6 +82,7 @@ def test_completions_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch, capsys
         ("[1]", "line 1: is a list"),
         ('{"answer": "42"}', "line 1: has none of text, completion, response, output; it has answer"),
         ('{"text": "42"}', "line 1: has none of gold, answer, ground_truth"),
+        ('{"text": "42", "answer": "42", "completion_tokens": "many"}', "line 1: completion_tokens is 'many'"),
         ("", "is empty"),
     ],
 )
@@ -82,3 +94,32 @@ def test_a_bad_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"nowhere\.jsonl: can't be read"):
         score.main(["--config", "gsm8k.yaml", "--text", "nowhere.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("{name: corectness}", r"did you mean 'correctness'\?"),
+        (
+            "{name: 'tests.rewards.plugins:broken_trl'}",
+            r"reward 'broken_trl', row 0 \(problem '.*line 1'\): .*no model",
+        ),
+    ],
+)
+def test_a_bad_reward_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: str, message: str) -> None:
+    with pytest.raises(RewardError, match=message):
+        run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}], f"rewards=[{spec}]")
+
+
+@pytest.mark.recipe
+def test_the_command_reads_a_file_and_stdin_and_ends_bad_input_with_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": RIGHT, "answer": "42"}), encoding="utf-8")
+    command = [sys.executable, "-m", "rewards.score", "--config", "gsm8k.yaml", "--text"]
+    for source, text in ((str(path), ""), ("-", path.read_text(encoding="utf-8"))):
+        done = subprocess.run([*command, source], input=text, capture_output=True, text=True, check=True)
+        assert "right (exact): '42', gold '42'" in done.stdout
+    done = subprocess.run([*command, "-"], input="{", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: stdin, line 1: is not JSON")
+    assert done.stderr.count("\n") == 1

@@ -8,25 +8,13 @@ from typing import Any
 import pytest
 
 from configs.errors import RunError
+from configs.rundir import RunDir
 from data.problem import Problem
 from data.think import DEEPSEEK, XML
 from rewards.composition import BrokenReward, Scores
 from rewards.rollout import Rollout
-from rl.monitor import (
-    Limits,
-    Monitor,
-    degenerate,
-    duplicates,
-    echoes,
-    empty_answers,
-    format_without_accuracy,
-    length_collapse,
-    several_blocks,
-    stop_on,
-    unjudged,
-    write_failure,
-    zero_variance,
-)
+from rl.monitor import Limits, Monitor, format_without_accuracy, length_collapse, stop_on, write_failure
+from rl.symptoms import degenerate, duplicates, echoes, empty_answers, several_blocks, unjudged, zero_variance
 
 QUESTION = "How many eggs does Janet sell at the farmers' market every single day of the week?"
 AT_ONCE = Limits(patience=1, window=2)
@@ -157,18 +145,32 @@ def test_collapsing_length_is_an_alarm() -> None:
     assert length_collapse([100, 100, 60, 60], limits) == ""
 
 
+def test_too_many_unknowns_are_told_with_the_graders_reasons(tmp_path: Path) -> None:
+    rows = [answered("9^{9^{9^9}}"), answered("8^{9^{9^9}}"), answered("42")]
+    scores: Scores = {"correctness": [None, None, 2.0]}
+    alarms = Monitor(tmp_path / "alarms.jsonl", AT_ONCE).observe(1, rows, scores, [None, None, 2.0])
+    assert [str(alarm) for alarm in alarms] == [
+        "unjudged: 67% of the completions have a reward that could not be judged (2 × refused: too big to evaluate)"
+    ]
+
+
 def test_a_lone_surrogate_can_be_written(tmp_path: Path) -> None:
     bad = [replace(row, text=row.text + "\ud800", truncated=True) for row in HEALTHY]
     assert names(Monitor(tmp_path / "alarms.jsonl", AT_ONCE), 1, bad) == ["length_limit"]
 
 
-def test_on_alarm_stop_ends_the_run_and_warn_does_not(tmp_path: Path) -> None:
-    path = tmp_path / "alarms.jsonl"
-    alarms = Monitor(path, AT_ONCE).observe(7, [replace(row, truncated=True) for row in HEALTHY], SCORES, TOTALS)
-    stop_on(alarms, "warn", path)
-    stop_on([], "stop", path)
-    with pytest.raises(RunError, match=r"step 7 .*length_limit.*on_alarm: warn"):
-        stop_on(alarms, "stop", path)
+def test_on_alarm_stop_ends_the_run_with_a_report_and_warn_does_not(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    bad = [replace(row, truncated=True) for row in HEALTHY]
+    alarms = Monitor(run / "alarms.jsonl", AT_ONCE).observe(7, bad, SCORES, TOTALS)
+    stop_on(alarms, "warn", run)
+    stop_on([], "stop", run)
+    assert not (tmp_path / "metrics.jsonl").exists()
+    with pytest.raises(RunError, match=r"step 7 .*length_limit.*alarms.jsonl.*on_alarm: warn"):
+        stop_on(alarms, "stop", run)
+    (row,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert row == {"step": 7, "alarms": ["length_limit: 100% of the completions ran into the length limit"]}
+    assert "ran into the length limit (step 7)" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_sample_that_broke_a_reward_is_written(tmp_path: Path) -> None:
