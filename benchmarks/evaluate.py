@@ -11,12 +11,15 @@ same_text_fp32, same_text_bf16   share of sampled completions with the same text
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
 from budget_forcing import run as evaluation
 from budget_forcing.plan import plan

@@ -29,7 +29,8 @@ class Prompted(Protocol):
 class Task:
     """One sample to make: sample `sample` of `problem` at the point called `label`.
 
-    `asked` is what the prompt says of the budget: {prompt, target}, or nothing.
+    `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
+    often to draw until the thinking ends by itself.
     """
 
     label: str
@@ -51,6 +52,15 @@ class Task:
     def prompt_hash(self) -> str:
         """SHA-256 of the prompt's text, as lm-evaluation-harness has it."""
         return sha256(self.prompt.encode()).hexdigest()
+
+    @property
+    def tries(self) -> int:
+        """How many draws at most; more than one is rejection sampling."""
+        return int(self.asked.get("tries", 1))
+
+    def seed_of(self, attempt: int) -> int:
+        """The seed of draw `attempt`, from 0."""
+        return int(_hash(self.seed, attempt)[:15], 16) if attempt else self.seed
 
 
 def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
@@ -83,6 +93,8 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
     asked = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    if section.tries > 1:
+        asked["tries"] = section.tries
     label = label_of(budget, asked)
     identity = _identity(config, engine)
     tasks = []
@@ -96,7 +108,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
             )
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
-            key = _hash(identity, ids, asdict(budget), seed)[:16]
+            key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
             tasks.append(Task(label, budget, asked, problem, sample, prompt, ids, seed, key))
     return tasks
 

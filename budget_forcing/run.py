@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from budget_forcing.choices import pose
+from budget_forcing.controls import rejection_sample
 from budget_forcing.grading import grade, is_broken
 from budget_forcing.interchange import Answer, lm_eval_rows
 from budget_forcing.plan import Task, adapter_hash, plan
@@ -82,17 +83,33 @@ def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _generate(config: EvalConfig, tasks: Sequence[Task], engine: "Engine", recorder: Recorder) -> Row:
-    """Generate one point's missing samples into the recorder; its row of `metrics.jsonl`."""
+    """Generate one point's missing samples into the recorder; its row of `metrics.jsonl`.
+
+    Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
+    and tokens.
+    """
     from models.engine import Request
 
-    def record(generation: "Generation") -> None:
-        recorder.put(row_of(tasks[generation.request], generation, engine))
+    tokens = 0
 
-    requests = [Request(task.prompt_ids, config.sampling, seed=task.seed, budget=task.budget) for task in tasks]
+    def draw(wanted: Sequence[int], attempt: int) -> list["Generation"]:
+        nonlocal tokens
+        last = attempt + 1 == tasks[0].tries
+
+        def record(generation: "Generation") -> None:
+            if last or ended_itself(generation):
+                task = tasks[wanted[generation.request]]
+                recorder.put({**row_of(task, generation, engine), "tries": attempt + 1})
+
+        chosen = [tasks[at] for at in wanted]
+        requests = [Request(t.prompt_ids, config.sampling, seed=t.seed_of(attempt), budget=t.budget) for t in chosen]
+        generations: list[Generation] = engine.generate(requests, record)
+        tokens += sum(len(generation.token_ids) for generation in generations)
+        return generations
+
     started = time.perf_counter()
-    generations = engine.generate(requests, record)
+    rejection_sample(draw, len(tasks), ended_itself, tasks[0].tries)
     seconds = time.perf_counter() - started
-    tokens = sum(len(generation.token_ids) for generation in generations)
     return {
         "point": tasks[0].label,
         "samples": len(tasks),
@@ -100,6 +117,11 @@ def _generate(config: EvalConfig, tasks: Sequence[Task], engine: "Engine", recor
         "seconds": round(seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1),
     }
+
+
+def ended_itself(generation: "Generation") -> bool:
+    """Its thinking was not ended by a limit: rejection sampling takes it."""
+    return generation.stop not in ("limit", "context")
 
 
 def kept_rows(run: RunDir, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Row]:

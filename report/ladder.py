@@ -21,8 +21,8 @@ def main(argv: list[str]) -> None:
     table = Table(title="Held-out accuracy, 95% intervals")
     for column in ("", "greedy", "avg@k at the training temperature", "problems"):
         table.add_column(column)
-    for row in rows(runs):
-        table.add_row(*row)
+    for cells in rows(runs):
+        table.add_row(*cells)
     Console().print(table)
     for run in runs:
         print(f"adapter: {run / 'adapter'}\nreport:  {run / 'report.html'}  (open it in a browser)")
@@ -30,20 +30,19 @@ def main(argv: list[str]) -> None:
 
 def rows(runs: list[Path]) -> list[tuple[str, str, str, str]]:
     """(stage, greedy, avg@k, problems) before the first run and after each; raises `RunError` for a missing summary."""
-    found = []
-    for i, run in enumerate(runs):
-        summary = read_summary(run)
-        stages = ["before", "after"] if i == 0 else ["after"]
+    summaries = [read_summary(run) for run in runs]
+    stations = [("before", summaries[0], "before")]
+    for run, summary, following in zip(runs, summaries, [*summaries[1:], {}], strict=True):
         # the next run measures its start, so a run need not measure its own end
-        source = {"after": summary} if "greedy_after" in summary or i + 1 == len(runs) else {}
-        source |= {"before": summary}
-        for stage in stages:
-            figures, key = (source[stage], stage) if stage in source else (read_summary(runs[i + 1]), "before")
-            if f"greedy_{key}" in figures:
-                greedy, average = figures[f"greedy_{key}"], figures[f"avg_at_k_{key}"]
-                name = "before" if stage == "before" else f"after {run.name}"
-                found.append((name, percent(greedy), f"{percent(average)}, k = {average['k']}", str(greedy["n"])))
-    return found
+        own = "greedy_after" in summary
+        stations.append((f"after {run.name}", summary if own else following, "after" if own else "before"))
+    return [row(*station) for station in stations if f"greedy_{station[2]}" in station[1]]
+
+
+def row(name: str, summary: dict[str, Any], when: str) -> tuple[str, str, str, str]:
+    """A station of the chain: what the summary says of the accuracy `before` or `after`."""
+    greedy, average = summary[f"greedy_{when}"], summary[f"avg_at_k_{when}"]
+    return name, percent(greedy), f"{percent(average)}, k = {average['k']}", str(greedy["n"])
 
 
 def read_summary(run: Path) -> dict[str, Any]:

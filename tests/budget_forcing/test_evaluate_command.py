@@ -1,6 +1,7 @@
 """`python -m budget_forcing.evaluate` and its recipes: errors at once, smokes, and a real kill."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 from budget_forcing import evaluate
 from configs.errors import ConfigError, ModelError
 from configs.recipe import RECIPES, load
+from tests.models.vllm_env import ENVIRONMENT
 from tests.tiny import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +91,28 @@ def test_cpu_recipes_run_through_python_m(name: str, tmp_path: Path) -> None:
     assert "report:" in done.stdout
 
 
+@pytest.mark.engine
+def test_vllm_and_transformers_give_the_same_greedy_samples(tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    model = tiny_model(tmp_path / "model", seed=3, scale=2.0, vocabulary=320)
+    data = tmp_path / "problems.jsonl"
+    rows = ({"id": f"p{i}", "question": f"{i} + {i}?", "answer": str(2 * i)} for i in range(12))
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    found = []
+    for engine in ("transformers", "vllm"):
+        arguments = command(
+            "--config", "demo.yaml", f"model.name={model}", "model.precision=fp32", f"engine.name={engine}",
+            "data={source: file, path: " + str(data) + "}", f"output_dir={tmp_path / engine}",
+            "budgets=[{max_thinking: 12, max_answer: 8}, {max_thinking: 40, num_waits: 2, max_answer: 8}]",
+        )  # fmt: skip
+        subprocess.run(arguments, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, check=True, capture_output=True)
+        lines = (tmp_path / engine / "samples.jsonl").read_text("utf-8").splitlines()
+        kept = ("point", "id", "text", "forced", "stop", "thinking_tokens", "verdict")
+        found.append(sorted([row[name] for name in kept] for row in map(json.loads, lines)))
+    assert len(found[0]) == 24
+    assert found[0] == found[1]
+
+
 @pytest.mark.recipe
 def test_a_run_killed_with_sigkill_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model", seed=3, scale=2.0)
@@ -99,7 +123,7 @@ def test_a_run_killed_with_sigkill_goes_on_to_the_same_bytes(tmp_path: Path) -> 
         "model": {"name": str(model), "backend": "transformers", "precision": "fp32", "max_length": 1024},
         "engine": {"name": "transformers", "batch_size": 8},
         "data": {"source": "file", "path": str(data)},
-        "budgets": [{"max_thinking": 16, "max_answer": 8}, {"max_thinking": 400, "num_waits": 9, "max_answer": 8}],
+        "budgets": [{"max_thinking": 16, "max_answer": 8}, {"max_thinking": 160, "num_waits": 9, "max_answer": 8}],
         "sampling": {"temperature": 1.0},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")

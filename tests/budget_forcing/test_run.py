@@ -265,3 +265,24 @@ def test_an_adapter_counts_by_its_weights(tmp_path: Path) -> None:
     first = adapter_hash(str(tmp_path))
     (tmp_path / "adapter_model.safetensors").write_bytes(b"two")
     assert first != adapter_hash(str(tmp_path))
+
+
+def test_rejection_sampling_draws_again_until_thinking_ends_by_itself(run: Evaluate) -> None:
+    limit = {"max_thinking": 60, "max_answer": 6}
+    rows = lines(run(budgets=[limit, {**limit, "tries": 4}]) / "samples.jsonl")
+    forced, rejected = ([row for row in rows if ("tries" in row["point"]) is again] for again in (False, True))
+    assert {row["tries"] for row in forced} == {1}
+    tries = {row["tries"] for row in rejected}
+    assert {1, 4} <= tries <= {1, 2, 3, 4}
+    assert all(row["stop"] != "limit" or row["tries"] == 4 for row in rejected)
+    ended = [sum(row["stop"] == "natural" for row in group) for group in (forced, rejected)]
+    assert ended[0] < ended[1]
+    texts = {(row["id"], row["sample"]): row["text"] for row in forced}
+    assert all(row["text"] == texts[row["id"], row["sample"]] for row in rejected if row["tries"] == 1)
+
+
+def test_rejection_sampling_needs_a_limit_and_a_temperature(run: Evaluate) -> None:
+    with pytest.raises(ConfigError, match="give `max_thinking`"):
+        run(budgets=[{"tries": 2}])
+    with pytest.raises(ConfigError, match="every draw is the same"):
+        run(budgets=[{"tries": 2, "max_thinking": 8}], sampling={"temperature": 0.0}, samples=1)
