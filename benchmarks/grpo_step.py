@@ -4,38 +4,42 @@
 
 Both train the embedded model with LoRA on generated arithmetic; every completion has the same number of tokens (nothing
 ends one early). The two take turns, `rounds` times `steps` steps each after one warm-up step. Ours computes no forward
-pass for completions without an advantage; their share is printed.
+pass for completions without an advantage: so that this plays no part, a second reward differs within every group.
 """
 
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
+
 from configs.command import quiet_libraries
 
 quiet_libraries()
 
-import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
-from transformers import PrinterCallback, TrainerCallback  # noqa: E402
-from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
 
-import configs  # noqa: E402
-import rewards  # noqa: E402
-from configs.rundir import RunDir  # noqa: E402
-from configs.schema import AdapterConfig, ModelConfig  # noqa: E402
-from data import think  # noqa: E402
-from data.arithmetic import generate  # noqa: E402
-from data.problem import Problem  # noqa: E402
-from models import training  # noqa: E402
-from models.load import LoadedModel, load_model  # noqa: E402
-from rewards.verify import grade_texts  # noqa: E402
-from rl import rollout  # noqa: E402
-from rl.trainer import Recorder, RolloutScorer, RolloutTrainer  # noqa: E402
+import configs
+import rewards
+from configs.rundir import RunDir
+from configs.schema import AdapterConfig, ModelConfig
+from data import think
+from data.arithmetic import generate
+from data.problem import Problem
+from models import training
+from models.load import LoadedModel, load_model
+from rewards.verify import grade_texts
+from rl import rollout
+from rl.scoring import RolloutScorer
+from rl.trainer import Recorder, RolloutTrainer
 
 LENGTH = 40
 BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
@@ -88,7 +92,7 @@ def build(ours: bool, folder: str) -> tuple[Any, Clock]:
         trainer: Any = our_trainer(loaded, problems, prompts, folder, shared)
     else:
         rows = [{"prompt": prompt, "gold": problem.answer} for prompt, problem in zip(prompts, problems, strict=True)]
-        trainer = GRPOTrainer(reward_funcs=[correctness], train_dataset=Dataset.from_list(rows), **shared)
+        trainer = GRPOTrainer(reward_funcs=[correctness, digits], train_dataset=Dataset.from_list(rows), **shared)
     trainer.remove_callback(PrinterCallback)
     return trainer, clock
 
@@ -97,7 +101,8 @@ def our_trainer(
     loaded: LoadedModel, problems: list[Problem], prompts: list[str], folder: str, shared: dict[str, Any]
 ) -> RolloutTrainer:
     """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either."""
-    config = configs.load("grpo", "demo", [f"trainer.max_completion_length={LENGTH}"])
+    names = "[{name: correctness, weight: 2.0}, {name: benchmarks.grpo_step:digits}]"
+    config = configs.load("grpo", "demo", [f"trainer.max_completion_length={LENGTH}", f"rewards={names}"])
     engine: Any = training.engine_of(loaded, config, think.S1)
     engine.eos = ()
     run = RunDir(folder)
@@ -114,6 +119,11 @@ def our_trainer(
 def correctness(completions: list[str], gold: list[str], **_: Any) -> list[float]:
     """Plain TRL's reward: the same grader, on the text that TRL decodes."""
     return [2.0 * bool(found) for found in grade_texts(gold, completions)]
+
+
+def digits(completions: list[str], **_: Any) -> list[float]:
+    """The share of a completion's characters that are digits: rarely the same for two of a group."""
+    return [sum(c.isdigit() for c in text) / max(1, len(text)) for text in completions]
 
 
 def main() -> None:

@@ -24,6 +24,17 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     raise SystemExit(code or 0)
 
 
+def is_lead() -> bool:
+    """Whether this process, of those that a launcher started together, is the one that checks, prints and writes.
+
+    The others' prints go nowhere.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        return True
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for as long as the process lives)
+    return False
+
+
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",

@@ -97,6 +97,10 @@ class Engine(ABC):
     """
 
     name: str
+    about: str
+    """Whose weights it decodes with."""
+    is_exact = True
+    """Its log-probabilities are those of the model in training, but for the order of additions."""
 
     def __init__(self, tokenizer: Any, think_format: ThinkFormat, context: int, eos: tuple[int, ...]) -> None:
         self.tokenizer = tokenizer
@@ -107,6 +111,9 @@ class Engine(ABC):
     @abstractmethod
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """Decode every job and report each when it ends."""
+
+    def follow(self, model: Any) -> None:  # noqa: B027  (most engines share the weights that are trained)
+        """From now on answer with the adapter that `model` has at this moment."""
 
     def close(self) -> None:  # noqa: B027  (most engines hold nothing that needs freeing)
         """Free what the engine holds."""
@@ -248,13 +255,18 @@ def load_engine(
 ) -> Engine:
     """The engine that a recipe's `engine:` and `model:` sections describe.
 
-    `loaded` shares weights that are in memory already (a training model): Transformers and Unsloth only.
+    `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM leaves
+    room for its adapter (`Engine.follow`).
     """
+    if config.data_parallel > 1 and loaded is None:
+        from models.engine_replicas import Replicas
+
+        return Replicas(config, model, think_format)
     name = pick(config, model, loaded)
     if name == "vllm":
-        from models.engine_vllm import VllmEngine
+        from models.engine_vllm import VllmEngine, lora_room
 
-        return VllmEngine.load(config, model, think_format)
+        return VllmEngine.load(config, model, think_format, **(lora_room(loaded.model) if loaded else {}))
     from models.load import load_model
 
     loaded = loaded or load_model(model)

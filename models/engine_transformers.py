@@ -26,6 +26,7 @@ class TransformersEngine(Engine):
     """
 
     name = "transformers"
+    about = "the weights in memory, adapter included"
     on_token: Callable[[int, Row], None] | None = None
 
     def __init__(

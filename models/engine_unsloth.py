@@ -22,6 +22,7 @@ class UnslothEngine(VllmEngine):
     """Decodes with the vLLM that shares `loaded.model`'s weights, and with the adapter as it is now."""
 
     name = "unsloth"
+    about = "vLLM on the weights in memory, with the adapter of the moment"
 
     def __init__(self, loaded: LoadedModel, model: ModelConfig, think_format: ThinkFormat) -> None:
         from budget_forcing.vllm import install
@@ -39,6 +40,9 @@ class UnslothEngine(VllmEngine):
                 "engine.name: Unsloth's vLLM started on the V2 model runner, which has no logits processors; set "
                 "VLLM_USE_V2_MODEL_RUNNER=0 and start again"
             )
+
+    def follow(self, model: Any) -> None:
+        """It does so by itself, at every call."""
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engine.Engine.decode`; the adapter's weights are those of this moment."""

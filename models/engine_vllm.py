@@ -6,8 +6,9 @@ became of it once it has finished.
 
 import importlib.util
 import itertools
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from configs.errors import EngineError, ModelError
 from configs.schema import EngineConfig, ModelConfig
 from data.think import ThinkFormat
 from models.engine import Decoded, Engine, Job, end_of_turn
+from models.handover import Handover, rank_of
 
+logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm:BudgetProcessor"
 EXTENSION = "budget_forcing.vllm.WorkerExtension"
 MAX_SEED = (1 << 63) - 1
@@ -30,6 +33,8 @@ class VllmEngine(Engine):
     """
 
     name = "vllm"
+    about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
+    is_exact = False
 
     def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
         config = llm.llm_engine.model_config
@@ -38,6 +43,9 @@ class VllmEngine(Engine):
         self.adapter = adapter
         self._numbers = itertools.count()
         self._adapters: dict[tuple[str, float], int] = {}
+        self._handover: Handover | None = None
+        self._start: Callable[[], Any] | None = None
+        """Starts another vLLM like this one; used once."""
 
     @classmethod
     def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
@@ -48,34 +56,65 @@ class VllmEngine(Engine):
             )
         from vllm import LLM
 
-        from models.load import base_of, check, check_adapter, load_tokenizer, pick
+        from models.load import base_of, check, check_adapter, has_gpu, load_tokenizer, pick
 
         check(model)
         precision = pick(model)[1]
         rank = check_adapter(model.adapter).get("r") if model.adapter else None
         tokenizer = load_tokenizer(model)
-        llm = LLM(
-            **{
-                "model": base_of(model),
-                "dtype": "float32" if precision == "fp32" else "bfloat16",
-                "quantization": "bitsandbytes" if precision in ("nf4", "int8") else None,
-                "max_model_len": model.max_length,
-                "max_num_seqs": config.batch_size,
-                "gpu_memory_utilization": model.gpu_memory_utilization,
-                "logits_processors": [PROCESSOR],
-                "worker_extension_cls": EXTENSION,
-                "logprobs_mode": "processed_logprobs",
-                "generation_config": "vllm",  # never a model's own sampling parameters
-                "enable_lora": model.adapter is not None,
-                "max_lora_rank": _rank_slot(rank or 16),
-                "disable_log_stats": True,
-                **options,
-            }
-        )
-        return cls(llm, tokenizer, think_format, model.adapter)
+
+        def start() -> Any:
+            return LLM(**given)
+
+        given = {
+            "model": base_of(model),
+            "dtype": "float32" if precision == "fp32" else "bfloat16",
+            "quantization": "bitsandbytes" if precision in ("nf4", "int8") else None,
+            "max_model_len": model.max_length,
+            "max_num_seqs": config.batch_size,
+            "tensor_parallel_size": config.tensor_parallel,
+            "gpu_memory_utilization": model.gpu_memory_utilization,
+            "logits_processors": [PROCESSOR],
+            "worker_extension_cls": EXTENSION,
+            "logprobs_mode": "processed_logprobs",
+            "generation_config": "vllm",  # never a model's own sampling parameters
+            "enable_chunked_prefill": has_gpu(),  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
+            "enable_lora": model.adapter is not None,
+            "max_lora_rank": _rank_slot(rank or 16),
+            "disable_log_stats": True,
+            **options,
+        }
+        engine = cls(start(), tokenizer, think_format, model.adapter)
+        engine._start = start
+        return engine
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """See `models.engine.Engine.decode`."""
+        """See `models.engine.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        left = list(range(len(jobs)))
+        while left:
+            asked = tuple(left)
+
+            def report(at: int, outcome: Outcome, asked: Sequence[int] = asked) -> None:
+                left.remove(asked[at])
+                decoded(asked[at], outcome)
+
+            try:
+                self._decode([jobs[at] for at in asked], report)
+            except EngineDeadError as error:
+                self._revive(error)
+
+    def _revive(self, error: Exception) -> None:
+        if self._start is None:
+            raise EngineError(
+                "vLLM died, and its log above says why; start again (a training run with --resume) when it is mended"
+            ) from error
+        logger.warning("vLLM died and is started anew, this once; its log above says why")
+        start, self._start = self._start, None
+        self.llm = start()
+
+    def _decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         engine = self.llm.llm_engine
         places = {}
         for at, job in enumerate(jobs):
@@ -90,10 +129,17 @@ class VllmEngine(Engine):
             engine.abort_request(list(places))
             raise
 
+    def follow(self, model: Any) -> None:
+        """Answer with the LoRA of `model` as it is now; nothing is merged, the base weights are never touched."""
+        self._handover = self._handover or Handover()
+        self.adapter = self._handover.folder_of(model)
+
     def close(self) -> None:
         """Stop vLLM's processes and free their memory."""
         self.llm.llm_engine.engine_core.shutdown()
         self.llm = None
+        if self._handover is not None:
+            self._handover.close()
 
     def _params(self, job: Job, nonce: str) -> Any:
         from vllm import SamplingParams
@@ -173,6 +219,11 @@ def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | 
         told["answer_at"] if reached else None,
         told["reason"],
     )
+
+
+def lora_room(model: Any) -> dict[str, Any]:
+    """`vllm.LLM` options for an adapter of the shape that `model` trains. Raises `EngineError` if it trains none."""
+    return {"enable_lora": True, "max_lora_rank": _rank_slot(rank_of(model))}
 
 
 def _rank_slot(rank: int) -> int:

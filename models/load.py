@@ -54,8 +54,11 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     return LoadedModel(model, tokenizer, base, backend, precision, choice)
 
 
-def check(config: ModelConfig) -> None:
-    """Raise `ModelError` for what can be seen without importing torch: names, files, packages, a missing GPU."""
+def check(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml") -> None:
+    """Raise `ModelError` for what can be seen without importing torch: names, files, packages, a missing GPU.
+
+    `runs_here`: a command of the same stage that needs no GPU, to name where this one does.
+    """
     local = Path(config.name)
     if config.name != embedded.NAME and not local.exists() and not HUB_ID.fullmatch(config.name):
         raise ModelError(
@@ -68,8 +71,7 @@ def check(config: ModelConfig) -> None:
         check_adapter(config.adapter)
     if config.backend == "unsloth" and not has_gpu():
         raise ModelError(
-            "model.backend: unsloth needs a GPU and this machine has none; a recipe that runs here: "
-            "python -m rl.grpo --config gsm8k_cpu.yaml"
+            f"model.backend: unsloth needs a GPU and this machine has none; a recipe that runs here: {runs_here}"
         )
     if config.backend == "unsloth" and not importlib.util.find_spec("unsloth"):
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
@@ -111,6 +113,12 @@ def pick(config: ModelConfig) -> tuple[str, str, str]:
     else:
         why.append("the recipe asks for this precision")
     return backend, precision, f"{backend}, {precision}: {'; '.join(why)}"
+
+
+def import_backend(config: ModelConfig) -> None:
+    """Import Unsloth if it will load the model: it patches Transformers and TRL, so it has to come before them."""
+    if pick(config)[0] == "unsloth":
+        import unsloth  # noqa: F401
 
 
 def base_of(config: ModelConfig) -> str:

@@ -23,22 +23,43 @@ def of_grpo(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int) -
             "steps": f"{steps}, each generation {completions} completions: {completions // group} prompts × {group}",
             "tokens": f"prompts up to {longest_prompt}, completions up to {config.completion_length}, "
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
+            "worst": f"about {worst_case(config, longest_prompt) / 2**30:.1f} GiB for a forward and backward pass of "
+            "the longest rows: an estimate, tried before step 1 on a GPU",
         },
     )
 
 
-def of_sft(config: SftConfig, ledger: Any, held_out: int) -> str:
-    """The resolved config and the plan of `sft.train`, as text; `ledger` is `sft.dataset.Ledger`."""
+def of_sft(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> str:
+    """The resolved config and the plan of `sft.train`, as text; `ledger` is `sft.dataset.Ledger`.
+
+    `sequences`: rows to train on, or what they are packed into.
+    """
     batch = config.trainer.get("per_device_train_batch_size", 8) * config.trainer.get("gradient_accumulation_steps", 1)
     return _text(
         config,
         {
-            "rows": f"{ledger.rows} to train on ({ledger.over_limit} longer than {ledger.limit} tokens: "
+            "rows": f"{ledger.rows} ({ledger.over_limit} longer than {ledger.limit} tokens: "
             f"{ledger.policy}), {held_out} held-out problems",
-            "steps": f"{config.trainer.get('max_steps') or _epochs(config, ledger.rows)}, each {batch} rows",
+            "steps": f"{config.trainer.get('max_steps') or _epochs(config, sequences)}, "
+            f"each {batch} of {sequences} sequences",
             "tokens": f"rows up to {ledger.limit_max}, 99% up to {ledger.limit_p99}",
         },
     )
+
+
+def worst_case(config: GrpoConfig, longest_prompt: int) -> int:
+    """Bytes for activations and logits of the longest rows, 16-bit and without checkpointing.
+
+    34 bytes a position, layer and hidden unit (Korthikanti et al. 2022, arXiv 2205.05198 §4.1, without the attention
+    scores, which SDPA does not keep); logits in 16 bits, their softmax in 32.
+    """
+    from transformers import AutoConfig
+
+    model = AutoConfig.from_pretrained(**source_kwargs(base_of(config.model))).get_text_config()
+    rows = int(config.trainer.get("per_device_train_batch_size", 8))
+    length = longest_prompt + config.completion_length
+    activations = 34 * rows * length * model.num_hidden_layers * model.hidden_size
+    return int(activations + 6 * rows * config.completion_length * model.vocab_size)
 
 
 def _epochs(config: TrainingConfig, rows: int) -> str:

@@ -1,21 +1,25 @@
 """What `sft.train` and `rl.grpo` share: TRL arguments, metrics, progress, checkpoints, the saved product."""
 
+import json
 import math
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from configs.errors import ConfigError, RunError
+from configs.errors import ConfigError
 from configs.rundir import RunDir, append_jsonl, keep_jsonl
-from configs.schema import EngineConfig, TrackingConfig, TrainingConfig
+from configs.schema import EngineConfig, GrpoConfig, TrackingConfig, TrainingConfig
 from data.think import ThinkFormat
 from models.engine import Engine, load_engine
+from models.interrupt import STOPPED, Interrupt
 from models.load import LoadedModel
 from report.training import write_report
 
@@ -71,6 +75,8 @@ def metrics_row(step: int, logs: dict[str, Any], seconds: float) -> dict[str, An
     """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN."""
     row: dict[str, Any] = {"step": step, "step_seconds": round(seconds, 3)}
     for key, value in logs.items():
+        if key.startswith("eval_") and key.endswith(("runtime", "_per_second", "num_tokens")):
+            continue
         name = RENAMED.get(key, key.removesuffix("/mean") if key.startswith("rewards/") else key)
         row[name] = None if isinstance(value, float) and not math.isfinite(value) else value
     return row
@@ -95,7 +101,13 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         )
         self.alarms: list[str] = []
         """Raised since the last row; they go into it and onto the progress line."""
+        self.extra: dict[str, float] = {}
+        """Figures for the next row."""
         self.started = self.seconds = 0.0
+        self.clock, self.steps = 0.0, 0
+        """Seconds and steps since training began."""
+        self.counted = (0.0, 0)
+        """(`clock`, tokens) at the last row."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the bar at the step that a resumed run has reached."""
@@ -110,12 +122,14 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """And ends after the optimizer."""
         self.seconds = time.perf_counter() - self.started
+        self.clock, self.steps = self.clock + self.seconds, self.steps + 1
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         """One row a step; the closing summary (`train_runtime`) is no step."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
-        row = metrics_row(state.global_step, logs, self.seconds)
+        row = metrics_row(state.global_step, logs, self.seconds) | self._throughput(logs) | self.extra
+        self.extra = {}
         if self.alarms:
             row["alarms"], self.alarms = self.alarms, []
         append_jsonl(self.run / "metrics.jsonl", row)
@@ -123,9 +137,19 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in row.get("alarms", []))])
         self.bar.update(self.task, completed=state.global_step, metrics=text)
         if self.bar.disable:
+            left = timedelta(seconds=round((state.max_steps - state.global_step) * self.clock / max(1, self.steps)))
             self.console.print(
-                f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  {text}", soft_wrap=True
+                f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}",
+                soft_wrap=True,
             )
+
+    def _throughput(self, logs: dict[str, Any]) -> dict[str, float]:
+        """Tokens per second since the last row, padding not counted; SFT's loss rows alone have it."""
+        (seconds, tokens), now = self.counted, logs.get("num_tokens", 0)
+        if "loss" not in logs or "reward" in logs or self.clock == seconds or not now:
+            return {}
+        self.counted = self.clock, now
+        return {"tokens_per_second": round((now - tokens) / (self.clock - seconds), 1)}
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leave the finished bar on the screen."""
@@ -133,30 +157,66 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self.bar.stop()
 
 
-def train(trainer: Any, run: RunDir, resume: bool) -> None:
-    """Train with our progress line instead of the library's own printing."""
+def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
+    """Train with our progress line instead of the library's own printing.
+
+    A SIGTERM ends the step, saves a checkpoint (on a multiple of `boundary` steps) and raises `SystemExit`.
+    """
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=checkpoint_to_resume(run) if resume else None)
+    interrupt = Interrupt(boundary)
+    trainer.add_callback(interrupt)
+    with PartialState().main_process_first():  # the others find its work done
+        checkpoint = checkpoint_to_resume(run) if resume else None
+    if checkpoint and saved_step(checkpoint) >= trainer.args.max_steps > 0:
+        trainer._load_from_checkpoint(checkpoint)  # it was ended after training: one more step would be one too many
+        return
+    with interrupt.listening():
+        trainer.train(resume_from_checkpoint=checkpoint)
+    if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
+        if PartialState().is_main_process:
+            write_report(run.path)
+        print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
+        raise SystemExit(STOPPED)
 
 
-def checkpoint_to_resume(run: RunDir) -> str:
-    """The last whole checkpoint of `run`; rows of later steps leave its logs. Raises `RunError` if there is none."""
+def checkpoint_to_resume(run: RunDir) -> str | None:
+    """The last whole checkpoint of `run`, or None to start over. Rows of later steps leave the run's logs.
+
+    `trainer_state.json` is what a checkpoint gets last: one without it, or with half of it, was cut off, and is set
+    aside.
+    """
     folder = run / "checkpoints"
     found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    while found and not (Path(found) / "trainer_state.json").is_file():  # cut off while it was being written
-        Path(found).rename(Path(found).with_name(f"incomplete-{Path(found).name}"))
+    while found and not is_whole(Path(found)):
+        Path(found).rename(Path(found).with_name(f"incomplete-{Path(found).name}-{time.time_ns()}"))
         found = get_last_checkpoint(str(folder))
+    step = saved_step(found) if found else 0
     if not found:
-        raise RunError(f"--resume: {folder} holds no checkpoint (trainer.save_steps sets how often one is written)")
-    step = int(Path(found).name.rpartition("-")[2])
-    for name in ("metrics.jsonl", "rollouts.jsonl"):
+        print(
+            "no whole checkpoint yet: this run starts from its beginning (trainer.save_steps: how often one is saved)"
+        )
+    for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
         keep_jsonl(run / name, lambda row: int(row["step"]) <= step)
-    return str(found)
+    return found
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end."""
+    try:
+        return bool(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return False
+
+
+def saved_step(checkpoint: str) -> int:
+    """The step after which a checkpoint was saved."""
+    return int(Path(checkpoint).name.rpartition("-")[2])
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
-    """An engine on the very weights that are trained."""
-    return load_engine(EngineConfig(batch_size=BATCH), config.model, think_format, loaded)
+    """An engine that decodes with the model in training; GRPO's recipe may name which."""
+    name = config.rollout.engine if isinstance(config, GrpoConfig) else "auto"
+    return load_engine(EngineConfig(name=name, batch_size=BATCH), config.model, think_format, loaded)
 
 
 def save_product(model: Any, tokenizer: Any, run: RunDir) -> Path:

@@ -23,61 +23,86 @@ def main(argv: list[str]) -> None:
     config = load("grpo", args.config, args.overrides)  # before anything heavy is imported
 
     import rewards
-    from configs.command import quiet_libraries
+    from configs.command import is_lead, quiet_libraries
     from configs.rundir import RunDir
     from data import think
     from data.heldout import split
-    from models.load import check, load_model, load_tokenizer
+    from models import diagnosis
+    from models.load import check, import_backend, load_model, load_tokenizer
     from rl import rollout
 
     run = RunDir(config.output_dir)
     check(config.model)
     reward_set = rewards.build(config.rewards)
-    run.check(args.resume)
+    lead = is_lead()  # one process of several checks, prints, measures and writes
+    if lead:
+        run.check(args.resume)
     problems, held_out = split(config.data, config.eval)
     think_format = think.resolve(config.think_format)
 
     quiet_libraries()
-    reward_set.check(think_format)
+    import_backend(config.model)
+    reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
     prompts = rollout.prompts(problems, tokenizer, think_format)
     longest = rollout.check_lengths(problems, prompts, tokenizer, config.completion_length, config.model.max_length)
+    rollout.check_budget(config, tokenizer, think_format, longest)
     if args.dry_run:
         from models import plan
 
         print(plan.of_grpo(config, len(problems), len(held_out), longest))
         return
 
+    if lead:
+        diagnosis.refuse(diagnosis.quick(config, tokenizer, think_format, prompts[0]))
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
 
+    import torch
     from datasets import Dataset
     from trl import GRPOConfig
 
     from models import heldout, training
     from models.engine import end_of_turn
-    from rl.trainer import Recorder, RolloutScorer, RolloutTrainer
+    from rl import probe, proof
+    from rl.sampling import Curriculum, GroupSampler
+    from rl.scoring import RolloutScorer
+    from rl.trainer import Recorder, RolloutTrainer
 
-    run.start(config, args.resume)
+    if lead:
+        run.start(config, args.resume)
     callback = training.RunCallback(run, ("reward", "completion_tokens"))
     engine = training.engine_of(loaded, config, think_format)
+    print(f"rollouts: {engine.name} ({engine.about})")
     scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, end_of_turn(tokenizer, loaded.model.config))
+    arguments = training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
+    group = arguments.num_generations
+    curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
+    sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
     trainer = RolloutTrainer(
         scorer=scorer,
-        rollout_func=None if config.trainer.get("use_vllm") else rollout.make_rollout_func(engine, config),
+        sampler=sampler,
         recorder=Recorder(run, callback, config.on_alarm),
         model=loaded.model,
-        args=training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights),
+        args=arguments,
         train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
         processing_class=tokenizer,
-        callbacks=[callback],
+        callbacks=[callback, *([curriculum] if curriculum else [])],
     )
+    probes = [tokenizer(prompt)["input_ids"] for prompt in prompts[: proof.PROMPTS]]
+    trainer.add_callback(proof.Proof(engine, probes, config.rollout.check_every, callback, loaded.precision))
+    if torch.cuda.is_available():
+        probe.probe(trainer, longest, config.completion_length)
     measure = heldout.Measure(run, engine, config, held_out)
-    measure("before")
-    training.train(trainer, run, args.resume)
-    product = training.save_product(trainer.model, tokenizer, run)
-    measure("after")
-    training.finish(run, product)
+    if lead:
+        engine.follow(trainer.model)
+        measure("before")
+    training.train(trainer, run, args.resume, config.steps_per_rollout)
+    if lead:
+        product = training.save_product(trainer.model, tokenizer, run)
+        engine.follow(trainer.model)
+        measure("after")
+        training.finish(run, product)
 
 
 if __name__ == "__main__":

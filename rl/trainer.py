@@ -1,11 +1,15 @@
-"""The one thin subclass of TRL's `GRPOTrainer`: it sees each batch of completions once, with special tokens kept.
+"""The one thin subclass of TRL's `GRPOTrainer`, and the only place that overrides what TRL keeps private.
 
-TRL is handed rewards and rollouts through its public interface. What is overridden: where TRL keeps advantages to
-itself (`_generate_and_score_completions`), and where it computes rows that teach nothing (`_compute_loss`). Pinned to
-TRL 1.14.2 by `tests/rl/test_trainer.py`.
+TRL is handed rewards and rollouts through its public interface. Overridden are
+
+    _generate_and_score_completions      groups are drawn and scored first (`rl.sampling`), advantages recorded after
+    _prepare_inputs                      rows of a prompt come into one micro-batch (`rl.batch`)
+    _compute_loss                        rows that teach nothing are left out, where that is exact
+    _get_per_token_logps_and_entropies   a prompt is computed once for its completions (`rl.packing`)
+
+Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py` and `tests/rl/test_packing.py`.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,27 +17,18 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from trl import GRPOTrainer
+from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from configs.rundir import RunDir, append_jsonl
-from data.problem import Problem
-from data.think import ThinkFormat
-from models.engine import decode, parts_of
 from models.training import RunCallback
-from rewards.composition import BrokenReward, RewardSet, Scores
+from rewards.composition import BrokenReward, Scores
 from rewards.extract import extract
 from rewards.rollout import Rollout
+from rl import packing
+from rl.batch import Batch, loss_mask, regrouped, select, teaches, trimmed
 from rl.monitor import Monitor, stop_on, write_failure
-
-PER_TOKEN = (
-    "completion_ids",
-    "completion_mask",
-    "tool_mask",
-    "old_per_token_logps",
-    "sampling_per_token_logps",
-    "ref_per_token_logps",
-    "importance_sampling_ratio",
-)
-"""What TRL's batch holds for each completion token, (B, T)."""
+from rl.sampling import GroupSampler
+from rl.scoring import RolloutScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,64 +42,24 @@ class Scored:
     advantages: list[float]
 
 
-class RolloutScorer:
-    """TRL-style reward functions, one a reward, over one shared scoring of the batch."""
-
-    def __init__(
-        self,
-        rewards: RewardSet,
-        problems: Sequence[Problem],
-        tokenizer: Any,
-        think_format: ThinkFormat,
-        eos: Sequence[int],
-    ) -> None:
-        self.rewards, self.problems = rewards, problems
-        self.tokenizer, self.think_format, self.eos = tokenizer, think_format, eos
-        self.max_tokens: int | None = None
-        self.rollouts: list[Rollout] = []
-        self.scores: Scores = {}
-
-    def functions(self) -> list[Callable[..., list[float | None]]]:
-        """What `GRPOTrainer(reward_funcs=…)` takes; TRL calls them in order, so the first one scores the batch."""
-        return [self._function(name) for name in self.rewards.names]
-
-    def _function(self, name: str) -> Callable[..., list[float | None]]:
-        def reward(
-            prompts: list[str], completion_ids: list[list[int]], problem: list[int], trainer_state: Any, **_: Any
-        ) -> list[float | None]:
-            if name == self.rewards.names[0]:
-                rows = zip(prompts, completion_ids, problem, strict=True)
-                self.rollouts = [self.rollout(prompt, ids, self.problems[at]) for prompt, ids, at in rows]
-                self.scores = self.rewards.score(self.rollouts, trainer_state)
-            return self.scores[name]
-
-        reward.__name__ = name
-        return reward
-
-    def rollout(self, prompt: str, ids: list[int], problem: Problem) -> Rollout:
-        """Completion ids (T,) as rewards see them."""
-        ended = bool(ids) and ids[-1] in self.eos
-        thought, answer_at = parts_of(ids[: len(ids) - ended], self.tokenizer, self.think_format)
-        return Rollout(
-            problem=problem,
-            text=self.think_format.prefill + decode(self.tokenizer, ids),
-            think_format=self.think_format,
-            prompt=prompt,
-            completion_ids=tuple(ids),
-            completion_tokens=len(ids),
-            thinking_tokens=thought,
-            answer_tokens=len(ids) - ended - answer_at,
-            max_tokens=self.max_tokens,
-            truncated=not ended,
-        )
-
-
 class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
     """`GRPOTrainer` that hands every scored batch to `recorder`."""
 
-    def __init__(self, *args: Any, scorer: RolloutScorer, recorder: "Recorder", **kwargs: Any) -> None:
-        super().__init__(*args, reward_funcs=scorer.functions(), **kwargs)
-        self.scorer, self.recorder = scorer, recorder
+    _buffered_inputs: list[Batch] | None
+
+    def __init__(
+        self,
+        *args: Any,
+        scorer: RolloutScorer,
+        recorder: "Recorder",
+        sampler: GroupSampler | None = None,
+        **kwargs: Any,
+    ) -> None:
+        take = {} if sampler is None else {"rollout_func": sampler.take}
+        super().__init__(*args, reward_funcs=scorer.functions(), **take, **kwargs)
+        self.scorer, self.recorder, self.sampler = scorer, recorder, sampler
+        if sampler is not None and not sampler.is_exact:
+            self.use_vllm = True  # set this late it starts nothing: TRL corrects for what our engine drew differently
         scorer.max_tokens = self.args.max_completion_length
 
     @property
@@ -122,18 +77,102 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
             and self.accelerator.num_processes == 1
         )
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+    @property
+    def adds_up(self) -> bool:
+        """Whether an accumulation window's loss is the same whichever micro-batch a row is in."""
+        return (
+            self.loss_type != "bnpo"
+            and not self._entropy_bonus_enabled
+            and not self.aux_loss_enabled
+            and self.top_entropy_quantile == 1.0
+        )
+
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether a prompt's completions can be computed in one row with it."""
+        allowed = "logits_to_keep" in self.model_kwarg_keys and not (self.use_liger_kernel or self.is_fsdp_enabled)
+        return allowed and packing.can_pack(self._bare_model)
+
+    @property
+    def _bare_model(self) -> Any:
+        return self.accelerator.unwrap_model(self.model)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        drawn = self._buffered_inputs
+        if not self.model.training or drawn is None or drawn is before or not self.adds_up:
+            return inputs
+        window = min(self.current_gradient_accumulation_steps, self.args.steps_per_generation)
+        self._buffered_inputs = drawn = regrouped(drawn, window)
+        return drawn[self._step % self.args.steps_per_generation]
+
+    def _compute_loss(self, model: Any, inputs: Batch) -> Any:
         if self.skips_rows and self.model.training:
-            rows = inputs["advantages"].nonzero()[:, 0]
+            rows = teaches(inputs).nonzero()[:, 0]
             if not len(rows):  # a gradient of zero, not of None: the optimizer's momentum goes on as it would
                 return torch.stack([p.sum() * 0.0 for p in model.parameters() if p.requires_grad]).sum()
             if len(rows) < len(inputs["advantages"]):
                 inputs = select(inputs, rows)
         return super()._compute_loss(model, trimmed(inputs))
 
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        options = {"batch_size": batch_size, "compute_entropy": compute_entropy, **kwargs}
+        plain = super()._get_per_token_logps_and_entropies
+        if not self.shares_prompts or any(value is not None and value is not False for value in kwargs.values()):
+            return tuple(plain(model, input_ids, attention_mask, logits_to_keep, **options))
+        ids, mask = ((t[:, :-logits_to_keep], t[:, -logits_to_keep:]) for t in (input_ids, attention_mask))
+        prompts, completions = (packing.unpadded(*pair) for pair in zip(ids, mask, strict=True))
+        size = batch_size or len(prompts)
+        parts = []
+        for at in range(0, len(prompts), size):
+            rows = slice(at, at + size)
+            if any(completions[rows]) and packing.is_cheaper(
+                prompts[rows], completions[rows], self._bare_model.config.hidden_size
+            ):
+                packed = packing.pack(prompts[rows], completions[rows], input_ids.device)
+                parts.append(self._packed(model, packed, (len(prompts[rows]), logits_to_keep), compute_entropy))
+            else:
+                found = plain(model, input_ids[rows], attention_mask[rows], logits_to_keep, **options)
+                parts.append(found[:2])
+        entropies = torch.cat([part[1] for part in parts]) if compute_entropy else None
+        return torch.cat([part[0] for part in parts]), entropies, None
+
+    def _packed(
+        self, model: Any, packed: packing.Pack, shape: tuple[int, int], entropy: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Log-probabilities and entropies (B, T) of packed rows, 0.0 at padding, by TRL's own functions."""
+        logits = model(
+            input_ids=packed.ids,
+            attention_mask=packed.mask,
+            position_ids=packed.positions,
+            logits_to_keep=packed.source,
+            use_cache=False,
+        ).logits
+        found: tuple[torch.Tensor, ...]
+        if entropy:
+            bonus = self._entropy_bonus_enabled
+            found = selective_log_softmax_and_entropy(logits, packed.target[None], bonus, temperature=self.temperature)
+        else:
+            found = (selective_log_softmax(logits, packed.target[None], temperature=self.temperature),)
+        where = (packed.row, packed.column)
+        logps, *rest = (value.new_zeros(shape).index_put(where, value[0]) for value in found)
+        return logps, rest[0] if rest else None
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         step = self.state.global_step + 1  # this batch trains the step that is about to be taken
         try:
+            if self.sampler is not None:
+                inputs = self._drawn(self.sampler, inputs)
             output = super()._generate_and_score_completions(inputs)
         except BrokenReward as failure:
             self.recorder.broken(step, failure)
@@ -143,29 +182,18 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
             totals = scorer.rewards.totals(scorer.scores)
             advantages = output["advantages"].tolist()
             self.recorder(Scored(step, scorer.rollouts, scorer.scores, totals, advantages))
+            if "tool_mask" in output:
+                shown = output["completion_mask"].sum().clamp(min=1)
+                self._metrics["train"]["forced_share"].append(1 - (loss_mask(output).sum() / shown).item())
         return dict(output)
 
-
-def select(inputs: dict[str, Any], rows: torch.Tensor) -> dict[str, Any]:
-    """The same batch with only `rows` of every tensor that has one entry a row."""
-    size = len(inputs["advantages"])
-    return {
-        key: value[rows] if isinstance(value, torch.Tensor) and value.dim() and len(value) == size else value
-        for key, value in inputs.items()
-    }
-
-
-def trimmed(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The same batch without columns that are padding in every row: left of the prompts, right of the completions."""
-    width = inputs["completion_ids"].shape[1]
-    prompt = int(inputs["prompt_mask"].sum(1).max())
-    completion = int(inputs["completion_mask"].sum(1).max())
-    cut = {key: inputs[key][:, -prompt:] for key in ("prompt_ids", "prompt_mask")}
-    for key in PER_TOKEN:
-        value = inputs.get(key)
-        if isinstance(value, torch.Tensor) and value.dim() == 2 and value.shape[1] == width:
-            cut[key] = value[:, :completion]
-    return inputs | cut
+    def _drawn(self, sampler: GroupSampler, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows that `sampler` decided on."""
+        self._last_loaded_step = self.state.global_step  # TRL has no vLLM of its own to load weights into
+        problems, figures = sampler.draw([row["problem"] for row in inputs], self.model, self.state)
+        for name, value in figures.items():
+            self._metrics["train"][name].append(value)
+        return [{"prompt": sampler.prompts[at], "problem": at} for at in problems]
 
 
 class Recorder:
@@ -183,7 +211,7 @@ class Recorder:
         append_jsonl(self.run / "rollouts.jsonl", *gathered)
         alarms = self.monitor.observe(scored.step, scored.rollouts, scored.scores, scored.totals)
         self.callback.alarms += [str(alarm) for alarm in alarms]
-        stop_on(alarms, self.on_alarm, self.run / "alarms.jsonl")
+        stop_on(alarms, self.on_alarm, self.run)
 
     def broken(self, step: int, failure: BrokenReward) -> None:
         """Keep the sample that broke a reward; the run stops with the error itself."""
@@ -207,6 +235,7 @@ def rows(scored: Scored) -> list[dict[str, Any]]:
             "completion_tokens": rollout.completion_tokens,
             "thinking_tokens": rollout.thinking_tokens,
             "truncated": rollout.truncated,
+            "stop": rollout.stop,
         }
         for i, rollout in enumerate(scored.rollouts)
     ]

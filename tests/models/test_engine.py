@@ -304,3 +304,23 @@ def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_
     assert pick(EngineConfig(), model, loaded) == "transformers"
     unsloth = LoadedModel(None, None, "", "unsloth", "nf4", "")
     assert pick(EngineConfig(), model, unsloth) == "unsloth"
+
+
+@pytest.mark.engine
+def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path) -> None:
+    model = ModelConfig(name=str(folder), backend="transformers", precision="fp32", max_length=300)
+    one = load_engine(EngineConfig(name="transformers"), model, S1)
+    two = load_engine(EngineConfig(name="transformers", data_parallel=2), model, S1)
+    try:
+        assert (two.name, two.context, two.eos) == (one.name, one.context, one.eos)
+        reported: list[Generation] = []
+        answered = two.generate(REQUESTS, reported.append)
+        assert same(answered, one.generate(REQUESTS))
+        assert len(reported) == len(answered)
+        two.processes[1].kill()  # type: ignore[attr-defined]
+        with pytest.raises(EngineError, match="replica 1 ended with exit code -9"):
+            two.generate(REQUESTS)
+    finally:
+        two.close()
+    with pytest.raises(EngineError, match=r"replica 0: .*no such folder"):
+        load_engine(EngineConfig(name="transformers", data_parallel=2), ModelConfig(name="./no such folder"), S1)

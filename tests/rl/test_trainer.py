@@ -1,78 +1,21 @@
 """Our one subclass of TRL's GRPO trainer: what it overrides exists, and each batch is scored once."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 from configs.rundir import RunDir, read_jsonl
-from configs.schema import AdapterConfig, ModelConfig
-from data.problem import Problem
 from data.think import S1
-from models.load import LoadedModel, load_model
+from models.load import LoadedModel
 from models.training import RunCallback
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
 from rl import rollout
-from rl.trainer import Recorder, RolloutScorer, RolloutTrainer, Scored
-from tests.tiny import tiny_model
-
-PROBLEMS = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(4)]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    folder = tiny_model(tmp_path_factory.mktemp("tiny"))
-    return load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4, alpha=8))
-
-
-def built(
-    tiny: LoadedModel, folder: Path, rewards: RewardSet, recorder: Recorder | None = None, **options: Any
-) -> RolloutTrainer:
-    run = RunDir(folder)
-    arguments = GRPOConfig(
-        output_dir=str(folder / "checkpoints"),
-        max_steps=2,
-        per_device_train_batch_size=8,
-        num_generations=4,
-        max_completion_length=6,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=True,
-        dataloader_pin_memory=False,
-        report_to="none",
-        save_strategy="no",
-        disable_tqdm=True,
-        logging_steps=1,
-        **options,
-    )
-    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
-    return RolloutTrainer(
-        scorer=RolloutScorer(rewards, PROBLEMS, tiny.tokenizer, S1, (tiny.tokenizer.eos_token_id,)),
-        recorder=recorder or Recorder(run, RunCallback(run, ()), "warn"),
-        model=tiny.model,
-        args=arguments,
-        train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
-        processing_class=tiny.tokenizer,
-    )
-
-
-def test_what_is_overridden_is_still_there() -> None:
-    parameters = list(inspect.signature(GRPOTrainer._generate_and_score_completions).parameters)
-    assert parameters == ["self", "inputs"]
-    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
-    assert '"advantages": advantages' in source
-    assert "_calculate_rewards(" in source
-    loss = inspect.getsource(GRPOTrainer._compute_loss)
-    assert list(inspect.signature(GRPOTrainer._compute_loss).parameters) == ["self", "model", "inputs"]
-    assert 'inputs["num_items_in_batch"].clamp(min=1.0)' in loss
-    called = inspect.getsource(GRPOTrainer._calculate_rewards)
-    assert "completion_ids=completion_ids_list" in called
-    assert 'reward_kwargs["trainer_state"]' in called
+from rl.trainer import Recorder, Scored
+from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 
 
 def test_a_batch_is_scored_once_with_special_tokens_kept(tiny: LoadedModel, tmp_path: Path) -> None:
@@ -142,26 +85,12 @@ def batch(tiny: LoadedModel) -> dict[str, Any]:
     }
 
 
-def gradients(trainer: Any, compute: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
-    trainer.model.train()
-    trainer.model.zero_grad()
-    trainer.current_gradient_accumulation_steps = 1
-    loss = compute(trainer.model, dict(inputs))
-    loss.backward()
-    found = [parameter.grad for parameter in trainer.model.parameters() if parameter.requires_grad]
-    assert all(grad is not None for grad in found)
-    return [torch.stack([loss.detach()]), *(grad.clone() for grad in found)]
-
-
 @pytest.mark.parametrize("advantages", [[1.5, 0.0, 0.0, -0.7], [0.0] * 4, [0.3, -0.3, 1.0, -1.0]])
 def test_rows_without_an_advantage_are_skipped_and_gradients_stay_those_of_plain_trl(
     tiny: LoadedModel, tmp_path: Path, advantages: list[float]
 ) -> None:
     trainer = built(tiny, tmp_path, RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))]))
-    with torch.no_grad():
-        for name, parameter in trainer.model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.05, generator=torch.Generator().manual_seed(1))
+    randomise(trainer.model)
     inputs = batch(tiny) | {"advantages": torch.tensor(advantages)}
     assert trainer.skips_rows
     plain = gradients(trainer, lambda model, rows: GRPOTrainer._compute_loss(trainer, model, rows), inputs)

@@ -1,0 +1,76 @@
+"""TRL's batches of completions: rows left out, columns cut, rows of a prompt brought together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+PER_TOKEN = (
+    "completion_ids",
+    "completion_mask",
+    "tool_mask",
+    "old_per_token_logps",
+    "sampling_per_token_logps",
+    "ref_per_token_logps",
+    "importance_sampling_ratio",
+)
+"""What TRL's batch holds for each completion token, (B, T)."""
+
+Batch = dict[str, Any]
+
+
+def select(inputs: Batch, rows: torch.Tensor) -> Batch:
+    """The same batch with only `rows` of every tensor that has one entry a row."""
+    size = len(inputs["advantages"])
+    return {
+        key: value[rows] if isinstance(value, torch.Tensor) and value.dim() and len(value) == size else value
+        for key, value in inputs.items()
+    }
+
+
+def trimmed(inputs: Batch) -> Batch:
+    """The same batch without columns that are padding in every row: left of the prompts, right of the completions."""
+    width = inputs["completion_ids"].shape[1]
+    prompt = int(inputs["prompt_mask"].sum(1).max())
+    completion = max(int(inputs["completion_mask"].sum(1).max()), 1)
+    cut = {key: inputs[key][:, -prompt:] for key in ("prompt_ids", "prompt_mask")}
+    for key in PER_TOKEN:
+        value = inputs.get(key)
+        if isinstance(value, torch.Tensor) and value.dim() == 2 and value.shape[1] == width:
+            cut[key] = value[:, :completion]
+    return inputs | cut
+
+
+def loss_mask(inputs: Batch) -> torch.Tensor:
+    """(B, T): completion tokens that the policy chose and that count."""
+    mask: torch.Tensor = inputs["completion_mask"]
+    return mask * inputs["tool_mask"] if "tool_mask" in inputs else mask
+
+
+def teaches(inputs: Batch) -> torch.Tensor:
+    """(B,) bool: rows that a loss without KL and entropy terms depends on."""
+    useful: torch.Tensor = (inputs["advantages"] != 0) & loss_mask(inputs).bool().any(1)
+    return useful
+
+
+def regrouped(batches: Sequence[Batch], window: int) -> list[Batch]:
+    """The same rows, those of a prompt side by side and those that teach nothing last, within every `window` batches.
+
+    For losses that add up over an accumulation window, whichever batch a row is in.
+    """
+    return [batch for at in range(0, len(batches), window) for batch in _regrouped(batches[at : at + window])]
+
+
+def _regrouped(batches: Sequence[Batch]) -> list[Batch]:
+    whole = {
+        key: torch.cat([batch[key] for batch in batches]) if isinstance(value, torch.Tensor) and value.dim() else value
+        for key, value in batches[0].items()
+    }
+    useful = teaches(whole).tolist()
+    prompts = [tuple(row) for row in whole["prompt_ids"].tolist()]
+    first: dict[tuple[int, ...], int] = {}
+    for at, prompt in enumerate(prompts):
+        first.setdefault(prompt, at)
+    order = sorted(range(len(prompts)), key=lambda at: (not useful[at], first[prompts[at]]))
+    rows = torch.tensor(order, device=whole["advantages"].device)
+    return [select(whole, part) for part in rows.chunk(len(batches))]

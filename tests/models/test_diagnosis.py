@@ -1,0 +1,73 @@
+"""The doctor's lines that need no weights: each says what it saw and what to do."""
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import configs
+from configs.errors import RunError
+from data.think import S1
+from models import diagnosis
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n"
+
+
+def test_the_pins_are_those_of_the_package() -> None:
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name, pin in diagnosis.PINS.items():
+        assert any(need in (f"{name}=={pin}", f"{name}<5") or need.startswith(f"{name}>={pin}") for need in needs)
+
+
+def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert diagnosis.versions().state == "passed"
+    monkeypatch.setitem(diagnosis.PINS, "trl", "1.2.3")
+    found = diagnosis.versions()
+    assert (found.state, "pinned 1.2.3" in found.text) == ("warned", True)
+
+
+def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configs.load("grpo", "demo")
+    assert diagnosis.memory(config).state == "passed"
+    monkeypatch.setattr(diagnosis, "device", lambda: ("a small GPU", 280_000_000))
+    assert diagnosis.memory(config).state == "failed"
+    monkeypatch.setattr(diagnosis, "device", lambda: ("a small GPU", 480_000_000))
+    assert diagnosis.memory(config).state == "warned"
+
+
+def test_the_prompt_is_shown_and_a_missing_prefill_seen(tokenizer: Any) -> None:
+    assert diagnosis.rendered(PROMPT, tokenizer, S1).state == "passed"
+    assert diagnosis.rendered(PROMPT.removesuffix(S1.prefill), tokenizer, S1).state == "warned"
+
+
+def test_a_doubled_bos_fails(tokenizer: Any) -> None:
+    twice = copy.deepcopy(tokenizer)
+    twice.bos_token = "<|endoftext|>"
+    assert diagnosis.rendered("<|endoftext|><|endoftext|>" + PROMPT, twice, S1).state == "failed"
+
+
+def test_a_pad_token_that_ends_turns_is_a_warning(tokenizer: Any) -> None:
+    assert diagnosis.special_tokens(tokenizer).state == "passed"
+    same = copy.deepcopy(tokenizer)
+    same.pad_token = same.eos_token
+    assert diagnosis.special_tokens(same).state == "warned"
+    same.eos_token = None
+    assert diagnosis.special_tokens(same).state == "failed"
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configs.load("grpo", "demo")
+    assert diagnosis.disk(tmp_path / "not" / "there", config).state == "passed"
+    monkeypatch.setattr(diagnosis, "SPARE_DISK", 1 << 60)
+    assert diagnosis.disk(tmp_path, config).state == "failed"
+
+
+def test_what_fails_stops_a_run_and_what_warns_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    warned = diagnosis.Finding("disk", "warned", "nearly full", "tidy up")
+    diagnosis.refuse([warned, diagnosis.passed("hub", "fine")])
+    assert capsys.readouterr().out == "warned  disk: nearly full → tidy up\n"
+    with pytest.raises(RunError, match="disk: full; tidy up"):
+        diagnosis.refuse([diagnosis.Finding("disk", "failed", "full", "tidy up")])

@@ -1,0 +1,153 @@
+"""The adapter's way into vLLM: hot-swapped each step under a new name, the base weights never touched."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+
+from configs.errors import EngineError
+from configs.schema import AdapterConfig, EngineConfig, ModelConfig
+from data.think import S1
+from models.engine import Engine, Request, load_engine
+from models.handover import Handover
+from models.load import LoadedModel, load_model
+from tests.models.vllm_env import ENVIRONMENT
+from tests.tiny import tiny_model, tiny_tokenizer
+
+SWAPS = 200
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
+    return ModelConfig(name=str(tiny_model(tmp_path_factory.mktemp("tiny"))), precision="fp32", max_length=128)
+
+
+@pytest.fixture
+def loaded(config: ModelConfig) -> LoadedModel:
+    return load_model(config, AdapterConfig(r=4, alpha=8))
+
+
+def step(model: Any, seed: int) -> None:
+    """What an optimizer does: change the adapter in place."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.05)
+
+
+def test_a_folder_is_new_when_the_adapter_changed_and_only_then(loaded: LoadedModel) -> None:
+    handover = Handover()
+    first = handover.folder_of(loaded.model)
+    assert handover.folder_of(loaded.model) == first
+    names = [first]
+    for seed in range(3):
+        step(loaded.model, seed)
+        names.append(handover.folder_of(loaded.model))
+    assert len(set(names)) == 4
+    assert [Path(name).is_dir() for name in names] == [False, False, True, True]  # the one in use stays
+    handover.close()
+    assert not Path(names[-1]).exists()
+
+
+def test_what_is_handed_over_is_the_adapter(loaded: LoadedModel, config: ModelConfig) -> None:
+    step(loaded.model, 1)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    handover = Handover()
+    base = load_model(config, None).model
+    again = PeftModel.from_pretrained(base, handover.folder_of(loaded.model))
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, loaded.model(ids).logits)
+    handover.close()
+
+
+def test_a_model_without_an_adapter_is_refused(config: ModelConfig) -> None:
+    with pytest.raises(EngineError, match="trains none; name an `adapter:`"):
+        load_engine(EngineConfig(name="vllm"), config, S1, load_model(config, None))
+
+
+@pytest.fixture
+def engine(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
+    pytest.importorskip("vllm")
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
+    made = load_engine(EngineConfig(name="vllm", batch_size=8), config, S1, loaded)
+    try:
+        yield made
+    finally:
+        made.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore")  # vLLM's own
+def test_two_hundred_swaps_leave_the_base_weights_and_the_agreement(loaded: LoadedModel, engine: Any) -> None:
+    from rl.proof import agreement, checksum
+
+    def base_weights(worker: Any) -> int:
+        return checksum(worker.model_runner.model)
+
+    prompts = [[5, 6, 7, 8, 9], [40, 41, 42]]
+    before, own = engine.llm.collective_rpc(base_weights), checksum(loaded.model)
+    for seed in range(SWAPS):
+        step(loaded.model, seed)
+        engine.follow(loaded.model)
+        engine.generate([Request(tuple(prompts[0]), max_tokens=1, seed=seed)])
+        if seed % 50 == 0:
+            assert agreement(engine, loaded.model, prompts).mean < 1e-4
+    found = agreement(engine, loaded.model, prompts)
+    assert found.mean < 1e-4
+    assert found.base is not None
+    assert found.base > 0.05  # it is the adapter that answers
+    assert engine.llm.collective_rpc(base_weights) == before
+    assert checksum(loaded.model) == own
+
+
+class Core:
+    """What `decode` asks of `vllm.LLM`: answers every request with one token, or dies at the first step."""
+
+    def __init__(self, dies: bool) -> None:
+        self.llm_engine = self
+        self.dies, self.asked = dies, list[str]()
+
+    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any) -> None:
+        self.asked.append(name)
+
+    def abort_request(self, names: list[str]) -> None:
+        self.asked.clear()
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.asked)
+
+    def step(self) -> list[Any]:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if self.dies:
+            raise EngineDeadError()
+        completion = SimpleNamespace(token_ids=[5], logprobs=None)
+        return [SimpleNamespace(finished=True, request_id=self.asked.pop(), outputs=[completion])]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("mends", [True, False])
+def test_a_vllm_that_dies_is_started_anew_once(mends: bool) -> None:
+    pytest.importorskip("vllm")
+    from models.engine_vllm import VllmEngine
+
+    engine = VllmEngine.__new__(VllmEngine)
+    Engine.__init__(engine, tiny_tokenizer(), S1, 64, (2,))
+    engine.llm, engine.adapter, engine._numbers = Core(dies=True), None, itertools.count()
+    engine._start = lambda: Core(dies=not mends)
+    asked = [Request((5, 6), max_tokens=4), Request((7, 8), max_tokens=4)]
+    if mends:
+        assert [g.token_ids for g in engine.generate(asked)] == [(5,), (5,)]
+    else:
+        with pytest.raises(EngineError, match="vLLM died, and its log above says why"):
+            engine.generate(asked)

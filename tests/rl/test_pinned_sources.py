@@ -1,0 +1,150 @@
+"""The calls that we make into TRL and Unsloth, as the pinned versions' sources have them; read, never imported."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def function(tree: ast.AST, name: str, inside: str | None = None) -> ast.FunctionDef:
+    """The function `name`, in class `inside` if that is given."""
+    scope = tree
+    if inside is not None:
+        scope = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == inside)
+    return next(node for node in ast.walk(scope) if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def parameters(found: ast.FunctionDef) -> list[str]:
+    return [argument.arg for argument in (*found.args.posonlyargs, *found.args.args, *found.args.kwonlyargs)]
+
+
+def flat(node: ast.AST) -> str:
+    return re.sub(r"\s+", " ", ast.unparse(node))
+
+
+@pytest.fixture(scope="module")
+def trl() -> ast.Module:
+    spec = importlib.util.find_spec("trl")
+    assert spec is not None
+    assert spec.origin is not None
+    return parse(Path(spec.origin).parent / "trainer" / "grpo_trainer.py")
+
+
+OVERRIDDEN = {
+    "_generate_and_score_completions": ["self", "inputs"],
+    "_prepare_inputs": ["self", "generation_batch"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_get_per_token_logps_and_entropies": ["self", "model", "batch_size", "compute_aux_loss"],
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_what_the_trainer_overrides_has_its_signature(trl: ast.Module, name: str) -> None:
+    assert parameters(function(trl, name, "GRPOTrainer")) == OVERRIDDEN[name]
+    ours = parse(ROOT / "rl" / "trainer.py")
+    own = {node.name for node in ast.walk(ours) if isinstance(node, ast.FunctionDef)}
+    assert own & {f.name for f in ast.walk(trl) if isinstance(f, ast.FunctionDef)} - {"__init__"} == set(OVERRIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("_generate", "output = self.rollout_func(prompts, self)"),
+        ("_generate", "required_keys = {'prompt_ids', 'completion_ids', 'logprobs'}"),
+        ("_generate", "tool_mask = extra_fields.pop('env_mask', None)"),
+        ("_generate_and_score_completions", "completion_mask if tool_mask is None else completion_mask * tool_mask"),
+        ("_generate_and_score_completions", "inp[key] = values[i]"),
+        ("_compute_loss", "completion_mask if 'tool_mask' not in inputs else completion_mask * inputs['tool_mask']"),
+        ("_compute_loss", "(log_ratio * mask).sum(-1) / mask.sum(-1)"),
+        ("_prepare_inputs", "self._buffered_inputs[self._step % self.args.steps_per_generation]"),
+        ("_prepare_inputs", "shuffle_sequence_dict(generation_batch)"),
+        ("_full_logits_logps", "entropy_requires_grad=self._entropy_bonus_enabled, temperature=self.temperature"),
+        ("_compute_loss", "normalizer = inputs['num_items_in_batch'].clamp(min=1.0)"),
+        ("_generate_and_score_completions", "'advantages': advantages"),
+        ("_calculate_rewards", "reward_kwargs['trainer_state'] = self.state"),
+        ("_calculate_rewards", "prompts=prompts, completions=completions, completion_ids=completion_ids_list"),
+        ("log", "for key, val in self._metrics[mode].items()"),
+    ],
+)
+def test_trl_says_what_we_rely_on(trl: ast.Module, name: str, says: str) -> None:
+    assert says in flat(function(trl, name, "GRPOTrainer"))
+
+
+@pytest.fixture(scope="module")
+def unsloth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pinned wheels, unpacked; they need a GPU to be imported."""
+    folder = tmp_path_factory.mktemp("wheels")
+    pins = re.findall(r"\"(unsloth(?:_zoo)?==[\d.]+)\"", (ROOT / "pyproject.toml").read_text())
+    assert len(pins) == 2
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *pins],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode:
+        pytest.skip(f"the wheels can't be downloaded here: {done.stderr.strip().splitlines()[-1:]}")
+    for wheel in folder.glob("*.whl"):
+        zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def called(path: str, name: str) -> set[str]:
+    """The keywords with which our source calls `name`."""
+    calls = [node for node in ast.walk(parse(ROOT / path)) if isinstance(node, ast.Call)]
+    return {
+        keyword.arg
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == name
+        for keyword in call.keywords
+        if keyword.arg is not None
+    }
+
+
+@pytest.mark.engine
+def test_unsloth_takes_what_we_pass(unsloth: Path) -> None:
+    loader = function(parse(unsloth / "unsloth/models/loader.py"), "from_pretrained", "FastLanguageModel")
+    ours = {"model_name", "max_seq_length", "load_in_4bit", "load_in_8bit", "fast_inference", "gpu_memory_utilization"}
+    assert ours <= called("models/load.py", "from_pretrained")
+    assert {*ours, "max_lora_rank"} <= set(parameters(loader))
+    shape = function(parse(unsloth / "unsloth/models/llama.py"), "get_peft_model", "FastLlamaModel")
+    assert {"r", "lora_alpha", "use_rslora"} <= called("models/load.py", "get_peft_model") <= set(parameters(shape))
+
+
+@pytest.mark.engine
+def test_unsloths_engine_takes_the_live_adapter(unsloth: Path) -> None:
+    vllm = parse(unsloth / "unsloth_zoo/vllm_utils.py")
+    found = parameters(function(vllm, "load_lora"))
+    assert found[:3] == ["model", "save_directory", "load_tensors"]
+    assert called("models/engine_unsloth.py", "load_lora") == {"load_tensors"}
+    assert "vllm_engine" in (unsloth / "unsloth/models/llama.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.engine
+def test_unsloth_leaves_our_rollouts_in_place(unsloth: Path) -> None:
+    """It rewrites TRL's trainer: `rollout_func` stays, weights that are shared are not synchronised."""
+    patches = (unsloth / "unsloth/models/rl_replacements.py").read_text(encoding="utf-8")
+    assert "rollout_func" not in patches
+    assert "'shared_weights', False):" in patches
+    own = next(
+        node
+        for node in ast.walk(ast.parse(patches))
+        if isinstance(node, ast.FunctionDef)
+        and node.name == "_get_per_token_logps_and_entropies"
+        and parameters(node)[0] == "self"
+    )
+    assert parameters(own)[:7] == [
+        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
+    ]  # fmt: skip

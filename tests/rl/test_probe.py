@@ -1,0 +1,51 @@
+"""The worst step is tried first, and a recipe that can't take it is told what can."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.errors import RunError
+from models.load import LoadedModel
+from rewards.composition import Member, RewardSet
+from rl.probe import probe
+from tests.rl.trainers import built
+
+REWARDS = RewardSet([Member("r", lambda rollouts: [1.0] * len(rollouts))])
+
+
+def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
+    """A trainer whose memory holds that many rows, and what it was asked for."""
+    trainer = built(tiny, folder, REWARDS)
+    compute = trainer.compute_loss
+    trainer.asked = []
+
+    def limited(model: Any, inputs: Any) -> Any:
+        trainer.asked.append(tuple(inputs[name].shape for name in ("prompt_ids", "completion_ids")))
+        if len(inputs["advantages"]) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(model, inputs)
+
+    trainer.compute_loss = limited
+    return trainer
+
+
+def test_what_fits_is_let_through_and_leaves_nothing_behind(tiny: LoadedModel, tmp_path: Path) -> None:
+    trainer = trainer_with_room(tiny, tmp_path, 8)
+    state = torch.get_rng_state()
+    probe(trainer, 30, 6)
+    assert trainer.asked == [((8, 30), (8, 6))]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+    assert not trainer._metrics["train"]
+
+
+def test_what_does_not_fit_is_told_what_does(tiny: LoadedModel, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"train_batch_size=2 trainer.gradient_accumulation_steps=4"):
+        probe(trainer_with_room(tiny, tmp_path, 3), 30, 6)
+
+
+def test_when_one_row_is_too_much_it_says_what_to_lower(tiny: LoadedModel, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"8 rows of 30 \+ 6 tokens.*nor does one row: lower"):
+        probe(trainer_with_room(tiny, tmp_path, 0), 30, 6)

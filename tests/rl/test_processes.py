@@ -1,0 +1,63 @@
+"""Several processes learn what one learns; a run of two writes one run directory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.rundir import read_jsonl
+from tests.tiny import tiny_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(processes: int, *arguments: str) -> None:
+    """Start as `accelerate launch` does: by torchrun. (By itself it wants MPI for several processes on a CPU.)"""
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.recipe
+def test_two_processes_give_the_loss_and_the_weights_of_one(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model")
+    found: dict[int, tuple[Any, Any]] = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        launch(processes, "tests.rl.two_processes", str(model), str(folder), str(16 // processes))
+        found[processes] = json.loads((folder / "logs.json").read_text()), torch.load(folder / "weights.pt")
+    for one, two in zip(found[1][0], found[2][0], strict=True):
+        assert one["reward"] == two["reward"]
+        assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
+        assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+        assert one["grad_norm"] > 0.01
+    for mine, theirs in zip(found[1][1], found[2][1], strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.recipe
+def test_a_run_of_two_processes_writes_one_run(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model")
+    run = tmp_path / "run"
+    launch(
+        2, "rl.grpo", "--config=demo.yaml", f"output_dir={run}", f"model.name={model}", "model.precision=fp32",
+        "eval=null", "data.limit=20", "rewards.0.name=tests.rl.plugins:parity", "rollout.resamples=1",
+        "rollout.curriculum=true", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4",
+        "trainer.gradient_accumulation_steps=1", "trainer.max_completion_length=8", "trainer.save_steps=1",
+    )  # fmt: skip
+    assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1, 2]
+    assert [row["step"] for row in read_jsonl(run / "rollouts.jsonl")] == [1] * 8 + [2] * 8
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    assert (run / "report.html").is_file()

@@ -1,0 +1,139 @@
+"""Staying alive: a run that was killed goes on as if it had not been; one that was asked to stop saves first."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from configs.rundir import RunDir, append_jsonl, read_jsonl
+from models import training
+from models.interrupt import STOPPED
+from tests.tiny import tiny_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(folder: Path, model: Path, *more: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Six steps of a tiny model with everything that a checkpoint has to hold, curriculum and resampling included."""
+    arguments = [
+        "--config=demo.yaml", f"output_dir={folder}", f"model.name={model}", "model.precision=fp32", "eval=null",
+        "data.limit=40", "rewards.0.name=tests.rl.plugins:parity", "rollout.curriculum=true", "rollout.resamples=1",
+        "rollout.check_every=3", "trainer.max_steps=6", "trainer.save_steps=2", "trainer.learning_rate=1e-2",
+        "trainer.per_device_train_batch_size=4", "trainer.gradient_accumulation_steps=2",
+        "trainer.max_completion_length=8", *more,
+    ]  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "rl.grpo", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+    )
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = load_file(folder / "adapter" / "adapter_model.safetensors")
+    return found
+
+
+def rewards(folder: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["reward"]) for row in read_jsonl(folder / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    tiny_model(folder / "model")
+    done = command(folder / "run", folder / "model")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def assert_same(mine: Path, whole: Path) -> None:
+    assert [step for step, _ in rewards(mine)] == [1, 2, 3, 4, 5, 6]
+    assert dict(rewards(mine)) == pytest.approx(dict(rewards(whole)))
+    assert [(r["step"], r["text"]) for r in read_jsonl(mine / "rollouts.jsonl")] == [
+        (r["step"], r["text"]) for r in read_jsonl(whole / "rollouts.jsonl")
+    ]
+    expected = weights(whole)
+    assert any(value.abs().max() > 1e-3 for name, value in expected.items() if "lora_B" in name)
+    for name, value in weights(mine).items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize("step", ["4", "6"])
+def test_a_killed_run_goes_on_to_the_same_rewards_and_weights(whole: Path, tmp_path: Path, step: str) -> None:
+    run = tmp_path / "run"
+    killed = command(run, whole / "model", MULL_TEST_KILL=step)
+    assert killed.returncode == -9
+    if step == "6":  # as if it had been killed while it wrote the checkpoint of step 4
+        (run / "checkpoints" / "checkpoint-4" / "trainer_state.json").write_text('{"epoch": 0.')
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 6, "rew')
+    done = command(run, whole / "model", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(run, whole / "run")
+
+
+@pytest.mark.recipe
+def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stopped = command(run, whole / "model", MULL_TEST_TERM="3")
+    assert stopped.returncode == STOPPED
+    assert "stopped by SIGTERM after step 3, saved; go on with --resume" in stopped.stdout
+    assert "Traceback" not in stopped.stderr
+    assert (run / "report.html").is_file()
+    assert not (run / "adapter").exists()
+    done = command(run, whole / "model", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(run, whole / "run")
+
+
+@pytest.mark.recipe
+def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole / "run", run)
+    shutil.rmtree(run / "adapter")
+    done = command(run, whole / "model", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(run, whole / "run")
+
+
+def checkpoint(run: RunDir, step: int, state: str | None) -> Path:
+    folder = run / "checkpoints" / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    if state is not None:
+        (folder / "trainer_state.json").write_text(state)
+    append_jsonl(run / "metrics.jsonl", {"step": step})
+    return folder
+
+
+@pytest.mark.parametrize("state", [None, "", '{"epoch": 0.'])
+def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | None) -> None:
+    run = RunDir(tmp_path)
+    whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
+    checkpoint(run, 4, state)
+    assert training.checkpoint_to_resume(run) == str(whole)
+    assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [2]
+    assert {p.name.partition("-4-")[0] for p in (run / "checkpoints").iterdir()} == {
+        "checkpoint-2",
+        "incomplete-checkpoint",
+    }
+
+
+def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDir(tmp_path)
+    checkpoint(run, 2, None)
+    assert training.checkpoint_to_resume(run) is None
+    assert list(read_jsonl(run / "metrics.jsonl")) == []
+    assert "starts from its beginning" in capsys.readouterr().out

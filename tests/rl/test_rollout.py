@@ -1,0 +1,203 @@
+"""Rollouts under a budget: what was forced is marked, and nothing of it is trained on."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import configs
+from configs.errors import ConfigError, EngineError
+from data.think import S1
+from models.engine_transformers import TransformersEngine
+from models.load import LoadedModel
+from rewards.composition import Member, RewardSet
+from rl import rollout
+from tests.rl.trainers import PROBLEMS, built, gradients, randomise, recipe
+
+BUDGET: dict[str, Any] = {
+    "max_thinking": 8,
+    "num_waits": 1,
+    "min_thinking": 4,
+    "final_answer_text": "A:",
+    "max_answer": 6,
+}
+LENGTH: dict[str, Any] = {"max_completion_length": 32}
+
+
+def columns(tiny: LoadedModel, **sections: Any) -> dict[str, Any]:
+    config = recipe(tiny, trainer=LENGTH, **sections)
+    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+    torch.manual_seed(3)
+    prompts = [p for p in rollout.prompts(PROBLEMS, tiny.tokenizer, S1) for _ in range(4)]
+    return rollout.make_rollout_func(engine, config)(prompts, SimpleNamespace(model=tiny.model))
+
+
+def rewards(values: list[float]) -> RewardSet:
+    return RewardSet([Member("r", lambda rollouts: [values[i % len(values)] for i in range(len(rollouts))])])
+
+
+def test_without_a_budget_it_is_plain_grpo(tiny: LoadedModel) -> None:
+    found = columns(tiny)
+    assert "env_mask" not in found
+    assert len(found["completion_ids"]) == 16  # one for each entry, each prompt repeated already
+    assert all(found["prompt_ids"][0] == ids for ids in found["prompt_ids"][:4])
+    assert [len(ids) for ids in found["completion_ids"]] == [len(row) for row in found["logprobs"]]
+
+
+def test_every_forced_token_is_marked_and_nothing_else(tiny: LoadedModel) -> None:
+    found = columns(tiny, rollout={"budget": BUDGET})
+    end = tiny.tokenizer.encode(S1.end + "A:", add_special_tokens=False)
+    stops = [g.stop for g in found["generation"]]
+    assert "limit" in stops
+    for ids, mask, logprobs, g in zip(
+        found["completion_ids"], found["env_mask"], found["logprobs"], found["generation"], strict=True
+    ):
+        assert len(ids) == len(mask) == len(logprobs)
+        assert mask == [int(not forced) for forced in g.forced]
+        assert all(logprob == 0.0 for logprob, own in zip(logprobs, mask, strict=True) if not own)
+        if g.stop == "limit":
+            assert ids[8 : 8 + len(end)] == end
+            assert mask[8 : 8 + len(end)] == [0] * len(end)
+        assert 0 < sum(mask) < len(mask)
+
+
+def by_hand(model: Any, output: dict[str, Any]) -> list[torch.Tensor]:
+    """The policy gradient over the tokens that the policy chose, one completion at a time."""
+    model.train()
+    model.zero_grad()
+    total = torch.tensor(0.0)
+    for row in range(len(output["advantages"])):
+        prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
+        length = int(output["completion_mask"][row].sum())
+        completion = output["completion_ids"][row][:length]
+        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
+        logps = logits.log_softmax(-1)[torch.arange(length), completion]
+        total = total - output["advantages"][row] * logps[output["tool_mask"][row][:length].bool()].sum()
+    (total / (output["completion_mask"] * output["tool_mask"]).sum()).backward()
+    return [p.grad.clone() for p in model.parameters() if p.requires_grad]
+
+
+def test_forced_tokens_carry_no_gradient_and_no_importance_ratio(tiny: LoadedModel, tmp_path: Path) -> None:
+    trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, **LENGTH)
+    randomise(trainer.model)
+    trainer.model.train()
+    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+    rows = [{"prompt": prompts[i], "problem": i} for i in (0, 1) for _ in range(4)]
+    output = trainer._generate_and_score_completions(rows)
+    forced = (output["completion_mask"] == 1) & (output["tool_mask"] == 0)
+    assert forced.any(1).all()
+    assert output["num_items_in_batch"] == (~forced & (output["completion_mask"] == 1)).sum()
+    assert trainer._metrics["train"]["forced_share"][0] > 0
+    found = gradients(trainer, trainer._compute_loss, output)
+    for mine, theirs in zip(found[1:], by_hand(trainer.model, output), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+    trainer.importance_sampling_level = "sequence"
+    old = torch.full(output["completion_ids"].shape, -2.0)
+    plain, mad = (
+        gradients(trainer, trainer._compute_loss, output | {"old_per_token_logps": logps})
+        for logps in (old, torch.where(forced, -900.0, old))
+    )
+    for mine, theirs in zip(plain, mad, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
+
+
+def test_an_engine_of_other_kernels_is_corrected_for_but_not_where_forced(tiny: LoadedModel, tmp_path: Path) -> None:
+    options: dict[str, Any] = LENGTH | {"vllm_importance_sampling_mode": "token_truncate"}
+    trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, exact=False, **options)
+    assert trainer.sampler is not None
+    draw = trainer.sampler.generate
+
+    def off(prompts: Any, model: Any) -> Any:
+        return [replace(g, logprobs=tuple(logprob - 0.1 for logprob in g.logprobs)) for g in draw(prompts, model)]
+
+    trainer.sampler.generate = off
+    trainer.model.train()
+    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+    output = trainer._generate_and_score_completions([{"prompt": prompts[0], "problem": 0} for _ in range(4)])
+    own = (output["completion_mask"] * output["tool_mask"]).bool()
+    forced = output["completion_mask"].bool() & ~own
+    ratio = output["importance_sampling_ratio"]
+    torch.testing.assert_close(ratio[own], torch.full_like(ratio[own], math.exp(0.1)), atol=1e-4, rtol=1e-4)
+    assert ratio[forced].eq(1.0).all()
+    assert trainer._metrics["train"]["sampling/sampling_logp_difference/mean"] == [pytest.approx(0.1, abs=1e-4)]
+
+
+def test_a_reward_sees_what_ended_the_thinking(tiny: LoadedModel, tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def watch(rollouts: Any) -> list[float | None]:
+        seen.extend(rollouts)
+        return [float(i % 2) for i in range(len(rollouts))]
+
+    trainer = built(
+        tiny, tmp_path, RewardSet([Member("w", watch)]), rollout={"budget": BUDGET}, **LENGTH | {"max_steps": 1}
+    )
+    trainer.train()
+    assert {r.stop for r in seen} & {"limit", "waited:1"}
+    assert all(r.thinking_tokens <= 8 and r.answer_tokens <= 6 + len("A:") for r in seen)
+    assert all(S1.end in r.text for r in seen)
+
+
+def test_a_budget_that_does_not_fit_is_refused_with_the_numbers(tiny: LoadedModel) -> None:
+    config = recipe(tiny, rollout={"budget": BUDGET | {"max_thinking": 30}}, trainer=LENGTH)
+    with pytest.raises(EngineError, match=r"thinking 30 \+ end \d+ \+ answer 6 tokens"):
+        rollout.check_budget(config, tiny.tokenizer, S1, 20)
+    rollout.check_budget(recipe(tiny, rollout={"budget": BUDGET}, trainer=LENGTH), tiny.tokenizer, S1, 20)
+
+
+def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> None:
+    config = recipe(tiny, rollout={"budget": {"effort": "medium", "max_answer": 12}}, trainer=LENGTH)
+    found = rollout.budget_of(config)
+    assert found is not None
+    assert found.max_thinking == 10  # half of 32 − 12
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.use_vllm=true", "rollout.resamples=1"], "TRL's own vLLM knows none of it"),
+        (["rollout.budget.max_thinkin=3"], r"rollout\.budget\.max_thinkin: unknown key; did you mean 'max_thinking'"),
+        (["rollout.budget.max_thinking=3", "rollout.budget.effort=low"], "give `effort` or `max_thinking`, not both"),
+        (
+            ["trainer.steps_per_generation=8", "trainer.gradient_accumulation_steps=2"],
+            r"trainer\.save_steps: 3 is no multiple of the 4 steps",
+        ),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        configs.load("grpo", "demo", overrides)
+    assert "\n" not in str(raised.value)
+
+
+def test_rollouts_read_no_generation_config(tiny: LoadedModel) -> None:
+    model = tiny.model.generation_config
+    before = columns(tiny)["completion_ids"]
+    model.update(temperature=0.01, top_k=1, do_sample=False, max_new_tokens=1)
+    try:
+        assert columns(tiny)["completion_ids"] == before
+    finally:
+        model.update(temperature=1.0, top_k=50, max_new_tokens=None)
+
+
+def test_trls_own_trainer_takes_the_rollout_func(tiny: LoadedModel, tmp_path: Path) -> None:
+    from trl import GRPOTrainer
+
+    config = recipe(tiny, trainer=LENGTH, rollout={"budget": BUDGET})
+    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+    ours = built(tiny, tmp_path, rewards([0.0, 1.0]), **LENGTH | {"max_steps": 1})
+    plain = GRPOTrainer(
+        model=tiny.model,
+        reward_funcs=ours.scorer.functions(),
+        rollout_func=rollout.make_rollout_func(engine, config),
+        args=ours.args,
+        train_dataset=ours.train_dataset,
+        processing_class=tiny.tokenizer,
+    )
+    plain.train()
+    assert {r.stop for r in ours.scorer.rollouts} & {"limit", "waited:1"}
+    assert plain.state.log_history[0]["reward"] == 0.5

@@ -1,0 +1,107 @@
+"""A small GRPO trainer of ours, and its gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import GRPOConfig
+
+from configs.recipe import validate
+from configs.rundir import RunDir
+from configs.schema import GrpoConfig
+from data.problem import Problem
+from data.think import S1
+from models.engine_transformers import TransformersEngine
+from models.load import LoadedModel
+from models.training import RunCallback
+from rewards.composition import RewardSet
+from rl import rollout as rollouts
+from rl.sampling import Curriculum, GroupSampler
+from rl.scoring import RolloutScorer
+from rl.trainer import Recorder, RolloutTrainer
+
+PROBLEMS = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(4)]
+
+
+def recipe(tiny: LoadedModel, **sections: Any) -> GrpoConfig:
+    """A recipe for the tiny model; `trainer` options are added to small ones."""
+    trainer = {"max_steps": 2, "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 6}
+    values = {
+        "model": {"name": tiny.base, "precision": "fp32", "max_length": 256},
+        "data": {"source": "arithmetic"},
+        "rewards": [{"name": "correctness"}],
+        "trainer": trainer | sections.pop("trainer", {}),
+    }
+    config: GrpoConfig = validate("grpo", values | sections, "test.yaml")
+    return config
+
+
+def built(
+    tiny: LoadedModel,
+    folder: Path,
+    rewards: RewardSet,
+    recorder: Recorder | None = None,
+    problems: Sequence[Problem] = PROBLEMS,
+    rollout: dict[str, Any] | None = None,
+    callbacks: Sequence[Any] = (),
+    exact: bool = True,
+    **options: Any,
+) -> RolloutTrainer:
+    """A trainer; with `rollout` (a recipe's section) our engine draws the completions, else TRL does.
+
+    `exact`: whether that engine passes for the model in training.
+    """
+    run = RunDir(folder)
+    config = recipe(tiny, rollout=rollout or {}, trainer=options)
+    arguments = GRPOConfig(
+        output_dir=str(folder / "checkpoints"),
+        **config.trainer,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        report_to="none",
+        **({} if "save_steps" in options else {"save_strategy": "no"}),
+        disable_tqdm=True,
+        logging_steps=1,
+    )
+    prompts = rollouts.prompts(problems, tiny.tokenizer, S1)
+    scorer = RolloutScorer(rewards, problems, tiny.tokenizer, S1, (tiny.tokenizer.eos_token_id,))
+    sampler = None
+    if rollout is not None:
+        curriculum = Curriculum(problems, 4) if config.rollout.curriculum else None
+        engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+        engine.is_exact = exact
+        sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
+        callbacks = [*callbacks, *([curriculum] if curriculum else [])]
+    return RolloutTrainer(
+        scorer=scorer,
+        sampler=sampler,
+        recorder=recorder or Recorder(run, RunCallback(run, ()), "warn"),
+        model=tiny.model,
+        args=arguments,
+        train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
+        processing_class=tiny.tokenizer,
+        callbacks=list(callbacks),
+    )
+
+
+def randomise(model: Any) -> None:
+    """Give a fresh LoRA, whose B matrices are zero, an effect."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(trainer: Any, compute: Any, inputs: dict[str, Any]) -> list[torch.Tensor]:
+    trainer.model.train()
+    trainer.model.zero_grad()
+    trainer.current_gradient_accumulation_steps = 1
+    loss = compute(trainer.model, dict(inputs))
+    loss.backward()
+    found = [parameter.grad for parameter in trainer.model.parameters() if parameter.requires_grad]
+    assert all(grad is not None for grad in found)
+    return [torch.stack([loss.detach()]), *(grad.clone() for grad in found)]
