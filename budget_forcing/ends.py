@@ -110,7 +110,7 @@ def choose(
         maybe = maybe | (rows.wants & choice.mask)
     _untruncated(logits, index, scores, rows, uniforms, _rows(maybe & ~rows.cut, everywhere), choice)
     if rows.any_cut:
-        _truncated(logits, index, scores, rows, uniforms, truncate, everywhere, choice)
+        _truncated(logits, index, scores, top, rows, uniforms, truncate, everywhere, choice)
     return choice
 
 
@@ -149,6 +149,7 @@ def _truncated(
     logits: torch.Tensor,
     index: torch.Tensor,
     scores: torch.Tensor,
+    top: torch.Tensor,
     rows: Policies,
     uniforms: torch.Tensor,
     truncate: Truncate,
@@ -156,20 +157,23 @@ def _truncated(
     choice: Choice,
 ) -> None:
     """Draw rows in which an end may survive the truncation."""
-    at = _rows(rows.cut, everywhere)
-    scaled = logits[index[at]] / rows.temperature[at, None]
-    ends = (scores[at] / rows.temperature[at, None]).amax(1, keepdim=True)
-    above = scaled > ends  # tokens more likely than every end
+    ends = (scores / rows.temperature[:, None]).amax(1)
+    gap = ends - top / rows.temperature
+    # no more than V tokens are as unlikely as the end: where even those weigh too little, top-p drops it
+    maybe = rows.cut & (gap >= rows.min_p.log()) & (gap.exp() * logits.shape[1] > 1 - rows.top_p)
+    at = _rows(maybe, everywhere)
+    if not len(at):
+        return
+    scaled = logits[index[at]].div_(rows.temperature[at, None])
+    above = scaled > ends[at, None]  # tokens more likely than every end
     mass = scaled.softmax(1).mul_(above).sum(1)
-    least = scaled.amax(1) + rows.min_p[at].log()
-    survives = (mass < rows.top_p[at]) & (above.sum(1) < rows.top_k[at]) & (ends[:, 0] >= least)
+    survives = (mass < rows.top_p[at]) & (above.sum(1) < rows.top_k[at]) & maybe[at]
     some = _rows(survives, everywhere)
     if not len(some):
         return
     scaled, at, survives = scaled[some], at[some], survives[some]
     tokens, logprobs = draw(truncate(scaled, rows.min_p[at], rows.top_k[at], rows.top_p[at]), uniforms[at])
     is_end = (rows.ends[at] == tokens[:, None]).any(1)
-    ours = survives & rows.cut[at]
-    choice.end[at] = torch.where(ours & is_end, tokens, choice.end[at])
-    choice.token[at] = torch.where(ours & ~is_end, tokens, choice.token[at])
-    choice.logprob[at] = torch.where(ours, logprobs, choice.logprob[at])
+    choice.end[at] = torch.where(survives & is_end, tokens, choice.end[at])
+    choice.token[at] = torch.where(survives & ~is_end, tokens, choice.token[at])
+    choice.logprob[at] = torch.where(survives, logprobs, choice.logprob[at])

@@ -12,6 +12,7 @@ that is refused there. Penalties come after processors and speculative decoding 
 here, the second by vLLM when a processor is named.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from budget_forcing.xargs import LOGPROBS, NONCE, budget_of, check_params
 from configs.errors import EngineError
 from configs.schema import SamplingConfig
 
+logger = logging.getLogger(__name__)
 KEPT = 8192  # requests whose outcome waits to be asked for
 REFUSED, NOT_THINKING = -1, -2  # in place of the id that an end of thinking becomes
 
@@ -106,6 +108,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
         return tracked
 
     def _new(self, budget: TokenBudget, params: SamplingParams, prompt: int) -> Tracked:
+        budget = self._possible(budget, params)
         left = self.context - prompt - len(budget.end) - len(budget.final) - budget.max_answer
         if left < budget.limit:
             budget = replace(budget, limit=max(left, 0), limit_reason="context")
@@ -122,6 +125,18 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
             if len(self.finished) > KEPT:
                 self.finished.popitem(last=False)
         return tracked
+
+    def _possible(self, budget: TokenBudget, params: SamplingParams) -> TokenBudget:
+        """`budget`; if the model lacks one of its ids, which only this process can see, one that ends the request."""
+        ids = {*budget.ends, *budget.end, *budget.eos, *budget.wait, *budget.final}
+        unknown = sorted(i for i in ids if i >= self.vocabulary)
+        if not unknown:
+            return budget
+        logger.error(
+            "budget: the ids %s are not in the vocabulary of %d; the request ends empty", unknown, self.vocabulary
+        )
+        stop = min(params.all_stop_token_ids, default=0)
+        return TokenBudget(ends=(stop,), end=(stop,), eos=(stop,), limit=0)
 
     # ---- one step
 
@@ -216,7 +231,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
     def _visit(self, at: int, length: int) -> None:
         """Bring a row's state to its output's length and note what is due."""
         tracked = self.tracked[at]
-        if length < tracked.state.position:
+        if tracked.state.is_ahead(length):
             tracked.state = tracked.state.rewound(length)
         state = tracked.state
         state.advance(length - state.position)
@@ -309,7 +324,7 @@ def install(worker: Any) -> bool:
 
 def _report(tracked: Tracked) -> dict[str, Any]:
     state, length = tracked.state, len(tracked.output)
-    if length < state.position:
+    if state.is_ahead(length):
         state = state.rewound(length)
     while state.position < length:
         state.advance(1)

@@ -77,6 +77,8 @@ def check_params(params: Any) -> None:
         raise EngineError("budget: penalties change the distribution after the budget decided; leave them out")
     if params.structured_outputs is not None:
         raise EngineError("budget: structured outputs forbid the tokens that a budget forces; leave one of them out")
+    if params.thinking_token_budget is not None:
+        raise EngineError("budget: vLLM's own thinking_token_budget would end the thinking too; leave one of them out")
     if params.ignore_eos:
         raise EngineError("budget: with ignore_eos the answer would have no end; leave it out")
     forced = {*budget.end, *budget.final, *budget.wait}

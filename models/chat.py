@@ -3,7 +3,8 @@
     python -m models.chat --model smollm2-135m --budget high --waits 1
 
 Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/budget low|medium|high|auto|N`, `/waits N`
-and `/reset` change the conversation, `/quit` or Ctrl-D leaves it. It decodes with Transformers, which starts fastest.
+and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves. It decodes with Transformers,
+which starts fastest.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from configs.command import run
@@ -28,7 +30,7 @@ PLAIN, DIM, MARK = "\x1b[0m", "\x1b[2m", "\x1b[0;1;33m"
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m models.chat", description="Chat with a thinking budget.")
-    parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, or smollm2-135m")
+    parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
     parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter")
     parser.add_argument("--think-format", default="s1", help="s1, deepseek or xml")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])
@@ -119,8 +121,10 @@ class Conversation:
         turns = [*self.turns, {"role": "user", "content": text}]
         seed = None if self.seed is None else self.seed + len(turns)
         self.engine.on_token = lambda at, row: writer.token(row)
-        generation = self.engine.generate([Request(turns, self.sampling, seed=seed, budget=self.budget)])[0]
-        writer.finish()
+        try:
+            generation = self.engine.generate([Request(turns, self.sampling, seed=seed, budget=self.budget)])[0]
+        finally:
+            writer.finish()
         self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]
         return generation
 
@@ -148,17 +152,21 @@ def start(options: argparse.Namespace) -> Conversation:
     from data.think import THINK_FORMATS
     from models.engine_transformers import TransformersEngine
     from models.load import load_model
+    from models.trained import open_run
 
+    name, adapter = options.model, options.adapter
     if options.think_format not in THINK_FORMATS:
         raise ConfigError(f"--think-format: {options.think_format!r} is none of {', '.join(THINK_FORMATS)}")
+    think_format = THINK_FORMATS[options.think_format]
+    if (Path(name) / "config.yaml").is_file():
+        run = open_run(name)
+        name = run.config.model.name if run.adapter else str(run.product)
+        adapter, think_format = run.adapter and str(run.adapter), run.think_format
     budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)
     budget = budget_named(options.budget, budget, options.context)
     sampling = SamplingConfig(temperature=options.temperature, top_p=options.top_p)
-    config = ModelConfig(
-        name=options.model, adapter=options.adapter, precision=options.precision, max_length=options.context
-    )
+    config = ModelConfig(name=name, adapter=adapter, precision=options.precision, max_length=options.context)
     loaded = load_model(config)
-    think_format = THINK_FORMATS[options.think_format]
     engine = TransformersEngine(loaded.model, loaded.tokenizer, think_format, options.context, batch_size=1)
     if think_tokens(think_format, engine.tokenizer, engine.eos).texts:
         raise ConfigError(
@@ -172,7 +180,7 @@ def main(argv: list[str]) -> None:
     """Read lines until the user leaves."""
     conversation = start(parse(argv))
     ansi = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    prompt = "› " if sys.stdin.isatty() else ""
+    prompt = "› " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     while True:
         try:
             line = input(prompt).strip()
@@ -188,6 +196,8 @@ def main(argv: list[str]) -> None:
                 print(f"{made.thinking_tokens} thinking tokens, ended: {made.stop}", file=sys.stderr)
         except MullError as error:
             print(f"error: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("stopped: this turn is forgotten, the conversation goes on; /quit leaves it", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import random
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from tests.budget_forcing.toy import (
     BUDGETS,
     EOS,
     OPEN,
+    OTHER,
     SAMPLINGS,
     VOCABULARY,
     Text,
@@ -115,7 +117,7 @@ def test_texts_are_as_frequent_as_with_stop_and_re_prompt(budget: TokenBudget, s
             state = runner.requests[name].sampling_params._budget.state
             if text[-1] == EOS and state.answer_at is not None and len(text) > state.answer_at:
                 runner.leave(name)
-                length = state.answer_at + budget.max_answer
+                length = state.answer_at + len(budget.final) * (state.reason == "limit") + budget.max_answer
                 texts.append(tuple(text[:length]))
     assert len(texts) == count
     assert p_value(exact_distribution(budget, sampling), texts) > 1e-4
@@ -210,6 +212,22 @@ def test_a_prompt_that_leaves_too_little_room_shortens_the_thinking() -> None:
     assert runner.texts["0"][state.answer_at :] == [3] * 4
 
 
+def test_ids_that_the_model_lacks_end_the_request_and_no_other() -> None:
+    from tests.budget_forcing.vllm_batch import Runner, params_of
+
+    alone, both = (Runner(own_logits, VOCABULARY, 2) for _ in range(2))
+    foreign = replace(BUDGETS[0], wait=(VOCABULARY,))
+    params = params_of(foreign, GREEDY, None)
+    params.update_from_generation_config({}, OTHER)  # the model's own end of the turn
+    both.add("1", params)
+    for runner in (alone, both):
+        runner.add("0", params_of(BUDGETS[0], GREEDY, None))
+        for _ in range(5):
+            runner.step()
+    assert both.texts["1"][0] == OTHER
+    assert both.texts["0"] == alone.texts["0"]
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -217,6 +235,7 @@ def test_a_prompt_that_leaves_too_little_room_shortens_the_thinking() -> None:
         ({"frequency_penalty": 0.5}, "penalties"),
         ({"repetition_penalty": 1.1}, "penalties"),
         ({"ignore_eos": True}, "ignore_eos"),
+        ({"thinking_token_budget": 9}, "thinking_token_budget"),
         ({"stop_token_ids": [OPEN]}, "stop"),
         ({"max_tokens": 3}, "max_tokens 3"),
         ({"extra_args": {"budget_limit": 4}}, "budget_ends"),

@@ -1,6 +1,10 @@
 """The terminal chat."""
 
 import io
+import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +102,35 @@ def test_the_command_answers_lines_from_a_pipe(folder: Path) -> None:
     assert "⟦<|im_start|>answer\n⟧" in said.stdout
     assert "6 thinking tokens, ended: limit" in said.stderr
     assert "error: /what" in said.stderr
+
+
+@pytest.mark.recipe
+def test_on_a_terminal_it_prompts_dims_marks_and_survives_ctrl_c(folder: Path) -> None:
+    command: list[Any] = [sys.executable, "-m", "models.chat", "--model", folder, "--seed", "1", "--context", "30000"]
+    ours, its = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True) as chat:
+        try:
+            read_until(ours, "/quit leaves")
+            os.write(ours, b"/waits 10000\nhello\n")  # thinks on until it is stopped
+            read_until(ours, DIM)
+            read_until(ours, f"{MARK}Wait{DIM}")
+            os.kill(chat.pid, signal.SIGINT)
+            assert PLAIN in read_until(ours, "stopped:")
+            os.write(ours, b"/waits 0\n/budget 3\nhello\n")
+            assert f"{MARK}<|im_start|>answer" in read_until(ours, "3 thinking tokens, ended: limit")
+            os.write(ours, b"\x04")  # Ctrl-D
+            assert chat.wait(60) == 0
+        finally:
+            chat.kill()
+            os.close(ours)
+            os.close(its)
+
+
+def read_until(terminal: int, words: str) -> str:
+    """What the terminal shows up to `words`."""
+    shown = b""
+    while words.encode() not in shown:
+        assert select.select([terminal], [], [], 120)[0], shown.decode(errors="replace")
+        shown += os.read(terminal, 1000)
+    return shown.decode(errors="replace")

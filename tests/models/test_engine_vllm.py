@@ -1,6 +1,7 @@
 """The vLLM engine on a CPU, in this process and in its own."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from budget_forcing.budget import Budget
 from configs.errors import EngineError
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think import S1, XML
-from models.engine import Generation, Request, load_engine
+from models.engine import Generation, Request
 from models.engine_transformers import TransformersEngine
 from models.load import load_model
 from tests.models.vllm_env import ENVIRONMENT
@@ -34,7 +35,14 @@ BUDGETS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("tiny"), vocabulary=320)
+    """A tiny model that ends its thinking now and then, and whose vocabulary is larger than its tokenizer's."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_model(tmp_path_factory.mktemp("tiny"), vocabulary=320)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][1:3] *= 2  # <|im_start|> and <|im_end|>
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +53,32 @@ def engine(folder: Path) -> Iterator[Any]:
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
     model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
-    # chunks of 32 prompt tokens, and a cache of 8 blocks: long prompts are chunked and requests preempted
-    options = {"enforce_eager": True, "max_num_batched_tokens": 32, "enable_lora": True, "max_lora_rank": 8}
-    engine = VllmEngine.load(
-        EngineConfig(name="vllm", batch_size=8), model, S1, num_gpu_blocks_override=24, block_size=32, **options
-    )
+    # chunks of 32 prompt tokens, and a cache of 24 blocks: long prompts are chunked and requests preempted
+    chunks = {"enable_chunked_prefill": True, "max_num_batched_tokens": 32}
+    cache = {"num_gpu_blocks_override": 24, "block_size": 32}
+    options = {"enforce_eager": True, "enable_lora": True, "max_lora_rank": 8} | chunks | cache
+    engine = VllmEngine.load(EngineConfig(name="vllm", batch_size=8), model, S1, **options)
     try:
         yield engine
     finally:
         engine.close()
         os.environ.clear()
         os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def apart(folder: Path, engine: Any) -> Iterator[Any]:
+    """An engine as recipes start it, in a process of its own; but uncompiled, which starts faster."""
+    from models.engine_vllm import VllmEngine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+        model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
+        other = VllmEngine.load(EngineConfig(name="vllm", batch_size=16), model, S1, enforce_eager=True)
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +102,7 @@ def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_roun
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 50, 120) for b in BUDGETS]
     requests += [ask("plain" * n, sampling=GREEDY, max_tokens=30) for n in (1, 9)]
     inside, theirs = engine.generate(requests), transformers_engine.generate(requests)
+    assert {g.stop for g in inside} >= {"natural", "waited:2", "limit", "context"}
     assert [facts(g) for g in inside] == [facts(g) for g in theirs]
     for one, other in zip(inside, theirs, strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
@@ -88,10 +112,10 @@ def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_roun
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
-    engine: Any, sampling: SamplingConfig
+    apart: Any, sampling: SamplingConfig
 ) -> None:
     requests = [ask("q" * n, budget=b, sampling=sampling, n=3) for n in (1, 50) for b in BUDGETS]
-    generations = engine.generate(requests)
+    generations = apart.generate(requests)
     assert len({g.token_ids for g in generations}) > 20
     for g in generations:
         budget = requests[g.request].budget
@@ -100,7 +124,7 @@ def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
         assert budget.min_thinking <= g.thinking_tokens <= (budget.max_thinking or 300)
         assert g.answer_tokens + (g.finish == "stop") > 0
         assert g.text.startswith(g.thinking + S1.end + g.answer)
-    again = engine.generate(list(reversed(requests)))
+    again = apart.generate(list(reversed(requests)))
     assert sorted(g.token_ids for g in again) == sorted(g.token_ids for g in generations)
 
 
@@ -130,13 +154,14 @@ def preemptions(engine: Any) -> int:
     return int(core._mull_preemptions)
 
 
+@pytest.mark.parametrize(("where", "seed"), [("engine", None), ("apart", 5)], ids=["chunked prefill", "seeded"])
 def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
-    engine: Any, transformers_engine: TransformersEngine
+    where: str, seed: int | None, transformers_engine: TransformersEngine, request: pytest.FixtureRequest
 ) -> None:
     import torch
 
-    requests = [ask("q" * n, budget=b, n=2) for n in (1, 30) for b in BUDGETS[:3]]
-    for g in engine.generate(requests):
+    requests = [ask("q" * n, budget=b, n=2, seed=seed) for n in (1, 30, 90) for b in BUDGETS[:3]]
+    for g in request.getfixturevalue(where).generate(requests):
         ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
         with torch.inference_mode():
             logits = transformers_engine.model(ids).logits[0, len(g.prompt_ids) - 1 : -1]
@@ -157,18 +182,27 @@ def test_requests_with_and_without_a_budget_share_a_batch(engine: Any, transform
     assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in transformers_engine.generate(requests)]
 
 
-def test_stop_strings_and_split_delimiters(engine: Any) -> None:
-    free = engine.generate([ask("hello", sampling=GREEDY, max_tokens=40)])[0]
-    word = free.text[10:13]
-    stopped = engine.generate([ask("hello", sampling=GREEDY, max_tokens=40, stop=(word,))])[0]
-    assert stopped.finish == "stop"
-    assert stopped.text.endswith(word)
-    engine.think_format = XML
-    try:
-        rounds = engine.generate([ask("hello", budget=Budget(max_thinking=9, max_answer=3))])[0]
-    finally:
-        engine.think_format = S1
+def test_stop_strings_end_a_completion_that_keeps_them(engine: Any, transformers_engine: TransformersEngine) -> None:
+    free = engine.generate(
+        [ask("hello", budget=BUDGETS[0], sampling=GREEDY), ask("hello", sampling=GREEDY, max_tokens=40)]
+    )
+    # single characters: the bytes of a random model seldom make two in a row
+    words = [re.findall("[!-~]", text)[-1] for text in (free[0].thinking, free[0].answer, "answ", free[1].text)]
+    requests = [ask("hello", budget=BUDGETS[0], sampling=GREEDY, stop=(word,)) for word in words[:3]]
+    requests.append(ask("hello", sampling=GREEDY, max_tokens=40, stop=(words[3],)))
+    stopped = engine.generate(requests)
+    assert [g.finish for g in stopped] == ["stop"] * 4
+    assert all(g.text.endswith(word) for g, word in zip(stopped, words, strict=True))
+    assert [facts(g) for g in stopped] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
+    apart: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(apart, "think_format", XML)
+    rounds = apart.generate([ask("hello", budget=Budget(max_thinking=9, max_answer=3))])[0]
     assert rounds.control == "rounds"
+    assert "rounds of stopping and prompting again" in caplog.text
     assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
 
 
@@ -226,18 +260,6 @@ def test_a_processor_can_be_added_to_a_running_engine_in_this_process(
     engine.llm.collective_rpc(install)
 
 
-def test_in_a_process_of_its_own_it_generates_the_same(
-    folder: Path, engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from models.engine_vllm import VllmEngine
-
+def test_in_a_process_of_its_own_it_generates_the_same(engine: Any, apart: Any) -> None:
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
-    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
-    other = load_engine(
-        EngineConfig(name="vllm", batch_size=8), ModelConfig(name=str(folder), precision="fp32", max_length=300), S1
-    )
-    try:
-        assert isinstance(other, VllmEngine)
-        assert [facts(g) for g in other.generate(requests)] == [facts(g) for g in engine.generate(requests)]
-    finally:
-        other.close()
+    assert [facts(g) for g in apart.generate(requests)] == [facts(g) for g in engine.generate(requests)]
