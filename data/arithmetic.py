@@ -6,11 +6,11 @@ one `random.Random(seed)`, so a seed gives the same problems on every machine.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from configs.errors import DataError
-from data.problem import Problem, Trace
+from data.problem import Problem
 from data.scenarios import HE, SCENARIOS, SHE, Line, Scenario
 
 OPERATIONS = ("+", "-", "*", "/", "k-")
@@ -72,28 +72,6 @@ def generate(
             ),
         )
     return list(problems.values())
-
-
-def traces(problems: Iterable[Problem]) -> list[Trace]:
-    """What SFT trains on: each problem's trace as the thinking, its bare answer as the reply.
-
-    Raises `DataError` for a problem without a solution.
-    """
-    return [_trace(problem) for problem in problems]
-
-
-def _trace(problem: Problem) -> Trace:
-    if problem.solution is None:
-        raise DataError(f"{problem.id}: no solution to make a trace of")
-    return Trace(
-        id=problem.id,
-        question=problem.question,
-        thinking=problem.solution,
-        reply=problem.answer,
-        source=problem.source,
-        answer=problem.answer,
-        metadata=dict(problem.metadata),
-    )
 
 
 def _story(rng: random.Random, steps: int, limits: _Limits) -> _Story:

@@ -21,9 +21,10 @@ from configs.errors import DataError
 from configs.rundir import RunDir, append_jsonl, write_json, write_text
 from configs.schema import CurateConfig, TraceSourceConfig
 from data import filters
+from data.corpus import of_problem
 from data.filters import Removal, Removals
 from data.formats import Reject, open_traces
-from data.problem import Problem, Trace
+from data.problem import Trace
 from data.sources import load_problems
 from data.table import column
 
@@ -139,14 +140,7 @@ def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None] | None) 
     if source.problems is None:
         opened = open_traces(str(source.path), source.mapping, rejected)
         return opened.layout, opened.traces
-    return "problems", map(_of_problem, load_problems(source.problems))
-
-
-def _of_problem(problem: Problem) -> Trace:
-    thinking, metadata = problem.solution or "", dict(problem.metadata)
-    return Trace(
-        problem.id, problem.question, thinking, problem.answer, problem.source, problem.answer, None, (), metadata
-    )
+    return "problems", map(of_problem, load_problems(source.problems))
 
 
 def _named(trace: Trace, source: TraceSourceConfig, times_seen: int) -> Trace:

@@ -6,7 +6,8 @@ by a benchmark question when
     coverage    shared n-grams cover nearly all of the question's words, and the row has its numbers;
     similarity  words × numbers × (1 + numbers in their places) / 2 is high, each an overlap (Dice, with repetitions);
     answer      that is a little lower, but the answers are the same; or
-    story       they share several rare words and a good part of the word pairs, and the numbers agree.
+    story       they share several rare words and a good part of the word pairs, and the numbers agree; or a little
+                fewer, where the numbers are nearly all the same.
 
 Twins, the same template with other numbers, are other problems: the numbers tell them apart.
 
@@ -40,6 +41,8 @@ NO_NUMBERS = 0.7
 STORY_RARE = 4
 STORY_PAIRS = 0.35
 STORY_NUMBERS = 0.5
+STORY_SAME_NUMBERS = 0.8
+STORY_SIMILARITY = 0.38
 STORY_TWIN = 0.3
 """Numbers that overlap this much less than the other words do are a twin's."""
 
@@ -47,7 +50,7 @@ _RARE = 0.01
 """A word is rare if at most this share of the benchmark questions has it."""
 _LEAST = 0.2
 """Below this product of words and numbers nothing more is compared."""
-_BATCH = 1 << 12
+_BATCH = 1 << 13
 _THREADS = 2
 _COMMON = 6
 """A word pair that more benchmark questions have brings no candidates."""
@@ -141,7 +144,7 @@ class _Index:
 
     def find(self, rows: Sequence[Item]) -> list[tuple[int, int, str, float]]:
         """(row, question, rule, score) of each contaminated row of this batch, rows ascending."""
-        words = hash_words([_question(row) for row in rows])
+        words = hash_words([row if isinstance(row, str) else _question(row) for row in rows])
         covered, coverage = self._covered(words)
         pairs = np.union1d(covered, self._candidates(words))
         cover = np.zeros(len(pairs))
@@ -206,7 +209,8 @@ class _Index:
         pairs = _dice(*self._shared("pairs", words, row, question), 0.0)
         rare, _, _ = self._shared("rare", words, row, question)
         agree = (numbers >= np.maximum(STORY_NUMBERS, others[close] - STORY_TWIN)) & (theirs[near] > 0)
-        story[near] = agree & (pairs >= STORY_PAIRS) & (rare >= STORY_RARE)
+        same = (numbers >= STORY_SAME_NUMBERS) & (similarity[near] >= STORY_SIMILARITY) & (theirs[near] > 0)
+        story[near] = agree & (pairs >= STORY_PAIRS) & (rare >= STORY_RARE) | same & (rare >= STORY_RARE - 1)
         return _Overlaps(contained, similarity, story)
 
     def _shared(self, part: str, words: Words, row: Ints, question: Ints) -> tuple[Ints, Ints, Ints]:

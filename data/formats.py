@@ -59,17 +59,27 @@ def open_traces(
 ) -> Opened:
     """`read`, and the layout that was found."""
     file, registered = _registered(str(path))
-    rows = read_rows(file)
+    return of_rows(file, read_rows(file), mapping, rejected, registered)
+
+
+def of_rows(
+    origin: Path,
+    rows: Iterator[Row],
+    mapping: Mapping[str, str] | None = None,
+    rejected: Callable[[Reject], None] | None = None,
+    registered: Layout | None = None,
+) -> Opened:
+    """`open_traces` for rows that are no file's; `origin` names them in messages, and the traces' ids and source."""
     first = list(itertools.islice(rows, _LOOKED_AT))
     if not first:
-        raise DataError(f"{file}: no rows in it")
-    given = _mapped(file, mapping) if mapping else registered
+        raise DataError(f"{origin}: no rows in it")
+    given = _mapped(origin, mapping) if mapping else registered
     layout = given or layouts.detect([row.fields for row in first if not row.error])
     if layout is None:
         columns = next((sorted(row.fields) for row in first if not row.error), None)
         said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
-        raise DataError(f"{file}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
-    return Opened(layout.name, _traces(file, layout, itertools.chain(first, rows), rejected or _stop))
+        raise DataError(f"{origin}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
+    return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or _stop))
 
 
 def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[[Reject], None]) -> Iterator[Trace]:

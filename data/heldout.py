@@ -1,11 +1,15 @@
 """Training problems and held-out problems that share no question."""
 
 import random
+from collections.abc import Sequence
+from typing import TypeVar
 
 from configs.errors import DataError
 from configs.schema import DataConfig, HeldOutConfig
-from data.problem import Problem
+from data.problem import Problem, Trace
 from data.sources import load_problems
+
+Asked = TypeVar("Asked", Problem, Trace)
 
 
 def split(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Problem], list[Problem]]:
@@ -17,18 +21,36 @@ def split(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Proble
     problems = load_problems(data)
     if held_out is None:
         return problems, []
+    measured = _measured(problems, held_out, data.seed)
+    return _kept(problems, measured, "problems"), measured
+
+
+def split_traces(
+    traces: Sequence[Trace], held_out: HeldOutConfig | None, seed: int
+) -> tuple[list[Trace], list[Problem]]:
+    """`split` for traces; drawn from them are only those whose answer is known."""
+    if held_out is None:
+        return list(traces), []
+    answered = [Problem(t.id, t.question, t.answer, t.source, t.thinking or None) for t in traces if t.answer]
+    if held_out.data is None and not answered:
+        raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
+    measured = _measured(answered, held_out, seed)
+    return _kept(traces, measured, "traces"), measured
+
+
+def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -> list[Problem]:
     if held_out.data is not None:
-        measured = load_problems(held_out.data)
-    else:
-        measured = random.Random(data.seed).sample(problems, min(held_out.problems, len(problems)))
+        return load_problems(held_out.data)
+    return random.Random(seed).sample(problems, min(held_out.problems, len(problems)))
+
+
+def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str) -> list[Asked]:
     questions = {_key(problem.question) for problem in measured}
-    kept = [problem for problem in problems if _key(problem.question) not in questions]
+    kept = [item for item in items if _key(item.question) not in questions]
     if not kept:
-        raise DataError(
-            f"data: all {len(problems)} problems are held out by eval; raise data.limit, or lower eval.problems"
-        )
-    print(f"{len(kept)} problems to train on; {len(measured)} held out, whose questions are never trained on")
-    return kept, measured
+        raise DataError(f"data: all {len(items)} {noun} are held out by eval; raise data.limit, or lower eval.problems")
+    print(f"{len(kept)} {noun} to train on; {len(measured)} held out, whose questions are never trained on")
+    return kept
 
 
 def _key(question: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, DataError
 from data.encoding import detect
 from data.formats import MAPPED, Reject, open_traces
 
@@ -47,7 +47,11 @@ def main(argv: list[str]) -> int:
     lengths: list[int] = []
     with_thinking = 0
     for trace in opened.traces:
-        prompt, completion = render_turn(tokenizer, trace, think_format)
+        try:
+            prompt, completion = render_turn(tokenizer, trace, think_format)
+        except DataError as error:
+            rejects.append(Reject(args.file, 0, str(error).partition(": ")[2], {"id": trace.id}))
+            continue
         lengths.append(len(tokenizer(prompt + completion, add_special_tokens=False)["input_ids"]))
         with_thinking += bool(trace.thinking)
         if len(lengths) <= SHOWN:
@@ -55,7 +59,7 @@ def main(argv: list[str]) -> int:
     print(f"\nrows: {len(lengths):,}, {with_thinking:,} with thinking; rejected: {len(rejects):,}")
     for reason, count in Counter(reject.reason for reject in rejects).most_common():
         first = next(reject for reject in rejects if reject.reason == reason)
-        print(f"  {count:,} × {reason} (first: {first.file}:{first.line})")
+        print(f"  {count:,} × {reason} (first: {first.file}:{first.line or first.fields['id']})")
     if lengths:
         print("tokens:", ", ".join(f"{name} {value:,}" for name, value in quantiles(lengths).items()))
     return 1 if rejects else 0

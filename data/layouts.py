@@ -164,15 +164,20 @@ def _title_ask(row: Fields) -> Turn:
 
 def _gsm8k(row: Fields) -> Turn:
     """The worked solution is the thinking, without its `<<calculator>>` notes; the number after `####` is the reply."""
-    solution, _, _ = str(row["answer"]).rpartition("####")
     answer = answers.after_hashes(str(row["answer"])) or ""
     return Turn(
         question=_text(row, "question"),
-        thinking=_CALCULATOR.sub("", solution).strip(),
+        thinking=worked(str(row["answer"])),
         reply=answer,
         answer=answer or None,
         metadata=_rest(row, ["question", "answer"]),
     )
+
+
+def worked(solution: str) -> str:
+    """A reference solution as thinking: without GSM8K's `<<calculator>>` notes and its `#### answer`."""
+    head, hashes, _ = solution.rpartition("####")
+    return _CALCULATOR.sub("", head if hashes else solution).strip()
 
 
 def _is_gsm8k(row: Fields) -> bool:

@@ -5,6 +5,7 @@ Templates write the BOS themselves where a model wants one: tokenize what comes 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from configs.errors import DataError, ModelError
@@ -54,14 +55,28 @@ def turn_end(tokenizer: Any) -> str:
 
     Raises `ModelError` for a template that does not keep the reply, or a tokenizer that has neither.
     """
-    turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-    _, found, tail = _apply(tokenizer, turn, generate=False).rpartition(_MARK)
-    if not found:
+    tail = _tail(tokenizer, tokenizer.chat_template)
+    if tail is None:
         raise ModelError(f"{_name(tokenizer)}: its chat template drops the assistant's reply; set another template")
     end = tail.strip() or tokenizer.eos_token
     if not end:
         raise ModelError(f"{_name(tokenizer)}: neither its chat template nor an EOS token ends a turn; set eos_token")
     return str(end)
+
+
+@lru_cache(maxsize=8)
+def _tail(tokenizer: Any, template: str) -> str | None:
+    """What `template`, the tokenizer's own, writes after an assistant's reply; None where it drops the reply."""
+    turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
+    _, found, tail = _apply(tokenizer, turn, generate=False).rpartition(_MARK)
+    return tail if found else None
+
+
+@lru_cache(maxsize=8)
+def _opens_a_turn(tokenizer: Any, template: str) -> bool:
+    """Whether `template`, the tokenizer's own, has a generation prompt."""
+    turn = [{"role": "user", "content": "?"}]
+    return _apply(tokenizer, turn, generate=True) != _apply(tokenizer, turn, generate=False)
 
 
 def _generation_prompt(
@@ -73,10 +88,9 @@ def _generation_prompt(
     for user, assistant in history:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
     messages.append({"role": "user", "content": question})
-    prompt = _apply(tokenizer, messages, generate=True)
-    if prompt == _apply(tokenizer, messages, generate=False):
+    if not _opens_a_turn(tokenizer, tokenizer.chat_template):
         raise ModelError(f"{_name(tokenizer)}: its chat template has no generation prompt; set another template")
-    return prompt
+    return _apply(tokenizer, messages, generate=True)
 
 
 def _apply(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:

@@ -35,11 +35,12 @@ _SCRIPTS = (
     ("ar", re.compile(r"[\u0600-\u06ff]")),
     ("hi", re.compile(r"[\u0900-\u097f]")),
 )
+_FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]*\$|\\\[.*?\\\]|\\\(.*?\\\)|\\[a-zA-Z]+", re.DOTALL)
 _LATIN_WORD = re.compile(r"[a-zA-Zà-öø-ÿ]+")
 _ENGLISH_WORDS = (
     "the of and to in is a that for it as was with be by on not he his are at this have from or had an they which you "
     "were her all she there would their we him been has when who will more if no out so what how many find let each "
-    "does do can"
+    "does do can let if compute evaluate simplify determine solve write"
 )
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _LEAST_SHARE = 0.1
@@ -92,8 +93,8 @@ def language(text: str) -> str:
     for name, pattern in _SCRIPTS:
         if len(pattern.findall(text)) / letters >= _LEAST_SHARE:
             return name
-    words = _LATIN_WORD.findall(text.lower())
+    words = _LATIN_WORD.findall(_FORMULA.sub(" ", text).lower())
     long = [word for word in words if len(word) > 1]
     if len(long) < 3:
-        return "en" if words else "none"  # a formula
+        return "en" if _LATIN_WORD.search(text) else "none"  # a formula
     return "en" if sum(word in _ENGLISH for word in long) / len(long) >= _LEAST_SHARE else "other"

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from configs.errors import DataError
 from configs.schema import DataConfig
@@ -20,6 +21,8 @@ from data.problem import Problem
 from data.rows import Row, read_rows
 
 log = logging.getLogger("mull.data")
+
+T = TypeVar("T")
 
 GENERATED = 1000
 """How many problems a generated source makes without `data.limit`."""
@@ -112,13 +115,13 @@ def load_problems(config: DataConfig) -> list[Problem]:
     return drawn(problems, config.limit, config.seed)
 
 
-def drawn(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Problem]:
-    """`limit` problems by `seed`, in their own order; a larger limit with the same seed contains a smaller one's."""
-    if limit is None or limit >= len(problems):
-        return list(problems)
-    order = list(range(len(problems)))
+def drawn(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """`limit` items by `seed`, in their own order; a larger limit with the same seed contains a smaller one's."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    order = list(range(len(items)))
     random.Random(seed).shuffle(order)
-    return [problems[i] for i in sorted(order[:limit])]
+    return [items[i] for i in sorted(order[:limit])]
 
 
 def _arithmetic(config: DataConfig) -> list[Problem]:

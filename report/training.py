@@ -30,12 +30,14 @@ Row = dict[str, Any]
 PLOTS = {
     "reward": ("Reward", ""),
     "loss": ("Loss", ""),
+    "eval_loss": ("Loss on the validation rows", ""),
     "completion_tokens": ("Completion length", "tokens"),
     "kl": ("KL to the reference", "nats per token"),
     "entropy": ("Entropy of the policy", "nats per token"),
     "grad_norm": ("Gradient norm", ""),
     "learning_rate": ("Learning rate", ""),
     "step_seconds": ("Step time", "seconds"),
+    "tokens_per_second": ("Throughput", "tokens per second"),
 }
 NOT_PLOTTED = {"step", "epoch", "num_tokens", "step_time"}  # TRL's step_time is our step_seconds without the rest
 
@@ -93,8 +95,12 @@ def _read_object(path: Path) -> Row:
 
 
 def _last_of_each_step(rows: Sequence[Row]) -> list[Row]:
-    """A resumed run repeats the steps after its last checkpoint; the later ones count."""
-    return [row for _, row in sorted({row["step"]: row for row in rows if "step" in row}.items())]
+    """A resumed run repeats the steps after its last checkpoint: later rows count. A validation adds to its step."""
+    steps: dict[int, Row] = {}
+    for row in rows:
+        if "step" in row:
+            steps[row["step"]] = steps.get(row["step"], {}) | row
+    return [row for _, row in sorted(steps.items())]
 
 
 def _is_interval(value: Any) -> bool:

@@ -1,8 +1,11 @@
 """Traces → token ids with a loss mask, and the ledger of what a length limit would have cost."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from configs.errors import DataError
 from data.problem import Trace
@@ -14,13 +17,19 @@ IGNORED = -100  # the label that PyTorch's cross entropy skips
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row of SFT. `input_ids`: prompt + completion, (T,); `labels`: the same with the prompt ignored, (T,)."""
+    """One row of SFT. `input_ids`: prompt + completion, (T,), as 32-bit integers: corpora of traces are long."""
 
     id: str
-    input_ids: list[int]
-    labels: list[int]
+    input_ids: "array[int]"
+    loss_start: int
+    """Index of the first token that carries loss."""
     answer_start: int
     """Index of the first token after the end of thinking."""
+
+    @property
+    def labels(self) -> list[int]:
+        """`input_ids` with the part before `loss_start` ignored, (T,)."""
+        return [IGNORED] * self.loss_start + self.input_ids[self.loss_start :].tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +55,25 @@ class Ledger:
         return asdict(self)
 
 
-def encode(trace: Trace, tokenizer: Any, think_format: ThinkFormat) -> Example:
-    """One trace as token ids; loss on thinking, answer and the end of the turn, none on the prompt.
+def encode(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_too: bool = False) -> Example:
+    """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
 
-    Prompt and completion are tokenised apart, exactly as they meet at inference.
+    Prompt and completion are tokenised apart, exactly as they meet at inference. Raises `DataError` for a trace that
+    contains what ends its own thinking or turn.
     """
     prompt, completion = render_turn(tokenizer, trace, think_format)
     thought = completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking else ""
     ids = tokenizer([prompt, completion, thought], add_special_tokens=False)["input_ids"]
     if not ids[1]:
         raise DataError(f"row {trace.id}: nothing to train on, its completion is empty")
-    labels = [IGNORED] * len(ids[0]) + ids[1]
-    return Example(trace.id, ids[0] + ids[1], labels, answer_start=len(ids[0]) + len(ids[2]))
+    start = 0 if prompt_too else len(ids[0])
+    return Example(trace.id, array("i", ids[0] + ids[1]), start, answer_start=len(ids[0]) + len(ids[2]))
 
 
 def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
-    """Count what `limit` tokens would cut."""
+    """Count what `limit` tokens would cut. Raises `DataError` for no rows at all."""
+    if not examples:
+        raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
     over = [e for e in examples if len(e.input_ids) > limit]
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
@@ -79,7 +91,10 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
 
 
 def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
-    """Apply the truncation policy; "error" raises `DataError` with the row and the limit that would do."""
+    """Apply the truncation policy; "error" raises `DataError` with the row and the limit that would do.
+
+    A row whose cut leaves no token with loss is left out, as TRL would.
+    """
     over = [e for e in examples if len(e.input_ids) > limit]
     if over and policy == "error":
         longest = max(over, key=lambda e: len(e.input_ids))
@@ -88,12 +103,33 @@ def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
             f"{len(longest.input_ids)} tokens); raise the limit, or say what to lose: truncation=drop or truncation=cut"
         )
     if policy == "drop":
-        return [e for e in examples if len(e.input_ids) <= limit]
-    return [Example(e.id, e.input_ids[:limit], e.labels[:limit], e.answer_start) for e in examples]
+        kept = [e for e in examples if len(e.input_ids) <= limit]
+    else:
+        kept = [Example(e.id, e.input_ids[:limit], e.loss_start, e.answer_start) for e in examples]
+        kept = [e for e in kept if len(e.input_ids) > e.loss_start]
+    if not kept:
+        raise DataError(f"truncation={policy}: every row is longer than model.max_length={limit}; raise the limit")
+    return kept
+
+
+def columns(examples: Sequence[Example]) -> dict[str, Any]:
+    """`input_ids` and `labels` as Arrow arrays of 32-bit lists, which TRL's trainer takes as they are."""
+    import pyarrow as pa
+
+    ids = np.concatenate([np.frombuffer(e.input_ids, np.intc) for e in examples])
+    ends = np.cumsum([len(e.input_ids) for e in examples])
+    labels = ids.copy()
+    for example, end in zip(examples, ends.tolist(), strict=True):
+        begin = end - len(example.input_ids)
+        labels[begin : begin + example.loss_start] = IGNORED
+    offsets = pa.array(np.append(0, ends), pa.int32())
+    return {
+        name: pa.ListArray.from_arrays(offsets, pa.array(v)) for name, v in (("input_ids", ids), ("labels", labels))
+    }
 
 
 def show_loss(example: Example, tokenizer: Any) -> str:
     """The row as text with the part that carries loss between ⟦ and ⟧, for a person to check."""
-    start = next((i for i, label in enumerate(example.labels) if label != IGNORED), len(example.labels))
-    prompt, trained = tokenizer.batch_decode([example.input_ids[:start], example.input_ids[start:]])
+    ids = example.input_ids.tolist()
+    prompt, trained = tokenizer.batch_decode([ids[: example.loss_start], ids[example.loss_start :]])
     return f"{prompt}⟦{trained}⟧"

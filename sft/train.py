@@ -2,15 +2,20 @@
 
     python -m sft.train --config demo.yaml [key.path=value …] [--resume] [--dry-run]
 
-Departs from s1 (arXiv 2501.19393 §2.2): LoRA instead of all weights, and rows that are too long stop the run instead of
-being cut. Needs nothing but the recipe; writes a run directory with the trained adapter.
+Departs from s1 (arXiv 2501.19393 §2.2): LoRA by default instead of all weights, and rows that are too long stop the run
+instead of being cut. Needs nothing but the recipe; writes a run directory with the trained adapter, or model.
 """
 
 import argparse
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from configs.schema import SftConfig
 
 
-def main(argv: list[str]) -> None:
-    """Load → data → train → save."""
+def command(argv: list[str]) -> None:
+    """Parse the command line and run `main`."""
     parser = argparse.ArgumentParser(prog="python -m sft.train", description="SFT on reasoning traces.")
     parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/sft")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
@@ -18,54 +23,51 @@ def main(argv: list[str]) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
     args = parser.parse_args(argv)
 
-    from configs.command import quiet_libraries
     from configs.recipe import load
-    from configs.rundir import RunDir, write_json
+
+    main(load("sft", args.config, args.overrides), args.resume, args.dry_run)
+
+
+def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> None:
+    """Load → data → train → save. Raises `MullError`s."""
+    from configs.command import quiet_libraries
+    from configs.rundir import RunDir, write_json, write_text
     from data import think
-    from data.arithmetic import traces
-    from data.heldout import split
     from models.load import check, load_model, load_tokenizer
-    from sft import dataset
 
-    config = load("sft", args.config, args.overrides)
     run = RunDir(config.output_dir)
-    check(config.model)
-    run.check(args.resume)
-    problems, held_out = split(config.data, config.eval)
-    think_format = think.resolve(config.think_format)
-
+    check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
+    run.check(resume)
     quiet_libraries()
+    think_format = think.resolve(config.think_format)
     tokenizer = load_tokenizer(config.model)
-    encoded = [dataset.encode(trace, tokenizer, think_format) for trace in traces(problems)]
-    ledger = dataset.ledger(encoded, config.model.max_length, config.truncation)
-    examples = dataset.fit(encoded, config.model.max_length, config.truncation)
-    print(f"The first row; loss on what is between ⟦ and ⟧:\n{dataset.show_loss(examples[0], tokenizer)}\n")
-    if args.dry_run:
+
+    from sft.dataset import show_loss
+    from sft.prepare import prepare
+
+    data = prepare(config, tokenizer, think_format)
+    print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
+    print(data.summary())
+    if dry_run:
         from models import plan
 
-        print(plan.of_sft(config, ledger, len(held_out)))
+        print(plan.of_sft(config, data.ledger, data.sequences(config), len(data.held_out)))
         return
 
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
 
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
     from models import heldout, training
+    from sft.trainer import build, trained
 
-    run.start(config, args.resume)
-    write_json(run / "truncation.json", ledger.as_dict())
-    trainer = SFTTrainer(
-        model=loaded.model,
-        args=training.trainer_arguments(SFTConfig, config, run),
-        train_dataset=Dataset.from_list([{"input_ids": e.input_ids, "labels": e.labels} for e in examples]),
-        processing_class=tokenizer,
-        callbacks=[training.RunCallback(run, ("loss", "token_accuracy"))],
-    )
-    measure = heldout.Measure(run, training.engine_of(loaded, config, think_format), config, held_out)
+    run.start(config, resume)
+    write_json(run / "truncation.json", data.ledger.as_dict())
+    if data.rejected:
+        write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
+    trainer = build(config, loaded, data, run)
+    measure = heldout.Measure(run, training.engine_of(loaded, config, think_format), config, data.held_out)
     measure("before")
-    training.train(trainer, run, args.resume)
+    run.add_summary(**trained(trainer, config, run, resume))
     product = training.save_product(trainer.model, tokenizer, run)
     measure("after")
     training.finish(run, product)
@@ -74,4 +76,4 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     from configs.command import run as run_command
 
-    run_command(main)
+    run_command(command)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from data.arithmetic import generate, traces
+from data.arithmetic import generate
+from data.corpus import traces
 from data.problem import Problem
 
 LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")

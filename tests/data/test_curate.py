@@ -171,6 +171,23 @@ def test_an_impossible_recipe_is_refused(changes: dict[str, Any], message: str) 
         validate("curate", changes, "test.yaml")
 
 
+@pytest.mark.engine
+def test_an_engine_answers_and_what_it_gets_right_is_too_easy(tmp_path: Path) -> None:
+    rows = [
+        {"question": "What is 2 + 2?", "reply": "4", "answer": "4"},
+        {"question": "What is 3 + 3?", "reply": "-77", "answer": "-77"},
+    ]
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = {"name": "smollm2-135m", "precision": "fp32", "max_length": 256}
+    difficulty = {"models": [model], "sampling": {"temperature": 0.0}, "max_tokens": 32}
+    made = config(tmp_path, sources=[{"path": str(path)}], difficulty=difficulty)
+    command.curate(made, RunDir(tmp_path / "out"))
+    assert [trace.question for trace in read(tmp_path / "out" / "train.jsonl")] == ["What is 3 + 3?"]
+    removed = lines(tmp_path / "out" / "removed.jsonl")
+    assert [(row["reason"], row["match"]) for row in removed] == [("too easy", {"pass_rate": 1.0})]
+
+
 @pytest.mark.recipe
 def test_the_demo_recipe_runs(tmp_path: Path) -> None:
     arguments = ["--config", "demo.yaml", f"output_dir={tmp_path / 'out'}", "n=50", "sources.0.problems.limit=200"]

@@ -65,11 +65,11 @@ def test_rows_and_benchmarks_may_be_strings_problems_traces_or_mappings() -> Non
 
 
 def test_the_same_answer_makes_a_distant_copy_certain() -> None:
-    far = (
-        "Kylar buys 16 glasses at the store. A glass costs $5 but each second one is only 60% of it. What does he pay?"
-    )
+    words = QUESTION.replace("16", "17").split()
+    far = " ".join([*words[:12], *reversed(words[12:])])
     benchmark = [{"question": QUESTION, "answer": "64"}]
-    assert [m.rule for m in matches([{"question": far, "answer": "64"}], benchmark)] in (["answer"], ["similarity"])
+    assert [m.rule for m in matches([{"question": far, "answer": "64"}], benchmark)] == ["answer"]
+    assert matches([{"question": far, "answer": "68"}], benchmark) == []
     assert contaminated([{"question": "What does a glass cost? Is it $64?", "answer": "64"}], benchmark) == set()
 
 

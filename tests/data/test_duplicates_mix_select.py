@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from data.arithmetic import generate, traces
+from data.arithmetic import generate
+from data.corpus import traces
 from data.duplicates import near_duplicates
 from data.mix import counts, split
 from data.problem import Trace

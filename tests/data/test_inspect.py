@@ -15,6 +15,7 @@ REAL = os.environ.get("MULL_DATA")
 def test_a_file_is_described_and_its_bad_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"question": f"{i} + 1?", "thinking": f"{i} + 1 = {i + 1}.", "reply": str(i + 1)} for i in range(5)]
     path = tmp_path / "a.jsonl"
+    rows.append({"question": "early?", "thinking": "a<|im_end|>b", "reply": "1", "id": "e1"})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"question": "x?"}\n')
     assert main([str(path)]) == 1
     said = capsys.readouterr().out
@@ -22,8 +23,9 @@ def test_a_file_is_described_and_its_bad_rows_are_named(tmp_path: Path, capsys: 
     assert "<|im_start|>user\n0 + 1?<|im_end|>" in said
     assert "⟦0 + 1 = 1.\n<|im_start|>answer\n1<|im_end|>⟧" in said
     assert said.count("────") == 3
-    assert "rows: 5, 5 with thinking; rejected: 1" in said
-    assert f"{path}:6" in said
+    assert "rows: 5, 5 with thinking; rejected: 2" in said
+    assert f"{path}:7" in said
+    assert f"would end the turn early; remove the row (first: {path}:e1)" in said
     assert "tokens: min" in said
 
 

@@ -73,6 +73,9 @@ def test_limits_count_words_and_answers_may_be_required() -> None:
         ("사과는 몇 개입니까", "ko"),
         ("Сколько яблок у Анны?", "ru"),
         ("2 + 2", "none"),
+        (r"Evaluate $\log_{3}{81}-\log_{3}{\frac{1}{9}}$.", "en"),
+        (r"Let \[S=\sqrt{1+\dfrac1{1^2}}+\cdots.\] Compute $\lfloor S^2\rfloor.$", "en"),
+        (r"Compute $\begin{pmatrix} 1 & 0 \\ 1 & 1 \end{pmatrix}^{2018}.$", "en"),
     ],
 )
 def test_languages_are_told_apart(text: str, name: str) -> None:

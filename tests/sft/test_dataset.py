@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
-from data.arithmetic import generate, traces
+from data.arithmetic import generate
+from data.corpus import traces
 from data.think import DEEPSEEK, S1, XML, ThinkFormat
 from sft import dataset
 
@@ -24,9 +25,9 @@ def test_loss_is_on_thinking_answer_and_the_end_of_the_turn_only(tokenizer: Any,
     assert trace.thinking in trained
     assert trained.endswith(tokenizer.eos_token)
     assert trained.count(tokenizer.eos_token) == 1
-    assert [t for t in example.labels if t != dataset.IGNORED] == example.input_ids[
-        -sum(t >= 0 for t in example.labels) :
-    ]
+    assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_start :])
+    everything = dataset.encode(trace, tokenizer, think_format, prompt_too=True)
+    assert everything.labels == list(example.input_ids)
 
 
 def test_the_shown_row_marks_what_carries_loss(tokenizer: Any) -> None:
@@ -64,3 +65,30 @@ def test_a_row_over_the_limit_stops_the_run_unless_the_policy_says_what_to_lose(
 def test_a_trace_without_thinking_has_no_end_of_thinking_to_lose(tokenizer: Any) -> None:
     plain = dataset.encode(replace(TRACES[0], thinking=""), tokenizer, S1)
     assert "think" not in tokenizer.decode([t for t in plain.labels if t != dataset.IGNORED])
+
+
+def test_a_cut_that_leaves_only_the_prompt_leaves_the_row_out(tokenizer: Any) -> None:
+    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES[:5]]
+    shortest = min(e.loss_start for e in examples)
+    with pytest.raises(DataError, match="every row is longer than"):
+        dataset.fit(examples, shortest, "cut")
+    assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
+
+
+def test_nothing_to_train_on_is_said(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="no row is left"):
+        dataset.ledger([], 10, "error")
+
+
+def test_a_row_that_holds_the_end_of_its_turn_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="would end the turn early"):
+        dataset.encode(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
+
+
+def test_the_columns_hold_what_the_examples_do(tokenizer: Any) -> None:
+    from datasets import Dataset
+
+    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
+    rows = Dataset.from_dict(dataset.columns(examples))
+    assert list(rows["input_ids"]) == [e.input_ids.tolist() for e in examples]
+    assert list(rows["labels"]) == [e.labels for e in examples]

@@ -1,0 +1,52 @@
+"""Traces by name: a file or a hub data set in any layout of `data.formats`, or problems with their solutions."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from configs.errors import DataError
+from configs.schema import DataConfig
+from data.formats import Reject, of_rows, open_traces
+from data.hub import hub_rows
+from data.layouts import worked
+from data.problem import Problem, Trace
+from data.sources import BENCHMARKS, drawn, load_problems
+
+
+def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
+    """What a `data:` section holds, as traces; with `limit` that many, drawn by `seed`.
+
+    `path` wins over `source`; of a file or a hub data set the layout is detected, or `fields` maps it (see
+    `data.formats.read`). A bad row goes to `rejected`, or stops where that is None. Problems must have a solution,
+    which is the thinking. Raises `DataError`.
+    """
+    if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
+        return traces(load_problems(config))
+    return drawn(list(_read(config, rejected)), config.limit, config.seed)
+
+
+def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iterator[Trace]:
+    if config.path is not None:
+        return open_traces(config.path, config.fields, rejected).traces
+    rows = hub_rows(config.source, None, config.split or "train")
+    return of_rows(Path(config.source), rows, config.fields, rejected).traces
+
+
+def traces(problems: Iterable[Problem]) -> list[Trace]:
+    """What SFT trains on: each problem's `of_problem`. Raises `DataError` for a problem without a solution."""
+    found = [of_problem(problem) for problem in problems]
+    if bare := next((trace for trace in found if not trace.thinking), None):
+        raise DataError(f"{bare.id}: no solution to make a trace of; name a file of traces with data.path=FILE")
+    return found
+
+
+def of_problem(problem: Problem) -> Trace:
+    """The problem's reference solution as the thinking ("" if it has none), its bare answer as the reply."""
+    return Trace(
+        id=problem.id,
+        question=problem.question,
+        thinking=worked(problem.solution or ""),
+        reply=problem.answer,
+        source=problem.source,
+        answer=problem.answer,
+        metadata=dict(problem.metadata),
+    )

@@ -1,0 +1,86 @@
+"""The first batch, looked at before it is trained on: which tokens carry loss, and that rows don't see each other."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from configs.errors import DataError, ModelError
+from sft.dataset import IGNORED
+
+Batch = dict[str, torch.Tensor]
+LEAK = 0.1
+"""Nats a token that a packed row's loss may differ from its loss alone; bf16 noise stays far below."""
+
+
+def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
+    """(token ids, labels) of every row in the batch, padding left out and packed rows taken apart."""
+    if "position_ids" in batch:
+        starts = (batch["position_ids"][0] == 0).nonzero()[:, 0].tolist()
+        spans = zip(starts, [*starts[1:], batch["input_ids"].shape[1]], strict=True)
+        return [(batch["input_ids"][0, a:b].tolist(), batch["labels"][0, a:b].tolist()) for a, b in spans]
+    keep = batch["attention_mask"].bool()
+    return [
+        (ids[mask].tolist(), labels[mask].tolist())
+        for ids, labels, mask in zip(batch["input_ids"], batch["labels"], keep, strict=True)
+    ]
+
+
+def check_loss(batch: Batch, tokenizer: Any, end_of_turn: Sequence[int], prompt_too: bool, cut: bool) -> str:
+    """A line that says how much of the batch carries loss.
+
+    Raises `DataError` where a row has no loss, loss on its prompt (unless `prompt_too`), a label that is another token,
+    or no loss on the end of its turn (unless rows may be `cut`): a model trained on such a batch learns nothing, to ask
+    instead of to answer, or never to stop.
+    """
+    rows = documents(batch)
+    for number, (ids, labels) in enumerate(rows, start=1):
+        text = tokenizer.decode(ids[:40])
+        trained = [label for label in labels if label != IGNORED]
+        if not trained:
+            fault = "nothing in it carries loss"
+        elif any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
+            fault = "a label is not its token"
+        elif not prompt_too and labels[0] != IGNORED:
+            fault = "its prompt carries loss"
+        elif not cut and trained[-len(end_of_turn) :] != list(end_of_turn):
+            fault = "the end of its turn carries no loss"
+        else:
+            continue
+        raise DataError(f"row {number} of the first batch: {fault}: {text!r}; report it, with the recipe")
+    tokens, trained_tokens = (sum(len(part) for part in parts) for parts in zip(*_loss(rows), strict=True))
+    where = "every token" if prompt_too else "thinking, answer and end of turn"
+    return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({where})"
+
+
+def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], list[int]]]:
+    return [(ids, [label for label in labels if label != IGNORED]) for ids, labels in rows]
+
+
+def check_packing(batch: Batch, model: Any) -> str:
+    """A line that says that the second row of a packed batch has the loss that it has alone, to within `LEAK`.
+
+    Raises `ModelError` where it differs: then the model's attention lets packed rows see each other.
+    """
+    rows = documents(batch)
+    if len(rows) < 2:
+        return "packing: one row in the first batch"
+    first, (ids, labels) = len(rows[0][0]), rows[1]
+    device, training = next(model.parameters()).device, model.training
+    targets = torch.tensor([labels], device=device)
+    model.eval()
+    with torch.no_grad():
+        both = {key: batch[key][:, : first + len(ids)].to(device) for key in ("input_ids", "position_ids")}
+        packed = model(**both, use_cache=False).logits[:, first:]
+        alone = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
+    model.train(training)
+    losses = [
+        torch.nn.functional.cross_entropy(logits[0, :-1].float(), targets[0, 1:], ignore_index=IGNORED).item()
+        for logits in (packed, alone)
+    ]
+    if abs(losses[0] - losses[1]) > LEAK:
+        raise ModelError(
+            f"trainer.packing: a packed row has loss {losses[0]:.3f}, alone {losses[1]:.3f}: this model's attention "
+            "lets packed rows see each other; set trainer.packing=false"
+        )
+    return f"packing: the second row's loss is {losses[0]:.4f} packed and {losses[1]:.4f} alone"

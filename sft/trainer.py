@@ -1,0 +1,102 @@
+"""TRL's `SFTTrainer` as a recipe wants it: what is trained, on which rows, with which checkpoints."""
+
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import EarlyStoppingCallback
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from configs.errors import ConfigError
+from configs.rundir import RunDir, read_jsonl
+from configs.schema import SftConfig, ValidationConfig
+from data.prompts import turn_end
+from models import training
+from models.load import LoadedModel
+from sft import dataset, packing
+from sft.batch import check_loss, check_packing
+from sft.prepare import Prepared
+
+SHOWN = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
+
+
+def build(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -> Any:
+    """The trainer, its rows tokenised already: TRL neither templates nor cuts them."""
+    if config.trained_layers:
+        freeze(loaded.model, config.trained_layers)
+    callbacks: list[Any] = [training.RunCallback(run, SHOWN)]
+    decided: dict[str, Any] = {"max_length": config.model.max_length, **end_of_turn(loaded.tokenizer)}
+    if config.validation:
+        decided |= checkpoints(config.validation)
+        if config.validation.patience:
+            callbacks.append(EarlyStoppingCallback(config.validation.patience))
+    return SFTTrainer(
+        model=loaded.model,
+        args=training.trainer_arguments(TrlConfig, config, run, **decided),
+        train_dataset=Dataset.from_dict(dataset.columns(data.train)),
+        eval_dataset=Dataset.from_dict(dataset.columns(data.validation)) if data.validation else None,
+        processing_class=loaded.tokenizer,
+        callbacks=callbacks,
+    )
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Train the last `layers` decoder layers alone. Raises `ConfigError` if the model has fewer."""
+    stack = model.get_decoder().layers
+    if layers > len(stack):
+        raise ConfigError(f"trained_layers: {layers}; the model has {len(stack)} layers")
+    model.requires_grad_(False)
+    for layer in stack[-layers:]:
+        layer.requires_grad_(True)
+
+
+def end_of_turn(tokenizer: Any) -> dict[str, str]:
+    """`eos_token` for TRL, where the template ends a turn with another token than the tokenizer's own EOS.
+
+    The saved tokenizer and generation config then stop where the model was trained to stop.
+    """
+    end = turn_end(tokenizer)
+    return {"eos_token": end} if end != tokenizer.eos_token and end in tokenizer.get_vocab() else {}
+
+
+def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
+    """Measure and save together, and keep the best and the last."""
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": validation.every,
+        "save_strategy": "steps",
+        "save_steps": validation.every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
+        "restore_callback_states_from_checkpoint": validation.patience is not None,  # how patient it has been
+    }
+
+
+def trained(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
+    """Check the first batch, train, and return figures for the summary."""
+    with packing.packed(trainer.model, bool(config.trainer.get("packing") or config.trainer.get("padding_free"))):
+        check_first_batch(trainer, config)
+        training.train(trainer, run, resume)
+    rows = list(read_jsonl(run / "metrics.jsonl"))
+    speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
+    figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}
+    if trainer.state.best_metric is not None:
+        best = int(trainer.state.best_model_checkpoint.rpartition("-")[2])
+        figures |= {"validation_loss": trainer.state.best_metric, "best_step": best}
+        print(f"best validation loss {trainer.state.best_metric:.4f}, at step {best}: that checkpoint is kept")
+    return figures
+
+
+def check_first_batch(trainer: Any, config: SftConfig) -> None:
+    """Print what carries loss in the batch that comes first, and that packed rows don't see each other."""
+    with torch.random.fork_rng():  # a look must not change what is drawn later
+        batch = next(iter(trainer.get_train_dataloader()))
+    tokenizer = trainer.processing_class
+    end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
+    prompt_too = config.trainer.get("completion_only_loss") is False
+    print(check_loss(batch, tokenizer, end, prompt_too, config.truncation == "cut"))
+    if "position_ids" in batch:
+        print(check_packing(batch, trainer.model))

@@ -1,0 +1,61 @@
+"""What the first batch must be like before anything is trained on it."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from configs.errors import DataError
+from sft.batch import Batch, check_loss, documents
+from sft.dataset import IGNORED
+from tests.tiny import tiny_tokenizer
+
+END = [2]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny_tokenizer()
+
+
+def padded(*labels: list[int]) -> Batch:
+    """A batch of rows whose ids are 10, 11, … and end with 2, with the given labels, and a padding column."""
+    ids = [[10 + i for i in range(len(row) - 1)] + END for row in labels]
+    return {
+        "input_ids": torch.tensor([[*row, 0] for row in ids]),
+        "labels": torch.tensor([[*row, IGNORED] for row in labels]),
+        "attention_mask": torch.tensor([[1] * len(row) + [0] for row in ids]),
+    }
+
+
+def test_a_good_batch_is_described(tokenizer: Any) -> None:
+    said = check_loss(padded([IGNORED, 11, 2], [IGNORED, IGNORED, 2]), tokenizer, END, False, False)
+    assert said == "first batch: 2 rows, 6 tokens; 3 carry loss (thinking, answer and end of turn)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "fault"),
+    [
+        ([IGNORED, IGNORED, IGNORED], "nothing in it carries loss"),
+        ([10, 11, 2], "its prompt carries loss"),
+        ([IGNORED, 12, 2], "a label is not its token"),
+        ([IGNORED, 11, IGNORED], "the end of its turn carries no loss"),
+    ],
+)
+def test_a_batch_that_would_teach_something_else_is_refused(tokenizer: Any, labels: list[int], fault: str) -> None:
+    with pytest.raises(DataError, match=rf"row 2 of the first batch: {fault}"):
+        check_loss(padded([IGNORED, 11, 2], labels), tokenizer, END, False, False)
+
+
+def test_a_cut_row_may_lack_its_end_and_full_loss_may_be_on_the_prompt(tokenizer: Any) -> None:
+    assert "1 rows" in check_loss(padded([IGNORED, 11, IGNORED]), tokenizer, END, False, cut=True)
+    assert "every token" in check_loss(padded([10, 11, 2]), tokenizer, END, True, False)
+
+
+def test_packed_rows_are_taken_apart() -> None:
+    batch = {
+        "input_ids": torch.tensor([[5, 6, 7, 8, 9]]),
+        "labels": torch.tensor([[IGNORED, 6, IGNORED, 8, 9]]),
+        "position_ids": torch.tensor([[0, 1, 0, 1, 2]]),
+    }
+    assert documents(batch) == [([5, 6], [IGNORED, 6]), ([7, 8, 9], [IGNORED, 8, 9])]
