@@ -78,16 +78,17 @@ class ThinkFormatConfig(Section):
 
 
 class DataConfig(Section):
-    """Where problems come from; see `data.sources`."""
+    """Where problems come from, or traces for SFT; see `data.sources` and `data.corpus`."""
 
-    source: str
+    source: str = "file"
     """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `file`, or a hub id."""
     path: str | None = None
     """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub."""
     split: str | None = None
     """Hub split; each source has its own default."""
     fields: dict[str, str] = {}
-    """Column mapping: `question`, `answer` and optionally `id`, `solution` → the file's own names."""
+    """Column mapping: `question`, `answer` and optionally `id`, `solution` → the file's own names; for traces those of
+    `data.formats.MAPPED`, and empty means detected."""
     limit: Positive | None = None
     """At most this many problems (how many to generate, for generated sources)."""
     seed: int = 0
@@ -160,6 +161,16 @@ class EngineConfig(Section):
     """`auto`: Unsloth's own engine where it holds the weights, vLLM where it and a GPU are there, else Transformers."""
     batch_size: Positive = 64
     """Most sequences decoded together."""
+    data_parallel: Positive = 1
+    """Engines side by side, each with a part of the requests, on GPUs of its own; not for a model that is trained."""
+    tensor_parallel: Positive = 1
+    """GPUs that share the layers of one vLLM engine."""
+
+    @model_validator(mode="after")
+    def _only_vllm_splits_layers(self) -> "EngineConfig":
+        if self.tensor_parallel > 1 and self.name != "vllm":
+            raise ValueError("`tensor_parallel` needs `name: vllm`")
+        return self
 
 
 class HeldOutConfig(Section):
@@ -213,15 +224,53 @@ class TrainingConfig(Section):
         return SamplingConfig(**given)
 
 
+class ValidationConfig(Section):
+    """Rows that are never trained on: the checkpoint with their lowest loss is the one that is kept."""
+
+    data: DataConfig | None = None
+    """Traces of their own; none: a share of the training data, near-duplicates on one side."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Without `data`: how much of the training data."""
+    every: Positive = 50
+    """Steps between two measurements, and between two checkpoints."""
+    patience: Positive | None = None
+    """Stop after so many measurements in a row without a lower loss; none: train to the end."""
+
+
+DECIDED = {
+    "eval_strategy": "set validation.every",
+    "eval_steps": "set validation.every",
+    "load_best_model_at_end": "name a validation section",
+    "packing_strategy": "leave it out: whole rows are packed, best fit first",
+    "assistant_only_loss": "leave it out: the loss is on thinking and answer unless trainer.completion_only_loss=false",
+    "dataset_text_field": "map the columns with data.fields",
+    "eos_token": "leave it out: it is what the chat template ends a turn with",
+}
+"""Fields of SFTConfig that our own data preparation or sections decide."""
+
+
 class SftConfig(TrainingConfig):
     """`python -m sft.train`."""
 
     truncation: Literal["error", "drop", "cut"] = "error"
     """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
+    bad_rows: Literal["stop", "skip"] = "stop"
+    """What a row that can't be read does to the run; skipped ones are counted and kept in `rejected.jsonl`."""
+    validation: ValidationConfig | None = None
+    trained_layers: Positive | None = None
+    """Without an adapter: train only the last so many layers and freeze the rest; none: every weight."""
 
     @model_validator(mode="after")
     def _check_trainer(self) -> "SftConfig":
         trainer_fields.check("SFTConfig", self.trainer)
+        for key in DECIDED.keys() & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: {DECIDED[key]}")
+        if self.trained_layers and (self.adapter or self.model.adapter):
+            raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
+        if self.adapter is None and self.model.precision in ("nf4", "int8"):
+            raise ValueError(
+                f"model.precision: {self.model.precision} weights can't be trained; set bf16, or give an adapter"
+            )
         return self
 
 
@@ -229,9 +278,26 @@ NOT_OURS = ("generation_kwargs", "repetition_penalty", "cache_implementation", "
 """Fields of GRPOConfig that only TRL's own generation reads."""
 
 
+class RolloutConfig(Section):
+    """How completions are drawn for training, beyond what `trainer:` says of sampling."""
+
+    engine: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
+    """`auto`: Unsloth's engine where it holds the weights, else Transformers on the training weights; `vllm`: a vLLM of
+    its own in this process, which gets the adapter anew at every step."""
+    budget: BudgetConfig | None = None
+    """How long a completion may, and must, think; forced tokens are not trained on. None: plain GRPO."""
+    resamples: NonNegative = 0
+    """Rounds in which groups of equal rewards are drawn anew, on other problems; those left are dropped and counted."""
+    curriculum: bool = False
+    """Draw the more often the problems that, by the pass rates seen, can still teach something."""
+    check_every: Positive = 50
+    """Steps between proofs that rollouts are the policy's; one is made at the start too."""
+
+
 class GrpoConfig(TrainingConfig):
     """`python -m rl.grpo`."""
 
+    rollout: RolloutConfig = RolloutConfig()
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
     """What is rewarded, and how much."""
     on_alarm: Literal["warn", "stop"] = "warn"
@@ -243,6 +309,8 @@ class GrpoConfig(TrainingConfig):
         for key in NOT_OURS:
             if key in self.trainer and not self.trainer.get("use_vllm"):
                 raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
+        if self.trainer.get("use_vllm") and self.rollout != RolloutConfig():
+            raise ValueError("rollout: TRL's own vLLM knows none of it; leave out trainer.use_vllm, our engines do")
         group = self.trainer.get("num_generations", 8)
         batch = self.completions_per_generation
         if group < 2:
@@ -251,6 +319,12 @@ class GrpoConfig(TrainingConfig):
             raise ValueError(
                 f"trainer.num_generations: {group} does not divide the {batch} completions of a generation batch "
                 "(per_device_train_batch_size × steps_per_generation, or generation_batch_size)"
+            )
+        every = self.trainer.get("save_steps", 500)
+        if self.trainer.get("save_strategy") == "steps" and every % self.steps_per_rollout:
+            raise ValueError(
+                f"trainer.save_steps: {every} is no multiple of the {self.steps_per_rollout} steps that one generation "
+                "is used for, so a resumed run would not be the same; make it one"
             )
         if self.completion_length >= self.model.max_length:
             raise ValueError(
@@ -263,6 +337,14 @@ class GrpoConfig(TrainingConfig):
     def completion_length(self) -> int:
         """Most tokens of a completion; TRL's default where the recipe is silent."""
         return int(self.trainer.get("max_completion_length", 256))
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Optimizer steps that the completions of one generation are used for, by TRL's rule."""
+        per_device = self.trainer.get("per_device_train_batch_size", 8)
+        accumulation = self.trainer.get("gradient_accumulation_steps", 1)
+        batches = self.completions_per_generation // per_device * self.trainer.get("num_iterations", 1)
+        return max(1, int(batches // accumulation))
 
     @property
     def completions_per_generation(self) -> int:
@@ -281,6 +363,14 @@ class PointConfig(BudgetConfig):
     """s1's other controls: the prompt asks for at most `target` tokens or steps, or for little or much thinking."""
     target: Positive | None = None
     """How many tokens or steps the prompt asks for."""
+    tries: Positive = 1
+    """Rejection sampling: draw again while thinking does not end by itself within its limit; the last draw is kept."""
+
+    @model_validator(mode="after")
+    def _tries_need_a_limit(self) -> "PointConfig":
+        if self.tries > 1 and self.max_thinking is None and self.effort is None:
+            raise ValueError("`tries` draws again what is over a limit: give `max_thinking` or `effort` too")
+        return self
 
     @model_validator(mode="after")
     def _target_is_asked_for(self) -> "PointConfig":
@@ -317,6 +407,8 @@ class EvalConfig(Section):
             raise ValueError(
                 f"samples: {self.samples} samples at sampling.temperature=0 are all the same; raise the temperature"
             )
+        if self.sampling.temperature == 0 and any(budget.tries > 1 for budget in self.budgets):
+            raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
         if twice:
             raise ValueError(f"budgets: the same budget twice: {twice[0].model_dump(exclude_defaults=True)}")
@@ -500,3 +592,35 @@ class DistillConfig(Section):
 
 
 STAGES |= {"curate": CurateConfig, "distill": DistillConfig}
+
+
+class PublishConfig(Section):
+    """`python -m models.publish`."""
+
+    run: str
+    """The run folder whose product is published."""
+    repo: str | None = None
+    """`owner/name` on the hub; `--repo` wins."""
+    public: bool = False
+    """Visible to all; `--public` sets it."""
+    exports: Annotated[list[str], Field(min_length=1)] = ["adapter"]
+    """Targets of `models.export`: the first one is the repository's root, the others are folders, GGUF files beside."""
+    evaluations: list[str] = []
+    """Run folders of `budget_forcing.evaluate`: their figures and the first one's curve go into the card."""
+    curation: str | None = None
+    """Run folder of `data.curate` that made the training data: its manifest and decontamination go into the card."""
+    base_model: str | None = None
+    """The base's hub id, where the run names a local folder."""
+    license: str | None = None
+    """The base's licence, where its own files don't say."""
+    data_license: str | None = None
+    """The training data's licence."""
+    tags: list[str] = []
+    """Besides those that follow from the run."""
+    limits: str = ""
+    """What it is not for, in a sentence or two."""
+    output_dir: str
+    """Where the folder is put together; default `outputs/publish/<recipe>`."""
+
+
+STAGES |= {"publish": PublishConfig}

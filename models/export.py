@@ -1,0 +1,41 @@
+"""A trained run in the forms that other programs load, each checked against the trained model.
+
+    python -m models.export RUN --to adapter,merged16,nf4,gguf:f16,gguf:q8_0 [--out FOLDER]
+
+Writes the exports and `gate.json` (every check with its figure) into FOLDER; exit code 2 where a check fails.
+"""
+
+import argparse
+
+
+def main(argv: list[str]) -> None:
+    """Export → gate."""
+    parser = argparse.ArgumentParser(prog="python -m models.export", description="Export a trained run.")
+    parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
+    parser.add_argument(
+        "--to", default="adapter,merged16", help="adapter, merged16, nf4, gguf:f16, gguf:q8_0, gguf:q4_k_m …"
+    )
+    parser.add_argument("--out", help="a new folder; default RUN/exports")
+    args = parser.parse_args(argv)
+
+    from pathlib import Path
+
+    from configs.command import quiet_libraries
+
+    quiet_libraries()
+    from models import checks, convert
+    from models.trained import open_run
+
+    checks.held_out(open_run(args.run))  # before minutes of work
+    out = convert.export(
+        args.run, [target.strip() for target in args.to.split(",")], args.out or Path(args.run) / "exports"
+    )
+    report = checks.gate(out, args.run)
+    print(f"exports: {out}; gate: {out / 'gate.json'} ({report.seconds} s)")
+    report.require()
+
+
+if __name__ == "__main__":
+    from configs.command import run as run_command
+
+    run_command(main)

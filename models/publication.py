@@ -1,0 +1,109 @@
+"""What a publication's folder holds, put together from exports that have passed the gate."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.errors import ConfigError
+from configs.rundir import write_json
+from configs.schema import PublishConfig
+from models.checks import GateReport, listed
+from models.licence import UNKNOWN, licence_of
+from models.trained import TrainedRun
+
+
+def check(run: TrainedRun, config: PublishConfig) -> None:
+    """Raise `ConfigError` for what a card could not truthfully say, before anything is exported."""
+    base_model(run, config)
+    licence(run, config)
+    for at, folder in enumerate(config.evaluations):
+        file = Path(folder) / "results.json"
+        if not file.is_file():
+            raise ConfigError(f"evaluations.{at}: {folder} holds no results.json; name a budget_forcing.evaluate run")
+        _check_evaluated(json.loads(file.read_text(encoding="utf-8")), run, f"evaluations.{at}: {folder}")
+    if config.curation is not None and not (Path(config.curation) / "manifest.json").is_file():
+        raise ConfigError(f"curation: {config.curation} holds no manifest.json; name a data.curate run")
+
+
+def _check_evaluated(results: dict[str, dict[str, str | None]], run: TrainedRun, where: str) -> None:
+    from budget_forcing.plan import adapter_hash
+
+    if run.adapter is not None and results["model"]["adapter"] != adapter_hash(str(run.adapter)):
+        raise ConfigError(f"{where} evaluated another model than {run.adapter}; evaluate this one, or leave it out")
+
+
+def base_model(run: TrainedRun, config: PublishConfig) -> str:
+    """The base's hub id. Raises `ConfigError` where neither the run nor the recipe names one."""
+    found = config.base_model or run.hub_base
+    if found is None:
+        raise ConfigError(
+            f"base_model: missing; {run.config.model.name} is a folder of this machine, and others need its hub id"
+        )
+    return found
+
+
+def licence(run: TrainedRun, config: PublishConfig) -> str:
+    """The base's licence. Raises `ConfigError` where it is unknown."""
+    found = config.license or licence_of(run)[0]
+    if found == UNKNOWN:
+        raise ConfigError(f"license: missing; the files of {run.config.model.name} don't say it, so look it up")
+    return found
+
+
+def is_export_of(folder: Path, run: TrainedRun, targets: Sequence[str]) -> bool:
+    """Whether `folder` holds just these exports, made after the run's product was last written."""
+    if not (folder / "export.json").is_file() or list(listed(folder)) != list(targets):
+        return False
+    newest = max(path.stat().st_mtime for path in run.product.rglob("*") if path.is_file())
+    return (folder / "export.json").stat().st_mtime > newest
+
+
+def clear(folder: Path) -> None:
+    """Remove exports of ours that are out of date. Raises `ConfigError` for a folder that holds anything else."""
+    if folder.exists() and not (folder / "export.json").is_file():
+        raise ConfigError(f"output_dir: {folder} is in use by something else; name another: output_dir=…")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def assemble(run: TrainedRun, config: PublishConfig, exports: Path, report: GateReport) -> Path:
+    """The folder as the hub will have it, beside the exports: the first export at its root, the others in folders.
+
+    GGUF files all stand at the root, where Ollama and llama.cpp look for them.
+    """
+    from models.card import model_card
+
+    base, licensed = base_model(run, config), licence(run, config)
+    title = config.repo or run.path.resolve().name
+    target = Path(config.output_dir) / "repository"
+    partial = Path(tempfile.mkdtemp(dir=config.output_dir, prefix=".repository-"))
+    try:
+        for at, (name, folder) in enumerate(listed(exports).items()):
+            place = partial if at == 0 else partial / folder.name
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+            if name.startswith("gguf:"):
+                for file in place.glob("*.gguf"):
+                    file.rename(partial / file.name)
+            elif name == "adapter":
+                _name_base(place / "adapter_config.json", base)
+        shutil.copy(exports / "gate.json", partial)
+        for folder in map(Path, config.evaluations[:1]):
+            if (folder / "scaling.png").is_file():
+                shutil.copy(folder / "scaling.png", partial)
+        model_card(run, config, title, report, base, licensed).save(partial / "README.md")
+        partial.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _name_base(file: Path, base: str) -> None:
+    write_json(file, json.loads(file.read_text(encoding="utf-8")) | {"base_model_name_or_path": base})
+
+
+def size(folder: Path) -> int:
+    """Bytes of its files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,62 @@
+"""A trained model onto the hub: export, gate, model card, one commit.
+
+    python -m models.publish --config demo.yaml run=RUN [--repo me/name] [--public] [--dry-run] [key.path=value …]
+
+Private unless told otherwise. A gate that fails publishes nothing. `--dry-run` leaves the exact folder, sends nothing.
+"""
+
+import argparse
+
+
+def main(argv: list[str]) -> None:
+    """Export → gate → card → commit."""
+    parser = argparse.ArgumentParser(prog="python -m models.publish", description="Publish a trained model.")
+    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/publish")
+    parser.add_argument("--repo", help="owner/name on the hub")
+    parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
+    parser.add_argument("--dry-run", action="store_true", help="put the folder together and send nothing")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
+    args = parser.parse_args(argv)
+
+    from pathlib import Path
+
+    from configs.errors import ConfigError
+    from configs.recipe import load
+
+    given = [f"repo={args.repo}"] if args.repo else []
+    config = load("publish", args.config, [*args.overrides, *given, *(["public=true"] if args.public else [])])
+    if config.repo is None and not args.dry_run:
+        raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
+
+    from configs.command import quiet_libraries
+
+    quiet_libraries()
+    from models import checks, convert, hub, publication
+    from models.trained import open_run
+
+    run = open_run(config.run)
+    convert.check_targets(config.exports, run)
+    publication.check(run, config)
+    if not args.dry_run:
+        hub.check_access(config.repo)  # before minutes of work
+
+    exports = Path(config.output_dir) / "exports"
+    if publication.is_export_of(exports, run, config.exports):
+        print(f"exports: {exports}, made before")
+    else:
+        publication.clear(exports)
+        convert.export(config.run, config.exports, exports)
+    report = checks.passed_before(exports) or checks.gate(exports, config.run)
+    report.require()
+    folder = publication.assemble(run, config, exports, report)
+    print(f"folder: {folder} ({publication.size(folder):,} bytes)")
+    if args.dry_run:
+        return
+    address = hub.upload(folder, config.repo, config.public, f"{run.stage} of {publication.base_model(run, config)}")
+    print(f"published, {'public' if config.public else 'private'}: {address}")
+
+
+if __name__ == "__main__":
+    from configs.command import run as run_command
+
+    run_command(main)

@@ -1,0 +1,109 @@
+"""A finished training run, opened for export, publishing or serving."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.errors import ModelError, RunError
+from configs.recipe import validate
+from configs.schema import TrainingConfig
+from data.think import ThinkFormat, resolve
+from models import embedded
+from models.load import HUB_ID, base_of, check, pick
+
+QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A run folder of `sft.train` or `rl.grpo` that has its product.
+
+    base       folder or hub id of the untouched base weights
+    hub_base   the base's hub id, None if it has none (a local folder)
+    adapter    the LoRA's folder, None where every weight was trained
+    product    the adapter's folder, or the trained model's
+    precision  how the base weights were held while training: "nf4", "int8", "bf16", "fp32"
+    """
+
+    path: Path
+    stage: str
+    config: TrainingConfig
+    base: str
+    hub_base: str | None
+    adapter: Path | None
+    product: Path
+    precision: str
+    think_format: ThinkFormat
+
+
+def open_run(path: str | Path) -> TrainedRun:
+    """The run in `path`. Raises `RunError` if it is none or has no product, `ModelError` if its base can't be had."""
+    path = Path(path)
+    file = path / "config.yaml"
+    if not file.is_file():
+        raise RunError(f"{path}: no run folder (no config.yaml); name the output_dir of sft.train or rl.grpo")
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    stage = "grpo" if "rewards" in values else "sft"
+    config: TrainingConfig = validate(stage, values, str(file))
+    products = [path / name for name in ("adapter", "model") if (path / name).is_dir()]
+    if not products:
+        raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
+    adapter = products[0] if products[0].name == "adapter" else None
+    precision = pick(config.model)[1]
+    try:
+        check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
+    except ModelError as error:
+        raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
+    if adapter is not None:
+        shape = _adapter_config(adapter)
+        _check_base(adapter, shape, config.model.name)
+        if QUANTISED_COPY.search(str(shape.get("base_model_name_or_path"))):
+            precision = "nf4"
+    return TrainedRun(
+        path=path,
+        stage=stage,
+        config=config,
+        base=base_of(config.model),
+        hub_base=_hub_base(config.model.name),
+        adapter=adapter,
+        product=products[0],
+        precision=precision,
+        think_format=resolve(config.think_format),
+    )
+
+
+def _hub_base(name: str) -> str | None:
+    if name == embedded.NAME:
+        return embedded.HUB_NAME
+    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
+
+
+def _adapter_config(adapter: Path) -> dict[str, Any]:
+    missing = [n for n in ("adapter_config.json", "adapter_model.safetensors") if not (adapter / n).is_file()]
+    if missing:
+        raise ModelError(f"{adapter}: no {missing[0]}, so it is no whole adapter; finish the training (--resume) first")
+    return dict(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")))
+
+
+def _check_base(adapter: Path, shape: dict[str, Any], name: str) -> None:
+    """Raise `ModelError` where the adapter says it was trained on another model than the recipe's."""
+    trained_on = str(shape.get("base_model_name_or_path") or name)
+    if _same(trained_on) != _same(base_of_name(name)) and _same(trained_on) != _same(name):
+        raise ModelError(
+            f"{adapter}: was trained on {trained_on}, and the run's config.yaml names {name}; "
+            "correct model.name there, or put the right adapter in its place"
+        )
+
+
+def base_of_name(name: str) -> str:
+    """The embedded model's folder name for its short name, without converting it; any other name as it is."""
+    return f"{embedded.NAME}-instruct-v{embedded.VERSION}" if name == embedded.NAME else name
+
+
+def _same(name: str) -> str:
+    """What two names of one model share: caches and Unsloth's copies differ in the rest."""
+    return QUANTISED_COPY.sub("", Path(name).name.casefold())

@@ -1,0 +1,299 @@
+"""Exports of a tiny run, loaded as others load them, against the run itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ModelError, RunError
+from models.chat_template import PROBES, carrying, render
+from models.convert import export, folder_of
+from models.trained import open_run
+from tests.models.tiny_run import tiny_base, tiny_run, whole_run, write_config
+
+TARGETS = ["adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("base") / "tiny-llama")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
+    return tiny_run(tmp_path_factory.mktemp("run"), base)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
+    return export(run, TARGETS, tmp_path_factory.mktemp("exports") / "all")
+
+
+def logits(model: Any) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        return model.eval()(torch.arange(3, 120)[None]).logits[0]
+
+
+def trained_logits(run: Path, base: Path) -> Any:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    return logits(PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(run / "adapter")))
+
+
+def load(folder: Path, **options: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, **{"dtype": torch.float32, **options})
+
+
+def agreement(a: Any, b: Any) -> float:
+    return float((a.argmax(-1) == b.argmax(-1)).float().mean())
+
+
+def test_merged_weights_are_peft_s_merge_in_fp32_then_cast(run: Path, base: Path, out: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    merged = PeftModel.from_pretrained(load(base), str(run / "adapter")).merge_and_unload().state_dict()
+    stored = load_file(out / "merged16" / "model.safetensors")
+    assert stored.keys() == merged.keys()
+    for name, tensor in stored.items():
+        assert tensor.dtype == torch.bfloat16
+        assert torch.equal(tensor, merged[name].to(torch.bfloat16)), name
+    before = load(base).state_dict()
+    assert not torch.equal(merged["model.layers.0.mlp.up_proj.weight"], before["model.layers.0.mlp.up_proj.weight"])
+
+
+def test_the_base_folder_is_not_touched(run: Path, base: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in base.iterdir()}
+    export(run, ["merged16"], tmp_path / "out")
+    assert {path: path.read_bytes() for path in base.iterdir()} == before
+
+
+def test_an_adapter_loads_with_plain_peft_and_finds_its_base(run: Path, base: Path, out: Path) -> None:
+    import torch
+    from peft import AutoPeftModelForCausalLM
+
+    model = AutoPeftModelForCausalLM.from_pretrained(str(out / "adapter"))
+    assert torch.equal(logits(model), trained_logits(run, base))
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool) -> None:
+    base = tiny_base(tmp_path / "base", kind, tied)
+    run = tiny_run(tmp_path / "run", base)
+    out = export(run, ["gguf:f16", "gguf:q8_0"], tmp_path / "out")
+    wanted = trained_logits(run, base)
+    for target, least in (("f16", 0.99), ("q8_0", 0.9)):  # random weights have nearer ties than trained ones
+        found = logits(load(out / f"gguf-{target}", gguf_file=f"model-{target}.gguf"))
+        assert agreement(found, wanted) >= least
+        assert agreement(found, logits(load(base))) < 0.9
+
+
+def test_gguf_metadata_is_what_llama_cpp_reads(out: Path) -> None:
+    from gguf import GGUFReader
+    from transformers import AutoTokenizer
+
+    reader = GGUFReader(out / "gguf-q8_0" / "model-q8_0.gguf")
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    tokenizer = AutoTokenizer.from_pretrained(out / "gguf-q8_0")
+    assert fields["general.architecture"] == "llama"
+    assert fields["tokenizer.ggml.pre"] == "gpt-2"
+    assert fields["tokenizer.ggml.eos_token_id"] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert fields["tokenizer.chat_template"] == tokenizer.chat_template
+    assert fields["tokenizer.ggml.add_bos_token"] is False
+    tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    assert len(tokens) == len(types) == 264
+    assert types[:4] == [3, 3, 3, 1]  # control, control, control, normal
+    assert types[-1] == 5  # unused: the vocabulary is padded
+    stored = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
+    assert (stored["blk.0.attn_norm.weight"], stored["blk.0.attn_q.weight"]) == ("F32", "Q8_0")
+    assert json.loads(fields["mull.think_format"])["name"] == "s1"
+
+
+def test_four_bit_weights_load_again(out: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(out / "nf4", dtype=torch.bfloat16)
+    assert model.is_loaded_in_4bit
+    assert torch.isfinite(model(torch.arange(3, 20)[None]).logits).all()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_export_carries_template_eos_think_format_and_licence(run: Path, out: Path, target: str) -> None:
+    from transformers import AutoTokenizer, GenerationConfig
+
+    from data.prompts import render_prompt
+
+    folder = out / folder_of(target)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    trained = AutoTokenizer.from_pretrained(run / "adapter")
+    think_format = open_run(run).think_format
+    for question, history in PROBES:
+        wanted = render_prompt(trained, question, think_format, history=history)
+        assert render(tokenizer, tokenizer.chat_template, question, history) == wanted
+    config = GenerationConfig.from_pretrained(folder)
+    assert config.eos_token_id == tokenizer.eos_token_id == 2
+    assert config.think_format["end"] == think_format.end
+    assert "apache-2.0" in (folder / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("name", ["s1", "deepseek", "xml"])
+def test_a_template_carries_each_think_format_and_only_once(run: Path, name: str) -> None:
+    from transformers import AutoTokenizer
+
+    from data.prompts import render_prompt
+    from data.think import THINK_FORMATS
+
+    tokenizer = AutoTokenizer.from_pretrained(run / "adapter")
+    think_format = THINK_FORMATS[name]
+    wanted = [render_prompt(tokenizer, question, think_format, history=history) for question, history in PROBES]
+    tokenizer.chat_template = carrying(tokenizer, think_format)
+    assert [render(tokenizer, tokenizer.chat_template, *probe) for probe in PROBES] == wanted
+    assert carrying(tokenizer, think_format) == tokenizer.chat_template
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    assert text.count("system\n") == 1
+
+
+def test_a_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> None:
+    import torch
+
+    run = whole_run(tmp_path / "run", base)
+    out = export(run, ["merged16", "gguf:f16"], tmp_path / "out")
+    wanted = logits(load(run / "model", dtype=torch.bfloat16).float())
+    assert torch.equal(logits(load(out / "merged16")), wanted)
+    with pytest.raises(ModelError, match="has no adapter; export merged16"):
+        export(run, ["adapter"], tmp_path / "other")
+
+
+def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    import torch
+
+    whole = logits(load(export(run, ["merged16"], tmp_path / "whole") / "merged16"))
+    monkeypatch.setattr("models.convert.LEAST_SHARD_BYTES", 1000)
+    out = export(run, ["merged16"], tmp_path / "out") / "merged16"
+    assert len(list(out.glob("*.safetensors"))) > 3
+    assert torch.equal(logits(load(out)), whole)
+
+
+def test_a_used_folder_is_not_overwritten(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("keep")
+    with pytest.raises(RunError, match="is in use; remove it, or name another"):
+        export(run, ["adapter"], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def break_base(run: Path, base: Path) -> None:
+    write_config(run, base.with_name("gone"))
+
+
+def break_name(run: Path, base: Path) -> None:
+    file = run / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": "org/another-model"}))
+
+
+def break_shape(run: Path, base: Path) -> None:
+    """The base of the same name has other layers now."""
+    config = json.loads((base / "config.json").read_text())
+    other = base.parent / "other" / base.name
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**(config | {"intermediate_size": 96})))
+    model.save_pretrained(other)
+    AutoTokenizer.from_pretrained(base).save_pretrained(other)
+    write_config(run, other)
+
+
+def break_product(run: Path, base: Path) -> None:
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+
+
+def break_config(run: Path, base: Path) -> None:
+    (run / "config.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (break_base, ModelError, r"its base model is gone: .*put it back, or correct model\.name"),
+        (break_name, ModelError, "was trained on org/another-model"),
+        (break_shape, ModelError, "does not fit the base model"),
+        (break_product, ModelError, r"no adapter_model\.safetensors"),
+        (break_config, RunError, r"no run folder \(no config\.yaml\)"),
+    ],
+)
+def test_a_run_that_cannot_be_exported_leaves_nothing(
+    tmp_path: Path, spoil: Any, error: type[Exception], words: str
+) -> None:
+    base = tiny_base(tmp_path / "base")
+    run = tiny_run(tmp_path / "run", base)
+    spoil(run, base)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(error, match=words) as raised:
+        export(run, ["adapter", "merged16"], tmp_path / "out")
+    assert "\n" not in str(raised.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (["merged"], "'merged' is none of adapter, merged16"),
+        (["gguf:q4_k_m"], r"needs llama\.cpp's `llama-quantize` on the PATH"),
+        ([], "name each export once"),
+        (["adapter", "adapter"], "name each export once"),
+    ],
+)
+def test_a_target_that_cannot_be_made_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: list[str], words: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ModelError, match=words):
+        export(run, targets, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
+    from models import gguf_file
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    config = AutoConfig.from_pretrained(base)
+    gguf_file.check(config, tokenizer)
+    with pytest.raises(ModelError, match="this is mistral; export merged16 and convert it with"):
+        gguf_file.check(AutoConfig.for_model("mistral"), tokenizer)
+    config.rope_parameters = {"rope_type": "llama3", "rope_theta": 5e5}
+    with pytest.raises(ModelError, match="plain rotary embeddings, this has 'llama3'"):
+        gguf_file.check(config, tokenizer)
+
+
+@pytest.mark.parametrize(("pattern", "name"), [(r"\p{N}{1,3}", "llama-bpe"), (r"\p{N}", "qwen2"), (r"\d+", None)])
+def test_known_pre_tokenizers_get_llama_cpp_s_name(base: Path, pattern: str, name: str | None) -> None:
+    from tokenizers import Regex, pre_tokenizers
+    from transformers import AutoTokenizer
+
+    from models.gguf_file import pre_tokenizer
+
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+    regex = words + pattern + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    steps = [pre_tokenizers.Split(Regex(regex), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    if name is None:
+        with pytest.raises(ModelError, match="is not known here"):
+            pre_tokenizer(tokenizer)
+    else:
+        assert pre_tokenizer(tokenizer) == name
+    digits = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(digits)
+    assert pre_tokenizer(tokenizer) == "smollm"

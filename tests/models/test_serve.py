@@ -1,0 +1,208 @@
+"""`models.serve`: the command it builds, what it refuses, and a real `vllm serve` on a tiny run."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ModelError
+from models.serve import command, lora_rank, parse
+from models.trained import open_run
+from tests.models.tiny_run import tiny_base, tiny_run, whole_run
+from tests.models.vllm_env import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("serve")
+    return tiny_run(folder / "tiny-run", tiny_base(folder / "base"))
+
+
+def option(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
+def test_the_server_gets_adapter_template_format_and_budgets(run: Path, tmp_path: Path) -> None:
+    words = command(open_run(run), parse([str(run), "--port", "81", "--", "--max-num-seqs", "4"]), tmp_path / "t.jinja")
+    assert str(run.parent / "base") in words
+    assert json.loads(option(words, "--lora-modules")) == {"name": "tiny-run", "path": str(run / "adapter")}
+    assert option(words, "--max-lora-rank") == "8"
+    assert option(words, "--chat-template") == str(tmp_path / "t.jinja")
+    assert option(words, "--reasoning-parser") == "mull"
+    assert Path(option(words, "--reasoning-parser-plugin")).is_file()
+    assert option(words, "--logits-processors") == "budget_forcing.vllm:BudgetProcessor"
+    assert option(words, "--max-model-len") == "256"
+    assert words[-2:] == ["--max-num-seqs", "4"]
+
+
+def test_a_run_without_lora_is_served_as_a_model(tmp_path: Path) -> None:
+    run = whole_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    words = command(open_run(run), parse([str(run)]), tmp_path / "t.jinja")
+    assert str(run / "model") in words
+    assert "--enable-lora" not in words
+
+
+@pytest.mark.parametrize(
+    ("rank", "further", "found"),
+    [(1, [], 1), (16, [], 16), (17, [], 32), (512, [], 512), (8, ["--max-lora-rank", "64"], 64)],
+)
+def test_the_server_has_room_for_the_adapter(tmp_path: Path, rank: int, further: list[str], found: int) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    assert lora_rank(tmp_path, further) == found
+
+
+@pytest.mark.parametrize(
+    ("rank", "further", "words"),
+    [
+        (513, [], "rank 513 is above the 512 that vLLM has room for; serve its merged16 export"),
+        (32, ["--max-lora-rank", "16"], "--max-lora-rank: 16, and .* has rank 32; raise it, or leave it out"),
+        (32, ["--max-lora-rank=16"], "has rank 32"),
+        (32, ["--max-lora-rank"], "has rank 32"),
+    ],
+)
+def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list[str], words: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    with pytest.raises(ModelError, match=words):
+        lora_rank(tmp_path, further)
+
+
+def test_known_ranks_are_vllm_s() -> None:
+    from typing import get_args
+
+    pytest.importorskip("vllm")
+    from vllm.config.lora import MaxLoRARanks
+
+    from models.serve import RANKS
+
+    assert get_args(MaxLoRARanks) == RANKS
+
+
+@pytest.mark.engine
+class TestServer:
+    """One server for all of these: it takes a minute to start."""
+
+    @pytest.fixture(scope="class")
+    def client(self, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        pytest.importorskip("vllm")
+        import openai
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = tmp_path_factory.mktemp("log") / "log"
+        words = [sys.executable, "-m", "models.serve", str(run), "--port", str(port)]
+        words += ["--", "--enforce-eager", "--max-num-seqs", "4"]
+        with (
+            log.open("w") as out,
+            subprocess.Popen(words, stdout=out, stderr=out, env=os.environ | ENVIRONMENT, cwd=ROOT) as server,
+        ):
+            client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=120)
+            client.log = log  # type: ignore[attr-defined]
+            try:
+                deadline = time.monotonic() + 500
+                while not answers(client):
+                    assert server.poll() is None, log.read_text()[-3000:]
+                    assert time.monotonic() < deadline, log.read_text()[-3000:]
+                    time.sleep(1)
+                yield client
+            finally:
+                client.close()
+                server.terminate()
+                server.wait(60)
+
+    def test_the_adapter_answers_in_its_think_format(self, client: Any, run: Path) -> None:
+        """The printed example: a budget ends the thinking, which arrives apart from the answer; and as trained."""
+        body = printed_request(client)
+        answered = client.chat.completions.create(
+            model=body["model"],
+            messages=body["messages"],
+            temperature=0,
+            extra_body={"vllm_xargs": body["vllm_xargs"]},
+        )
+        message = answered.choices[0].message
+        thinking, answer = trained_answer(run, body)
+        assert (shown(message.reasoning), shown(message.content)) == (shown(thinking), shown(answer))
+        assert "<|im_start|>" not in (message.content or "")
+
+    def test_streaming_says_the_same(self, client: Any) -> None:
+        body = printed_request(client)
+        request = {
+            "model": body["model"],
+            "messages": body["messages"],
+            "temperature": 0,
+            "extra_body": {"vllm_xargs": body["vllm_xargs"]},
+        }
+        whole = client.chat.completions.create(**request).choices[0].message
+        deltas = [chunk.choices[0].delta for chunk in client.chat.completions.create(**request, stream=True)]
+        parts = ["".join(getattr(delta, name, None) or "" for delta in deltas) for name in ("reasoning", "content")]
+        assert [shown(part) for part in parts] == [shown(whole.reasoning), shown(whole.content)]
+
+    def test_adapter_and_base_are_two_models(self, client: Any) -> None:
+        assert {model.id for model in client.models.list()} == {"base", "tiny-run"}
+        texts = {
+            model: client.completions.create(model=model, prompt=[1, 40, 41], temperature=0, max_tokens=20)
+            .choices[0]
+            .text
+            for model in ("base", "tiny-run")
+        }
+        assert texts["base"] != texts["tiny-run"]
+
+
+def shown(text: str | None) -> str:
+    """Without the half characters at its end, which vLLM holds back."""
+    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}")
+
+
+def answers(client: Any) -> bool:
+    import openai
+
+    try:
+        client.models.list()
+    except openai.APIConnectionError:
+        return False
+    return True
+
+
+def printed_request(client: Any) -> dict[str, Any]:
+    """The body of the `curl` that the command prints."""
+    line = next(line for line in client.log.read_text().splitlines() if line.startswith("curl "))
+    return dict(json.loads(line.partition(" -d '")[2].removesuffix("'")))
+
+
+def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
+    """(thinking, answer) of the run's own model in Transformers under the request's budget."""
+    from budget_forcing.budget import Budget
+    from configs.schema import ModelConfig, SamplingConfig
+    from data.think import S1
+    from models.division import divided
+    from models.engine import Request
+    from models.engine_transformers import TransformersEngine
+    from models.load import load_model
+
+    xargs = body["vllm_xargs"]
+    budget = Budget(
+        max_thinking=xargs["budget_limit"], num_waits=xargs["budget_num_waits"], max_answer=xargs["budget_max_answer"]
+    )
+    config = ModelConfig(name=str(run.parent / "base"), adapter=str(run / "adapter"), precision="fp32", max_length=256)
+    loaded = load_model(config)
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 256)
+    made = engine.generate([Request(body["messages"], SamplingConfig(temperature=0.0), budget=budget)])[0]
+    return divided(made.text.removesuffix("<|im_end|>"), S1, whole=True)
+
+
+def test_the_terminal_chat_takes_a_run_folder(run: Path) -> None:
+    from models.chat import parse as parse_chat
+    from models.chat import start
+
+    talk = start(parse_chat(["--model", str(run), "--precision", "fp32", "--context", "256", "--max-answer", "9"]))
+    assert talk.engine.think_format == open_run(run).think_format
+    assert talk.engine.model.peft_config["default"].r == 4
