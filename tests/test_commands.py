@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny import tiny_model
+
 ROOT = Path(__file__).parent.parent
 DATA = os.environ.get("MULL_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="MULL_DATA names no folder of real data")
@@ -84,6 +86,16 @@ def test_the_long_recipe_runs(tmp_path: Path) -> None:
                "eval.data.limit=4", "tracking.to=wandb", "tracking.mode=offline")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+@pytest.mark.recipe
+def test_a_tracked_run_is_in_trackio(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model")
+    done = run("rl.grpo", "--config", "demo.yaml", f"output_dir={tmp_path / 'run'}", *GRPO_SMALL, "eval.data.limit=4",
+               f"model.name={model}", "model.max_length=512", "tracking.to=trackio",
+               env={"TRACKIO_DIR": str(tmp_path / "trackio")})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "trackio").glob("*.db"))
 
 
 @pytest.mark.recipe

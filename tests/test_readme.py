@@ -1,9 +1,10 @@
-"""The README's file tree is true: every module once, with the first line of its docstring.
+"""The README's file tree is true: every module and recipe once, with the first sentence that it says of itself.
 
 python -m tests.test_readme    # writes the tree anew
 """
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -13,21 +14,28 @@ TREE = re.compile(r"(?<=<!-- tree -->\n```\n).*?(?=```\n<!-- /tree -->)", re.DOT
 
 
 def tree() -> str:
-    """One line a module, packages in the order that they build on each other."""
+    """One line a module or recipe, packages in the order that they build on each other."""
     lines = []
     for package in PACKAGES:
-        lines.append(f"{package}/")
-        for path in sorted((ROOT / package).rglob("*.py")):
-            first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-            if path.name != "__init__.py":
-                name = str(path.relative_to(ROOT / package))
-                lines.append(f"    {name:<30} {sentence(' '.join(first.split()))}")
+        files = [path for kind in ("*.py", "*.yaml") for path in (ROOT / package).rglob(kind)]
+        named = {str(path.relative_to(ROOT / package)): path for path in sorted(files) if path.name != "__init__.py"}
+        lines += [f"{package}/", *(f"    {name:<30} {sentence(about(path))}" for name, path in named.items())]
     return "\n".join(lines) + "\n"
+
+
+def about(path: Path) -> str:
+    """A module's docstring, a recipe's opening comment, up to the first blank line."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = ast.get_docstring(ast.parse(text)) or ""
+    else:
+        text = "\n".join(line[2:] for line in itertools.takewhile(lambda line: line[0] == "#", text.splitlines()))
+    return " ".join(text.split("\n\n")[0].split())
 
 
 def sentence(text: str) -> str:
     """Up to the first full stop or semicolon."""
-    return re.split(r"[;.](?:\s|$)", text)[0]
+    return re.split(r"[;.](?:\s|$)|:$", text)[0]
 
 
 def test_the_tree_is_true() -> None:
@@ -36,7 +44,7 @@ def test_the_tree_is_true() -> None:
     assert found[0] == tree(), "run: python -m tests.test_readme"
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_and_recipe_says_what_it_is() -> None:
     assert all(len(line.split(maxsplit=1)) == 2 for line in tree().splitlines() if line.startswith(" "))
 
 
