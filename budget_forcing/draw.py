@@ -15,14 +15,15 @@ from configs.schema import SamplingConfig
 
 MASK64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
-BLOCK = 256  # tokens whose weights are summed together before a token is looked for
+FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64's multipliers
+BLOCK = 256  # tokens that race as one first
 
 
 def mix(value: int) -> int:
     """A 64-bit hash of an integer: SplitMix64's output function (Steele, Lea & Flood 2014)."""
     z = (value + GOLDEN) & MASK64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK64
+    z = ((z ^ (z >> 30)) * FIRST) & MASK64
+    z = ((z ^ (z >> 27)) * SECOND) & MASK64
     return z ^ (z >> 31)
 
 
@@ -31,8 +32,8 @@ def uniform(seeds: ArrayLike, positions: ArrayLike, stream: int = 0) -> np.ndarr
     z = np.asarray(seeds, dtype=np.uint64) + np.uint64(mix(stream))
     for value in (np.uint64(0), np.asarray(positions, dtype=np.uint64)):
         z = (z ^ value) + np.uint64(GOLDEN)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(SECOND)
         z ^= z >> np.uint64(31)
     return (z >> np.uint64(11)) * 2.0**-53
 
@@ -81,10 +82,11 @@ class Truncation:
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One token a row by inversion of the distribution function, and its log-probability.
+    """One token a row, and its log-probability.
 
-    logits (B, V) float32, -inf where masked; uniforms (B,) float64 in [0, 1). Sums run in float64 over blocks of
-    tokens, so a large vocabulary loses no rare token to rounding.
+    logits (B, V) float32, -inf where masked; uniforms (B,) float64 in [0, 1), all chance there is. First a block of
+    tokens wins a race, then a token inside it. Another batch size changes logits by 1e-5, and draws as rarely: if the
+    distribution function were inverted instead, the tokens of a long tail would shift under the uniform.
     """
     rows, vocabulary = logits.shape
     top = logits.amax(1, keepdim=True)
@@ -93,13 +95,38 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, to
     if spare:
         weights = torch.nn.functional.pad(weights, (0, spare))
     blocks = weights.view(rows, -1, BLOCK)
-    sums = blocks.sum(2).double().cumsum(1)  # (B, blocks)
-    target = (uniforms * sums[:, -1])[:, None]
-    block = torch.searchsorted(sums, target, right=True).clamp_(max=sums.shape[1] - 1)
-    before = torch.where(block > 0, sums.gather(1, (block - 1).clamp(min=0)), 0.0)
-    inside = blocks[torch.arange(rows, device=logits.device), block[:, 0]].double()  # (B, BLOCK)
-    at = torch.searchsorted(inside.cumsum(1), target - before, right=True)
-    last = BLOCK - 1 - (inside.flip(1) > 0).int().argmax(1, keepdim=True)  # rounding must not reach a masked token
-    token = (block * BLOCK + torch.minimum(at, last)).flatten()
-    logprob = logits.gather(1, token[:, None])[:, 0] - top[:, 0] - sums[:, -1].log().float()
+    sums = blocks.sum(2).double()  # (B, blocks)
+    keys = (uniforms * 2.0**53).long()
+    block = _race(sums, keys, 0)
+    inside = blocks[torch.arange(rows, device=logits.device), block].double()  # (B, BLOCK)
+    token = block * BLOCK + _race(inside, keys, sums.shape[1])
+    logprob = logits.gather(1, token[:, None])[:, 0] - top[:, 0] - sums.sum(1).log().float()
     return token, logprob
+
+
+def _race(weights: torch.Tensor, keys: torch.Tensor, first: int) -> torch.Tensor:
+    """(B,) which of (B, N) weights wins, each with its share's probability: exponential arrivals, the earliest counts.
+
+    Arrival i comes from a hash (SplitMix64) of the row's key and `first` + i.
+    """
+    lanes = torch.arange(first + 1, first + 1 + weights.shape[1], device=weights.device)
+    z = _hashed(_hashed(keys)[:, None] + lanes * _signed(GOLDEN))
+    chance = (_shifted(z, 11) + 0.5) * 2.0**-53  # in (0, 1)
+    winner: torch.Tensor = (-chance.log() / weights).argmin(1)
+    return winner
+
+
+def _hashed(z: torch.Tensor) -> torch.Tensor:
+    z = (z ^ _shifted(z, 30)) * _signed(FIRST)
+    z = (z ^ _shifted(z, 27)) * _signed(SECOND)
+    return z ^ _shifted(z, 31)
+
+
+def _signed(value: int) -> int:
+    """Torch's integers have a sign; modulo 2^64 they multiply alike."""
+    return value - (1 << 64)
+
+
+def _shifted(z: torch.Tensor, by: int) -> torch.Tensor:
+    """`z` >> `by` as if unsigned."""
+    return (z >> by) & ((1 << (64 - by)) - 1)

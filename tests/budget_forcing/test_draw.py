@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
 from budget_forcing.draw import BLOCK, Truncation, draw, uniform
 from configs.schema import SamplingConfig
@@ -31,19 +31,30 @@ def test_a_uniform_depends_on_its_own_seed_and_position_alone(seeds: list[int], 
 
 
 @pytest.mark.parametrize("vocabulary", [3, BLOCK, BLOCK + 1, 3 * BLOCK - 7])
-def test_a_draw_inverts_the_distribution_function(vocabulary: int) -> None:
+def test_tokens_are_drawn_with_their_probability(vocabulary: int) -> None:
     torch.manual_seed(vocabulary)
-    logits = torch.randn(4, vocabulary) * 3
+    logits = torch.randn(1, vocabulary) * 2
     logits[:, ::5] = -torch.inf
-    probabilities = logits.double().softmax(1)
-    edges = probabilities.cumsum(1)
-    for quantile in (0.0, 1e-6, 0.2, 0.5, 0.9, 1 - 1e-12):
-        tokens, logprobs = draw(logits, torch.full((4,), quantile, dtype=torch.float64))
-        for row, token in enumerate(tokens.tolist()):
-            assert probabilities[row, token] > 0
-            low = edges[row, token] - probabilities[row, token]
-            assert low - 1e-6 <= quantile <= edges[row, token] + 1e-6
-            assert logprobs[row].item() == pytest.approx(probabilities[row, token].log().item(), abs=1e-5)
+    count = 20_000
+    numbers = torch.from_numpy(uniform(np.arange(count), np.zeros(count)))
+    tokens, logprobs = draw(logits.expand(count, -1), numbers)
+    probabilities = logits.double().softmax(1)[0]
+    torch.testing.assert_close(logprobs.double(), probabilities[tokens].log(), atol=1e-5, rtol=0)
+    seen = torch.bincount(tokens, minlength=vocabulary).numpy()
+    assert not seen[::5].any()
+    expected = probabilities.numpy() * count
+    rare = expected < 8  # chi-square wants counts
+    groups = [np.append(counts[~rare], counts[rare].sum()) for counts in (seen, expected)]
+    keep = groups[1] > 0
+    assert chisquare(groups[0][keep], groups[1][keep]).pvalue > 1e-4
+
+
+def test_logits_that_differ_by_rounding_draw_the_same_tokens() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2_000, 49_152) * 2  # a long tail, as an untrained model has
+    numbers = torch.from_numpy(uniform(np.arange(2_000), np.zeros(2_000)))
+    tokens, other = (draw(one, numbers)[0] for one in (logits, logits + 1e-5 * torch.randn_like(logits)))
+    assert (tokens != other).sum() <= 1
 
 
 def test_rare_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should() -> None:
