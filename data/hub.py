@@ -35,8 +35,8 @@ def _loaded(name: str, configuration: str | None, split: str) -> Any:
     from huggingface_hub import constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    offline = config.HF_HUB_OFFLINE
-    if not offline:
+    before = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    if not config.HF_HUB_OFFLINE:
         try:
             huggingface_hub.HfApi().dataset_info(name, timeout=_PROBE_SECONDS)
         except RepositoryNotFoundError:
@@ -47,4 +47,4 @@ def _loaded(name: str, configuration: str | None, split: str) -> Any:
     try:
         return load_dataset(name, configuration, split=split)
     finally:
-        config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = offline
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
