@@ -126,6 +126,7 @@ def test_help_needs_no_library() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.recipe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -143,6 +144,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
     assert not target.exists()
 
 
+@pytest.mark.recipe
+@pytest.mark.recipe
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -15,6 +15,8 @@ from budget_forcing.run import spans
 from configs.errors import ConfigError, DataError, EngineError, RunError
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.recipe
+
 Evaluate = Callable[..., Path]
 
 

@@ -109,7 +109,16 @@ def test_on_a_terminal_it_prompts_dims_marks_and_survives_ctrl_c(folder: Path) -
     command: list[Any] = [sys.executable, "-m", "models.chat", "--model", folder, "--seed", "1", "--context", "30000"]
     ours, its = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True) as chat:
+    options: dict[str, Any] = {
+        "stdin": its,
+        "stdout": its,
+        "stderr": its,
+        "env": environment,
+        "start_new_session": True,
+    }
+    # a runner in the background ignores SIGINT, and its children would inherit that
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, **options) as chat:
         try:
             read_until(ours, "/quit leaves")
             os.write(ours, b"/waits 10000\nhello\n")  # thinks on until it is stopped

@@ -18,6 +18,8 @@ from configs.schema import SftConfig
 from sft.train import main
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.recipe
+
 ROOT = Path(__file__).resolve().parents[2]
 REAL = os.environ.get("MULL_DATA")
 
@@ -189,7 +191,6 @@ def finished(*arguments: str) -> str:
     return out
 
 
-@pytest.mark.recipe
 def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder: Path, tmp_path: Path) -> None:
     """With everything that draws at random: order, dropout, NEFTune's noise, packing."""
     arguments = ["--config", "demo.yaml", f"model.name={folder}", "model.precision=fp32", "model.max_length=1024",
@@ -214,7 +215,6 @@ def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder:
     assert "is in use; go on with --resume" in refused.communicate()[1]
 
 
-@pytest.mark.recipe
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
 @pytest.mark.parametrize(
     ("recipe", "data"),
