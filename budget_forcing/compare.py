@@ -15,6 +15,7 @@ from typing import Any
 
 from budget_forcing import metrics
 from budget_forcing.results import Row, questions, scores
+from configs.command import run_command
 from configs.errors import RunError
 
 
@@ -160,6 +161,4 @@ def show(found: Sequence[Comparison]) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

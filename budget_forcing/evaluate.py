@@ -6,21 +6,24 @@ Departs from s1's evaluation (arXiv 2501.19393 §4.1): one budget covers the who
 answer phase always follows, truncated thinking is never graded as the answer, and every figure has its interval.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from configs.command import quiet_libraries, recipe_parser, run_command
+
 
 def main(argv: list[str]) -> None:
     """Load → problems → generate and grade → results."""
-    parser = argparse.ArgumentParser(prog="python -m budget_forcing.evaluate", description="Budget-forced evaluation.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/eval")
-    parser.add_argument("--resume", action="store_true", help="keep the run's samples and make those that are missing")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved config and the plan, make nothing")
+    parser = recipe_parser(
+        "budget_forcing.evaluate",
+        "eval",
+        "Budget-forced evaluation.",
+        resume="keep the run's samples and make those that are missing",
+        dry_run="print the resolved config and the plan, make nothing",
+    )
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
     args = parser.parse_args(argv)
 
     from configs.errors import RunError
@@ -35,8 +38,6 @@ def main(argv: list[str]) -> None:
         check(config.model)
     if not args.dry_run:
         run.check(args.resume)
-
-    from configs.command import quiet_libraries
 
     quiet_libraries()
     from budget_forcing import run as evaluation
@@ -151,6 +152,4 @@ def show(found: dict[str, Any], run: Any) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

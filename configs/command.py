@@ -1,5 +1,6 @@
 """What every `python -m …` shares: run `main`, turn the user's errors into one line and exit code 2."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import NoReturn
 from configs.errors import MullError
 
 
-def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+def run_command(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Call `main(argv)` and exit: 0, `main`'s own code, 2 for a `MullError`, 130 after Ctrl-C.
 
     Anything else is a bug of ours and keeps its traceback.
@@ -22,6 +23,22 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     raise SystemExit(code or 0)
+
+
+def recipe_parser(
+    command: str, stage: str, description: str, resume: str | None = None, dry_run: str | None = None
+) -> argparse.ArgumentParser:
+    """The arguments of `python -m <command> --config RECIPE key.path=value …`.
+
+    `--resume` and `--dry-run` are there if their help is given.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {command}", description=description)
+    parser.add_argument("--config", required=True, help=f"a recipe: a path, or a name in configs/{stage}")
+    for name, text in (("--resume", resume), ("--dry-run", dry_run)):
+        if text:
+            parser.add_argument(name, action="store_true", help=text)
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
+    return parser
 
 
 def is_lead() -> bool:

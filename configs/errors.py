@@ -13,7 +13,7 @@ A message names the file, key or row, says what was found there, and then the wa
 
 
 class MullError(Exception):
-    """Base of every error that is the user's to mend; `configs.command.run` prints it and exits with 2."""
+    """Base of every error that is the user's to mend; `configs.command.run_command` prints it and exits with 2."""
 
 
 class ConfigError(MullError):

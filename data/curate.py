@@ -6,7 +6,6 @@ The order is s1's (arXiv 2501.19393 §2.2): quality, difficulty, diversity; here
 before any model is asked. Departs from it: contamination is n-gram coverage and similarity, not one shared 8-gram.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from configs.command import quiet_libraries, recipe_parser, run_command
 from configs.errors import DataError
 from configs.rundir import RunDir, append_jsonl, write_json, write_text
 from configs.schema import CurateConfig, TraceSourceConfig
@@ -33,14 +33,14 @@ STAGES = ("quality", "near_duplicates", "decontaminate", "difficulty")
 
 def main(argv: list[str]) -> None:
     """Read → filter, stage by stage → select → split → write."""
-    parser = argparse.ArgumentParser(prog="python -m data.curate", description="Curate a training set.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/curate")
-    parser.add_argument("--resume", action="store_true", help="go on after the last finished stage")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved config, curate nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
-    args = parser.parse_args(argv)
+    args = recipe_parser(
+        "data.curate",
+        "curate",
+        "Curate a training set.",
+        resume="go on after the last finished stage",
+        dry_run="print the resolved config, curate nothing",
+    ).parse_args(argv)
 
-    from configs.command import quiet_libraries
     from configs.recipe import load
 
     config: CurateConfig = load("curate", args.config, args.overrides)
@@ -266,6 +266,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -7,13 +7,13 @@ with its verdict; the right ones that end by themselves, `keep` a question and t
 `traces.jsonl`.
 """
 
-import argparse
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from configs.command import quiet_libraries, recipe_parser, run_command
 from configs.rundir import RunDir, append_jsonl, read_jsonl, write_text
 from configs.schema import DistillConfig
 from data.problem import Problem, Trace
@@ -38,14 +38,14 @@ Answered = Callable[[Ask, str, str, str], None]
 
 def main(argv: list[str]) -> None:
     """Load → ask what is still open → grade → keep."""
-    parser = argparse.ArgumentParser(prog="python -m data.distill", description="Distill traces from a teacher.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/distill")
-    parser.add_argument("--resume", action="store_true", help="ask only what has no answer yet")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved config, ask nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
-    args = parser.parse_args(argv)
+    args = recipe_parser(
+        "data.distill",
+        "distill",
+        "Distill traces from a teacher.",
+        resume="ask only what has no answer yet",
+        dry_run="print the resolved config, ask nothing",
+    ).parse_args(argv)
 
-    from configs.command import quiet_libraries
     from configs.recipe import load
     from data.sources import load_problems
 
@@ -199,6 +199,4 @@ def _plain(text: str) -> str:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from configs.command import quiet_libraries, run_command
 from configs.errors import ConfigError, DataError
 from data.encoding import detect
 from data.formats import MAPPED, Reject, open_traces
@@ -28,7 +29,6 @@ def main(argv: list[str]) -> int:
 
     import logging
 
-    from configs.command import quiet_libraries
     from configs.schema import ModelConfig
     from data.prompts import render_turn
     from data.think import resolve
@@ -83,6 +83,4 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -6,22 +6,18 @@ Loads the model, draws one completion a prompt on the run's own engine, grades i
 engine with the model in training. Exit code 1 if a line failed.
 """
 
-import argparse
+from configs.command import quiet_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> int:
     """Load → check → print."""
-    parser = argparse.ArgumentParser(prog="python -m models.doctor", description="Checks a GRPO recipe before its run.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/grpo")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
-    args = parser.parse_args(argv)
+    args = recipe_parser("models.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_args(argv)
 
     from configs.recipe import load
 
     config = load("grpo", args.config, args.overrides)
 
     import rewards
-    from configs.command import quiet_libraries
     from data import think
     from data.heldout import split
     from models import diagnosis, training
@@ -52,6 +48,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -7,6 +7,8 @@ Writes the exports and `gate.json` (every check with its figure) into FOLDER; ex
 
 import argparse
 
+from configs.command import quiet_libraries, run_command
+
 
 def main(argv: list[str]) -> None:
     """Export → gate."""
@@ -19,8 +21,6 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
 
     from pathlib import Path
-
-    from configs.command import quiet_libraries
 
     quiet_libraries()
     from models import checks, convert
@@ -36,6 +36,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -5,17 +5,16 @@
 Private unless told otherwise. A gate that fails publishes nothing. `--dry-run` leaves the exact folder, sends nothing.
 """
 
-import argparse
+from configs.command import quiet_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> None:
     """Export → gate → card → commit."""
-    parser = argparse.ArgumentParser(prog="python -m models.publish", description="Publish a trained model.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/publish")
+    parser = recipe_parser(
+        "models.publish", "publish", "Publish a trained model.", dry_run="put the folder together and send nothing"
+    )
     parser.add_argument("--repo", help="owner/name on the hub")
     parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
-    parser.add_argument("--dry-run", action="store_true", help="put the folder together and send nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
     args = parser.parse_args(argv)
 
     from pathlib import Path
@@ -27,8 +26,6 @@ def main(argv: list[str]) -> None:
     config = load("publish", args.config, [*args.overrides, *given, *(["public=true"] if args.public else [])])
     if config.repo is None and not args.dry_run:
         raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
-
-    from configs.command import quiet_libraries
 
     quiet_libraries()
     from models import checks, convert, hub, publication
@@ -57,6 +54,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

@@ -17,6 +17,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.command import quiet_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from models.load import has_gpu
 
@@ -119,8 +120,6 @@ def main(argv: list[str]) -> None:
     """Write the template, become `vllm serve`."""
     args = parse(argv)
 
-    from configs.command import quiet_libraries
-
     quiet_libraries()
     import importlib.util
 
@@ -145,6 +144,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

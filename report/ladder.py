@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from configs.command import run_command
+
 
 def main(argv: list[str]) -> None:
     """Read each run's `summary.json` and print the table."""
@@ -61,6 +63,4 @@ def percent(interval: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

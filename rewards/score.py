@@ -8,12 +8,12 @@ Each line is a JSON object with the completion (`text`, `completion`, `response`
 `rollouts.jsonl` will do. Without token counts, words are counted.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from configs.command import recipe_parser, run_command
 from configs.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ _GOLD = ("gold", "answer", "ground_truth")
 
 def main(argv: list[str]) -> None:
     """Recipe → rewards → one table a completion, and one over all."""
-    parser = argparse.ArgumentParser(prog="python -m rewards.score", description="Score completions from a file.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/grpo")
+    parser = recipe_parser("rewards.score", "grpo", "Score completions from a file.")
     parser.add_argument("--text", required=True, help="JSONL file of completions, or - for stdin")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
     args = parser.parse_args(argv)
 
     import rewards
@@ -149,6 +147,4 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    from configs.command import run
-
-    run(main)
+    run_command(main)

@@ -6,24 +6,24 @@ Departs from DeepSeekMath's GRPO (arXiv 2402.03300 §4.1) as TRL's defaults do: 
 token-level loss (`trainer.loss_type`). Everything else is the recipe's.
 """
 
-import argparse
+from configs.command import is_lead, quiet_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> None:
     """Load → data → rewards → measure → train → measure → save."""
-    parser = argparse.ArgumentParser(prog="python -m rl.grpo", description="GRPO with pluggable rewards.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/grpo")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved config and the plan, train nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
-    args = parser.parse_args(argv)
+    args = recipe_parser(
+        "rl.grpo",
+        "grpo",
+        "GRPO with pluggable rewards.",
+        resume="go on from the run's last checkpoint",
+        dry_run="print the resolved config and the plan, train nothing",
+    ).parse_args(argv)
 
     from configs.recipe import load
 
     config = load("grpo", args.config, args.overrides)  # before anything heavy is imported
 
     import rewards
-    from configs.command import is_lead, quiet_libraries
     from configs.rundir import RunDir
     from data import think
     from data.heldout import split
@@ -106,6 +106,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(main)

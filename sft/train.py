@@ -6,9 +6,10 @@ Departs from s1 (arXiv 2501.19393 §2.2): LoRA by default instead of all weights
 instead of being cut. Needs nothing but the recipe; writes a run directory with the trained adapter, or model.
 """
 
-import argparse
 import json
 from typing import TYPE_CHECKING
+
+from configs.command import quiet_libraries, recipe_parser, run_command
 
 if TYPE_CHECKING:
     from configs.schema import SftConfig
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 def command(argv: list[str]) -> None:
     """Parse the command line and run `main`."""
-    parser = argparse.ArgumentParser(prog="python -m sft.train", description="SFT on reasoning traces.")
-    parser.add_argument("--config", required=True, help="a recipe: a path, or a name in configs/sft")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    parser.add_argument("--dry-run", action="store_true", help="print the resolved config and the plan, train nothing")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to the recipe")
-    args = parser.parse_args(argv)
+    args = recipe_parser(
+        "sft.train",
+        "sft",
+        "SFT on reasoning traces.",
+        resume="go on from the run's last checkpoint",
+        dry_run="print the resolved config and the plan, train nothing",
+    ).parse_args(argv)
 
     from configs.recipe import load
 
@@ -30,7 +32,6 @@ def command(argv: list[str]) -> None:
 
 def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> None:
     """Load → data → train → save. Raises `MullError`s."""
-    from configs.command import quiet_libraries
     from configs.rundir import RunDir, write_json, write_text
     from data import think
     from models.load import check, load_model, load_tokenizer
@@ -74,6 +75,4 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
 
 
 if __name__ == "__main__":
-    from configs.command import run as run_command
-
     run_command(command)
