@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ quiet_libraries()
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 import configs
 import rewards
+from benchmarks.clock import Clock
 from configs.rundir import RunDir
 from configs.schema import AdapterConfig, ModelConfig
 from data import think
@@ -43,21 +43,6 @@ from rl.trainer import Recorder, RolloutTrainer
 
 LENGTH = 40
 BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds of every step."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Before the rollouts."""
-        self.started = time.perf_counter()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """After the optimizer."""
-        self.seconds.append(time.perf_counter() - self.started)
 
 
 def build(ours: bool, folder: str) -> tuple[Any, Clock]:

@@ -21,7 +21,6 @@ import random
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,11 +33,12 @@ quiet_libraries()
 
 import torch
 from datasets import Dataset
-from transformers import LogitsProcessor, LogitsProcessorList, PrinterCallback, TrainerCallback
+from transformers import LogitsProcessor, LogitsProcessorList, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 import configs
 import rewards
+from benchmarks.clock import Clock, now
 from benchmarks.grpo_step import correctness, run
 from budget_forcing.budget import Budget
 from configs.rundir import RunDir
@@ -59,26 +59,6 @@ from rl.trainer import Recorder, RolloutTrainer
 SWAPS = 200
 GROUP, MICRO = 8, 8  # completions a prompt, rows a forward pass
 SHORT, LONG = 16, 80  # completions of the step benchmark: 48 tokens on average, a third of a padded batch is padding
-
-
-def now() -> float:
-    """Seconds: of this process where torch has one thread, so that a shared machine's neighbours don't count."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds of every step."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Before the rollouts."""
-        self.started = now()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """After the optimizer."""
-        self.seconds.append(now() - self.started)
 
 
 def model(precision: str = "bf16", adapter: str | None = None) -> LoadedModel:

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from configs.command import quiet_libraries
 
 quiet_libraries()
 
-import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
+from benchmarks.clock import Clock
 from configs import schema
 from configs.rundir import RunDir
 from data import think
@@ -41,29 +41,6 @@ from sft.trainer import build
 
 BATCH, PACKED_LENGTH = 8, 1024
 NAMES = ("trl", "ours", "packed")
-
-
-now = time.perf_counter if torch.cuda.is_available() else time.process_time  # cores are shared
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """Seconds of every step, a list a round; and the tokens of a round. On a CPU, of the CPU's own time."""
-
-    def __init__(self) -> None:
-        self.rounds: list[list[float]] = []
-        self.tokens = 0.0
-
-    def best(self) -> float:
-        """Seconds of a round if every step had been as fast as in its fastest round."""
-        return sum((min(seconds) for seconds in zip(*self.rounds, strict=True)), 0.0)
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Before the forward pass."""
-        self.started = now()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """After the optimizer."""
-        self.rounds[-1].append(now() - self.started)
 
 
 def recipe(name: str, folder: str) -> schema.SftConfig:
@@ -107,14 +84,18 @@ def plain(config: schema.SftConfig, loaded: LoadedModel, data: Prepared, folder:
     )
 
 
-def run(name: str, trainer: Any, clock: Clock, steps: int) -> None:
-    """Train on the first `steps` batches, once more."""
+def run(name: str, trainer: Any, steps: int) -> float:
+    """Train on the first `steps` batches, once more; the tokens in them."""
     trainer.args.max_steps = steps
     before = trainer._total_train_tokens
-    clock.rounds.append([])
     with packed(trainer.model, name == "packed"):
         trainer.train()
-    clock.tokens = trainer._total_train_tokens - before
+    return float(trainer._total_train_tokens - before)
+
+
+def best(seconds: Sequence[float], steps: int) -> float:
+    """Seconds of a round of `steps` if every step had been as fast as in its fastest round."""
+    return sum(min(seconds[step::steps]) for step in range(steps))
 
 
 def main() -> None:
@@ -128,16 +109,18 @@ def main() -> None:
         pairs = {name: trainer_of(name, f"{folder}/{name}") for name in NAMES}
         for name, (trainer, clock) in pairs.items():
             Path(f"{folder}/{name}").mkdir(exist_ok=True)
-            run(name, trainer, clock, 1)  # warm-up
-            clock.rounds.clear()
+            run(name, trainer, 1)  # warm-up
+            clock.seconds.clear()
+        tokens: dict[str, float] = {}
         for i in range(args.rounds):
             for name in NAMES if i % 2 else reversed(NAMES):
-                run(name, *pairs[name], args.steps)
+                tokens[name] = run(name, pairs[name][0], args.steps)
     figures: dict[str, float] = {}
     for name, (_, clock) in pairs.items():
-        figures[f"{name}_seconds"] = round(clock.best() / args.steps, 3)
-        figures[f"{name}_tokens_per_second"] = round(clock.tokens / clock.best(), 1)
-        print(f"{name}: {[[round(s, 2) for s in seconds] for seconds in clock.rounds]} s, {clock.tokens:.0f} tokens")
+        seconds = best(clock.seconds, args.steps)
+        figures[f"{name}_seconds"] = round(seconds / args.steps, 3)
+        figures[f"{name}_tokens_per_second"] = round(tokens[name] / seconds, 1)
+        print(f"{name}: {[round(s, 2) for s in clock.seconds]} s in {args.rounds} rounds, {tokens[name]:.0f} tokens")
     figures["ratio_vs_trl"] = round(figures["ours_seconds"] / figures["trl_seconds"], 3)
     figures["packing_speedup"] = round(figures["packed_tokens_per_second"] / figures["trl_tokens_per_second"], 3)
     for name, value in figures.items():

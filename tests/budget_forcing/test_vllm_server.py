@@ -1,10 +1,7 @@
 """`vllm serve` with the budget processor, driven over loopback by the `openai` client."""
 
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
@@ -20,11 +17,10 @@ from data.think import S1
 from models.engine import Request, prompt_ids
 from models.engine_transformers import TransformersEngine
 from models.load import load_model
-from tests.models.vllm_env import ENVIRONMENT
+from tests.models.vllm_env import ROOT, free_port, serving
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.engine
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -43,36 +39,16 @@ def distribution_named_vllm(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("vllm")
-    import openai
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
+    port = free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "300"]
     command += ["--enforce-eager", "--generation-config", "vllm", "--max-num-seqs", "8"]
     command += ["--logits-processors", "budget_forcing.vllm:BudgetProcessor"]
     command += ["--no-enable-chunked-prefill"]  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
+    log = tmp_path_factory.mktemp("server") / "log"
     paths = [ROOT] if any(distributions(name="vllm")) else [ROOT, distribution_named_vllm(log.parent / "named")]
-    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as server:
-        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=120)
-        try:
-            deadline = time.monotonic() + 500
-            while True:
-                try:
-                    client.models.list()
-                    break
-                except openai.APIConnectionError:
-                    assert server.poll() is None, log.read_text()[-3000:]
-                    assert time.monotonic() < deadline, log.read_text()[-3000:]
-                    time.sleep(1)
-            yield client
-        finally:
-            client.close()
-            server.terminate()
-            server.wait(60)
+    with serving(command, port, log, PYTHONPATH=os.pathsep.join(map(str, paths))) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

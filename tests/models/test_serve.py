@@ -1,11 +1,7 @@
 """`models.serve`: the command it builds, what it refuses, and a real `vllm serve` on a tiny run."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +12,7 @@ from configs.errors import ModelError
 from models.serve import command, lora_rank, parse
 from models.trained import open_run
 from tests.models.tiny_run import tiny_base, tiny_run, whole_run
-from tests.models.vllm_env import ENVIRONMENT
-
-ROOT = Path(__file__).parents[2]
+from tests.models.vllm_env import free_port, serving
 
 
 @pytest.fixture(scope="module")
@@ -93,31 +87,13 @@ class TestServer:
     @pytest.fixture(scope="class")
     def client(self, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         pytest.importorskip("vllm")
-        import openai
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         log = tmp_path_factory.mktemp("log") / "log"
         words = [sys.executable, "-m", "models.serve", str(run), "--port", str(port)]
         words += ["--", "--enforce-eager", "--max-num-seqs", "4"]
-        with (
-            log.open("w") as out,
-            subprocess.Popen(words, stdout=out, stderr=out, env=os.environ | ENVIRONMENT, cwd=ROOT) as server,
-        ):
-            client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=120)
-            client.log = log  # type: ignore[attr-defined]
-            try:
-                deadline = time.monotonic() + 500
-                while not answers(client):
-                    assert server.poll() is None, log.read_text()[-3000:]
-                    assert time.monotonic() < deadline, log.read_text()[-3000:]
-                    time.sleep(1)
-                yield client
-            finally:
-                client.close()
-                server.terminate()
-                server.wait(60)
+        with serving(words, port, log) as client:
+            client.log = log
+            yield client
 
     def test_the_adapter_answers_in_its_think_format(self, client: Any, run: Path) -> None:
         """The printed example: a budget ends the thinking, which arrives apart from the answer; and as trained."""
@@ -160,16 +136,6 @@ class TestServer:
 def shown(text: str | None) -> str:
     """Without the half characters at its end, which vLLM holds back."""
     return (text or "").rstrip("\N{REPLACEMENT CHARACTER}")
-
-
-def answers(client: Any) -> bool:
-    import openai
-
-    try:
-        client.models.list()
-    except openai.APIConnectionError:
-        return False
-    return True
 
 
 def printed_request(client: Any) -> dict[str, Any]:
