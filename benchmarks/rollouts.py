@@ -37,9 +37,9 @@ from transformers import LogitsProcessor, LogitsProcessorList, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 import configs
-import rewards
 from benchmarks.clock import Clock, now
-from benchmarks.grpo_step import correctness, run
+from benchmarks.demo_task import TRAINERS, contestant, demo
+from benchmarks.grpo_step import run
 from budget_forcing.budget import Budget
 from configs.rundir import RunDir
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
@@ -285,49 +285,19 @@ def step(args: argparse.Namespace) -> dict[str, Any]:
 
 def useful(args: argparse.Namespace) -> dict[str, Any]:
     """The demo's task and settings, from the same warm-up: rows with an advantage, per minute of steps."""
-    config = configs.load("grpo", "demo", ["rollout.resamples=2", "rollout.curriculum=false"])
+    config = demo()
     problems, _ = split(config.data, config.eval)
-    kept = ("learning_rate", "lr_scheduler_type", "temperature")
-    options = {name: config.trainer[name] for name in kept}
-    rows, group = config.completions_per_generation, config.trainer["num_generations"]
+    rows = config.completions_per_generation
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("ours", "trl"):
-            loaded = model("bf16", args.adapter)
-            prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
-            given = arguments(f"{folder}/{name}", rows, group, config.completion_length, **options)
-            counted: list[int] = []
-            if name == "ours":
-                engine = training.engine_of(loaded, config, think.S1)
-                scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, think.S1, (2,))
-                sampler = GroupSampler(engine, config, scorer, prompts, group)
-                trainer, clock = _trainer(f"{folder}/{name}", loaded, sampler, prompts, given)
-            else:
-                clock = Clock()
-                data = [{"prompt": p, "gold": q.answer} for p, q in zip(prompts, problems, strict=True)]
-                trainer = GRPOTrainer(model=loaded.model, reward_funcs=[correctness], args=given,
-                                      train_dataset=Dataset.from_list(data), processing_class=loaded.tokenizer,
-                                      callbacks=[clock])  # fmt: skip
-                trainer.remove_callback(PrinterCallback)
-            _count(trainer, counted)
-            run(trainer, args.steps)
-            figures[f"{name}_useful_share"] = round(sum(counted) / (rows * args.steps), 3)
-            figures[f"{name}_useful_per_minute"] = round(60 * sum(counted) / sum(clock.seconds), 1)
-            figures[f"{name}_demo_step_seconds"] = round(statistics.median(clock.seconds), 1)
+        for name in TRAINERS:
+            made = contestant(name, config, problems, args.adapter, f"{folder}/{name}")
+            made.train(args.steps)
+            figures[f"{name}_useful_share"] = round(sum(made.useful) / (rows * args.steps), 3)
+            figures[f"{name}_useful_per_minute"] = round(60 * sum(made.useful) / sum(made.clock.seconds), 1)
+            figures[f"{name}_demo_step_seconds"] = round(statistics.median(made.clock.seconds), 1)
     ratio = figures["ours_useful_per_minute"] / max(figures["trl_useful_per_minute"], 1e-9)
     return {"useful_per_minute_vs_trl": round(ratio, 2), **figures}
-
-
-def _count(trainer: Any, counted: list[int]) -> None:
-    """Note the rows with an advantage of every generation batch."""
-    draw: Callable[[Any], Any] = trainer._generate_and_score_completions
-
-    def counting(inputs: Any) -> Any:
-        output = draw(inputs)
-        counted.append(int((output["advantages"] != 0).sum()))
-        return output
-
-    trainer._generate_and_score_completions = counting
 
 
 def scaling(args: argparse.Namespace) -> dict[str, Any]:

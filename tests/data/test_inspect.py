@@ -43,6 +43,7 @@ def test_quantiles_are_lengths_that_so_many_rows_do_not_exceed() -> None:
     assert quantiles([7]) == dict.fromkeys(found, 7)
 
 
+@pytest.mark.recipe
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
 def test_a_chinese_file_says_which_encoding_it_is_in(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
