@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,17 @@ import pytest
 from configs.command import quiet_libraries
 
 quiet_libraries()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import a file none of whose tests is of the tier that runs: imports take longer than many a test."""
+    if not collection_path.name.startswith("test_"):
+        return None
+    text, tier = collection_path.read_text(encoding="utf-8"), config.option.markexpr
+    if tier in ("engine", "recipe"):
+        return True if f"pytest.mark.{tier}" not in text else None
+    whole = re.search(r"^pytestmark = \[?\s*pytest\.mark\.(engine|recipe)", text, re.MULTILINE)
+    return True if whole and f"not {whole[1]}" in tier else None
 
 
 @pytest.fixture(scope="session")

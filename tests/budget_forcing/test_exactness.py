@@ -25,6 +25,8 @@ from tests.budget_forcing.toy import (
     p_value,
 )
 
+pytestmark = pytest.mark.engine
+
 SAMPLES = 2_500
 CASES = [(BUDGETS[0], SAMPLINGS[at]) for at in (0, 2, 3, 5)] + [
     (b, SAMPLINGS[at]) for b in BUDGETS[1:] for at in (0, 5)

@@ -30,7 +30,7 @@ def test_no_recipe_is_left_out() -> None:
         ("trainer.max_steps=many", r"trainer\.max_steps: expected int, found 'many'"),
         ("trainer.bf16=3", r"trainer\.bf16: expected bool or none, found 3"),
         ("trainer.output_dir=x", r"trainer\.output_dir: set output_dir at the top level"),
-        ("trainer.num_generations=5", "5 does not divide the 32 completions"),
+        ("trainer.num_generations=5", "5 does not divide the 64 completions"),
         ("trainer.num_generations=1", "a group needs at least 2"),
         ("trainer.max_completion_length=256", "leaves no room for a prompt"),
         ("model.nmae=x", r"model\.nmae: unknown key; did you mean 'name'\?"),

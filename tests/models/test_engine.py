@@ -16,6 +16,8 @@ from models.engine_transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from tests.tiny import tiny_model, tiny_tokenizer
 
+pytestmark = pytest.mark.engine
+
 GREEDY = SamplingConfig(temperature=0.0)
 BUDGET = Budget(max_thinking=14, num_waits=2, max_answer=6)
 

@@ -10,6 +10,8 @@ from configs.errors import RunError
 from models.hub import check_access, upload
 from tests.models.hub import TOKEN, Hub, Repo, serving
 
+pytestmark = pytest.mark.engine
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:

@@ -16,6 +16,8 @@ from rl import packing
 from rl.batch import regrouped, teaches
 from tests.rl.trainers import built, gradients, randomise
 
+pytestmark = pytest.mark.engine
+
 IDS = st.integers(3, 250)
 GROUPS = st.lists(
     st.tuples(st.lists(IDS, min_size=1, max_size=9), st.lists(st.lists(IDS, max_size=7), min_size=1, max_size=4)),

@@ -17,6 +17,8 @@ from rl import proof
 from rl import rollout as rollouts
 from tests.rl.trainers import PROBLEMS, built, randomise
 
+pytestmark = pytest.mark.engine
+
 REWARDS = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
 
 

@@ -18,6 +18,8 @@ from rewards.composition import Member, RewardSet
 from rl import rollout
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise, recipe
 
+pytestmark = pytest.mark.engine
+
 BUDGET: dict[str, Any] = {
     "max_thinking": 8,
     "num_waits": 1,
@@ -164,7 +166,7 @@ def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> No
         (["rollout.budget.max_thinking=3", "rollout.budget.effort=low"], "give `effort` or `max_thinking`, not both"),
         (
             ["trainer.steps_per_generation=8", "trainer.gradient_accumulation_steps=2"],
-            r"trainer\.save_steps: 3 is no multiple of the 4 steps",
+            r"trainer\.save_steps: 6 is no multiple of the 4 steps",
         ),
     ],
 )

@@ -15,6 +15,8 @@ from rewards.rollout import Rollout
 from rl.sampling import Curriculum
 from tests.rl.trainers import built
 
+pytestmark = pytest.mark.engine
+
 MANY = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(24)]
 
 

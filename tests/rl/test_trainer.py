@@ -17,6 +17,8 @@ from rl import rollout
 from rl.trainer import Recorder, Scored
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 
+pytestmark = pytest.mark.engine
+
 
 def test_a_batch_is_scored_once_with_special_tokens_kept(tiny: LoadedModel, tmp_path: Path) -> None:
     calls: list[list[Rollout]] = []

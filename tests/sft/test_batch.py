@@ -10,6 +10,8 @@ from sft.batch import Batch, check_loss, documents
 from sft.dataset import IGNORED
 from tests.tiny import tiny_tokenizer
 
+pytestmark = pytest.mark.engine
+
 END = [2]
 
 

@@ -11,6 +11,8 @@ from data.corpus import traces
 from data.think import DEEPSEEK, S1, XML, ThinkFormat
 from sft import dataset
 
+pytestmark = pytest.mark.engine
+
 TRACES = traces(generate(40, seed=3))
 
 

@@ -18,6 +18,8 @@ from sft.batch import check_packing, documents
 from sft.packing import NAME, packed
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.engine
+
 ROWS = 6
 
 
