@@ -31,15 +31,14 @@ from configs.command import quiet_libraries
 
 quiet_libraries()
 
-import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 import configs
 import rewards
 from benchmarks.clock import Clock
-from benchmarks.grpo_step import correctness
+from benchmarks.grpo_step import arguments, correctness
 from budget_forcing.metrics import cluster_bootstrap, paired_bootstrap
 from configs.rundir import RunDir
 from configs.schema import AdapterConfig, GrpoConfig, ModelConfig
@@ -84,42 +83,23 @@ def contestant(name: str, config: GrpoConfig, problems: Sequence[Problem], adapt
     loaded = load_model(ModelConfig(name="smollm2-135m", precision="bf16", adapter=adapter), AdapterConfig())
     prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
     clock = Clock()
+    rows, group = config.completions_per_generation, config.trainer["num_generations"]
+    given = {name: config.trainer[name] for name in FROM_RECIPE} | {"seed": config.seed}
     shared = {
         "model": loaded.model,
-        "args": arguments(config, folder),
+        "args": arguments(folder, rows, group, config.completion_length, **given),
         "processing_class": loaded.tokenizer,
         "callbacks": [clock],
     }
     if name == "ours":
         trainer: Any = our_trainer(config, loaded, problems, prompts, shared)
     else:
-        rows = [{"prompt": p, "gold": q.answer} for p, q in zip(prompts, problems, strict=True)]
-        trainer = GRPOTrainer(reward_funcs=[correctness], train_dataset=Dataset.from_list(rows), **shared)
+        data = [{"prompt": p, "gold": q.answer} for p, q in zip(prompts, problems, strict=True)]
+        trainer = GRPOTrainer(reward_funcs=[correctness], train_dataset=Dataset.from_list(data), **shared)
     trainer.remove_callback(PrinterCallback)
     made = Contestant(trainer, loaded, clock)
     count(trainer, made.useful)
     return made
-
-
-def arguments(config: GrpoConfig, folder: str) -> GRPOConfig:
-    """What both trainers get."""
-    return GRPOConfig(
-        output_dir=folder,
-        per_device_train_batch_size=config.trainer["per_device_train_batch_size"],
-        gradient_accumulation_steps=config.trainer["gradient_accumulation_steps"],
-        num_generations=config.trainer["num_generations"],
-        max_completion_length=config.completion_length,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_steps=1,
-        seed=config.seed,
-        **{name: config.trainer[name] for name in FROM_RECIPE},
-    )
 
 
 def our_trainer(

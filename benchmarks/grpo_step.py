@@ -50,26 +50,11 @@ def build(ours: bool, folder: str) -> tuple[Any, Clock]:
     loaded = load_model(ModelConfig(name="smollm2-135m", precision="bf16"), AdapterConfig())
     problems = generate(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
-    arguments = GRPOConfig(
-        output_dir=folder,
-        per_device_train_batch_size=MICRO,
-        gradient_accumulation_steps=BATCH // MICRO,
-        num_generations=GROUP,
-        max_completion_length=LENGTH,
-        generation_kwargs={"min_new_tokens": LENGTH},
-        learning_rate=1e-6,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=not torch.cuda.is_available(),
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_steps=1,
-    )
+    forced = {"min_new_tokens": LENGTH}
     clock = Clock()
     shared: dict[str, Any] = {
         "model": loaded.model,
-        "args": arguments,
+        "args": arguments(folder, BATCH, GROUP, LENGTH, generation_kwargs=forced),
         "processing_class": loaded.tokenizer,
         "callbacks": [clock],
     }
@@ -80,6 +65,26 @@ def build(ours: bool, folder: str) -> tuple[Any, Clock]:
         trainer = GRPOTrainer(reward_funcs=[correctness, digits], train_dataset=Dataset.from_list(rows), **shared)
     trainer.remove_callback(PrinterCallback)
     return trainer, clock
+
+
+def arguments(folder: str, rows: int, group: int, length: int, **more: Any) -> GRPOConfig:
+    """What both trainers get: `rows` completions a step, `group` a prompt, of at most `length` tokens."""
+    return GRPOConfig(
+        output_dir=folder,
+        per_device_train_batch_size=min(MICRO, rows),
+        gradient_accumulation_steps=max(1, rows // MICRO),
+        num_generations=group,
+        max_completion_length=length,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="no",
+        logging_steps=1,
+        **{"learning_rate": 1e-6, **more},
+    )
 
 
 def our_trainer(

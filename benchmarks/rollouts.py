@@ -34,12 +34,12 @@ quiet_libraries()
 import torch
 from datasets import Dataset
 from transformers import LogitsProcessor, LogitsProcessorList, PrinterCallback
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 import configs
 from benchmarks.clock import Clock, now
 from benchmarks.demo_task import TRAINERS, contestant, demo
-from benchmarks.grpo_step import run
+from benchmarks.grpo_step import arguments, run
 from budget_forcing.budget import Budget
 from configs.rundir import RunDir
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
@@ -57,7 +57,7 @@ from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
 
 SWAPS = 200
-GROUP, MICRO = 8, 8  # completions a prompt, rows a forward pass
+GROUP = 8  # completions a prompt
 SHORT, LONG = 16, 80  # completions of the step benchmark: 48 tokens on average, a third of a padded batch is padding
 
 
@@ -173,26 +173,6 @@ class EndAt(LogitsProcessor):  # type: ignore[misc]
 def noise(ids: Sequence[Sequence[int]]) -> list[float]:
     """A reward without a meaning: every group has a spread, so every row is trained on."""
     return [random.Random(sum(row) + i).random() for i, row in enumerate(ids)]
-
-
-def arguments(folder: str, rows: int, group: int, length: int, **more: Any) -> Any:
-    """What both trainers get."""
-    return GRPOConfig(
-        output_dir=folder,
-        per_device_train_batch_size=min(MICRO, rows),
-        gradient_accumulation_steps=max(1, rows // MICRO),
-        num_generations=group,
-        max_completion_length=length,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_steps=1,
-        **{"learning_rate": 1e-6, **more},
-    )
 
 
 def plain_trl(folder: str, lengths: Sequence[int]) -> tuple[Any, Clock]:
