@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
         dry_run="print the resolved config and the plan, make nothing",
     )
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
 
     from configs.errors import RunError
     from configs.recipe import load

@@ -1,12 +1,17 @@
 """What every `python -m …` shares: run `main`, turn the user's errors into one line and exit code 2."""
 
 import argparse
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
 from configs.errors import MullError
+
+PATIENCE = 5.0
+"""Seconds that other threads get to end after an error."""
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -18,11 +23,26 @@ def run_command(main: Callable[[list[str]], int | None]) -> NoReturn:
         code = main(sys.argv[1:])
     except MullError as error:
         print(f"error: {error}", file=sys.stderr)
+        _end_in_spite_of_threads(2)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     raise SystemExit(code or 0)
+
+
+def _end_in_spite_of_threads(code: int) -> None:
+    """End the process although a thread of a plug-in blocks, for which the interpreter would wait for ever."""
+    joined = threading.Event()
+    atexit.register(joined.set)  # called when no thread is waited for any more
+
+    def end() -> None:
+        if not joined.wait(PATIENCE):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            os._exit(code)
+
+    threading.Thread(target=end, name="end", daemon=True).start()
 
 
 def recipe_parser(

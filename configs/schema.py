@@ -112,6 +112,8 @@ class RewardSpec(Section):
     """Where this reward is None ("could not be judged"), every reward of that completion is None."""
     clip: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """[low, high]: bounds of the score, before the weight."""
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds that a reward of your own may take for a batch before the run stops; none: 300."""
 
 
 class BudgetConfig(Section):

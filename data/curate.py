@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
         "Curate a training set.",
         resume="go on after the last finished stage",
         dry_run="print the resolved config, curate nothing",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
 
     from configs.recipe import load
 

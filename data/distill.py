@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
         "Distill traces from a teacher.",
         resume="ask only what has no answer yet",
         dry_run="print the resolved config, ask nothing",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
 
     from configs.recipe import load
     from data.sources import load_problems

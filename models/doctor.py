@@ -11,7 +11,7 @@ from configs.command import quiet_libraries, recipe_parser, run_command
 
 def main(argv: list[str]) -> int:
     """Load → check → print."""
-    args = recipe_parser("models.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_args(argv)
+    args = recipe_parser("models.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_intermixed_args(argv)
 
     from configs.recipe import load
 

@@ -7,6 +7,7 @@ became of it once it has finished.
 import importlib.util
 import itertools
 import logging
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from configs.schema import EngineConfig, ModelConfig
 from data.think import ThinkFormat
 from models.engine import Decoded, Engine, Job, end_of_turn
 from models.handover import Handover, rank_of
+from models.load import is_adapter, weights_of
 
 logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm:BudgetProcessor"
@@ -39,11 +41,12 @@ class VllmEngine(Engine):
     def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
         config = llm.llm_engine.model_config
         super().__init__(tokenizer, think_format, config.max_model_len, end_of_turn(tokenizer, config.hf_config))
-        self.llm = llm
+        self._take(llm)
         self.adapter = adapter
         self._numbers = itertools.count()
         self._adapters: dict[tuple[str, float], int] = {}
         self._handover: Handover | None = None
+        self._followed: Any = None
         self._start: Callable[[], Any] | None = None
         """Starts another vLLM like this one; used once."""
 
@@ -56,11 +59,12 @@ class VllmEngine(Engine):
             )
         from vllm import LLM
 
-        from models.load import base_of, check, check_adapter, has_gpu, load_tokenizer, pick
+        from models.load import base_of, check, check_adapter, has_gpu, load_tokenizer, local_adapter, pick
 
         check(model)
         precision = pick(model)[1]
-        rank = check_adapter(model.adapter).get("r") if model.adapter else None
+        adapter = local_adapter(model.adapter) if model.adapter else None
+        rank = check_adapter(adapter).get("r") if adapter else None
         tokenizer = load_tokenizer(model)
 
         def start() -> Any:
@@ -79,18 +83,19 @@ class VllmEngine(Engine):
             "logprobs_mode": "processed_logprobs",
             "generation_config": "vllm",  # never a model's own sampling parameters
             "enable_chunked_prefill": has_gpu(),  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
-            "enable_lora": model.adapter is not None,
+            "enable_lora": adapter is not None,
             "max_lora_rank": _rank_slot(rank or 16),
             "disable_log_stats": True,
             **options,
         }
-        engine = cls(start(), tokenizer, think_format, model.adapter)
+        engine = cls(start(), tokenizer, think_format, adapter)
         engine._start = start
         return engine
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engine.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
         from vllm.v1.engine.exceptions import EngineDeadError
+        from zmq import ZMQError
 
         left = list(range(len(jobs)))
         while left:
@@ -102,27 +107,31 @@ class VllmEngine(Engine):
 
             try:
                 self._decode([jobs[at] for at in asked], report)
-            except EngineDeadError as error:
+            except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands
                 self._revive(error)
 
     def _revive(self, error: Exception) -> None:
-        if self._start is None:
-            raise EngineError(
-                "vLLM died, and its log above says why; start again (a training run with --resume) when it is mended"
-            ) from error
-        logger.warning("vLLM died and is started anew, this once; its log above says why")
+        died = f"vLLM died{_exit_code(self.llm.llm_engine.engine_core)}; its log above may say why"
         start, self._start = self._start, None
-        self.llm = start()
+        if start is None:
+            raise EngineError(f"{died}. It is started anew only once: go on with --resume") from error
+        logger.warning("%s. It is started anew, this once", died)
+        self._stop()
+        try:
+            self._take(start())
+        except Exception as failure:
+            raise EngineError(f"{died}. It can't be started anew ({failure}): go on with --resume") from failure
 
     def _decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         engine = self.llm.llm_engine
-        places = {}
-        for at, job in enumerate(jobs):
-            name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
-            places[name] = at
-            prompt = {"prompt_token_ids": list(job.prompt)}
-            engine.add_request(name, prompt, self._params(job, name), lora_request=self._lora(job.adapter))
+        loras = {adapter: self._lora(adapter) for adapter in {job.adapter for job in jobs}}
+        places: dict[str, int] = {}
         try:
+            for at, job in enumerate(jobs):
+                name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
+                places[name] = at
+                prompt = {"prompt_token_ids": list(job.prompt)}
+                engine.add_request(name, prompt, self._params(job, name), lora_request=loras[job.adapter])
             while engine.has_unfinished_requests():
                 self._report([out for out in engine.step() if out.finished], jobs, places, decoded)
         except BaseException:
@@ -132,12 +141,26 @@ class VllmEngine(Engine):
     def follow(self, model: Any) -> None:
         """Answer with the LoRA of `model` as it is now; nothing is merged, the base weights are never touched."""
         self._handover = self._handover or Handover()
+        self._followed = model
         self.adapter = self._handover.folder_of(model)
+
+    def _take(self, llm: Any) -> None:
+        self.llm = llm
+        tell_of_death(llm.llm_engine.engine_core)
+        self._workers = workers_of(llm.llm_engine.engine_core)
+
+    def _stop(self) -> None:
+        import psutil
+
+        llm, self.llm = self.llm, None
+        if llm is not None:
+            llm.llm_engine.engine_core.shutdown()
+        for worker in psutil.wait_procs(self._workers, timeout=10)[1]:  # stuck, and in possession of memory
+            worker.kill()
 
     def close(self) -> None:
         """Stop vLLM's processes and free their memory."""
-        self.llm.llm_engine.engine_core.shutdown()
-        self.llm = None
+        self._stop()
         if self._handover is not None:
             self._handover.close()
 
@@ -170,10 +193,14 @@ class VllmEngine(Engine):
             return None
         if self.llm.llm_engine.vllm_config.lora_config is None:
             raise EngineError(f"adapter {folder}: this vLLM was started without LoRA; name an adapter in `model:` too")
+        if not is_adapter(Path(folder)):  # vLLM's process would die of it
+            if adapter is not None or self._followed is None:
+                raise EngineError(f"adapter {folder}: it holds no adapter (any more); put it back, or name another")
+            self.follow(self._followed)
+            folder = str(self.adapter)
         from vllm.lora.request import LoRARequest
 
-        file = Path(folder) / "adapter_model.safetensors"
-        key = folder, file.stat().st_mtime if file.exists() else 0.0
+        key = folder, weights_of(Path(folder)).stat().st_mtime
         number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
         return LoRARequest(f"adapter-{number}", number, folder)
 
@@ -195,6 +222,45 @@ class VllmEngine(Engine):
             if out.request_id in told and told[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
             decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
+
+
+def tell_of_death(client: Any) -> None:
+    """Have vLLM's `client` raise `EngineDeadError` to whoever waits for an answer when its process is killed.
+
+    vLLM 0.30 notices (a thread of its own ends the one that reads answers), but tells nobody who waits already, in
+    `step()` or `collective_rpc()`. An engine in this process has no such thread.
+    """
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    reader = getattr(client, "output_queue_thread", None)
+    if reader is None:
+        return
+    answers, calls = client.outputs_queue, client.utility_results
+
+    def tell() -> None:
+        reader.join()
+        answers.put(EngineDeadError())
+        for call in list(calls.values()):
+            call.set_exception(EngineDeadError())
+
+    threading.Thread(target=tell, name="vllm-death", daemon=True).start()
+
+
+def workers_of(client: Any) -> list[Any]:
+    """What vLLM's own processes have started: one that is killed leaves them to end by themselves."""
+    import psutil
+
+    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
+    cores = [psutil.Process(core.pid) for core in getattr(manager, "processes", [])]
+    return [worker for core in cores for worker in core.children(recursive=True)]
+
+
+def _exit_code(client: Any) -> str:
+    """The exit codes of vLLM's processes in brackets, "" where none is known; negative: a signal's number."""
+    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
+    codes = [str(code) for code in manager.finished_procs().values()] if manager is not None else []
+    hint = ": killed, often for want of memory" if "-9" in codes else ""
+    return f" (exit code {', '.join(codes)}{hint})" if codes else ""
 
 
 def told_by(workers: list[list[Any]]) -> list[Any]:

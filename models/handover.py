@@ -6,10 +6,12 @@ the old adapter's keys and values.
 
 import shutil
 import tempfile
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from configs.errors import EngineError
+from models.load import is_adapter
 
 MEMORY = Path("/dev/shm")
 
@@ -20,45 +22,89 @@ class Handover:
     def __init__(self) -> None:
         self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=MEMORY if MEMORY.is_dir() else None)
         self._trained: list[Any] = []
-        self._state: dict[str, Any] = {}
+        self._state: list[Any] = []
+        self._scales: list[float] = []
+        self._copies: list[Any] = []
+        self._specs: dict[str, Any] = {}
         self._written: tuple[int, ...] = ()
         self._folders: list[Path] = []
         self._count = 0
 
     def folder_of(self, model: Any) -> str:
         """A folder with `model`'s adapter as it is now. Raises `EngineError` if it trains none."""
-        from safetensors.torch import save_file
+        from safetensors import serialize_file
 
         config = _lora(model)
         if not self._trained:
             self._look(model)
         versions = tuple(weight._version for weight in self._trained)  # every in-place change counts it up
-        if versions == self._written:
+        if versions == self._written and is_adapter(self._folders[-1]):
             return str(self._folders[-1])
         while len(self._folders) > 1:
-            shutil.rmtree(self._folders.pop(0))
+            shutil.rmtree(self._folders.pop(0), ignore_errors=True)
         self._count += 1
         folder = Path(self._root.name) / f"step-{self._count}"
+        folder.parent.mkdir(mode=0o700, exist_ok=True)  # what cleans up temporary files may have taken it
         folder.mkdir()
-        config.save_pretrained(str(folder))
-        # in the model's own precision, which vLLM would round it to
-        state = {name: value.detach().to(model.config.dtype).contiguous() for name, value in self._state.items()}
-        save_file(state, str(folder / "adapter_model.safetensors"))
+        _unscaled(config).save_pretrained(str(folder))
+        for place, weight, scale in zip(self._copies, self._state, self._scales, strict=True):
+            place.copy_(weight.detach() if scale == 1 else weight.detach() * scale)
+        serialize_file(self._specs, str(folder / "adapter_model.safetensors"))
         self._folders.append(folder)
         self._written = versions
         return str(folder)
 
     def _look(self, model: Any) -> None:
-        """Remember the adapter's tensors: they change in place, and to find them takes longer than to write them."""
+        """Remember the adapter's tensors, which change in place, and lay out the file: both take longer than to write.
+
+        The copies are in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
+        do that at each swap, and knows one scale for all layers.
+        """
+        import torch
         from peft import get_peft_model_state_dict
+        from safetensors import TensorSpec
 
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         places = {parameter.data_ptr(): parameter for parameter in self._trained}
-        self._state = {n: places.get(v.data_ptr(), v) for n, v in get_peft_model_state_dict(model).items()}
+        state = get_peft_model_state_dict(model)
+        dtype = model.config.dtype
+        self._state = [places.get(value.data_ptr(), value) for value in state.values()]
+        scales = _scales(model)
+        self._scales = [scales.get(id(value), 1.0) for value in self._state]
+        self._copies = [torch.empty(value.shape, dtype=dtype) for value in self._state]
+        self._specs = {
+            name: TensorSpec(
+                dtype=str(dtype).removeprefix("torch."),
+                shape=list(place.shape),
+                data_ptr=place.data_ptr(),
+                data_len=place.nbytes,
+            )
+            for name, place in zip(state, self._copies, strict=True)
+        }
 
     def close(self) -> None:
         """Remove every folder."""
         self._root.cleanup()
+
+
+def _scales(model: Any) -> dict[int, float]:
+    """Each B's scale, by the tensor's `id`."""
+    from peft.tuners.lora import LoraLayer
+
+    return {
+        id(getattr(part["default"], "weight", part["default"])): layer.scaling["default"]
+        for layer in model.modules()
+        if isinstance(layer, LoraLayer)
+        for part in (layer.lora_B, layer.lora_embedding_B)
+        if "default" in part
+    }
+
+
+def _unscaled(config: Any) -> Any:
+    """`config` with a scale of 1."""
+    plain = copy(config)
+    plain.lora_alpha, plain.use_rslora, plain.alpha_pattern = plain.r, False, {}
+    return plain
 
 
 def rank_of(model: Any) -> int:

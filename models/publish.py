@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--repo", help="owner/name on the hub")
     parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
 
     from pathlib import Path
 

@@ -1,6 +1,5 @@
 """What `sft.train` and `rl.grpo` share: TRL arguments, metrics, progress, checkpoints, the saved product."""
 
-import json
 import math
 import os
 import time
@@ -12,12 +11,12 @@ from accelerate import PartialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
-from configs.errors import ConfigError
-from configs.rundir import RunDir, append_jsonl, keep_jsonl
+from configs.errors import ConfigError, EngineError, RewardError
+from configs.rundir import RunDir, append_jsonl
 from configs.schema import EngineConfig, GrpoConfig, TrackingConfig, TrainingConfig
 from data.think import ThinkFormat
+from models.checkpoint import Rescue, checkpoint_to_resume, saved_step
 from models.engine import Engine, load_engine
 from models.interrupt import STOPPED, Interrupt
 from models.load import LoadedModel
@@ -160,57 +159,33 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
 def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
     """Train with our progress line instead of the library's own printing.
 
-    A SIGTERM ends the step, saves a checkpoint (on a multiple of `boundary` steps) and raises `SystemExit`.
+    A SIGTERM ends the step, saves a checkpoint (on a multiple of `boundary` steps) and raises `SystemExit`. An engine
+    or a reward that fails leaves a checkpoint of the last whole step, and its error says how to go on.
     """
     trainer.remove_callback(PrinterCallback)
-    interrupt = Interrupt(boundary)
+    interrupt, rescue = Interrupt(boundary), Rescue(boundary)
     trainer.add_callback(interrupt)
+    trainer.add_callback(rescue)
     with PartialState().main_process_first():  # the others find its work done
         checkpoint = checkpoint_to_resume(run) if resume else None
     if checkpoint and saved_step(checkpoint) >= trainer.args.max_steps > 0:
         trainer._load_from_checkpoint(checkpoint)  # it was ended after training: one more step would be one too many
         return
     with interrupt.listening():
-        trainer.train(resume_from_checkpoint=checkpoint)
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        except (EngineError, RewardError) as error:
+            saved = rescue.save(trainer)
+            if (run / "metrics.jsonl").is_file() and PartialState().is_main_process:
+                write_report(run.path)
+            way_on = "" if "--resume" in str(error) else "; go on with --resume"
+            error.args = (f"{error}{way_on} ({f'saved after step {saved}' if saved else 'no step is saved yet'})",)
+            raise
     if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
         if PartialState().is_main_process:
             write_report(run.path)
         print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
         raise SystemExit(STOPPED)
-
-
-def checkpoint_to_resume(run: RunDir) -> str | None:
-    """The last whole checkpoint of `run`, or None to start over. Rows of later steps leave the run's logs.
-
-    `trainer_state.json` is what a checkpoint gets last: one without it, or with half of it, was cut off, and is set
-    aside.
-    """
-    folder = run / "checkpoints"
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    while found and not is_whole(Path(found)):
-        Path(found).rename(Path(found).with_name(f"incomplete-{Path(found).name}-{time.time_ns()}"))
-        found = get_last_checkpoint(str(folder))
-    step = saved_step(found) if found else 0
-    if not found:
-        print(
-            "no whole checkpoint yet: this run starts from its beginning (trainer.save_steps: how often one is saved)"
-        )
-    for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
-        keep_jsonl(run / name, lambda row: int(row["step"]) <= step)
-    return found
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end."""
-    try:
-        return bool(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return False
-
-
-def saved_step(checkpoint: str) -> int:
-    """The step after which a checkpoint was saved."""
-    return int(Path(checkpoint).name.rpartition("-")[2])
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:

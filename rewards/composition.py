@@ -9,11 +9,13 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from configs.errors import RewardError
 from data.problem import Problem
 from data.think import ThinkFormat
+from rewards.limit import Overrun, within
 from rewards.plugin import TrlReward
 from rewards.rollout import Reward, Rollout
 
@@ -39,6 +41,17 @@ class BrokenReward(RewardError):
         self.reward, self.row, self.rollout = reward, row, rollout
 
 
+class BlockedReward(RewardError):
+    """A reward of the user's own gave no scores in its time. `step`: training's, None outside of it."""
+
+    def __init__(self, reward: str, step: int | None, completions: int, seconds: float, place: str) -> None:
+        where = "" if step is None else f", step {step}"
+        super().__init__(
+            f"reward '{reward}'{where}: no scores for {completions} completions after {seconds:g} s ({place}); "
+            "mend it, or raise `timeout` of its entry in `rewards:`"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """`when: correctness > 0`: the reward counts only where another one's own score says so."""
@@ -62,6 +75,8 @@ class Member:
     gate: Gate | None = None
     required: bool = False
     clip: tuple[float, float] | None = None
+    timeout: float | None = None
+    """Seconds for a call on a batch; None where the reward limits itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +101,18 @@ class RewardSet:
     def score(self, rollouts: Sequence[Rollout], trainer_state: Any = None) -> Scores:
         """Every reward's scores after gates, clip and `required`, without weights.
 
-        `trainer_state` is what TRL-style functions see under that name. Raises BrokenReward.
+        `trainer_state` is what TRL-style functions see under that name. Raises BrokenReward and BlockedReward.
         """
         return self.shaped(self.raw(rollouts, trainer_state))
 
     def raw(self, rollouts: Sequence[Rollout], trainer_state: Any = None) -> Scores:
-        """Every reward's own scores, before gates, clip and `required`. Raises BrokenReward."""
+        """Every reward's own scores, before gates, clip and `required`. Raises BrokenReward and BlockedReward."""
+        step = None if trainer_state is None else trainer_state.global_step + 1
         scores: Scores = {}
         for member in self.members:
             if isinstance(member.reward, TrlReward):
                 member.reward.trainer_state = trainer_state
-            scores[member.name] = _call(member, rollouts)
+            scores[member.name] = _call(member, rollouts, step)
         return scores
 
     def shaped(self, raw: Scores) -> Scores:
@@ -147,14 +163,23 @@ def statistics(scores: Scores, correct: Sequence[bool | None]) -> dict[str, Stat
     return {name: _statistics(column, correct) for name, column in scores.items()}
 
 
-def _call(member: Member, rollouts: Sequence[Rollout]) -> list[float | None]:
-    """The reward's own scores, held to the contract: a list, one finite number or None a row."""
+def _call(member: Member, rollouts: Sequence[Rollout], step: int | None) -> list[float | None]:
+    """The reward's own scores, held to the contract: in time, a list, one finite number or None a row."""
+    blocked = partial(BlockedReward, member.name, step, len(rollouts), member.timeout or 0.0)
+    last_words = str(
+        blocked("it can't be interrupted: the process ends here, and --resume goes on from the last checkpoint")
+    )
     try:
-        scores = member.reward(rollouts)
+        scores = within(member.timeout, lambda: member.reward(rollouts), last_words)
+    except Overrun as overrun:
+        raise blocked(f"it was in {overrun.place}") from None
     except RewardError:
         raise
     except Exception as error:
-        row = _first_raising(member.reward, rollouts)
+        try:
+            row = within(member.timeout, lambda: _first_raising(member.reward, rollouts), last_words)
+        except Overrun:
+            row = 0
         what = f"it raised {type(error).__name__}: {error}"
         raise BrokenReward(member.name, row, _at(rollouts, row), what) from error
     if not isinstance(scores, list | tuple) or len(scores) != len(rollouts):

@@ -13,6 +13,8 @@ from configs.errors import RewardError
 from rewards.extract import END_OF_TURN
 from rewards.rollout import Reward, Rollout
 
+TIMEOUT = 300.0
+"""Seconds that one may take for a batch, unless its recipe says otherwise; judges over a network take minutes."""
 TRL_SUPPLIED = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 """What TRL's trainer passes besides the data set's columns; not parameters of the user's."""
 
@@ -135,7 +137,7 @@ def _resolved(result: Any) -> Any:
         except BaseException as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=run, args=(result,), name="async-reward")
+    thread = threading.Thread(target=run, args=(result,), name="async-reward", daemon=True)
     thread.start()
     thread.join()
     if isinstance(outcome[0], BaseException):

@@ -75,6 +75,8 @@ def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
         raise RewardError(f"reward '{spec.name}': weight {spec.weight} is not a finite number")
     if spec.clip and not spec.clip[0] <= spec.clip[1]:
         raise RewardError(f"reward '{spec.name}': clip {spec.clip} is not [low, high]")
+    if spec.timeout is not None and spec.name in SHIPPED:
+        raise RewardError(f"reward '{spec.name}': timeout: it is for a reward of your own; shipped ones don't block")
     return Member(
         name=column_name(spec.name),
         reward=_reward(spec),
@@ -82,6 +84,7 @@ def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
         gate=_gate(spec, names),
         required=spec.required,
         clip=(spec.clip[0], spec.clip[1]) if spec.clip else None,
+        timeout=None if spec.name in SHIPPED else spec.timeout or plugin.TIMEOUT,
     )
 
 

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     """Recipe → rewards → one table a completion, and one over all."""
     parser = recipe_parser("rewards.score", "grpo", "Score completions from a file.")
     parser.add_argument("--text", required=True, help="JSONL file of completions, or - for stdin")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
 
     import rewards
     from configs.recipe import load

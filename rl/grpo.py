@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
         "GRPO with pluggable rewards.",
         resume="go on from the run's last checkpoint",
         dry_run="print the resolved config and the plan, train nothing",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
 
     from configs.recipe import load
 

@@ -23,7 +23,7 @@ def command(argv: list[str]) -> None:
         "SFT on reasoning traces.",
         resume="go on from the run's last checkpoint",
         dry_run="print the resolved config and the plan, train nothing",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
 
     from configs.recipe import load
 

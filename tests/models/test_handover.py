@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +16,13 @@ from peft import PeftModel
 from configs.errors import EngineError
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig
 from data.think import S1
-from models.engine import Engine, Request, load_engine
+from models.engine import Engine, Generation, Request, load_engine
 from models.handover import Handover
-from models.load import LoadedModel, load_model
+from models.load import LoadedModel, is_adapter, load_model
 from tests.models.vllm_env import ENVIRONMENT
 from tests.tiny import tiny_model, tiny_tokenizer
+
+pytestmark = pytest.mark.engine
 
 SWAPS = 200
 
@@ -56,7 +60,9 @@ def test_a_folder_is_new_when_the_adapter_changed_and_only_then(loaded: LoadedMo
     assert not Path(names[-1]).exists()
 
 
-def test_what_is_handed_over_is_the_adapter(loaded: LoadedModel, config: ModelConfig) -> None:
+@pytest.mark.parametrize("adapter", [AdapterConfig(r=4, alpha=8), AdapterConfig(r=4, alpha=6, rslora=True)])
+def test_what_is_handed_over_is_the_adapter(adapter: AdapterConfig, config: ModelConfig) -> None:
+    loaded = load_model(config, adapter)
     step(loaded.model, 1)
     ids = torch.tensor([[5, 6, 7, 8]])
     handover = Handover()
@@ -86,7 +92,6 @@ def engine(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
         os.environ.update(before)
 
 
-@pytest.mark.engine
 @pytest.mark.filterwarnings("ignore")  # vLLM's own
 def test_two_hundred_swaps_leave_the_base_weights_and_the_agreement(loaded: LoadedModel, engine: Any) -> None:
     from rl.proof import agreement, checksum
@@ -113,18 +118,24 @@ def test_two_hundred_swaps_leave_the_base_weights_and_the_agreement(loaded: Load
 class Core:
     """What `decode` asks of `vllm.LLM`: answers every request with one token, or dies at the first step."""
 
-    def __init__(self, dies: bool) -> None:
-        self.llm_engine = self
+    def __init__(self, dies: bool = False) -> None:
+        self.llm_engine = self.engine_core = self.vllm_config = self
+        self.lora_config = True
         self.dies, self.asked = dies, list[str]()
+        self.loras: list[Any] = []
 
     def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any) -> None:
         self.asked.append(name)
+        self.loras.append(lora_request)
 
     def abort_request(self, names: list[str]) -> None:
         self.asked.clear()
 
     def has_unfinished_requests(self) -> bool:
         return bool(self.asked)
+
+    def shutdown(self) -> None:
+        self.asked.clear()
 
     def step(self) -> list[Any]:
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -135,19 +146,118 @@ class Core:
         return [SimpleNamespace(finished=True, request_id=self.asked.pop(), outputs=[completion])]
 
 
-@pytest.mark.engine
-@pytest.mark.parametrize("mends", [True, False])
-def test_a_vllm_that_dies_is_started_anew_once(mends: bool) -> None:
+def on_core(core: Core) -> Any:
+    """A vLLM engine that asks `core`."""
     pytest.importorskip("vllm")
     from models.engine_vllm import VllmEngine
 
     engine = VllmEngine.__new__(VllmEngine)
     Engine.__init__(engine, tiny_tokenizer(), S1, 64, (2,))
-    engine.llm, engine.adapter, engine._numbers = Core(dies=True), None, itertools.count()
+    engine.llm, engine.adapter, engine._numbers, engine._adapters = core, None, itertools.count(), {}
+    engine._handover = engine._followed = engine._start = None
+    engine._workers = []
+    return engine
+
+
+@pytest.mark.parametrize("mends", [True, False])
+def test_a_vllm_that_dies_is_started_anew_once(mends: bool) -> None:
+    engine = on_core(Core(dies=True))
     engine._start = lambda: Core(dies=not mends)
     asked = [Request((5, 6), max_tokens=4), Request((7, 8), max_tokens=4)]
     if mends:
         assert [g.token_ids for g in engine.generate(asked)] == [(5,), (5,)]
     else:
-        with pytest.raises(EngineError, match="vLLM died, and its log above says why"):
+        with pytest.raises(EngineError, match=r"vLLM died; .* started anew only once: go on with --resume"):
             engine.generate(asked)
+
+
+def test_a_vllm_that_can_t_be_started_anew_says_so() -> None:
+    def start() -> Any:
+        raise RuntimeError("no memory")
+
+    engine = on_core(Core(dies=True))
+    engine._start = start
+    with pytest.raises(EngineError, match=r"vLLM died; .* can't be started anew \(no memory\): go on with --resume"):
+        engine.generate([Request((5, 6), max_tokens=4)])
+    engine.close()
+
+
+@pytest.mark.parametrize("gone", ["adapter_model.safetensors", "adapter_config.json", ".", ".."])
+def test_an_adapter_that_vanished_is_written_again(loaded: LoadedModel, gone: str) -> None:
+    handover = Handover()
+    folder = Path(handover.folder_of(loaded.model))
+    before = (folder / "adapter_model.safetensors").read_bytes()
+    place = (folder / gone).resolve()
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    again = Path(handover.folder_of(loaded.model))
+    assert is_adapter(again)
+    assert (again / "adapter_model.safetensors").read_bytes() == before
+    handover.close()
+
+
+def test_an_adapter_that_vanishes_before_vllm_reads_it_is_written_again_or_refused(
+    loaded: LoadedModel, tmp_path: Path
+) -> None:
+    core = Core()
+    engine = on_core(core)
+    engine.follow(loaded.model)
+    shutil.rmtree(engine.adapter)
+    engine.generate([Request((5, 6), max_tokens=4)])
+    assert is_adapter(Path(core.loras[0].lora_path))
+    named = [Request((5, 6), max_tokens=4), Request((5, 6), max_tokens=4, adapter=str(tmp_path / "gone"))]
+    with pytest.raises(EngineError, match=r"adapter .*/gone: it holds no adapter \(any more\); put it back"):
+        engine.generate(named)
+    assert len(core.loras) == 1  # nothing was asked of vLLM
+    engine.llm = None
+    engine.close()
+
+
+@pytest.fixture
+def apart(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
+    """An engine as training starts it, in a process of its own; but uncompiled, which starts faster."""
+    pytest.importorskip("vllm")
+    from models.engine_vllm import VllmEngine, lora_room
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}).items():
+            patch.setenv(name, value)
+        room = lora_room(loaded.model)
+        made = VllmEngine.load(EngineConfig(name="vllm", batch_size=8), config, S1, enforce_eager=True, **room)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # vLLM's own
+def test_a_vllm_that_is_killed_is_started_anew_once_and_nothing_is_lost(
+    loaded: LoadedModel, apart: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    import psutil
+
+    step(loaded.model, 1)
+    apart.follow(loaded.model)
+    asked = [Request((5, 6, 7 + n), max_tokens=12 * (n + 1), seed=n) for n in range(8)]
+    before = apart.generate(asked)
+    finished: list[int] = []
+
+    def kill_core(generation: Generation) -> None:
+        finished.append(generation.request)
+        if len(finished) == 2:
+            (core,) = apart.llm.llm_engine.engine_core.resources.engine_manager.processes
+            os.kill(core.pid, signal.SIGKILL)
+
+    def kill_worker(generation: Generation) -> None:
+        for process in psutil.Process().children(recursive=True):
+            if "Worker" in process.name():
+                process.kill()
+
+    again = apart.generate(asked, kill_core)
+    assert [g.token_ids for g in again] == [g.token_ids for g in before]  # with the adapter
+    assert sorted(finished) == list(range(8))  # each once
+    assert "vLLM died (exit code -9: killed, often for want of memory)" in caplog.text
+    with pytest.raises(EngineError, match=r"vLLM died.* started anew only once: go on with --resume"):
+        apart.generate(asked, kill_worker)
+    apart.close()
+    left = [child.name() for child in psutil.Process().children(recursive=True)]
+    assert not [name for name in left if "Engine" in name or "Worker" in name]

@@ -115,6 +115,12 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
         load.check(ModelConfig(name=str(tmp_path)))
 
 
+def test_an_adapter_whose_weights_are_gone_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"model\.adapter: .* holds no adapter_model\.safetensors; train one first"):
+        load.check(ModelConfig(name="smollm2-135m", adapter=str(tmp_path)))
+
+
 def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", layers=1)
     saved = load.load_model(

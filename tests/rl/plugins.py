@@ -2,14 +2,28 @@
 
 import os
 import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
+def judge(text: str) -> float:
+    """Waits for a server that never answers."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(text.encode())
+        return float(here.recv(1))
+
+
 def parity(prompts: Any, completions: Any, completion_ids: Any, trainer_state: Any, **_: Any) -> list[float]:
-    """Something that differs within a group; kills its own process in step MULL_TEST_KILL, if that is set."""
+    """Something that differs within a group; MULL_TEST_… name the step in which it kills its process, or blocks."""
     step = trainer_state.global_step + 1 if trainer_state else 0  # none in the check before a run
     if str(step) == os.environ.get("MULL_TEST_KILL"):
         os.kill(os.getpid(), signal.SIGKILL)
     if str(step) == os.environ.get("MULL_TEST_TERM"):
+        del os.environ["MULL_TEST_TERM"]  # once: a step may draw, and score, twice, and a second one kills
         os.kill(os.getpid(), signal.SIGTERM)
+    if str(step) == os.environ.get("MULL_TEST_BLOCK"):
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(judge, completions))
     return [float(sum(ids) % 3) for ids in completion_ids]

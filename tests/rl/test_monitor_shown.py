@@ -15,6 +15,8 @@ from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor
 from rl.trainer import Recorder, Scored
 
+pytestmark = pytest.mark.engine
+
 CUT = [Rollout(Problem("p", "What is 6 · 7?", "42", "test"), f"<reasoning>{n}", XML, truncated=True) for n in range(4)]
 SCORED = Scored(3, CUT, {"correctness": [0.0, 0.0, 0.0, 1.0]}, [0.0, 0.0, 0.0, 1.0], [-0.5, -0.5, -0.5, 1.5])
 

@@ -12,6 +12,8 @@ from rewards.composition import Member, RewardSet
 from rl.probe import probe
 from tests.rl.trainers import built
 
+pytestmark = pytest.mark.engine
+
 REWARDS = RewardSet([Member("r", lambda rollouts: [1.0] * len(rollouts))])
 
 

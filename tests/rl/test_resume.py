@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from configs.rundir import RunDir, append_jsonl, read_jsonl
-from models import training
+from models import checkpoint as checkpoints
 from models.interrupt import STOPPED
 from tests.tiny import tiny_model
 
@@ -100,6 +100,21 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Pat
 
 
 @pytest.mark.recipe
+def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    unsaved = ("trainer.save_steps=6", "rewards.0.timeout=3")
+    stopped = command(run, whole / "model", *unsaved, MULL_TEST_BLOCK="4")
+    assert stopped.returncode == 2
+    assert "error: reward 'parity', step 4: no scores for 8 completions after 3 s (it was in " in stopped.stderr
+    assert "go on with --resume (saved after step 3)" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert (run / "report.html").is_file()
+    done = command(run, whole / "model", *unsaved, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(run, whole / "run")
+
+
+@pytest.mark.recipe
 def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole / "run", run)
@@ -123,7 +138,7 @@ def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | Non
     run = RunDir(tmp_path)
     whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
     checkpoint(run, 4, state)
-    assert training.checkpoint_to_resume(run) == str(whole)
+    assert checkpoints.checkpoint_to_resume(run) == str(whole)
     assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [2]
     assert {p.name.partition("-4-")[0] for p in (run / "checkpoints").iterdir()} == {
         "checkpoint-2",
@@ -134,6 +149,6 @@ def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | Non
 def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path)
     checkpoint(run, 2, None)
-    assert training.checkpoint_to_resume(run) is None
+    assert checkpoints.checkpoint_to_resume(run) is None
     assert list(read_jsonl(run / "metrics.jsonl")) == []
     assert "starts from its beginning" in capsys.readouterr().out
