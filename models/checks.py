@@ -8,6 +8,7 @@ all of it and 0 for an adapter that was lost; quantisation noise, which points a
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from data.heldout import split, split_traces
 from data.problem import Problem
 from data.sources import load_problems
 from models.chat_template import PROBES
+from models.convert import file_of
 from models.probe import Job
 from models.trained import TrainedRun, open_run
 
@@ -34,6 +36,8 @@ PROMPTS = 16
 """How many of the trained model's answers are scored teacher-forced."""
 PROBLEMS = 50
 """How many held-out problems are answered."""
+ROPE = 1e-5
+"""Relative difference of rotary frequencies that are the same: fp32 computes them."""
 LEAST_EFFECT = 0.005
 """Nats a token by which training must have changed the base: below it, the adapter does nothing to speak of."""
 ROOT = Path(__file__).parent.parent
@@ -179,8 +183,6 @@ def _job_of(target: str, path: Path, job: Job, run: TrainedRun) -> Job:
     if target == "adapter":
         return replace(job, kind="adapter", folder=str(path), base=run.base)
     if target.startswith("gguf:"):
-        from models.convert import file_of
-
         return replace(job, kind="gguf", folder=str(path), file=file_of(target))
     return replace(job, kind="transformers", folder=str(path))
 
@@ -215,7 +217,7 @@ def _checked(
     return [
         *compare(target, answer, reference, bounds),
         _score(target, answer, reference, problems, run),
-        *_format_checks(target, answer, reference, run),
+        *format_checks(target, answer, reference, run),
     ]
 
 
@@ -273,18 +275,24 @@ def _right(texts: Sequence[str], problems: Sequence[Problem], run: TrainedRun) -
     return sum(verdict.correct is True for verdict in verdicts)
 
 
-def _format_checks(
-    target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], run: TrainedRun
-) -> list[Check]:
-    """Whether prompts, the end of a turn and the think format arrived as they were trained with."""
+def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], run: TrainedRun) -> list[Check]:
+    """Whether prompts, the end of a turn, the think format and the rotary embeddings are those of training."""
     expected = asdict(run.think_format)
     think_format = dict(answer["stored_think_format"] or {})
     found = {
         "template": answer["prompts"] == reference["prompts"] and answer["prompt_ids"] == reference["prompt_ids"],
         "eos": set(answer["eos"]) == set(answer["stored_eos"]) == set(reference["eos"]),
         "think_format": think_format == expected | {"end_tokens": list(run.think_format.end_tokens)},
+        "rope": len(answer["rope"]) == len(reference["rope"])
+        and all(math.isclose(a, b, rel_tol=ROPE) for a, b in zip(answer["rope"], reference["rope"], strict=True)),
     }
-    wanted = {"template": "the prompts of training", "eos": f"ids {reference['eos']}", "think_format": expected["name"]}
+    wanted = {
+        "template": "the prompts of training",
+        "eos": f"ids {reference['eos']}",
+        "think_format": expected["name"],
+        "rope": "the rotary frequencies of training"
+        + (", as the file scales them (Transformers reads no scaling)" if target.startswith("gguf:") else ""),
+    }
     return [
         Check(export=target, name=name, figure="kept" if kept else "lost", bound=wanted[name], passed=kept)
         for name, kept in found.items()

@@ -94,7 +94,7 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
     template = carrying(tokenizer, run.think_format)
     merger = Merger(run)  # also for an adapter alone: it says whether the adapter fits its base
     if any(target.startswith("gguf:") for target in targets):
-        gguf_file.check(merger.config, tokenizer)
+        gguf_file.check(merger.config, tokenizer, template)
     licence, text = licence_of(run)
     for target in targets:
         folder = out / folder_of(target)
@@ -161,7 +161,10 @@ def write_merged(merger: "Merger", folder: Path) -> None:
     limit = max(LEAST_SHARD_BYTES, min(SHARD_BYTES, total // 4))
     plan = split_torch_state_dict_into_shards(meta, max_shard_size=limit)
     for file, names in plan.filename_to_tensors.items():
-        shard = {name: tensor.to(dtype).contiguous() for name, tensor in merger.tensors(list(names))}
+        # allocated ahead: between them, what merging needs for a moment would stay in pieces of the heap
+        shard = {name: torch.empty(merger.shapes[name], dtype=dtype) for name in names}
+        for name, tensor in merger.tensors(list(names)):
+            shard[name].copy_(tensor)
         save_file(shard, folder / file, metadata={"format": "pt"})
     if plan.is_sharded:
         index = {"metadata": {"total_size": total}, "weight_map": plan.tensor_to_filename}

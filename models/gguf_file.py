@@ -1,52 +1,31 @@
 """Merged weights → one GGUF file for llama.cpp and Ollama, written tensor by tensor with the `gguf` package.
 
-Llama, Qwen2 and Qwen3 with byte-level BPE vocabularies and plain rotary embeddings, in f16 or q8_0. What llama.cpp
-expects of each: https://github.com/ggml-org/llama.cpp/tree/master/conversion.
+Llama, Qwen2 and Qwen3, in f16 or q8_0. What llama.cpp expects of each:
+https://github.com/ggml-org/llama.cpp/tree/master/conversion.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ModelError
+from models import gguf_rope, gguf_vocabulary
+from models.generation import end_of_turn
+from models.gguf_vocabulary import OTHER_TOOL
 from models.merge import Merger
 
 ARCHITECTURES = {"llama": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3"}
+ROWS = 4096
 TYPES = {"f16": "F16", "q8_0": "Q8_0"}
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SPLITS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
-"""A pre-tokenizer's regular expression → llama.cpp's name for it."""
-OTHER_TOOL = "export merged16 and convert it with llama.cpp's convert_hf_to_gguf.py"
 
 
-def check(config: Any, tokenizer: Any) -> None:
+def check(config: Any, tokenizer: Any, template: str) -> None:
     """Raise `ModelError` for what this writer does not know, before anything is computed."""
     if config.model_type not in ARCHITECTURES:
         raise ModelError(f"gguf: writes {', '.join(ARCHITECTURES)}, this is {config.model_type}; {OTHER_TOOL}")
-    rope = config.rope_parameters or {}
-    if rope.get("rope_type", "default") != "default":
-        raise ModelError(f"gguf: writes plain rotary embeddings, this has {rope['rope_type']!r}; {OTHER_TOOL}")
-    pre_tokenizer(tokenizer)
-
-
-def pre_tokenizer(tokenizer: Any) -> str:
-    """llama.cpp's name for how the tokenizer splits text before BPE. Raises `ModelError` for one that has none here."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    parts: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {"model": {"type": "none"}}
-    if parts["model"]["type"] != "BPE":
-        raise ModelError(f"gguf: writes byte-level BPE vocabularies, this is {parts['model']['type']}; {OTHER_TOOL}")
-    step: dict[str, Any] = parts["pre_tokenizer"] or {}
-    steps: list[dict[str, Any]] = step["pretokenizers"] if step.get("type") == "Sequence" else [step]
-    kinds = [one.get("type") for one in steps]
-    if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):
-        return "gpt-2"
-    if kinds == ["Digits", "ByteLevel"] and steps[0]["individual_digits"] and steps[1].get("use_regex", True):
-        return "smollm"
-    if kinds == ["Split", "ByteLevel"] and (name := SPLITS.get(steps[0]["pattern"].get("Regex", ""))):
-        return name
-    raise ModelError(f"gguf: llama.cpp's name for this tokenizer's splitting {kinds} is not known here; {OTHER_TOOL}")
+    if refusal := gguf_rope.refusal(config):
+        raise ModelError(f"gguf: {refusal}; {OTHER_TOOL}")
+    gguf_vocabulary.check(tokenizer, template, end_of_turn(tokenizer, config))
 
 
 def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str, name: str, notes: str) -> None:
@@ -62,8 +41,11 @@ def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str
     writer.add_name(name)
     writer.add_string("mull.think_format", notes)
     _add_shape(writer, config, kind)
-    _add_vocabulary(writer, tokenizer, config.vocab_size)
+    gguf_vocabulary.add(writer, tokenizer, config.vocab_size, end_of_turn(tokenizer, config))
     writer.add_chat_template(template)
+    divisors = gguf_rope.divisors(config)
+    if divisors is not None:
+        writer.add_tensor_info(gguf_rope.DIVISORS, divisors.shape, divisors.dtype, divisors.nbytes)
     places = _places(merger)
     for original, place in places.items():
         shape, stored = merger.shapes[original], _type(merger.shapes[original], kind)
@@ -71,6 +53,8 @@ def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    if divisors is not None:
+        writer.write_tensor_data(divisors)
     for data in _data(merger, places, kind):
         writer.write_tensor_data(data)
     writer.close()
@@ -78,23 +62,27 @@ def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str
 
 def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator[Any]:
     """The tensors as they are stored, in the order of `places`."""
-    from gguf.quants import quantize
-
     config = merger.config
     for original, tensor in merger.tensors(list(places)):
-        values = tensor.float().numpy()
         if config.model_type == "llama" and ".self_attn.q_proj." in original:
-            values = _interleaved(values, config.num_attention_heads)
+            tensor = _interleaved(tensor, config.num_attention_heads)
         elif config.model_type == "llama" and ".self_attn.k_proj." in original:
-            values = _interleaved(values, config.num_key_value_heads)
-        yield quantize(values, _type(values.shape, kind))
+            tensor = _interleaved(tensor, config.num_key_value_heads)
+        yield _stored(tensor, _type(tuple(tensor.shape), kind))
 
 
-def _interleaved(values: Any, heads: int) -> Any:
+def _stored(tensor: Any, kind: Any) -> Any:
+    """`tensor` as an array of `kind`; some rows at a time, because in fp32 an embedding is twice the file's part."""
+    import numpy as np
+    from gguf.quants import quantize
+
+    return np.concatenate([quantize(rows.float().numpy(), kind) for rows in tensor.split(ROWS)])
+
+
+def _interleaved(tensor: Any, heads: int) -> Any:
     """(heads × halves × d, …) → (heads × d × halves, …): llama.cpp rotates neighbouring pairs for this architecture."""
-    return (
-        values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
-    )
+    halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
+    return halves.transpose(1, 2).reshape(tensor.shape)
 
 
 def _places(merger: Merger) -> dict[str, str]:
@@ -139,7 +127,7 @@ def _info(shape: tuple[int, ...], stored: Any) -> tuple[tuple[int, ...], Any, in
 def _add_shape(writer: Any, config: Any, kind: str) -> None:
     from gguf import LlamaFileType
 
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    head = gguf_rope.head_size(config)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -150,35 +138,8 @@ def _add_shape(writer: Any, config: Any, kind: str) -> None:
     writer.add_value_length(head)
     writer.add_rope_dimension_count(head)
     writer.add_rope_freq_base(float((config.rope_parameters or {}).get("rope_theta", 10_000.0)))
+    gguf_rope.add(writer, config)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(LlamaFileType.MOSTLY_F16 if kind == "f16" else LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(2)
-
-
-def _add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
-    """Tokens by id (a padded vocabulary's spare ids as unused), their types, the merges and the special ids."""
-    from gguf import TokenType
-
-    added = tokenizer.added_tokens_decoder
-    by_id = {at: token for token, at in tokenizer.get_vocab().items()}
-    tokens, types = [], []
-    for at in range(size):
-        tokens.append(by_id.get(at, f"[PAD{at}]"))
-        if at not in by_id:
-            types.append(TokenType.UNUSED)
-        elif at in added:
-            types.append(TokenType.CONTROL if added[at].special else TokenType.USER_DEFINED)
-        else:
-            types.append(TokenType.NORMAL)
-    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre_tokenizer(tokenizer))
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
-    writer.add_add_bos_token(False)  # templates write the BOS themselves where a model wants one
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_pad_token_id(tokenizer.pad_token_id)
-    if tokenizer.bos_token_id is not None:
-        writer.add_bos_token_id(tokenizer.bos_token_id)

@@ -49,8 +49,9 @@ class Job:
 def ask(job: Job) -> dict[str, Any]:
     """The model's answers and scores.
 
-    `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, what an export stores of its format,
-    `forced`, per forced token `logprob` and `top` (the likeliest id), and of a run `base_logprob`, without its adapter.
+    `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, `rope` (rotary frequencies), what an
+    export stores of its format, `forced`, per forced token `logprob` and `top` (the likeliest id), and of a run
+    `base_logprob`, without its adapter.
     """
     from models.engine import Request, end_of_turn
     from models.engine_transformers import TransformersEngine
@@ -72,6 +73,7 @@ def ask(job: Job) -> dict[str, Any]:
         "prompts": [_prompt(tokenizer, job, *history) for history in job.histories],
         "prompt_ids": prompt_ids,
         "eos": list(end_of_turn(tokenizer, model.config)),
+        "rope": _rope(model),
         "forced": forced,
         "logprob": logprobs,
         "top": tops,
@@ -105,6 +107,12 @@ def score(model: Any, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[li
             logprobs += found.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
             tops += found.argmax(-1).tolist()
     return logprobs, tops
+
+
+def _rope(model: Any) -> list[float]:
+    """The rotary frequencies, (head size / 2,), and last what the cosines are scaled with; empty without such."""
+    found = [module for module in model.modules() if hasattr(module, "inv_freq")]
+    return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
 def _ids(tokenizer: Any, job: Job, question: str) -> list[int]:
@@ -166,19 +174,25 @@ def _transformers(job: Job) -> tuple[Any, Any, Any]:
 def _gguf(job: Job) -> tuple[Any, Any, Any]:
     """The weights as Transformers reads them from the file; template, end of turn and vocabulary as the file has them.
 
-    Not its tokenizer: Transformers rebuilds that with a splitting of its own, whatever the file says.
+    Rotary embeddings too are scaled as the file has them: Transformers reads no scaling. Its tokenizer is not used:
+    Transformers rebuilds that with a splitting of its own, whatever the file says.
     """
     from gguf import GGUFReader
 
-    fields = GGUFReader(Path(job.folder) / job.file).fields
+    from models import gguf_rope, gguf_vocabulary
+
+    reader = GGUFReader(Path(job.folder) / job.file)
+    fields = reader.fields
     tokenizer = _tokenizer(job)
     stored = fields["tokenizer.ggml.tokens"].contents()
     if any(stored[at] != token for token, at in tokenizer.get_vocab().items()):
         raise ValueError("the file's vocabulary is not the tokenizer's")
     tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
-    tokenizer.eos_token = stored[fields["tokenizer.ggml.eos_token_id"].contents()]
+    ends = gguf_vocabulary.ends_of(fields)
+    tokenizer.eos_token = stored[ends[0]]
     model = _load({"pretrained_model_name_or_path": job.folder, "gguf_file": job.file})
-    model.config.eos_token_id = tokenizer.eos_token_id
+    model.config.eos_token_id = ends
+    gguf_rope.restore(model, reader)
     return model, tokenizer, None
 
 

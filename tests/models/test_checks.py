@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import RunError
-from models.checks import FULL, QUANTISED, bounds_of, compare, gate, held_out, passed_before
+from models.checks import FULL, QUANTISED, bounds_of, compare, format_checks, gate, held_out, passed_before
 from models.convert import export
+from models.probe import Job, ask
 from models.trained import open_run
-from tests.models.tiny_run import tiny_base, tiny_run
+from tests.models.tiny_run import LLAMA3, tiny_base, tiny_run
 
 LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30)
 
@@ -87,6 +89,24 @@ def test_held_out_problems_are_those_of_the_training_command(tmp_path: Path) -> 
     assert len(held_out(run)) == 7
 
 
+def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model like Llama 3: scaled rotary embeddings, which Transformers does not read, and two ends of a turn."""
+    base = tiny_base(tmp_path / "base", rope=LLAMA3)
+    rewrite(base / "config.json", eos_token_id=[2, 0])
+    run = open_run(tiny_run(tmp_path / "run", base))
+    folder = export(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
+    own = Job("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
+    reference = ask(own)
+    file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
+    assert set(reference["eos"]) == {2, 0}
+    assert all(check.passed for check in format_checks("gguf:f16", ask(file), reference, run))
+    monkeypatch.setattr("models.gguf_rope.restore", lambda model, reader: None)
+    found = {check.name: check.passed for check in format_checks("gguf:f16", ask(file), reference, run)}
+    assert found == {"template": True, "eos": True, "think_format": True, "rope": False}
+
+
 @pytest.mark.engine
 class TestGate:
     """In fresh processes."""
@@ -106,7 +126,7 @@ class TestGate:
         stored = json.loads((out / "gate.json").read_text())
         assert stored["passed"] is True
         assert {check["export"] for check in stored["checks"]} == {"adapter", "merged16", "gguf:f16"}
-        names = {"top1", "logprob_gap", "apart_from_base", "held_out_score", "template", "eos", "think_format"}
+        names = {"top1", "logprob_gap", "apart_from_base", "held_out_score", "template", "eos", "think_format", "rope"}
         for check in stored["checks"]:
             assert {"export", "name", "figure", "bound", "passed"} <= check.keys()
             names.discard(check["name"])
@@ -117,15 +137,16 @@ class TestGate:
         assert passed_before(out) is None
 
     def test_each_ruined_export_fails_the_check_that_names_it(self, run: Path, out: Path, tmp_path: Path) -> None:
-        """An adapter that does nothing, a base without its update, a lost template, a lost EOS, a file cut short."""
-        ruined = {name: tmp_path / name for name in ("adapter", "unmerged", "template", "eos", "cut")}
+        """No update in the adapter, none in the weights; template, EOS or rotary base lost; a file cut short."""
+        ruined = {name: tmp_path / name for name in ("adapter", "unmerged", "template", "eos", "rope", "cut")}
         for name, folder in ruined.items():
             shutil.copytree(out / ("adapter" if name == "adapter" else "merged16"), folder)
         (tmp_path / "export.json").write_text(json.dumps({"exports": {name: name for name in ruined}}))
         ruin_update(ruined["adapter"] / "adapter_model.safetensors")
         shutil.copy(run.parent / "base" / "model.safetensors", ruined["unmerged"])
         shutil.copy(run / "adapter" / "chat_template.jinja", ruined["template"])
-        ruin_eos(ruined["eos"])
+        rewrite(ruined["eos"] / "generation_config.json", eos_token_id=1)
+        rewrite(ruined["rope"] / "config.json", rope_parameters={"rope_type": "default", "rope_theta": 9_000.0})
         weights = ruined["cut"] / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:5000])
         report = gate(tmp_path, run)
@@ -136,6 +157,7 @@ class TestGate:
         assert lost <= failed["adapter"]
         assert lost <= failed["unmerged"]
         assert (failed["template"], failed["eos"], failed["cut"]) == ({"template"}, {"eos"}, {"loads"})
+        assert "rope" in failed["rope"]
         assert passed_before(tmp_path) is None
 
 
@@ -145,6 +167,5 @@ def ruin_update(file: Path) -> None:
     save_file({name: tensor * ("lora_A" in name) for name, tensor in load_file(file).items()}, file)
 
 
-def ruin_eos(folder: Path) -> None:
-    file = folder / "generation_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token_id": 1}))
+def rewrite(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))

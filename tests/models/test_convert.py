@@ -10,8 +10,11 @@ from configs.errors import ModelError, RunError
 from models.chat_template import PROBES, carrying, render
 from models.convert import export, folder_of
 from models.trained import open_run
-from tests.models.tiny_run import tiny_base, tiny_run, whole_run, write_config
+from tests.models.tiny_run import LLAMA3, tiny_base, tiny_run, whole_run, write_config
 
+pytestmark = pytest.mark.engine
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 TARGETS = ["adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0"]
 
 
@@ -87,6 +90,9 @@ def test_an_adapter_loads_with_plain_peft_and_finds_its_base(run: Path, base: Pa
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool) -> None:
+    """Qwen2 has biases, Qwen3 norms of queries and keys."""
+    from gguf import GGUFReader
+
     base = tiny_base(tmp_path / "base", kind, tied)
     run = tiny_run(tmp_path / "run", base)
     out = export(run, ["gguf:f16", "gguf:q8_0"], tmp_path / "out")
@@ -95,6 +101,57 @@ def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool
         found = logits(load(out / f"gguf-{target}", gguf_file=f"model-{target}.gguf"))
         assert agreement(found, wanted) >= least
         assert agreement(found, logits(load(base))) < 0.9
+    stored = {tensor.name: tensor.data for tensor in GGUFReader(out / "gguf-q8_0" / "model-q8_0.gguf").tensors}
+    assert ("output.weight" in stored) == (not tied)
+    own = {"qwen2": ["blk.1.attn_k.bias"], "qwen3": ["blk.1.attn_q_norm.weight", "blk.1.attn_k_norm.weight"]}
+    for name in own.get(kind, []):
+        assert stored[name].std() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("kind", "rope"),
+    [
+        ("llama", LLAMA3),
+        ("llama", {"rope_type": "linear", "factor": 4.0}),
+        ("qwen2", YARN),
+        ("qwen3", YARN | {"beta_fast": 32, "beta_slow": 1.0, "attention_factor": None}),
+    ],
+)
+def test_gguf_keeps_scaled_rotary_embeddings_though_transformers_does_not_read_them(
+    tmp_path: Path, kind: str, rope: dict[str, Any]
+) -> None:
+    from gguf import GGUFReader
+
+    from models import gguf_rope
+
+    base = tiny_base(tmp_path / "base", kind, rope=rope)
+    run = tiny_run(tmp_path / "run", base)
+    folder = export(run, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
+    wanted = trained_logits(run, base)
+    model = load(folder, gguf_file="model-f16.gguf")
+    unscaled = logits(model)
+    gguf_rope.restore(model, GGUFReader(folder / "model-f16.gguf"))
+    assert (logits(model) - wanted).abs().max() < 0.01 * (unscaled - wanted).abs().max()
+    assert agreement(logits(model), wanted) >= 0.99
+
+
+@pytest.mark.parametrize(("head", "factor"), [(64, 32.0), (128, 32.0), (128, 8.0)])
+def test_llama3_divisors_are_what_transformers_divides_by(head: int, factor: float) -> None:
+    """Llama 3.2 1B, 3.2 3B and 3.1 8B."""
+    import torch
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    from models.gguf_rope import divisors
+
+    published = {"rope_theta": 500_000.0, "factor": factor, "original_max_position_embeddings": 8192}
+    config = LlamaConfig(head_dim=head, rope_parameters=LLAMA3 | published)
+    scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, None)
+    plain = 500_000.0 ** -(torch.arange(0, head, 2).double() / head)
+    found = divisors(config)
+    assert found.shape == (head // 2,)
+    assert (found.min(), found.max()) == (1, factor)
+    torch.testing.assert_close(plain / torch.from_numpy(found), scaled.double(), rtol=1e-6, atol=0)
 
 
 def test_gguf_metadata_is_what_llama_cpp_reads(out: Path) -> None:
@@ -269,12 +326,28 @@ def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     config = AutoConfig.from_pretrained(base)
-    gguf_file.check(config, tokenizer)
+    gguf_file.check(config, tokenizer, tokenizer.chat_template)
     with pytest.raises(ModelError, match="this is mistral; export merged16 and convert it with"):
-        gguf_file.check(AutoConfig.for_model("mistral"), tokenizer)
-    config.rope_parameters = {"rope_type": "llama3", "rope_theta": 5e5}
-    with pytest.raises(ModelError, match="plain rotary embeddings, this has 'llama3'"):
-        gguf_file.check(config, tokenizer)
+        gguf_file.check(AutoConfig.for_model("mistral"), tokenizer, "")
+    for kind, rope, words in (
+        (
+            "llama",
+            {"rope_type": "dynamic", "factor": 2.0},
+            "scaled as default, linear, yarn, llama3, this has 'dynamic'",
+        ),
+        ("llama", YARN | {"attention_factor": 1.1}, "yarn .* this model differs in attention_factor"),
+        ("llama", YARN | {"factor": None}, "yarn .* this model differs in factor"),
+        ("qwen2", YARN | {"beta_fast": 16.0}, "yarn .* this model differs in beta_fast"),
+        (
+            "llama",
+            {"rope_type": "default", "partial_rotary_factor": 0.5},
+            "shaped by nothing alone; this model differs in partial_rotary_factor",
+        ),
+        ("qwen3", LLAMA3, "llama3 for llama alone, this is qwen3"),
+    ):
+        scaled = AutoConfig.for_model(kind, rope_parameters={"rope_theta": 1e4} | rope)
+        with pytest.raises(ModelError, match=words):
+            gguf_file.check(scaled, tokenizer, "")
 
 
 @pytest.mark.parametrize(("pattern", "name"), [(r"\p{N}{1,3}", "llama-bpe"), (r"\p{N}", "qwen2"), (r"\d+", None)])
@@ -282,7 +355,7 @@ def test_known_pre_tokenizers_get_llama_cpp_s_name(base: Path, pattern: str, nam
     from tokenizers import Regex, pre_tokenizers
     from transformers import AutoTokenizer
 
-    from models.gguf_file import pre_tokenizer
+    from models.gguf_vocabulary import pre_tokenizer
 
     words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
     regex = words + pattern + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

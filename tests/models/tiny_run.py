@@ -9,17 +9,24 @@ from tests.tiny import tiny_model, tiny_tokenizer
 
 DATA = {"source": "arithmetic", "limit": 60, "seed": 1, "params": {"largest": 20}}
 HELD_OUT = {"source": "arithmetic", "limit": 50, "seed": 2, "params": {"largest": 20}}
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
 LICENCE = "---\nlicense: apache-2.0\n---\n# A base\n"
 
 
-def tiny_base(folder: Path, kind: str = "llama", tied: bool = False) -> Path:
-    """A random model ("llama", "qwen2", "qwen3") with a licence; calm layers: rounding stays small, yet it is sharp."""
-    _write_model(folder, kind, tied)
+def tiny_base(folder: Path, kind: str = "llama", tied: bool = False, rope: dict[str, Any] | None = None) -> Path:
+    """A random model ("llama", "qwen2", "qwen3") with a licence; calm layers: rounding stays small, yet it is sharp.
+
+    `rope` scales its rotary embeddings.
+    """
+    _write_model(folder, kind, tied, rope or {"rope_type": "default"})
     (folder / "README.md").write_text(LICENCE)
     return folder
 
 
-def _write_model(folder: Path, kind: str, tied: bool) -> None:
+def _write_model(folder: Path, kind: str, tied: bool, rope: dict[str, Any]) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -39,10 +46,15 @@ def _write_model(folder: Path, kind: str, tied: bool) -> None:
         pad_token_id=0,
         tie_word_embeddings=tied,
         initializer_range=0.05,
+        rope_parameters={"rope_theta": 10_000.0} | rope,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.endswith((".bias", "q_norm.weight", "k_norm.weight")):  # as 0 and 1, losing one would not show
+                    weight.add_(torch.randn_like(weight), alpha=0.1)
     with torch.no_grad():
         (model.model.norm.weight if tied else model.lm_head.weight).mul_(40.0)
     model.save_pretrained(folder)

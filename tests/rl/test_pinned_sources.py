@@ -2,35 +2,11 @@
 
 import ast
 import importlib.util
-import re
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def function(tree: ast.AST, name: str, inside: str | None = None) -> ast.FunctionDef:
-    """The function `name`, in class `inside` if that is given."""
-    scope = tree
-    if inside is not None:
-        scope = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == inside)
-    return next(node for node in ast.walk(scope) if isinstance(node, ast.FunctionDef) and node.name == name)
-
-
-def parameters(found: ast.FunctionDef) -> list[str]:
-    return [argument.arg for argument in (*found.args.posonlyargs, *found.args.args, *found.args.kwonlyargs)]
-
-
-def flat(node: ast.AST) -> str:
-    return re.sub(r"\s+", " ", ast.unparse(node))
+from tests.sources import ROOT, flat, function, parameters, parse, unsloth_wheels
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +59,7 @@ def test_trl_says_what_we_rely_on(trl: ast.Module, name: str, says: str) -> None
 
 @pytest.fixture(scope="module")
 def unsloth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pinned wheels, unpacked; they need a GPU to be imported."""
-    folder = tmp_path_factory.mktemp("wheels")
-    pins = re.findall(r"\"(unsloth(?:_zoo)?==[\d.]+)\"", (ROOT / "pyproject.toml").read_text())
-    assert len(pins) == 2
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *pins],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if done.returncode:
-        pytest.skip(f"the wheels can't be downloaded here: {done.stderr.strip().splitlines()[-1:]}")
-    for wheel in folder.glob("*.whl"):
-        zipfile.ZipFile(wheel).extractall(folder)
-    return folder
+    return unsloth_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 def called(path: str, name: str) -> set[str]:
