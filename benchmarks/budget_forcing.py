@@ -9,7 +9,8 @@ decoding writes as many tokens for each question as the budget did.
 
     overhead_*            time with a budget / time of plain decoding of as many tokens
     overhead_vs_plain     the larger of greedy and temperature 1
-    speedup_vs_rounds     against stopping and prompting again in a batch, prefix caching on
+    speedup_vs_rounds     against stopping and prompting again in a batch, prefix caching on; median of whole turns, for
+                          a round's prefill is not the same step in every turn; speedup_by_waits: at 0 to 4 waits
     speedup_vs_loop       against the same prompt by prompt, the s1 README's loop (on every fourth question, times 4)
     identical_greedy      share of prompts whose tokens are the rounds', in fp32; *_bf16: near-ties of two threads flip
     over_budget           sequences that thought longer than max_thinking
@@ -54,7 +55,8 @@ VOCABULARY = 49152
 BUDGET = Budget(max_thinking=64, num_waits=1, max_answer=32)
 GREEDY = SamplingConfig(temperature=0.0)
 SAMPLINGS = {"greedy": GREEDY, "sampled": SamplingConfig(), "top_p": SamplingConfig(top_p=0.95)}
-WAITS = (0, 1, 4, 16)
+WAITS = (0, 1, 2, 4, 16)
+ROUNDED = (0, 1, 2, 4)  # more of them in rounds take minutes
 BATCHES = (1, 4, 16, 64, 128)
 Figures = dict[str, Any]
 Made = TypeVar("Made")
@@ -242,7 +244,7 @@ def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figur
     """Everything on all questions, `repeats` turns; the loop, which takes minutes, in the first turn on a quarter."""
     engine.generate(ask(prompts, GREEDY))  # the prompts are in the prefix cache from here on, for everybody
     duels = {name: Duel() for name in SAMPLINGS}
-    in_rounds, looped, made = [], list[float](), list[Generation]()
+    in_rounds, looped, made = list[float](), list[float](), list[Generation]()
     for turn in range(repeats):
         for name, sampling in SAMPLINGS.items():
             generations = duels[name].turn(engine, ask(prompts, sampling))
@@ -250,7 +252,7 @@ def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figur
             if name != "greedy":
                 continue
             its, rounds = laps(engine, lambda: engine.generate_in_rounds(ask(prompts, GREEDY)))
-            in_rounds.append(its)
+            in_rounds.append(sum(its) / sum(duels[name].forced[-1]))
             if turn == 0:
                 looped, _ = laps(engine, partial(loop, engine, ask(prompts[::LOOPED], GREEDY)))
                 same = [one.token_ids == other.token_ids for one, other in zip(generations, rounds, strict=True)]
@@ -260,8 +262,8 @@ def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figur
     figures |= {f"overhead_{name}": value for name, value in ratios.items()}
     figures |= {f"overhead_{name}_turns": duel.ratios for name, duel in duels.items()}
     return figures | {
-        "speedup_vs_rounds": round(seconds(in_rounds) / seconds(greedy), 3),
-        "speedup_vs_rounds_turns": [round(sum(a) / sum(b), 3) for a, b in zip(in_rounds, greedy, strict=True)],
+        "speedup_vs_rounds": round(statistics.median(in_rounds), 3),
+        "speedup_vs_rounds_turns": [round(ratio, 3) for ratio in in_rounds],
         "speedup_vs_loop": round(LOOPED * sum(looped) / seconds(greedy), 2),
         "identical_greedy_bf16": sum(same) / len(same),
         "over_budget": sum(g.thinking_tokens > BUDGET.max_thinking for g in made if BUDGET.max_thinking is not None),
@@ -275,14 +277,21 @@ def compare(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figur
 def sweeps(engine: "VllmEngine", prompts: Sequence[Any], repeats: int) -> Figures:
     """The overhead by number of waits and by batch size, greedy."""
     by_waits, by_batch = {waits: Duel() for waits in WAITS}, {batch: Duel() for batch in BATCHES}
+    in_rounds: dict[int, list[float]] = {waits: [] for waits in ROUNDED}
     forced = {}
     for _ in range(max(3, repeats // 2)):
         for waits, duel in by_waits.items():
-            made = duel.turn(engine, ask(prompts, GREEDY, replace(BUDGET, num_waits=waits)))
+            requests = ask(prompts, GREEDY, replace(BUDGET, num_waits=waits))
+            made = duel.turn(engine, requests)
+            if waits in ROUNDED:
+                its, _ = laps(engine, partial(engine.generate_in_rounds, requests))
+                in_rounds[waits].append(sum(its) / sum(duel.forced[-1]))
             forced[waits] = sum(sum(g.forced[: g.thinking_tokens]) for g in made) / sum(g.thinking_tokens for g in made)
         for batch, duel in by_batch.items():
             duel.turn(engine, ask([prompts[at % len(prompts)] for at in range(batch)], GREEDY))
     return {
+        "speedup_by_waits": {waits: round(statistics.median(ratios), 3) for waits, ratios in in_rounds.items()},
+        "speedup_by_waits_turns": {waits: [round(ratio, 3) for ratio in its] for waits, its in in_rounds.items()},
         "overhead_by_waits": {waits: duel.ratio for waits, duel in by_waits.items()},
         "forced_by_waits": {waits: round(share, 4) for waits, share in forced.items()},
         "overhead_by_batch": {batch: duel.ratio for batch, duel in by_batch.items()},
