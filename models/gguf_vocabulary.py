@@ -38,8 +38,12 @@ def _parts(tokenizer: Any) -> dict[str, Any]:
 
 
 def is_sentencepiece(tokenizer: Any) -> bool:
-    """Whether it is SentencePiece's BPE (Llama 2): "▁" for a space, and bytes for what it has no piece for."""
-    return bool(_parts(tokenizer)["model"].get("byte_fallback"))
+    """Whether it is SentencePiece's BPE (Llama 2): "▁" for a space, and bytes for what it has no piece for.
+
+    A tokenizer read from a GGUF file may claim bytes that its vocabulary hasn't.
+    """
+    model = _parts(tokenizer)["model"]
+    return bool(model.get("byte_fallback")) and "<0x0A>" in model["vocab"]
 
 
 def _check_spaces(tokenizer: Any, template: str) -> None:

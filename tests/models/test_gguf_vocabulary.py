@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import ModelError
 from models.chat_template import PROBES, render
-from models.gguf_vocabulary import add, check
+from models.gguf_vocabulary import add, check, pre_tokenizer
 from tests.tiny import CHATML
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -98,3 +98,8 @@ def test_prompts_that_llama_cpp_would_split_in_another_way_are_refused() -> None
         check(tokenizer, plain, [2])
     with pytest.raises(ModelError, match="puts spaces into SentencePiece's text in another way"):
         check(llama_tokenizer(legacy=True), CHATML, [2])
+
+
+def test_the_embedded_model_has_a_byte_level_vocabulary(tokenizer: Any) -> None:
+    check(tokenizer, CHATML, (tokenizer.eos_token_id,))
+    assert pre_tokenizer(tokenizer) == "gpt-2"
