@@ -113,7 +113,7 @@ def test_real_gsm8k_runs_from_a_local_file(tmp_path: Path) -> None:
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
     done = run("rl.grpo", "--config", "demo.yaml", f"output_dir={tmp_path / 'run'}", "--dry-run")
     assert done.returncode == 0, done.stderr
-    for said in ("2000 to train on, 200 held out", "8 prompts × 4", "135M weights", "GiB of base weights"):
+    for said in ("2000 to train on, 200 held out", "16 prompts × 4", "135M weights", "GiB of base weights"):
         assert said in done.stdout
     assert not (tmp_path / "run").exists()
 
