@@ -52,7 +52,7 @@ QUESTIONS = 32
 LOOPED = 4  # the loop runs on one question in so many
 CONTEXT = 1024
 VOCABULARY = 49152
-BUDGET = Budget(max_thinking=64, num_waits=1, max_answer=32)
+BUDGET = Budget(max_thinking=64, num_waits=2, max_answer=32)  # s1 waits 2, 4 or 6 times (arXiv 2501.19393, figure 4)
 GREEDY = SamplingConfig(temperature=0.0)
 SAMPLINGS = {"greedy": GREEDY, "sampled": SamplingConfig(), "top_p": SamplingConfig(top_p=0.95)}
 WAITS = (0, 1, 2, 4, 16)
