@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import yaml
 
 from configs.errors import RunError
 from configs.schema import Section
+
+WRITTEN_FIRST = {"config.yaml", "summary.json", "truncation.json", "rejected.jsonl"}
+"""What a command writes before it trains or measures."""
 
 
 class RunDir:
@@ -38,6 +43,16 @@ class RunDir:
             if changed := [key for key in now if now[key] != before.get(key)]:
                 print(f"resuming with a changed recipe: {', '.join(changed)}")
         write_text(self / "config.yaml", yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+    @contextmanager
+    def removed_if_unused(self) -> Iterator[None]:
+        """An error inside takes the folder with it while nothing was trained or measured: the next try is no second."""
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in self.path.rglob("*") if not path.is_dir()} <= WRITTEN_FIRST:
+                shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def summary(self) -> dict[str, Any]:
         """What `summary.json` holds so far."""

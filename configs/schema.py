@@ -4,10 +4,11 @@ Only what a shipped recipe turns is a field. What TRL's own configs hold is not 
 `GRPOConfig` or `SFTConfig` as it is, after `configs.trainer_fields` has checked its names and types.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from configs import trainer_fields
 
@@ -152,7 +153,7 @@ class SamplingConfig(Section):
     """Nucleus; 1 keeps all."""
     top_k: NonNegative = 0
     """Most likely tokens kept; 0 keeps all."""
-    min_p: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Tokens below this share of the most likely one are dropped; 0 keeps all."""
 
 
@@ -244,11 +245,22 @@ DECIDED = {
     "eval_steps": "set validation.every",
     "load_best_model_at_end": "name a validation section",
     "packing_strategy": "leave it out: whole rows are packed, best fit first",
+    "padding_free": "set trainer.packing=true",
     "assistant_only_loss": "leave it out: the loss is on thinking and answer unless trainer.completion_only_loss=false",
     "dataset_text_field": "map the columns with data.fields",
     "eos_token": "leave it out: it is what the chat template ends a turn with",
 }
 """Fields of SFTConfig that our own data preparation or sections decide."""
+
+VALIDATED = {
+    "save_strategy": "leave it out: it is saved where it is validated",
+    "save_steps": "set validation.every",
+    "save_total_limit": "leave it out: the best checkpoint and the last are kept",
+    "metric_for_best_model": "leave it out: it is the loss on the validation rows",
+    "greater_is_better": "leave it out: the lowest loss on the validation rows is the best",
+    "restore_callback_states_from_checkpoint": "leave it out: a resumed run knows how patient it has been",
+}
+"""Fields that a validation section decides."""
 
 
 class SftConfig(TrainingConfig):
@@ -265,8 +277,9 @@ class SftConfig(TrainingConfig):
     @model_validator(mode="after")
     def _check_trainer(self) -> "SftConfig":
         trainer_fields.check("SFTConfig", self.trainer)
-        for key in DECIDED.keys() & self.trainer.keys():
-            raise ValueError(f"trainer.{key}: {DECIDED[key]}")
+        decided = DECIDED | (VALIDATED if self.validation else {})
+        for key in decided.keys() & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: {decided[key]}")
         if self.trained_layers and (self.adapter or self.model.adapter):
             raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
         if self.adapter is None and self.model.precision in ("nf4", "int8"):
@@ -278,6 +291,9 @@ class SftConfig(TrainingConfig):
 
 NOT_OURS = ("generation_kwargs", "repetition_penalty", "cache_implementation", "use_transformers_continuous_batching")
 """Fields of GRPOConfig that only TRL's own generation reads."""
+
+UNMEASURED = {"eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "load_best_model_at_end"}
+"""Fields of GRPOConfig that need rows which TRL evaluates on: there are none."""
 
 
 class RolloutConfig(Section):
@@ -299,6 +315,9 @@ class RolloutConfig(Section):
 class GrpoConfig(TrainingConfig):
     """`python -m rl.grpo`."""
 
+    long_prompts: Literal["error", "drop"] = "error"
+    """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or
+    leave it out; those are counted. Held-out problems have to fit."""
     rollout: RolloutConfig = RolloutConfig()
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
     """What is rewarded, and how much."""
@@ -308,6 +327,9 @@ class GrpoConfig(TrainingConfig):
     @model_validator(mode="after")
     def _check_trainer(self) -> "GrpoConfig":
         trainer_fields.check("GRPOConfig", self.trainer)
+        self._check_sampling()
+        for key in UNMEASURED & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
         for key in NOT_OURS:
             if key in self.trainer and not self.trainer.get("use_vllm"):
                 raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
@@ -322,18 +344,34 @@ class GrpoConfig(TrainingConfig):
                 f"trainer.num_generations: {group} does not divide the {batch} completions of a generation batch "
                 "(per_device_train_batch_size × steps_per_generation, or generation_batch_size)"
             )
-        every = self.trainer.get("save_steps", 500)
-        if self.trainer.get("save_strategy") == "steps" and every % self.steps_per_rollout:
-            raise ValueError(
-                f"trainer.save_steps: {every} is no multiple of the {self.steps_per_rollout} steps that one generation "
-                "is used for, so a resumed run would not be the same; make it one"
-            )
+        if self.trainer.get("save_strategy") == "steps":
+            self._check_save_steps()
         if self.completion_length >= self.model.max_length:
             raise ValueError(
                 f"trainer.max_completion_length: {self.completion_length} leaves no room for a prompt in "
                 f"model.max_length={self.model.max_length}"
             )
         return self
+
+    def _check_sampling(self) -> None:
+        try:
+            sampling = self.sampling
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"trainer.{first['loc'][0]}: {first['msg']}, found {first['input']!r}") from None
+        if sampling.temperature == 0:
+            raise ValueError("trainer.temperature: 0; a group of equal completions teaches nothing: raise it")
+
+    def _check_save_steps(self) -> None:
+        """Checkpoints fall where the completions of a generation are used up."""
+        every, steps = self.trainer.get("save_steps", 500), self.trainer.get("max_steps", -1)
+        if 0 < every < 1 and steps > 0:  # a share of all steps
+            every = math.ceil(every * steps)
+        if every <= 0 or (self.steps_per_rollout > 1 and every % self.steps_per_rollout):
+            raise ValueError(
+                f"trainer.save_steps: {every} is no multiple of the {self.steps_per_rollout} steps that one generation "
+                "is used for, so a resumed run would not be the same; make it one"
+            )
 
     @property
     def completion_length(self) -> int:
@@ -446,7 +484,9 @@ class TraceSourceConfig(Section):
     @property
     def name(self) -> str:
         """What its rows are called: the file's name, or the problems' source."""
-        return Path(self.path).name.rpartition("#")[2] if self.path else self.problems.source if self.problems else ""
+        if self.problems:
+            return self.problems.source
+        return Path(self.path or "").name.removeprefix("dataset_info.json#")
 
 
 class QualityConfig(Section):
@@ -475,6 +515,14 @@ class DecontaminateConfig(Section):
     """Words of an n-gram."""
 
 
+def _check_room(max_tokens: int, model: ModelConfig, key: str) -> None:
+    if max_tokens >= model.max_length:
+        raise ValueError(
+            f"max_tokens: {max_tokens} leaves no room for a question in {key}.max_length={model.max_length}; raise it, "
+            "or lower max_tokens"
+        )
+
+
 class DifficultyConfig(Section):
     """Keep what some models can't solve, or can't always."""
 
@@ -496,6 +544,12 @@ class DifficultyConfig(Section):
     """Remove questions below (too hard: no signal for RL)."""
     max_pass_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Remove questions above (too easy); 0 keeps what nobody solved, as s1 does."""
+
+    @model_validator(mode="after")
+    def _questions_have_room(self) -> "DifficultyConfig":
+        for place, model in enumerate(self.models):
+            _check_room(self.max_tokens, model, f"models.{place}")
+        return self
 
 
 class DiversityConfig(Section):
@@ -590,6 +644,8 @@ class DistillConfig(Section):
     def _check(self) -> "DistillConfig":
         if (self.server is None) == (self.model is None):
             raise ValueError("server: name a server or a model, and not both")
+        if self.model:
+            _check_room(self.max_tokens, self.model, "model")
         return self
 
 

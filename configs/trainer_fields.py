@@ -26,8 +26,26 @@ OURS = {
     "reward_weights": "set rewards[].weight",
     "resume_from_checkpoint": "pass --resume",
     "max_length": "set model.max_length",
+    "push_to_hub": "leave it out: python -m models.publish publishes, after the gate",
+    "hub_token": "leave it out, a recipe is published with its model: run `hf auth login`, or set HF_TOKEN",
+    "disable_tqdm": "leave it out: progress is a line a step, or a bar on a terminal",
+    "chat_template_kwargs": "leave it out: prompts are rendered as think_format says, everywhere alike",
+    "model_init_kwargs": "set the model section",
 }
 """Fields that another part of a recipe decides, and where."""
+
+LEAST = {
+    "max_completion_length": 1,
+    "per_device_train_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "steps_per_generation": 1,
+    "generation_batch_size": 1,
+    "num_iterations": 1,
+}
+"""What divides, or has to be there: the smallest that makes sense."""
+
+NEEDED = ("num_generations", "max_completion_length")
+"""Fields that may be null to TRL, and that our engines need."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -54,6 +72,10 @@ def check(config_class: str, values: dict[str, Any]) -> None:
         if wanted and not _fits(value, wanted):
             names = " or ".join(dict.fromkeys(t.__name__.replace("NoneType", "none") for t in wanted))
             raise ValueError(f"trainer.{key}: expected {names}, found {value!r}")
+        if value is None and key in NEEDED:
+            raise ValueError(f"trainer.{key}: null; give a number, or leave it out for TRL's own")
+        if key in LEAST and value is not None and value < LEAST[key]:
+            raise ValueError(f"trainer.{key}: {value}; it is at least {LEAST[key]}")
 
 
 @cache

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import RunError
+from configs.errors import ConfigError, DataError, EngineError, MullError, RunError
 from rl.grpo import main
+from tests.tiny import tiny_model
 
 
 def test_an_error_ends_the_process_although_a_thread_blocks() -> None:
@@ -29,3 +30,32 @@ command.run_command(main)
 def test_changes_to_a_recipe_may_stand_between_and_after_options(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="other holds no run to resume"):
         main(["seed=1", "--config", "demo.yaml", "seed=2", "--resume", f"output_dir={tmp_path / 'other'}"])
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (
+            ["eval.max_tokens=300"],
+            DataError,
+            r"problem \S+ has \d+ tokens, with eval\.max_tokens=300 .* model\.max_length=256",
+        ),
+        (["trainer.lr_scheduler_type=cosin"], ConfigError, "trainer: cosin is not a valid SchedulerType"),
+        (["trainer.optim=adam"], ConfigError, "trainer: adam is not a valid OptimizerNames"),
+        (["trainer.adam_beta1=3.0"], ConfigError, "trainer: Invalid beta parameter"),
+        (["trainer.lr_scheduler_type=cosine_with_min_lr"], ConfigError, "trainer: .*min_lr"),
+        (["trainer.router_aux_loss_coef=0.1"], ConfigError, "trainer: .*not a Mixture-of-Experts model"),
+        (["rollout.engine=vllm", "adapter=null"], EngineError, "this run trains none"),
+    ],
+)
+def test_what_is_refused_leaves_no_folder(
+    tmp_path: Path, overrides: list[str], error: type[MullError], message: str
+) -> None:
+    model = tiny_model(tmp_path / "model")
+    small = ["data.limit=20", "eval.data.limit=4", "eval.max_tokens=8", "trainer.max_completion_length=8"]
+    arguments = ["--config=demo.yaml", f"output_dir={tmp_path / 'run'}", f"model.name={model}", *small]
+    with pytest.raises(error, match=message) as raised:
+        main([*arguments, *overrides])
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()

@@ -30,9 +30,23 @@ def test_no_recipe_is_left_out() -> None:
         ("trainer.max_steps=many", r"trainer\.max_steps: expected int, found 'many'"),
         ("trainer.bf16=3", r"trainer\.bf16: expected bool or none, found 3"),
         ("trainer.output_dir=x", r"trainer\.output_dir: set output_dir at the top level"),
+        ("trainer.push_to_hub=true", r"trainer\.push_to_hub: leave it out: python -m models\.publish publishes"),
+        ("trainer.hub_token=hf_secret", r"trainer\.hub_token: leave it out, .* set HF_TOKEN"),
         ("trainer.num_generations=5", "5 does not divide the 64 completions"),
         ("trainer.num_generations=1", "a group needs at least 2"),
+        ("trainer.num_generations=null", r"trainer\.num_generations: null; give a number"),
         ("trainer.max_completion_length=256", "leaves no room for a prompt"),
+        ("trainer.max_completion_length=null", r"trainer\.max_completion_length: null; give a number"),
+        ("trainer.per_device_train_batch_size=0", r"trainer\.per_device_train_batch_size: 0; it is at least 1"),
+        ("trainer.gradient_accumulation_steps=0", r"trainer\.gradient_accumulation_steps: 0; it is at least 1"),
+        ("trainer.steps_per_generation=0", r"trainer\.steps_per_generation: 0; it is at least 1"),
+        ("trainer.num_iterations=0", r"trainer\.num_iterations: 0; it is at least 1"),
+        ("trainer.top_k=-1", r"trainer\.top_k: Input should be greater than or equal to 0, found -1"),
+        ("trainer.top_p=1.5", r"trainer\.top_p: Input should be less than or equal to 1, found 1\.5"),
+        ("trainer.temperature=-1", r"trainer\.temperature: Input should be greater than or equal to 0, found -1"),
+        ("trainer.temperature=0", r"trainer\.temperature: 0; a group of equal completions teaches nothing"),
+        ("trainer.eval_strategy=steps", r"trainer\.eval_strategy: leave it out; `eval` measures"),
+        ("trainer.chat_template_kwargs={}", r"trainer\.chat_template_kwargs: leave it out: prompts are rendered"),
         ("model.nmae=x", r"model\.nmae: unknown key; did you mean 'name'\?"),
         ("rewards.0.wieght=1", r"rewards\.0\.wieght: unknown key; did you mean 'weight'\?"),
         ("rewards=[]", "rewards: List should have at least 1 item"),
@@ -48,6 +62,21 @@ def test_a_mistake_names_the_key_and_the_way_out(override: str, message: str) ->
     with pytest.raises(ConfigError, match=message) as raised:
         configs.load("grpo", "demo.yaml", [override])
     assert "\n" not in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_checkpoints_may_come_after_a_share_of_all_steps() -> None:
+    assert configs.load("grpo", "demo", ["trainer.save_steps=0.1"]).trainer["save_steps"] == 0.1
+    four = ["trainer.steps_per_generation=32", "trainer.max_steps=16"]  # one generation is used for 4 steps
+    assert configs.load("grpo", "demo", [*four, "trainer.save_steps=0.25"]).steps_per_rollout == 4
+    with pytest.raises(ConfigError, match=r"trainer\.save_steps: 2 is no multiple of the 4 steps"):
+        configs.load("grpo", "demo", [*four, "trainer.save_steps=0.1"])
+
+
+@pytest.mark.parametrize("key", ["per_device_train_batch_size", "gradient_accumulation_steps"])
+def test_sft_has_no_batch_of_nothing(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.{key}: 0; it is at least 1"):
+        configs.load("sft", "demo", [f"trainer.{key}=0"])
 
 
 def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:

@@ -28,6 +28,32 @@ def test_a_resumed_run_says_which_sections_changed(tmp_path: Path, capsys: pytes
     assert "changed recipe: seed" in capsys.readouterr().out
 
 
+def fails(run: RunDir, *trained: dict[str, int]) -> None:
+    """A run that starts, and ends with an error."""
+    with run.removed_if_unused():
+        (run / "checkpoints").mkdir(parents=True)  # as the Trainer's constructor does
+        run.start(configs.load("grpo", "demo"))
+        run.add_summary(loaded={})
+        for row in trained:
+            append_jsonl(run / "metrics.jsonl", row)
+        raise RunError("it can't go on")
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "outputs" / "run")
+    with pytest.raises(RunError, match="can't go on"):
+        fails(run)
+    assert not run.path.exists()
+    run.check(resume=False)
+
+
+def test_what_was_trained_stays_after_an_error(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(RunError, match="can't go on"):
+        fails(run, {"step": 1})
+    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "summary.json", "metrics.jsonl", "checkpoints"}
+
+
 def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     append_jsonl(path, {"step": 1}, {"step": 2}, {"step": 3})
