@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from configs.errors import DataError
 from configs.schema import DataConfig
-from data.formats import Reject, of_rows, open_traces
+from data.formats import Reject, of_rows, open_traces, stop
 from data.hub import hub_rows
 from data.layouts import worked
 from data.problem import Problem, Trace
@@ -20,7 +19,7 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     which is the thinking. Raises `DataError`.
     """
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
-        return traces(load_problems(config))
+        return traces(load_problems(config, rejected), rejected)
     return drawn(list(_read(config, rejected)), config.limit, config.seed)
 
 
@@ -31,12 +30,17 @@ def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iter
     return of_rows(Path(config.source), rows, config.fields, rejected).traces
 
 
-def traces(problems: Iterable[Problem]) -> list[Trace]:
-    """What SFT trains on: each problem's `of_problem`. Raises `DataError` for a problem without a solution."""
+def traces(problems: Iterable[Problem], rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
+    """What SFT trains on: each problem's `of_problem`.
+
+    A problem without a solution goes to `rejected`; where that is None it raises `DataError`.
+    """
+    reason = "no solution to make a trace of; name a file of traces with data.path=FILE"
     found = [of_problem(problem) for problem in problems]
-    if bare := next((trace for trace in found if not trace.thinking), None):
-        raise DataError(f"{bare.id}: no solution to make a trace of; name a file of traces with data.path=FILE")
-    return found
+    for bare in (trace for trace in found if not trace.thinking):
+        fields = {"id": bare.id, "question": bare.question, "answer": bare.answer}
+        (rejected or stop)(Reject(bare.source, 0, reason, fields))
+    return [trace for trace in found if trace.thinking]
 
 
 def of_problem(problem: Problem) -> Trace:

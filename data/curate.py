@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +19,18 @@ from typing import Any
 from configs.command import quiet_libraries, recipe_parser, run_command
 from configs.errors import DataError
 from configs.rundir import RunDir, append_jsonl, write_json, write_text
-from configs.schema import CurateConfig, TraceSourceConfig
+from configs.schema import CurateConfig, DifficultyConfig, ModelConfig, TraceSourceConfig
 from data import filters
 from data.corpus import of_problem
+from data.difficulty import Answered, rates, too_easy_or_hard
 from data.filters import Removal, Removals
-from data.formats import Reject, open_traces
+from data.formats import Reject, open_traces, registered, stop
 from data.problem import Trace
-from data.sources import load_problems
+from data.sources import load_problems, nearest
 from data.table import column
 
-STAGES = ("quality", "near_duplicates", "decontaminate", "difficulty")
+STAGES = ("quality", "near_duplicates", "decontaminate")
+"""Stages that a resumed run takes over whole; difficulty goes on within, question by question."""
 
 
 def main(argv: list[str]) -> None:
@@ -60,7 +62,7 @@ def curate(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
 
     inputs = [_file(source) for source in config.sources]
     run.start(config, resume)
-    for name in ("removed.jsonl", "rejected.jsonl", "metrics.jsonl"):
+    for name in ("removed.jsonl", "rejected.jsonl", "not_asked.jsonl", "metrics.jsonl"):
         (run / name).unlink(missing_ok=True)
     scratch = run / "stages"
     scratch.mkdir(exist_ok=True)
@@ -70,7 +72,7 @@ def curate(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
     rows = list(range(len(table)))
     ids = table["id"]
     stages: list[dict[str, Any]] = []
-    key = json.dumps(inputs) + config.model_dump_json(include={"sources", "bad_rows"})
+    key = _sha256(scratch / "rows.arrow")
     for name in STAGES:
         if getattr(config, name) is None:
             continue
@@ -79,9 +81,15 @@ def curate(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
         saved = scratch / f"{name}.json"
         removals = _load(saved, key) if resume else None
         if removals is None:
-            removals = _stage(name, table, rows, config, scratch / f"{name}-{key[:12]}.jsonl")
+            removals = _stage(name, table, rows, config)
             write_json(saved, {"key": key, "removed": {row: r.as_json() for row, r in removals.items()}})
         stages.append(_report(run, table, ids, name, rows, removals, time.perf_counter() - started))
+        rows = [row for row in rows if row not in removals]
+    if config.difficulty:
+        started = time.perf_counter()
+        removals, not_asked = _difficulty(table, rows, config, run)
+        stage = _report(run, table, ids, "difficulty", rows, removals, time.perf_counter() - started)
+        stages.append({**stage, "not_asked": not_asked})
         rows = [row for row in rows if row not in removals]
     started = time.perf_counter()
     chosen, domains = filters.selection(table, rows, config)
@@ -100,12 +108,15 @@ def _file(source: TraceSourceConfig) -> dict[str, Any]:
     """A source's path, size and hash; raises `DataError` where there is no such file."""
     if source.path is None:
         return {"path": source.name, "bytes": None, "sha256": ""}
-    file = Path(source.path.partition("#")[0])
+    file, _ = registered(source.path)
     if not file.is_file():
         raise DataError(f"sources: {file}: no such file")
+    return {"path": source.path, "bytes": file.stat().st_size, "sha256": _sha256(file)}
+
+
+def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"path": source.path, "bytes": file.stat().st_size, "sha256": digest}
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], target: Path) -> None:
@@ -114,18 +125,26 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
 
     def rows() -> Iterator[Trace]:
         seen: Counter[str] = Counter()
-        for entry, source in zip(inputs, config.sources, strict=True):
+        for entry, source, name in zip(inputs, config.sources, filters.source_names(config.sources), strict=True):
             entry |= {"rows": 0, "rejected": 0}
-            entry["layout"], traces = _open(source, keep(entry) if config.bad_rows == "skip" else None)
+            entry["layout"], traces = _open(source, keep(entry))
+            others: set[str] = set()
             for trace in traces:
                 entry["rows"] += 1
                 seen[trace.id] += 1
-                yield _named(trace, source, seen[trace.id])
+                others.update(trace.metadata)
+                yield _named(trace, source, name, seen[trace.id])
+            if source.domain and entry["rows"] and source.domain not in others:
+                raise DataError(
+                    f"sources: {name}: no column {source.domain!r} (domain){nearest(source.domain, others)}"
+                )
 
     def keep(entry: dict[str, Any]) -> Callable[[Reject], None]:
         def rejected(reject: Reject) -> None:
-            append_jsonl(run / "rejected.jsonl", _reject(reject))
-            entry["rejected"] += 1
+            if config.bad_rows == "stop":
+                stop(reject)
+            append_jsonl(run / "rejected.jsonl", reject.as_json())
+            entry["rejected"] += reject.lines
 
         return rejected
 
@@ -135,73 +154,69 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
     print(f"read {count:,} rows, rejected {bad:,} ({time.perf_counter() - started:.1f} s)", flush=True)
 
 
-def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None] | None) -> tuple[str, Iterable[Trace]]:
+def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None]) -> tuple[str, Iterable[Trace]]:
     """(layout, traces) of a source."""
     if source.problems is None:
         opened = open_traces(str(source.path), source.mapping, rejected)
         return opened.layout, opened.traces
-    return "problems", map(of_problem, load_problems(source.problems))
+    return "problems", map(of_problem, load_problems(source.problems, rejected))
 
 
-def _named(trace: Trace, source: TraceSourceConfig, times_seen: int) -> Trace:
+def _named(trace: Trace, source: TraceSourceConfig, name: str, times_seen: int) -> Trace:
     """The trace with its domain, its source's name in the mix, and an id that no other row has."""
     metadata = {**trace.metadata, **({"domain": trace.metadata.get(source.domain)} if source.domain else {})}
     identity = trace.id if times_seen == 1 else f"{trace.id}~{times_seen}"
-    return replace(trace, id=identity, source=source.name, metadata=metadata)
+    return replace(trace, id=identity, source=name, metadata=metadata)
 
 
-def _reject(reject: Reject) -> dict[str, Any]:
-    fields = json.loads(json.dumps(dict(reject.fields), default=str))
-    return {"file": reject.file, "line": reject.line, "reason": reject.reason, "fields": fields}
-
-
-def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig, partial: Path) -> Removals:
-    from data.difficulty import difficulty
-
+def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig) -> Removals:
     steps: dict[str, Callable[[], Removals]] = {
         "quality": lambda: filters.quality(table, rows, config.quality, config.workers),
         "near_duplicates": lambda: filters.duplicates(table, rows, config.near_duplicates or 1.0),
         "decontaminate": lambda: (
             filters.contamination(table, rows, config.decontaminate) if config.decontaminate else {}
         ),
-        "difficulty": lambda: (
-            difficulty(table, rows, config.difficulty, _answers, partial) if config.difficulty else {}
-        ),
     }
     return steps[name]()
 
 
-def _answers(grader: Any, config: Any, questions: Sequence[str], golds: Sequence[str]) -> Iterator[list[bool | None]]:
-    """Per question, which of a model's answers are right; the engine is loaded once."""
+def _difficulty(table: Any, rows: Sequence[int], config: CurateConfig, run: RunDir) -> tuple[Removals, int]:
+    """(what goes, how often a model was not asked, which `not_asked.jsonl` has)."""
+    assert config.difficulty is not None
+    rated = rates(table, rows, config.difficulty, config.seed, _answers, run / "pass_rates.jsonl")
+    not_asked = [{"model": it.model, "id": it.id, "reason": it.not_asked} for it in rated if it.not_asked]
+    if not_asked:
+        append_jsonl(run / "not_asked.jsonl", *not_asked)
+        print(f"difficulty: {len(not_asked):,} questions not asked; the first: {not_asked[0]}", flush=True)
+    return too_easy_or_hard(rated, config.difficulty), len(not_asked)
+
+
+def _answers(
+    model: ModelConfig,
+    config: DifficultyConfig,
+    questions: Sequence[str],
+    golds: Sequence[str],
+    seeds: Sequence[int],
+    answered: Answered,
+) -> None:
+    """Ask one model, and judge a question's answers as soon as all of them are there."""
+    from data.asking import ask
     from data.think import DEEPSEEK, resolve
-    from models.engine import Request, load_engine
     from rewards.verify import judge_texts
 
     written = resolve(config.think_format) if config.think_format else None
+    texts: dict[int, list[str]] = defaultdict(list)
+
+    def take(place: int, text: str, finish: str) -> None:
+        texts[place].append(text)
+        if len(texts[place]) == config.samples:
+            verdicts = judge_texts([golds[place]] * config.samples, texts.pop(place), written)
+            answered(place, [verdict.correct for verdict in verdicts], "")
+
     think_format = written or replace(DEEPSEEK, prefill="")
-    engine = load_engine(config.engine, grader, think_format)
-    try:
-        for begin in range(0, len(questions), config.engine.batch_size):
-            part = questions[begin : begin + config.engine.batch_size]
-            requests = [
-                Request(
-                    [{"role": "user", "content": f"{question}\n\n{config.instruction}".strip()}],
-                    sampling=config.sampling,
-                    max_tokens=config.max_tokens,
-                    seed=begin + i,
-                    n=config.samples,
-                )
-                for i, question in enumerate(part)
-            ]
-            generations = engine.generate(requests)
-            texts = [f"{think_format.prefill}{generation.text}" for generation in generations]
-            verdicts = judge_texts([golds[begin + g.request] for g in generations], texts, written)
-            right: list[list[bool | None]] = [[] for _ in part]
-            for generation, verdict in zip(generations, verdicts, strict=True):
-                right[generation.request].append(verdict.correct)
-            yield from right
-    finally:
-        engine.close()
+    ask(
+        questions, seeds, model, config, think_format, config.samples, take, lambda place, why: answered(place, (), why)
+    )
 
 
 def _load(saved: Path, key: str) -> Removals | None:

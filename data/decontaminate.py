@@ -25,7 +25,7 @@ from configs.errors import DataError
 from configs.schema import DataConfig
 from data.bags import Bags, Bools, Floats, Postings
 from data.problem import Problem, Trace
-from data.sources import BENCHMARKS, load_problems
+from data.sources import BENCHMARKS, load_problems, nearest
 from data.words import Ints, Words, hash_words, ngrams
 
 Item = str | Problem | Trace | Mapping[str, object]
@@ -79,7 +79,7 @@ def matches(rows: Sequence[Item], benchmarks: Benchmarks, n: int = 8) -> list[Ma
 
     `rows` and `benchmarks` hold questions, or anything with a `question` (and, where known, an `answer`); `benchmarks`
     is one sequence, several under their names, or a list of names that `data.sources` knows. Raises `DataError` for a
-    row without a question.
+    row without a question, and for an unknown name among known ones.
     """
     named = _named(benchmarks)
     items = [item for sequence in named.values() for item in sequence]
@@ -100,9 +100,13 @@ def matches(rows: Sequence[Item], benchmarks: Benchmarks, n: int = 8) -> list[Ma
 def _named(benchmarks: Benchmarks) -> dict[str, Sequence[Item]]:
     if isinstance(benchmarks, Mapping):
         return dict(benchmarks)
-    if benchmarks and all(isinstance(item, str) and item in BENCHMARKS for item in benchmarks):
-        return {str(name): benchmark(str(name)) for name in benchmarks}
-    return {"benchmark": benchmarks}
+    names = [item for item in benchmarks if isinstance(item, str) and item in BENCHMARKS]
+    if not names:
+        return {"benchmark": benchmarks}
+    for item in benchmarks:
+        if item not in names:
+            raise DataError(f"benchmarks: unknown name {str(item)[:60]!r}{nearest(str(item), BENCHMARKS)}")
+    return {name: benchmark(name) for name in names}
 
 
 def benchmark(name: str) -> list[Problem]:

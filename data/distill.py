@@ -7,15 +7,15 @@ with its verdict; the right ones that end by themselves, `keep` a question and t
 `traces.jsonl`.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from configs.command import quiet_libraries, recipe_parser, run_command
-from configs.rundir import RunDir, append_jsonl, read_jsonl, write_text
+from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_text
 from configs.schema import DistillConfig
+from data import asking
 from data.problem import Problem, Trace
 from data.think import ThinkFormat
 
@@ -31,6 +31,8 @@ class Ask:
     def key(self) -> str:
         return f"{self.problem.id}#{self.sample}"
 
+
+NOT_ASKED = "not asked"
 
 Answered = Callable[[Ask, str, str, str], None]
 """(ask, text, finish, error)."""
@@ -67,7 +69,8 @@ def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> 
     from data.think import resolve
 
     think_format = resolve(config.think_format)
-    done = {row["key"] for row in read_jsonl(run / "samples.jsonl") if not row["error"]}
+    keep_jsonl(run / "samples.jsonl", lambda row: not row["error"])
+    done = {row["key"] for row in read_jsonl(run / "samples.jsonl")}
     asks = [Ask(problem, i) for problem in problems for i in range(config.samples)]
     open_ = [ask for ask in asks if ask.key not in done]
     print(f"{len(asks):,} answers wanted, {len(asks) - len(open_):,} there already", flush=True)
@@ -97,7 +100,11 @@ def _from_server(config: DistillConfig, asks: Sequence[Ask], think_format: Think
     by_key = {a.key: a for a in asks}
     system = [{"role": "system", "content": think_format.system}] if think_format.system else []
     questions = [
-        Question(a.key, [*system, {"role": "user", "content": _question(config, a.problem)}], _seed(config, a))
+        Question(
+            a.key,
+            [*system, {"role": "user", "content": asking.posed(a.problem.question, config.instruction)}],
+            asking.seed_of(config.seed, a.key),
+        )
         for a in asks
     ]
 
@@ -109,44 +116,23 @@ def _from_server(config: DistillConfig, asks: Sequence[Ask], think_format: Think
 
 
 def _from_engine(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
-    from models.engine import Generation, Request, load_engine
-
     assert config.model is not None
-    engine = load_engine(config.engine, config.model, think_format)
-    try:
-        for begin in range(0, len(asks), config.engine.batch_size):
-            part = asks[begin : begin + config.engine.batch_size]
-            requests = [
-                Request(
-                    [{"role": "user", "content": _question(config, a.problem)}],
-                    sampling=config.sampling,
-                    max_tokens=config.max_tokens,
-                    seed=_seed(config, a),
-                )
-                for a in part
-            ]
-
-            def done(generation: Generation, part: Sequence[Ask] = part) -> None:
-                answered(part[generation.request], think_format.prefill + generation.text, generation.finish, "")
-
-            engine.generate(requests, done)
-    finally:
-        engine.close()
-
-
-def _question(config: DistillConfig, problem: Problem) -> str:
-    return f"{problem.question}\n\n{config.instruction}" if config.instruction else problem.question
-
-
-def _seed(config: DistillConfig, ask: Ask) -> int:
-    """The same for a problem and sample in whatever order they are asked."""
-    return int.from_bytes(hashlib.sha256(f"{config.seed}:{ask.key}".encode()).digest()[:4], "big") >> 1
+    asking.ask(
+        [a.problem.question for a in asks],
+        [asking.seed_of(config.seed, a.key) for a in asks],
+        config.model,
+        config,
+        think_format,
+        1,
+        lambda place, text, finish: answered(asks[place], text, finish, ""),
+        lambda place, why: answered(asks[place], "", NOT_ASKED, why),
+    )
 
 
 def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
     """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
     from data.table import as_json
-    from data.thinking import EndlessThinking, split_thinking
+    from rewards.extract import END_OF_TURN, sections
 
     known = {problem.id: problem for problem in problems}
     found: dict[str, list[Trace]] = defaultdict(list)
@@ -158,17 +144,18 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
             fates["of another data set"] += 1
             continue
         fate = _fate(row)
-        thinking = reply = ""
-        if fate == "right":
-            try:
-                thinking, reply = split_thinking(_plain(row["text"]))
-            except EndlessThinking:
-                fate = "thinking without an end"
         fates[fate] += 1
         if fate == "right":
+            thinking, reply = sections(END_OF_TURN.sub("", row["text"]), think_format)
             metadata = {"sample": row["sample"], "solution": problem.solution}
             trace = Trace(
-                row["key"], problem.question, thinking, reply, problem.source, problem.answer, None, (), metadata
+                id=row["key"],
+                question=problem.question,
+                thinking=thinking or "",
+                reply=reply or "",
+                source=problem.source,
+                answer=problem.answer,
+                metadata=metadata,
             )
             found[problem.id].append(trace)
     kept = [
@@ -178,24 +165,20 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
     ]
     write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
     solved = sum(bool(found[problem.id]) for problem in problems)
-    run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates))
+    not_asked = list(dict.fromkeys(row["id"] for row in latest.values() if row["finish"] == NOT_ASKED))
+    run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates), not_asked=not_asked)
     print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")
     print("answers:", ", ".join(f"{count:,} {fate}" for fate, count in fates.most_common()))
+    if not_asked:
+        print(f"too long to be asked: {', '.join(not_asked[:5])}{' …' * (len(not_asked) > 5)}; see samples.jsonl")
 
 
 def _fate(row: dict[str, Any]) -> str:
     if row["error"]:
-        return "failed"
+        return NOT_ASKED if row["finish"] == NOT_ASKED else "failed"
     if row["finish"] == "length":
         return "cut off"
     return {True: "right", False: "wrong", None: "not judged"}[row["correct"]]
-
-
-def _plain(text: str) -> str:
-    """Without what ends a turn."""
-    from rewards.extract import END_OF_TURN
-
-    return END_OF_TURN.sub("", text)
 
 
 if __name__ == "__main__":

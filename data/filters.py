@@ -1,14 +1,14 @@
 """The steps of curation on the CPU: each takes a table and the rows still in, and says which go, and why."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from configs.schema import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig
+from configs.schema import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
 from data.decontaminate import matches
 from data.duplicates import near_duplicates
 from data.mix import counts
-from data.problem import Problem
 from data.quality import fault
 from data.select import clusters, select, shape
 from data.sources import load_problems
@@ -70,9 +70,8 @@ def duplicates(table: Any, rows: Sequence[int], words: float) -> Removals:
 
 def contamination(table: Any, rows: Sequence[int], config: DecontaminateConfig) -> Removals:
     """Rows that repeat a benchmark's question, with that question."""
-    benchmarks: dict[str, list[Problem]] = {}
-    for source in config.benchmarks:
-        benchmarks[f"{source.source}{f' {source.split}' if source.split else ''}"] = load_problems(source)
+    labels = distinct([" ".join(filter(None, (it.path or it.source, it.split))) for it in config.benchmarks])
+    benchmarks = {label: load_problems(source) for label, source in zip(labels, config.benchmarks, strict=True)}
     questions, answers = column(table, "question", rows), column(table, "answer", rows)
     items = [{"question": q, "answer": a or ""} for q, a in zip(questions, answers, strict=True)]
     return {
@@ -89,13 +88,30 @@ def contamination(table: Any, rows: Sequence[int], config: DecontaminateConfig) 
     }
 
 
+def source_names(sources: Sequence[TraceSourceConfig]) -> list[str]:
+    """What the rows of each source are called: its `name`; or its path, where another source has the same name."""
+    short = [source.name for source in sources]
+    return distinct(
+        [source.path if source.path and short.count(source.name) > 1 else source.name for source in sources]
+    )
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, one that comes again numbered: a, b, a~2."""
+    found: dict[str, None] = {}
+    for name in names:
+        again = (f"{name}~{times}" for times in itertools.count(2))
+        found[next(it for it in itertools.chain([name], again) if it not in found)] = None
+    return list(found)
+
+
 def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
     """(rows that stay, domain of each row): the mix of sources, and from each source a diverse part of its rows."""
-    names = column(table, "source", rows)
+    names, sources = column(table, "source", rows), source_names(config.sources)
     domains, quota = _domains(table, rows, config.diversity, config.seed)
-    caps = {source.name: source.cap for source in config.sources if source.cap}
+    caps = {name: source.cap for name, source in zip(sources, config.sources, strict=True) if source.cap}
     available = {name: min(names.count(name), caps.get(name, len(names))) for name in dict.fromkeys(names)}
-    shares = {source.name: source.share for source in config.sources if source.share}
+    shares = {name: source.share for name, source in zip(sources, config.sources, strict=True) if source.share}
     chosen: list[int] = []
     for name, size in counts(available, shares, config.n if shares else None).items():
         part = [row for row, source in zip(rows, names, strict=True) if source == name]

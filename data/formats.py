@@ -26,12 +26,28 @@ _LOOKED_AT = 100
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that can't be used: where it is, why, and what it held."""
+    """A row that can't be used: where it is, why, and what it held.
+
+    `lines`: how many lines of the file are lost with it. `expected`: its source is known to have such rows, which are
+    left out and are no reason to stop.
+    """
 
     file: str
     line: int
     reason: str
     fields: Mapping[str, Any]
+    lines: int = 1
+    expected: bool = False
+
+    @property
+    def place(self) -> str:
+        """File and line; source and id for what is no row of a file (line 0)."""
+        return f"{self.file}:{self.line or self.fields['id']}"
+
+    def as_json(self) -> dict[str, Any]:
+        """An object of `rejected.jsonl`."""
+        fields = json.loads(json.dumps(dict(self.fields), default=str))
+        return {"file": self.file, "line": self.line, "lines": self.lines, "reason": self.reason, "fields": fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +74,8 @@ def open_traces(
     path: str | Path, mapping: Mapping[str, str] | None = None, rejected: Callable[[Reject], None] | None = None
 ) -> Opened:
     """`read`, and the layout that was found."""
-    file, registered = _registered(str(path))
-    return of_rows(file, read_rows(file), mapping, rejected, registered)
+    file, layout = registered(str(path))
+    return of_rows(file, read_rows(file), mapping, rejected, layout)
 
 
 def of_rows(
@@ -67,19 +83,22 @@ def of_rows(
     rows: Iterator[Row],
     mapping: Mapping[str, str] | None = None,
     rejected: Callable[[Reject], None] | None = None,
-    registered: Layout | None = None,
+    known: Layout | None = None,
 ) -> Opened:
-    """`open_traces` for rows that are no file's; `origin` names them in messages, and the traces' ids and source."""
+    """`open_traces` for rows that are no file's; `origin` names them in messages, and the traces' ids and source.
+
+    `known`: their layout, where it is not to be detected and there is no `mapping`.
+    """
     first = list(itertools.islice(rows, _LOOKED_AT))
     if not first:
         raise DataError(f"{origin}: no rows in it")
-    given = _mapped(origin, mapping) if mapping else registered
+    given = _mapped(origin, mapping) if mapping else known
     layout = given or layouts.detect([row.fields for row in first if not row.error])
     if layout is None:
         columns = next((sorted(row.fields) for row in first if not row.error), None)
         said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
         raise DataError(f"{origin}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
-    return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or _stop))
+    return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or stop))
 
 
 def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[[Reject], None]) -> Iterator[Trace]:
@@ -93,7 +112,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             if not turn.reply:
                 raise BadRow("empty answer")
         except BadRow as error:
-            rejected(Reject(str(file), row.line, str(error), row.fields))
+            rejected(Reject(str(file), row.line, str(error), row.fields, row.lines))
             continue
         yield Trace(
             id=str(row.fields.get("id") or f"{file.stem}-{row.line}"),
@@ -108,8 +127,10 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
         )
 
 
-def _stop(reject: Reject) -> None:
-    raise DataError(f"{reject.file}:{reject.line}: {reject.reason}; mend or remove the row")
+def stop(reject: Reject) -> None:
+    """What becomes of a bad row unless somebody takes it. Raises `DataError`, but for one that is expected."""
+    if not reject.expected:
+        raise DataError(f"{reject.place}: {reject.reason}; mend or remove the row")
 
 
 def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:
@@ -126,8 +147,8 @@ def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:
     return layouts.columns("mapping", mapping)
 
 
-def _registered(path: str) -> tuple[Path, Layout | None]:
-    """The file to read and its layout, if a LLaMA-Factory registry says so."""
+def registered(path: str) -> tuple[Path, Layout | None]:
+    """The file to read and its layout, if a LLaMA-Factory registry says so. Raises `DataError`."""
     registry, hashed, name = path.partition("#")
     if hashed and Path(registry).name == "dataset_info.json":
         entries = _registry(Path(registry))

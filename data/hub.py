@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from configs.errors import DataError
-from data.rows import Row
+from data.rows import Row, finite
 
 log = logging.getLogger("mull.data")
 
@@ -25,7 +25,7 @@ def hub_rows(name: str, configuration: str | None, split: str) -> Iterator[Row]:
             "give a local copy with data.path=FILE"
         ) from None
     for line, fields in enumerate(rows, start=1):
-        yield Row(line, dict(fields))
+        yield Row(line, finite(dict(fields)))
 
 
 def _loaded(name: str, configuration: str | None, split: str) -> Any:

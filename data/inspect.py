@@ -6,12 +6,11 @@ python -m data.inspect FILE [--model NAME] [--think-format s1] [key=column …]
 import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 
 from configs.command import quiet_libraries, run_command
 from configs.errors import ConfigError, DataError
 from data.encoding import detect
-from data.formats import MAPPED, Reject, open_traces
+from data.formats import MAPPED, Reject, open_traces, registered
 
 SHOWN = 3
 QUANTILES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
@@ -39,8 +38,8 @@ def main(argv: list[str]) -> int:
     rejects: list[Reject] = []
     opened = open_traces(args.file, mapping, lambda reject: rejects.append(reject))
     print(f"layout: {opened.layout}")
-    file = Path(args.file.partition("#")[0])
-    if file.suffix.lower() != ".parquet" and file.name != "dataset_info.json":
+    file, _ = registered(args.file)
+    if file.suffix.lower() != ".parquet":
         print(f"encoding: {detect(file)}")
     tokenizer = load_tokenizer(ModelConfig(name=args.model))
     think_format = resolve(args.think_format)
@@ -56,10 +55,10 @@ def main(argv: list[str]) -> int:
         with_thinking += bool(trace.thinking)
         if len(lengths) <= SHOWN:
             print(f"\n──── {trace.id} ({lengths[-1]} tokens)\n{prompt}⟦{completion}⟧")
-    print(f"\nrows: {len(lengths):,}, {with_thinking:,} with thinking; rejected: {len(rejects):,}")
+    print(f"\nrows: {len(lengths):,}, {with_thinking:,} with thinking; rejected: {sum(r.lines for r in rejects):,}")
     for reason, count in Counter(reject.reason for reject in rejects).most_common():
         first = next(reject for reject in rejects if reject.reason == reason)
-        print(f"  {count:,} × {reason} (first: {first.file}:{first.line or first.fields['id']})")
+        print(f"  {count:,} × {reason} (first: {first.place})")
     if lengths:
         print("tokens:", ", ".join(f"{name} {value:,}" for name, value in quantiles(lengths).items()))
     return 1 if rejects else 0

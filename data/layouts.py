@@ -136,18 +136,28 @@ def _message(entry: Any, role: str | None, content: str | None, roles: Mapping[s
     return roles[speaker], text.strip(), str(entry.get("reasoning_content") or entry.get("thinking") or "").strip()
 
 
+_S1K = (
+    "question",
+    "answer",
+    "solution",
+    *("attempt", "deepseek_attempt", "gemini_attempt"),
+    *("thinking_trajectories", "deepseek_thinking_trajectory", "gemini_thinking_trajectory"),
+)
+"""What a row of s1K or s1K-1.1 is made of; the trajectories of models that are not taken are no metadata either."""
+
+
 def _s1k(row: Fields) -> Turn:
     """s1K and s1K-1.1: a question, a reasoning trajectory, and the attempt that follows it."""
     trajectory = row.get("deepseek_thinking_trajectory") or row.get("thinking_trajectories")
     if isinstance(trajectory, list):
-        trajectory = "\n".join(str(part) for part in trajectory)
+        trajectory = "\n".join(str(part) for part in trajectory if part)
     used = [key for key in ("deepseek_attempt", "attempt", "answer") if row.get(key)]
     return Turn(
         question=_text(row, "question"),
         thinking=str(trajectory or "").strip(),
         reply=_text(row, used[0]) if used else "",
         answer=_text(row, "solution") or None,
-        metadata={key: row[key] for key in ("cot_type", "source_type") if key in row},
+        metadata=_rest(row, _S1K),
     )
 
 
@@ -164,10 +174,11 @@ def _title_ask(row: Fields) -> Turn:
 
 def _gsm8k(row: Fields) -> Turn:
     """The worked solution is the thinking, without its `<<calculator>>` notes; the number after `####` is the reply."""
-    answer = answers.after_hashes(str(row["answer"])) or ""
+    solution = _text(row, "answer")
+    answer = answers.after_hashes(solution) or ""
     return Turn(
         question=_text(row, "question"),
-        thinking=worked(str(row["answer"])),
+        thinking=worked(solution),
         reply=answer,
         answer=answer or None,
         metadata=_rest(row, ["question", "answer"]),
@@ -209,9 +220,13 @@ def _text(row: Fields, column: str | None) -> str:
 def _history(value: Any) -> tuple[tuple[str, str], ...]:
     if not value:
         return ()
-    if not isinstance(value, list) or any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in value):
+    if not isinstance(value, list) or not all(_is_pair(pair) for pair in value):
         raise BadRow("history is not a list of [user, assistant] pairs")
     return tuple((str(user), str(assistant)) for user, assistant in value)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and None not in value
 
 
 def _rest(row: Fields, used: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Prompts and training turns, through the tokenizer's own chat template.
 
-Templates write the BOS themselves where a model wants one: tokenize what comes from here with
-`add_special_tokens=False`.
+Templates write the BOS themselves where a model wants one: tokenize what comes from here with `token_ids`, or otherwise
+with `add_special_tokens=False`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from configs.errors import DataError, ModelError
-from data.problem import Trace
+from data.problem import Problem, Trace
 from data.think import ThinkFormat
 
 _MARK = "\u2063mull\u2063"
@@ -30,6 +30,27 @@ def render_prompt(
     without a chat template, or one without a generation prompt.
     """
     return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
+
+
+def token_ids(tokenizer: Any, rendered: Sequence[str]) -> list[list[int]]:
+    """Rendered prompts in ids, without the tokenizer's own additions."""
+    return list(tokenizer(list(rendered), add_special_tokens=False)["input_ids"])
+
+
+def check_lengths(
+    problems: Sequence[Problem], ids: Sequence[Sequence[int]], completion: int, context: int, setting: str
+) -> int:
+    """The longest prompt in tokens; raises `DataError` if one leaves no room for a completion.
+
+    `setting`: the key of the recipe that says how long a completion may be.
+    """
+    if over := [at for at, prompt in enumerate(ids) if len(prompt) + completion > context]:
+        worst = max(over, key=lambda at: len(ids[at]))
+        raise DataError(
+            f"{len(over)} of {len(ids)} prompts don't fit: problem {problems[worst].id} has {len(ids[worst])} tokens, "
+            f"with {setting}={completion} that is over model.max_length={context}; raise the one or lower the other"
+        )
+    return max(map(len, ids), default=0)
 
 
 def render_turn(tokenizer: Any, trace: Trace, think_format: ThinkFormat) -> tuple[str, str]:

@@ -1,32 +1,44 @@
 """Rows out of JSON, JSONL, CSV and Parquet files, streamed, each with the line it came from.
 
 A file is never held whole: a JSON array is decoded element by element, Parquet in batches. A row that can't be read
-comes out as a `Row` with an `error`, so that the caller decides whether to stop or to count it and go on.
+comes out as a `Row` with an `error`, so that the caller decides whether to stop or to count it and go on. NaN and
+infinities, which JSON itself doesn't have, are None.
 """
 
 import csv
 import json
+import math
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from configs.errors import DataError
-from data.encoding import UNDECODED, detect
+from data.encoding import detect
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 _CHUNK = 1 << 16
 _SPACE = " \t\r\n,"
 _BYTES = "bytes of another encoding"
+_CUT = 16  # characters that a cut literal, number or escape may have
+_LONGEST_CELL = 1 << 24  # characters: a quote that is never closed takes no more of the file into memory
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+_UNPAIRED = re.compile("[\ud800-\udfff]")
+"""Half a character: JSON may escape it, no file can hold it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its place in the file (line, or row of a Parquet file; from 1) and its fields, or what is wrong."""
+    """One row: its place in the file (line, or row of a Parquet file; from 1) and its fields, or what is wrong.
+
+    `lines`: how many lines are lost with a broken row, where what is broken hides the end of it.
+    """
 
     line: int
     fields: dict[str, Any]
     error: str | None = None
+    lines: int = 1
 
 
 def read_rows(path: Path, encoding: str | None = None) -> Iterator[Row]:
@@ -45,7 +57,7 @@ def read_rows(path: Path, encoding: str | None = None) -> Iterator[Row]:
     encoding = encoding or detect(path)
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
         for row in _text_rows(file, suffix):
-            yield Row(row.line, {}, f"bytes that are not {encoding}") if row.error == _BYTES else row
+            yield replace(row, error=f"bytes that are not {encoding}") if row.error == _BYTES else row
 
 
 def _text_rows(file: TextIO, suffix: str) -> Iterator[Row]:
@@ -63,19 +75,39 @@ def _jsonl(file: TextIO, first: int) -> Iterator[Row]:
 
 
 def _decoded(line: int, text: str) -> Row:
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        return Row(line, {}, f"not JSON ({error.msg} at column {error.colno})" if _whole(text) else _BYTES)
+    return _row(line, text, value)
+
+
+def _row(line: int, text: str, value: object) -> Row:
+    """The row that `text` was decoded to."""
     if not _whole(text):
         return Row(line, {}, _BYTES)
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        return Row(line, {}, f"not JSON ({error.msg} at column {error.colno})")
-    return _row(line, value)
-
-
-def _row(line: int, value: object) -> Row:
+    if "\\" in text and _ESCAPED.search(text) and _UNPAIRED.search(json.dumps(value, ensure_ascii=False)):
+        return Row(line, {}, "half a character (an unpaired surrogate, \\ud800 to \\udfff)")
     if isinstance(value, dict):
         return Row(line, value)
     return Row(line, {}, f"not an object but {type(value).__name__}")
+
+
+def _float(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_constant=lambda _: None)
+
+
+def finite(value: Any) -> Any:
+    """The value without NaN and infinities, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _json(file: TextIO) -> Iterator[Row]:
@@ -94,9 +126,11 @@ def _json(file: TextIO) -> Iterator[Row]:
 def _objects(head: str, file: TextIO, line: int) -> Iterator[Row]:
     first = head + file.readline()
     try:
-        json.loads(first)
+        _DECODER.decode(first)
     except json.JSONDecodeError:
-        yield _decoded(line, first + file.read())  # one object over many lines
+        text = first + file.read()
+        whole = _decoded(line, text)  # one object over many lines
+        yield _lost(line, line + text.rstrip().count("\n"), whole.error) if whole.error else whole
         return
     yield _decoded(line, first)
     yield from _jsonl(file, first=line + 1)
@@ -104,7 +138,6 @@ def _objects(head: str, file: TextIO, line: int) -> Iterator[Row]:
 
 def _array(file: TextIO, line: int) -> Iterator[Row]:
     """Decode element by element, with a buffer no larger than a chunk and the longest element."""
-    decoder = json.JSONDecoder()
     buffer, ended = "", False
     while True:
         body = buffer.lstrip(_SPACE)
@@ -115,24 +148,45 @@ def _array(file: TextIO, line: int) -> Iterator[Row]:
         try:
             if not buffer:
                 raise json.JSONDecodeError("the array is not closed", "", 0)
-            value, end = decoder.raw_decode(buffer)
+            value, end = _DECODER.raw_decode(buffer)
             if end == len(buffer) and not ended:  # a number may go on in the next chunk
                 raise json.JSONDecodeError("cut", "", 0)
         except json.JSONDecodeError as error:
-            if ended:
-                yield Row(line, {}, f"not JSON ({error.msg}); the file ends or breaks here, nothing after it was read")
+            if ended or _hopeless(error):
+                last, characters = _rest(file, buffer, line)
+                where = f"{characters:,} characters before the end of the file, which were not read"
+                yield _lost(line, last, f"not JSON ({error.msg}) {where}")
                 return
             chunk = file.read(max(_CHUNK, len(buffer)))
             ended = not chunk
             buffer += chunk
             continue
-        yield _row(line, value) if _whole(buffer[:end]) else Row(line, {}, _BYTES)
+        yield _row(line, buffer[:end], value)
         line += buffer.count("\n", 0, end)
         buffer = buffer[end:]
 
 
+def _hopeless(error: json.JSONDecodeError) -> bool:
+    """Whether the text is broken where it stands, and not for being cut: more of it would mend nothing."""
+    return error.pos < len(error.doc) - _CUT and not error.msg.startswith("Unterminated string")
+
+
+def _rest(file: TextIO, buffer: str, line: int) -> tuple[int, int]:
+    """(the line it ends on, its characters) of what is left of a file."""
+    characters, breaks, tail = 0, 0, ""
+    while buffer:
+        characters, breaks, tail = characters + len(buffer), breaks + buffer.count("\n"), buffer
+        buffer = file.read(_CHUNK)
+    return line + breaks - tail.endswith("\n"), characters
+
+
+def _lost(line: int, last: int, reason: str) -> Row:
+    """A broken row that takes all lines up to `last` with it."""
+    return Row(line, {}, f"{reason}; lines {line} to {last} are lost" if last > line else reason, last - line + 1)
+
+
 def _csv(file: TextIO, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     header: list[str] = []
     while True:
@@ -142,7 +196,7 @@ def _csv(file: TextIO, delimiter: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(line, {}, f"not CSV ({error})")
+            yield _lost(line, reader.line_num, f"not CSV ({error})")
             continue
         if not cells:
             continue
@@ -151,14 +205,17 @@ def _csv(file: TextIO, delimiter: str) -> Iterator[Row]:
         elif not _whole("".join(cells)):
             yield Row(line, {}, _BYTES)
         elif len(cells) != len(header):
-            yield Row(line, {}, f"{len(cells)} columns, the header has {len(header)}")
+            yield _lost(line, reader.line_num, f"{len(cells)} columns, the header has {len(header)}")
         else:
             yield Row(line, dict(zip(header, cells, strict=True)))
 
 
 def _whole(text: str) -> bool:
     """Whether all of the text's bytes were characters of its encoding."""
-    return text.isascii() or not UNDECODED.search(text)
+    try:
+        return text.isascii() or bool(text.encode())  # faster than a search for what `surrogateescape` left
+    except UnicodeEncodeError:
+        return False
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -167,10 +224,11 @@ def _parquet(path: Path) -> Iterator[Row]:
 
     try:
         file = pq.ParquetFile(path)
+        with_floats = [field.name for field in file.schema_arrow if re.search("float|double", str(field.type))]
         line = 0
         for batch in file.iter_batches(batch_size=1000):
             for fields in batch.to_pylist():
                 line += 1
-                yield Row(line, fields)
+                yield Row(line, fields | {name: finite(fields[name]) for name in with_floats})
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a whole Parquet file ({error})") from None

@@ -30,7 +30,6 @@ class Reply:
     key: str
     text: str
     finish: str
-    tokens: int
     error: str = ""
 
 
@@ -61,9 +60,10 @@ async def _ask(
     import httpx
 
     headers = {"Authorization": f"Bearer {_key(server)}"} if server.api_key_env else {}
+    limits = httpx.Limits(max_connections=server.concurrency, max_keepalive_connections=server.concurrency)
     waiting = iter(questions)
 
-    async with httpx.AsyncClient(headers=headers, timeout=server.timeout) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=server.timeout, limits=limits) as client:
 
         async def work() -> None:
             for question in waiting:
@@ -131,7 +131,7 @@ async def _reply(client: Any, server: ServerConfig, key: str, body: dict[str, An
             error = f"not a chat completion ({type(failure).__name__}: {failure})"
     if error.startswith("can't be reached"):
         raise EngineError(f"{server.url}: {error}; start the server, or check server.url")
-    return Reply(key, "", "error", 0, error)
+    return Reply(key, "", "error", error)
 
 
 def _parsed(key: str, answer: dict[str, Any], think: tuple[str, str]) -> Reply:
@@ -141,8 +141,7 @@ def _parsed(key: str, answer: dict[str, Any], think: tuple[str, str]) -> Reply:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if reasoning:
         text = f"{think[0]}\n{str(reasoning).strip()}\n{think[1]}{text.strip()}"
-    tokens = int((answer.get("usage") or {}).get("completion_tokens") or 0)
-    return Reply(key, text, str(choice.get("finish_reason") or "stop"), tokens)
+    return Reply(key, text, str(choice.get("finish_reason") or "stop"))
 
 
 def _said(response: Any) -> str:

@@ -16,7 +16,9 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema import DataConfig
 from data import answers, arithmetic
+from data.formats import Reject, stop
 from data.hub import hub_rows
+from data.layouts import BadRow
 from data.problem import Problem
 from data.rows import Row, read_rows
 
@@ -96,11 +98,12 @@ _FILE = Benchmark(
 _PREFIX = "reasoning_gym"
 
 
-def load_problems(config: DataConfig) -> list[Problem]:
+def load_problems(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Problem]:
     """All problems of a source, ids unique, answers clean.
 
-    Raises `DataError` for an unknown source, a missing file or hub, a row that can't be read or has no question or
-    answer (named by file and row), an id that comes twice, and an empty data set.
+    A row that can't be read, has no question or answer, or an id that came before goes to `rejected`; where that is
+    None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
+    those rows are left out). Raises `DataError` for an unknown source, a missing file or hub, and an empty data set.
     """
     name, _, family = config.source.partition(":")
     if name == "arithmetic" and not config.path:
@@ -109,9 +112,7 @@ def load_problems(config: DataConfig) -> list[Problem]:
         return _reasoning_gym(config, family)
     benchmark = BENCHMARKS.get(config.source, _FILE)
     origin, rows = _rows(config, benchmark)
-    problems = _problems(config, benchmark, origin, rows)
-    if not problems:
-        raise DataError(f"{origin}: no problems in it; name another file or split")
+    problems = _problems(config, benchmark, origin, rows, rejected or stop)
     return drawn(problems, config.limit, config.seed)
 
 
@@ -139,7 +140,7 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
     from reasoning_gym.factory import DATASETS, create_dataset
 
     if family not in DATASETS:
-        raise DataError(f"data.source: unknown family {family!r}{_nearest(family, DATASETS, f'{_PREFIX}:')}")
+        raise DataError(f"data.source: unknown family {family!r}{nearest(family, DATASETS, f'{_PREFIX}:')}")
     try:
         entries = list(create_dataset(family, size=config.limit or GENERATED, seed=config.seed, **config.params))
     except (TypeError, ValueError, AssertionError) as error:
@@ -171,56 +172,65 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
     if "/" in config.source:
         return f"{config.source} ({split})", hub_rows(config.source, None, split)
     names = [*BENCHMARKS, "arithmetic", "file", _PREFIX]
-    raise DataError(f"data.source: unknown source {config.source!r}{_nearest(config.source, names)}")
+    raise DataError(f"data.source: unknown source {config.source!r}{nearest(config.source, names)}")
 
 
-def _nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
+def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
+    """How a message about an unknown name ends: with the nearest known one, or with all."""
     known = sorted(names)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {prefix + close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
-def _problems(config: DataConfig, benchmark: Benchmark, origin: str, rows: Iterable[Row]) -> list[Problem]:
+def _problems(
+    config: DataConfig, benchmark: Benchmark, origin: str, rows: Iterable[Row], rejected: Callable[[Reject], None]
+) -> list[Problem]:
     seen: dict[str, int] = {}
     problems: list[Problem] = []
     unanswered: list[int] = []
+    first = ""
     for row in rows:
-        problem = _problem(config, benchmark, origin, row)
-        if not problem.answer:
-            unanswered.append(row.line)
+        try:
+            problem = _problem(config, benchmark, row)
+            if problem.id in seen:
+                raise BadRow(f"id {problem.id!r} is already row {seen[problem.id]}'s")
+        except BadRow as error:
+            first = first or str(error)
+            expected = isinstance(error, _Unanswered) and benchmark.unanswered
+            unanswered += [row.line] if expected else []
+            rejected(Reject(origin, row.line, str(error), row.fields, row.lines, expected))
             continue
-        if problem.id in seen:
-            raise DataError(
-                f"{origin}:{row.line}: id {problem.id!r} is already row {seen[problem.id]}'s; ids must differ"
-            )
         seen[problem.id] = row.line
         problems.append(problem)
     if unanswered:
         log.warning("%s: left out %d rows without an answer: %s", origin, len(unanswered), unanswered)
+    if not problems:
+        bad = f", every row is bad: {first}" if first else ""
+        raise DataError(f"{origin}: no problems in it{bad}; name another file or split")
     return problems
 
 
-def _problem(config: DataConfig, benchmark: Benchmark, origin: str, row: Row) -> Problem:
-    where = f"{origin}:{row.line}"
+class _Unanswered(BadRow):
+    """A question without its answer."""
+
+
+def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
+    """The row's problem. Raises `BadRow`."""
     if row.error:
-        raise DataError(f"{where}: {row.error}; mend or remove the row")
+        raise BadRow(row.error)
     names = {**benchmark.fields, **config.fields}
     for key in config.fields:
         if names[key] not in row.fields:
-            raise DataError(f"{where}: no column {names[key]!r} for data.fields.{key}; it has {', '.join(row.fields)}")
+            raise BadRow(f"no column {names[key]!r} for data.fields.{key}; it has {', '.join(row.fields)}")
     question = str(row.fields.get(names["question"]) or "").strip()
     if not question:
-        raise DataError(
-            f"{where}: no question in column {names['question']!r}; map it with data.fields.question=COLUMN"
-        )
+        raise BadRow(f"no question in column {names['question']!r} (another: data.fields.question=COLUMN)")
     solution = _text(row, names.get("solution"))
     answer = benchmark.answer(row.fields.get(names["answer"]))
     if not answer and solution:
         answer = answers.last_boxed(solution) or answers.after_hashes(solution) or ""
-    if not answer and not benchmark.unanswered:
-        raise DataError(
-            f"{where}: no answer in column {names['answer']!r}; remove the row, or map data.fields.answer=COLUMN"
-        )
+    if not answer:
+        raise _Unanswered(f"no answer in column {names['answer']!r} (another: data.fields.answer=COLUMN)")
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
     return Problem(
         id=_text(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",

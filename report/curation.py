@@ -2,7 +2,8 @@
 
 manifest.json   inputs, stages (`name`, `in`, `removed`, `reasons`, `seconds`), outputs, domains
 removed.jsonl   one object a removed row: `stage`, `id`, `question`, `reason`, `match`
-rejected.jsonl  one object a row that could not be read: `file`, `line`, `reason`
+rejected.jsonl  one object a row that could not be read: `file`, `line`, `lines` lost with it, `reason`
+not_asked.jsonl one object a question that a model was not asked: `model`, `id`, `reason`
 config.yaml     the resolved recipe
 """
 
@@ -20,10 +21,9 @@ MOST_TEXT = 300
 def write_report(run_dir: Path) -> Path:
     """Write `report.html` into `run_dir`; its path."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
-    rejected = Counter(f"{row['file']}: {row['reason']}" for row in _lines(run_dir / "rejected.jsonl"))
     sections: list[page.Section] = [
         _headline(manifest),
-        page.Alarms([f"{count} rows rejected: {reason}" for reason, count in rejected.most_common(MOST_EXAMPLES)]),
+        page.Alarms([*_rejected(run_dir), *_not_asked(run_dir)]),
         _stages(manifest),
         _reasons(manifest),
         page.Table(
@@ -46,6 +46,23 @@ def write_report(run_dir: Path) -> Path:
     path = run_dir / "report.html"
     page.write(path, "Curation", sections, f"seed {manifest['seed']}")
     return path
+
+
+def _rejected(run_dir: Path) -> list[str]:
+    counts: Counter[str] = Counter()
+    for row in _lines(run_dir / "rejected.jsonl"):
+        counts[f"{row['file']}: {row['reason']}"] += row["lines"]
+    return [f"{count:,} rows rejected: {reason}" for reason, count in counts.most_common(MOST_EXAMPLES)]
+
+
+def _not_asked(run_dir: Path) -> list[str]:
+    by_model: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in _lines(run_dir / "not_asked.jsonl"):
+        by_model[row["model"]].append(row)
+    return [
+        f"{len(rows):,} questions not asked of {model}, and kept: {rows[0]['id']} is {rows[0]['reason']}"
+        for model, rows in by_model.items()
+    ]
 
 
 def _headline(manifest: dict[str, Any]) -> page.Headline:

@@ -8,10 +8,11 @@ import pytest
 
 from configs.errors import DataError
 from configs.schema import DataConfig, HeldOutConfig
-from data.corpus import load_traces, of_problem
+from data.corpus import load_traces, of_problem, traces
 from data.formats import Reject
 from data.heldout import split_traces
 from data.problem import Problem
+from data.sources import load_problems
 
 REAL = os.environ.get("MULL_DATA")
 ROWS = [{"instruction": f"Say {i}.", "input": "", "output": str(i)} for i in range(20)]
@@ -60,6 +61,22 @@ def test_bad_rows_stop_or_are_handed_over(tmp_path: Path) -> None:
     rejected: list[Reject] = []
     assert len(load_traces(DataConfig(path=str(path)), rejected.append)) == 20
     assert [reject.line for reject in rejected] == [21, 22]
+
+
+def test_bad_problems_are_handed_over_too(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    rows = [
+        {"question": "a?", "answer": "1 + 1 = 2\n#### 2"},
+        {"question": "b?"},
+        {"question": "c?", "answer": "#### 3"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rejected: list[Reject] = []
+    problems = load_problems(DataConfig(source="gsm8k", path=str(path)), rejected.append)
+    assert [trace.reply for trace in traces(problems, rejected.append)] == ["2"]
+    assert [reject.place for reject in rejected] == [f"{path}:2", "gsm8k:gsm8k-train-3"]
+    with pytest.raises(DataError, match=r"^gsm8k:gsm8k-train-3: no solution to make a trace of; name a file"):
+        traces(problems)
 
 
 def test_a_solution_loses_its_calculator_notes_and_its_hashes() -> None:

@@ -73,6 +73,11 @@ def test_the_same_answer_makes_a_distant_copy_certain() -> None:
     assert contaminated([{"question": "What does a glass cost? Is it $64?", "answer": "64"}], benchmark) == set()
 
 
+def test_an_unknown_name_among_known_ones_is_refused() -> None:
+    with pytest.raises(DataError, match="unknown name 'aime_24'; did you mean 'aime24'"):
+        contaminated([QUESTION], ["math500", "aime_24"])
+
+
 def test_nothing_is_contaminated_by_nothing() -> None:
     assert contaminated([QUESTION], []) == set()
     assert contaminated([], [QUESTION]) == set()

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ PROBLEMS = generate(6, 0)
 
 class Teacher(ThreadingHTTPServer):
     """An OpenAI-compatible server: `behave` makes each reply from (problem, times asked)."""
+
+    request_queue_size = 256
 
     def __init__(self, behave: Any) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -158,6 +161,37 @@ def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatc
     assert "Bearer" not in (tmp_path / "samples.jsonl").read_text()
 
 
+def test_as_many_requests_as_asked_for_are_under_way_at_once(tmp_path: Path, teach: Any) -> None:
+    together = threading.Barrier(120, timeout=20)
+
+    def behave(problem: Any, _: int) -> tuple[int, dict[str, Any]]:
+        together.wait()
+        return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
+
+    made = config(tmp_path, url(teach(behave)), server={"concurrency": 120, "retries": 0}, samples=20)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert not any(row["error"] for row in samples(tmp_path))
+
+
+def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, teach: Any) -> None:
+    written = {"open": "[[think]]", "end": "[[answer]]\n", "end_tokens": ["[[answer]]"]}
+    teacher = teach(lambda problem, _: (200, completion(f"[[think]]\n2 + 2\n[[answer]]\n{problem.answer}")))
+    distill(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [(t.thinking, t.reply) for t in traces] == [("2 + 2", p.answer) for p in PROBLEMS]
+
+
+def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
+    teacher = teach(lambda problem, _: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
+    made = config(tmp_path, url(teacher), samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    file = tmp_path / "samples.jsonl"
+    file.write_text(file.read_text()[:-40])
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert sorted(row["id"] for row in samples(tmp_path)) == sorted(p.id for p in PROBLEMS)
+    assert len(list(read(tmp_path / "traces.jsonl"))) == 6
+
+
 @pytest.mark.parametrize(("status", "message"), [(401, "401"), (404, "check server.url, model and key")])
 def test_a_server_that_refuses_stops_the_run_at_once(tmp_path: Path, teach: Any, status: int, message: str) -> None:
     teacher = teach(lambda *_: (status, {"error": "no"}))
@@ -176,6 +210,11 @@ def test_a_teacher_is_a_server_or_a_model_and_not_both() -> None:
         validate("distill", {"data": {"source": "gsm8k"}}, "test.yaml")
 
 
+def test_answers_as_long_as_the_context_are_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(ConfigError, match=r"max_tokens: 8192 .* model\.max_length=2048"):
+        validate("distill", {"data": {"source": "gsm8k"}, "model": {"name": "smollm2-135m"}}, "test.yaml")
+
+
 @pytest.mark.engine
 def test_an_engine_of_ours_can_teach(tmp_path: Path) -> None:
     made: DistillConfig = validate(
@@ -190,7 +229,10 @@ def test_an_engine_of_ours_can_teach(tmp_path: Path) -> None:
         },
         "test",
     )
-    distill(made, RunDir(tmp_path), PROBLEMS[:2])
-    rows = samples(tmp_path)
+    long = replace(PROBLEMS[2], question=PROBLEMS[2].question * 20)
+    distill(made, RunDir(tmp_path), [PROBLEMS[0], long, PROBLEMS[1]])
+    rows = [row for row in samples(tmp_path) if not row["error"]]
     assert {row["key"] for row in rows} == {f"{p.id}#{i}" for p in PROBLEMS[:2] for i in range(2)}
     assert all(row["text"].startswith("<|im_start|>think\n") for row in rows)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["answers"]["not asked"], summary["not_asked"]) == (2, [long.id])

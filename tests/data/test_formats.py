@@ -124,6 +124,12 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
     assert (trace.history, trace.system) == ((("1", "2"),), "s")
 
 
+def test_a_row_of_s1k_keeps_its_other_columns(tmp_path: Path) -> None:
+    row = {"question": "q", "thinking_trajectories": ["t"], "attempt": "a", "solution": "7", "gemini_attempt": "g"}
+    trace = only(write(tmp_path / "a.jsonl", {**row, "cot_type": "math", "subject": "sums"}))
+    assert trace.metadata == {"cot_type": "math", "subject": "sums"}
+
+
 def test_our_own_traces_read_back_whole(tmp_path: Path) -> None:
     trace = Trace("i1", "q", "t", "r", "gsm8k", "7", "s", (("u", "a"),), {"level": 3, "domain": "algebra"})
     (tmp_path / "a.jsonl").write_text(as_json(trace) + "\n")
@@ -187,6 +193,25 @@ def test_a_bad_row_stops_or_is_handed_over_by_policy(tmp_path: Path, bad: tuple[
     assert len(traces) == 3
     assert [(Path(r.file).name, r.line) for r in rejects] == [("a.jsonl", 3)]
     assert bad[1] in rejects[0].reason
+
+
+def test_a_row_without_the_columns_of_its_files_layout_is_a_bad_one(tmp_path: Path) -> None:
+    gsm8k = [{"question": "q", "answer": "1 + 1 = 2\n#### 2"}] * 2
+    path = write(tmp_path / "a.jsonl", *gsm8k, {"question": "q"}, {"question": "q", "answer": None}, {"text": "t"})
+    rejects: list[Reject] = []
+    assert len(list(read(path, rejected=rejects.append))) == 2
+    assert [reject.line for reject in rejects] == [3, 4, 5]
+
+
+def test_what_is_no_number_is_no_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"question": "q", "thinking": "t", "reply": float("nan")})
+    rejects: list[Reject] = []
+    assert list(read(path, rejected=rejects.append)) == []
+    assert rejects[0].as_json()["fields"] == {"question": "q", "thinking": "t", "reply": None}
+
+
+def test_a_file_may_have_a_hash_in_its_name(tmp_path: Path) -> None:
+    assert only(write(tmp_path / "a#b.jsonl", {"question": "q", "answer": "a"})).reply == "a"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,13 @@ def test_rows_know_their_lines(tmp_path: Path) -> None:
     ]
 
 
-@given(st.lists(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False), st.none()))))
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.none())
+        )
+    )
+)
 def test_a_json_array_reads_back_whatever_it_holds(
     tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]
 ) -> None:
@@ -86,7 +92,72 @@ def test_an_unclosed_quote_in_csv_is_an_error_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b\n1,2\n"never closed,2\n3,4\n')
     result = rows(tmp_path / "a.csv")
     assert result[0].fields == {"a": "1", "b": "2"}
-    assert result[-1].error is not None
+    assert (result[-1].line, result[-1].lines) == (3, 2)
+    assert "lines 3 to 4 are lost" in str(result[-1].error)
+
+
+def test_a_quote_that_closes_too_late_says_which_lines_it_took(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b\n1,2\n"opens,2\n3,4\nhe said "so",5\n6,7\n8,he said ""so"",9\n')
+    found = rows(tmp_path / "a.csv")
+    assert [(row.line, row.lines, bool(row.error)) for row in found] == [
+        (2, 1, False),
+        (3, 3, True),
+        (6, 1, False),
+        (7, 1, True),
+    ]
+    assert "lines 3 to 5 are lost" in str(found[1].error)
+
+
+@pytest.mark.parametrize("broken", ['{"i": 7 "text": 1}', "{'i': 7}", '{"i": 7, "text": "a "word" of it"}'])
+def test_a_broken_element_of_an_array_says_what_is_lost_and_holds_none_of_it(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "a.json"
+    with path.open("w") as file:
+        file.write('[\n{"i": 1},\n' + broken + ",\n")
+        for i in range(10_000):
+            file.write(json.dumps({"i": i, "text": "x" * 1000}) + ",\n")
+        file.write('{"i": 20000}]\n')
+    tracemalloc.start()
+    *whole, last = rows(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row.fields for row in whole] == [{"i": 1}]
+    assert (last.line, last.lines) == (3, 10_002)
+    assert "lines 3 to 10004 are lost" in str(last.error)
+    lost = len(path.read_text().split("\n", 2)[2])
+    assert f"{lost:,} characters" in str(last.error)
+    assert peak < 4e6 < path.stat().st_size / 2
+
+
+def test_one_broken_object_takes_all_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{\n"a": 1,\n"b": oops\n}\n')
+    assert [(row.line, row.lines) for row in rows(tmp_path / "a.json")] == [(1, 4)]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+def test_what_is_no_number_is_none(tmp_path: Path, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = {"a": float("nan"), "b": [1.5, float("inf")], "c": {"d": float("-inf"), "e": 2.5}, "f": "nan"}
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    else:
+        (tmp_path / name).write_text(json.dumps([row] if name == "a.json" else row) + "\n")
+    assert rows(tmp_path / name)[0].fields == {"a": None, "b": [1.5, None], "c": {"d": None, "e": 2.5}, "f": "nan"}
+
+
+def test_a_number_that_no_float_holds_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"a": 1e999, "b": 1e9}\n')
+    assert rows(tmp_path / "a.jsonl")[0].fields == {"a": None, "b": 1e9}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_half_a_character_is_an_error_row_and_a_whole_one_is_none(tmp_path: Path, name: str) -> None:
+    texts = [r'{"a": "\ud83d\ude00"}', r'{"a": "\ud83d"}', r'{"\uDE00": 1}', r'{"a": "\\ud83d"}', r'{"a": "\u4f60"}']
+    (tmp_path / name).write_text("[" + ",\n".join(texts) + "]" if name == "a.json" else "\n".join(texts) + "\n")
+    found = rows(tmp_path / name)
+    assert [row.fields.get("a") for row in found] == ["\U0001f600", None, None, r"\ud83d", "你"]
+    assert [bool(row.error) for row in found] == [False, True, True, False, False]
 
 
 def test_a_large_file_is_streamed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from configs.errors import DataError
 from configs.schema import DataConfig
+from data.formats import Reject
 from data.sources import load_problems
 
 REAL = os.environ.get("MULL_DATA")
@@ -136,7 +137,7 @@ def test_a_source_that_can_not_be_read_is_refused(config: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("", r"a\.jsonl: no problems"),
+        ("", r"a\.jsonl: no problems in it; name another"),
         ('{"question": "a?", "answer": "1"}\n{"question": "b?"}\n', r"a\.jsonl:2: no answer in column 'answer'"),
         ('{"question": "a?", "answer": "  "}\n', r"a\.jsonl:1: no answer"),
         ('{"question": "a?", "answer": "no idea ####"}\n', r"a\.jsonl:1: no answer"),
@@ -151,6 +152,29 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: str, message:
     (tmp_path / "a.jsonl").write_text(rows)
     with pytest.raises(DataError, match=message):
         load_problems(DataConfig(source="file", path=str(tmp_path / "a.jsonl")))
+
+
+def test_bad_rows_are_handed_over_with_their_reasons(tmp_path: Path) -> None:
+    good = [{"question": f"{i}?", "answer": i, "id": i} for i in range(3)]
+    path = write(tmp_path / "a.jsonl", *good, {"question": "b?"}, {"answer": 1}, good[0])
+    with open(path, "a") as file:
+        file.write("oops\n")
+    rejects: list[Reject] = []
+    assert len(load_problems(DataConfig(source="file", path=path), rejects.append)) == 3
+    assert [(reject.line, reject.expected) for reject in rejects] == [(4, False), (5, False), (6, False), (7, False)]
+    for reject, reason in zip(rejects, ("no answer", "no question", "already row 1's", "not JSON"), strict=True):
+        assert reason in reject.reason
+    write(tmp_path / "b.jsonl", {"question": "b?"}, {"answer": 1})
+    with pytest.raises(DataError, match=r"b\.jsonl: no problems in it, every row is bad: no answer"):
+        load_problems(DataConfig(source="file", path=str(tmp_path / "b.jsonl")), rejects.append)
+
+
+def test_an_answer_that_a_benchmark_is_known_to_lack_stops_nothing_and_is_handed_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"problem": "a?", "answer": "1"}, {"problem": "b?", "solution": "It is so."})
+    rejects: list[Reject] = []
+    assert len(load_problems(DataConfig(source="math", path=path), rejects.append)) == 1
+    assert [(reject.line, reject.expected) for reject in rejects] == [(2, True)]
+    assert len(load_problems(DataConfig(source="math", path=path))) == 1
 
 
 def test_a_mapping_to_a_column_that_is_not_there_lists_the_columns(tmp_path: Path) -> None:
