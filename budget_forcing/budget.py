@@ -137,6 +137,17 @@ class Outcome:
     answer_at: int | None = None
     reason: str | None = None
 
+    def cut(self, length: int) -> "Outcome":
+        """The first `length` tokens; an end of thinking that only comes after them is not known of."""
+        return Outcome(
+            self.tokens[:length],
+            self.logprobs[:length],
+            self.forced[:length],
+            min(self.thought, length),
+            self.answer_at if self.answer_at is not None and self.answer_at <= length else None,
+            self.reason if self.thought < length else None,
+        )
+
 
 class BudgetState:
     """Where one sequence stands in its budget.

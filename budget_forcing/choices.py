@@ -56,8 +56,9 @@ def pose(problem: Problem) -> Problem:
 def chosen(answer: str, choices: Mapping[str, str]) -> str | None:
     """The label that an extracted answer names, by itself ("B", "(b)", "B) 12") or by its text; None: no option."""
     text = answer.strip()
-    for label, option in choices.items():
-        if text.casefold() in (option.strip().casefold(), label.casefold()):
-            return label
+    for labels in ({label: label for label in choices}, choices):  # one option's text may be another one's label
+        for label, spelled in labels.items():
+            if text.casefold() == spelled.strip().casefold():
+                return label
     named = NAMED.fullmatch(text)
     return named[1].upper() if named and named[1].upper() in choices else None

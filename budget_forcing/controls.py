@@ -1,14 +1,11 @@
 """The other ways to control thinking that budget forcing is compared with.
 
 Source: Muennighoff et al. 2025 (arXiv 2501.19393) §3.1 and Table 3: conditioning the prompt on a length in tokens, in
-steps, or in words, and rejection sampling; §5.2, Table 4: what stands in for "Wait".
+steps, or in words, and rejection sampling. What stands in for "Wait" (§5.2, Table 4) is a budget's `wait_text`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
-
-WAIT_TEXTS = ("Wait", "Hmm", "Alternatively", "")
-"""What an end of thinking may be replaced with; "" only refuses it."""
 
 Drawn = TypeVar("Drawn")
 

@@ -76,14 +76,16 @@ class Choice:
     end      the end token that it drew, or -1
     token    another token that was drawn here in place of the engine's sampler, or -1
     mask     the engine's sampler draws, and the ends must be masked for it
-    logprob  log-probability of `end` or `token`; where `mask`, that of no end (what masking adds to the others' must be
-             taken off again), known for rows that want it
+    logprob  log-probability of `end` or `token`
+    none     log-probability of no end, which masked ends add to the others' and which must be taken off again; known
+             for rows that want it, and 0 where the truncation leaves nothing but ends
     """
 
     end: torch.Tensor
     token: torch.Tensor
     mask: torch.Tensor
     logprob: torch.Tensor
+    none: torch.Tensor
 
 
 def choose(
@@ -105,6 +107,7 @@ def choose(
         token=torch.full_like(rows.top_k, -1),
         mask=~rows.greedy & ~rows.cut,
         logprob=torch.zeros_like(top),
+        none=torch.zeros_like(top),
     )
     if rows.any_wants:
         maybe = maybe | (rows.wants & choice.mask)
@@ -132,17 +135,19 @@ def _untruncated(
         return
     some = logits[index[at]]
     temperature, greedy, ends = rows.temperature[at, None], rows.greedy[at], rows.ends[at]
-    logprobs = scores[at] / temperature - (some / temperature).logsumexp(1, keepdim=True)  # (R, E)
     best = (ends == some.argmax(1, keepdim=True)) & ~rows.spare[at]
+    scaled = scores[at] / temperature  # (R, E)
+    others = some.scatter_(1, ends, -torch.inf).div_(temperature).logsumexp(1, keepdim=True)
+    every = torch.logaddexp(others, scaled.logsumexp(1, keepdim=True))
+    logprobs = scaled - every
     hit = torch.where(greedy[:, None], best, uniforms[at, None] < logprobs.double().exp().cumsum(1))
     column = hit.int().argmax(1, keepdim=True)
     ours = ~rows.cut[at]
     drawn = hit.any(1) & ours
     choice.end[at] = torch.where(drawn, ends.gather(1, column)[:, 0], choice.end[at])
     choice.mask[at] &= ~drawn
-    none = torch.log1p(-logprobs.exp().sum(1).clamp(max=1.0))
-    settled = torch.where(drawn, logprobs.gather(1, column)[:, 0], torch.where(greedy, 0.0, none))
-    choice.logprob[at] = torch.where(ours, settled, choice.logprob[at])
+    choice.logprob[at] = torch.where(drawn, logprobs.gather(1, column)[:, 0], choice.logprob[at])
+    choice.none[at] = torch.where(ours, (others - every)[:, 0], choice.none[at])
 
 
 def _truncated(
@@ -172,8 +177,13 @@ def _truncated(
     if not len(some):
         return
     scaled, at, survives = scaled[some], at[some], survives[some]
-    tokens, logprobs = draw(truncate(scaled, rows.min_p[at], rows.top_k[at], rows.top_p[at]), uniforms[at])
+    kept = truncate(scaled, rows.min_p[at], rows.top_k[at], rows.top_p[at])
+    tokens, logprobs = draw(kept, uniforms[at])
     is_end = (rows.ends[at] == tokens[:, None]).any(1)
     choice.end[at] = torch.where(survives & is_end, tokens, choice.end[at])
     choice.token[at] = torch.where(survives & ~is_end, tokens, choice.token[at])
     choice.logprob[at] = torch.where(survives, logprobs, choice.logprob[at])
+    if rows.any_wants:
+        every = kept.gather(1, tokens[:, None])[:, 0] - logprobs
+        none = kept.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - every
+        choice.none[at] = torch.where(survives & none.isfinite(), none, choice.none[at])

@@ -52,7 +52,8 @@ class Row:
         state, tokens = self.state, self.tokens
         if state is None:
             return Outcome(tokens, self.logprobs, [False] * len(tokens))
-        return Outcome(tokens, self.logprobs, state.forced, state.thought, state.answer_at, state.reason)
+        whole = Outcome(tokens, self.logprobs, state.forced, state.thought, state.answer_at, state.reason)
+        return whole.cut(len(tokens))
 
     def record(self, token: int, logprob: float) -> None:
         """Append a token and see whether it ends the sequence."""
@@ -88,9 +89,11 @@ class Sampler:
                 tokens[at] = state.due
         if again:
             rows = [self.rows[at] for at in again]
-            second = _Drawn(rows, logits.device).draw(_without_refused(logits[again], rows), REDRAW)
-            for at, token, logprob in zip(again, *second, strict=True):
-                tokens[at], logprobs[at] = token, logprob
+            second, among = _Drawn(rows, logits.device), logits[again]
+            spared = second.spared(among)
+            drawn = second.draw(_without_refused(among, rows), REDRAW)
+            for at, token, logprob, none in zip(again, *drawn, spared, strict=True):
+                tokens[at], logprobs[at] = token, logprob + none
         for row, token, logprob in zip(self.rows, tokens, logprobs, strict=True):
             if not row.done:
                 row.record(token, logprob)
@@ -117,16 +120,27 @@ class _Drawn:
         plain = logits.gather(1, best[:, None])[:, 0] - logits.logsumexp(1) if self.any_greedy else torch.empty(0)
         if self.all_greedy:
             return best.tolist(), plain.tolist()
-        if self.scaled:
-            logits = logits / self.temperature
-        if self.truncation is not None:
-            logits = self.truncation(logits)
+        logits = self._final(logits)
         positions = [row.start + len(row.tokens) for row in self.rows]
         numbers = torch.from_numpy(uniform(self.seeds, positions, stream)).to(logits.device)
         tokens, logprobs = draw(logits, numbers)
         if self.any_greedy:
             tokens, logprobs = torch.where(self.greedy, best, tokens), torch.where(self.greedy, plain, logprobs)
         return tokens.tolist(), logprobs.tolist()
+
+    def spared(self, logits: torch.Tensor) -> list[float]:
+        """Of each row the log-probability that none of its refused ids comes; 0 where truncation leaves but those."""
+        final = torch.where(self.greedy[:, None], logits, self._final(logits))
+        every = final.logsumexp(1)
+        none = _without_refused(final, self.rows).logsumexp(1) - every
+        found: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
+        return found
+
+    def _final(self, logits: torch.Tensor) -> torch.Tensor:
+        """What is sampled from; a greedy row's is of no use."""
+        if self.scaled:
+            logits = logits / self.temperature
+        return logits if self.truncation is None else self.truncation(logits)
 
 
 def _without_refused(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:

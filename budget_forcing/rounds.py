@@ -45,10 +45,24 @@ Complete = Callable[[Sequence[Ask]], list[tuple[list[int], list[float]]]]
 
 @dataclass(slots=True)
 class _Sequence(Outcome):
-    """A sequence between rounds."""
+    """A sequence between rounds.
+
+    refused  ids that may not come next: an end was refused and nothing appended
+    begun    what the policy drew in place of a refused end, with its log-probability: a delimiter may begin in it and
+             go on in the next round
+    stopped  a round stopped in the middle of the thinking: at a stop string of the request's own
+    """
 
     waits: int = 0
     waits_used: int = 0
+    refused: tuple[int, ...] = ()
+    begun: tuple[Sequence[int], Sequence[float]] = ((), ())
+    stopped: bool = False
+
+    @property
+    def thinks(self) -> bool:
+        """Nothing has ended the thinking yet."""
+        return self.reason is None and not self.stopped
 
     def add(self, tokens: Sequence[int], logprobs: Sequence[float] | None = None) -> None:
         """Append drawn tokens with their log-probabilities, or forced ones."""
@@ -60,41 +74,57 @@ class _Sequence(Outcome):
 def in_rounds(budgets: Sequence[TokenBudget], complete: Complete, tokenizer: Decoder) -> Sequence[Outcome]:
     """Every sequence under its budget: thinking in rounds until none goes on, then all answers in one."""
     outcomes = [_Sequence() for _ in budgets]
-    refused: set[int] = set()
-    while thinking := [at for at, outcome in enumerate(outcomes) if outcome.reason is None]:
+    while thinking := [at for at, outcome in enumerate(outcomes) if outcome.thinks]:
         for at in thinking:
-            if outcomes[at].thought >= budgets[at].limit:
-                outcomes[at].reason = budgets[at].limit_reason
-        thinking = [at for at in thinking if outcomes[at].reason is None]
-        asks = [_thinking_ask(at, outcomes[at], budgets[at], at in refused) for at in thinking]
-        refused = set()
-        for at, (tokens, logprobs) in zip(thinking, complete(asks) if asks else [], strict=True):
-            refused |= {at} if _take(outcomes[at], budgets[at], tokens, logprobs, tokenizer) else set()
+            _check_limit(outcomes[at], budgets[at])
+        asks = [_thinking_ask(at, outcomes[at], budgets[at]) for at in thinking if outcomes[at].thinks]
+        for ask, (tokens, logprobs) in zip(asks, complete(asks) if asks else [], strict=True):
+            outcome = outcomes[ask.sequence]
+            if ask.refuse:
+                outcome.refused, outcome.begun = (), (tokens, logprobs)
+                continue
+            begun, outcome.begun = outcome.begun, ((), ())
+            whole = [*begun[0], *tokens], [*begun[1], *logprobs]
+            ended = _take(outcome, budgets[ask.sequence], *whole, tokenizer)
+            outcome.stopped = not ended and len(tokens) < ask.max_tokens
     for outcome, budget in zip(outcomes, budgets, strict=True):
-        if outcome.answer_at is None:  # the limit ended the thinking
+        if outcome.answer_at is None and not outcome.stopped:  # the limit ended the thinking
             outcome.add(budget.end)
             outcome.answer_at = len(outcome.tokens)
             outcome.add(budget.final)
     asks = [
-        Ask(at, tuple(o.tokens), b.max_answer, b.eos) for at, (o, b) in enumerate(zip(outcomes, budgets, strict=True))
+        Ask(at, tuple(o.tokens), b.max_answer, b.eos)
+        for at, (o, b) in enumerate(zip(outcomes, budgets, strict=True))
+        if not o.stopped
     ]
-    for outcome, (tokens, logprobs) in zip(outcomes, complete(asks), strict=True):
-        outcome.add(tokens, logprobs)
+    for ask, answer in zip(asks, complete(asks) if asks else [], strict=True):
+        outcomes[ask.sequence].add(*answer)
     return outcomes
 
 
-def _thinking_ask(at: int, outcome: _Sequence, budget: TokenBudget, refuse: bool) -> Ask:
-    left = budget.limit - outcome.thought
-    if refuse:
-        return Ask(at, tuple(outcome.tokens), 1, budget.ends, refuse=True)
-    return Ask(at, tuple(outcome.tokens), left, budget.ends, budget.texts)
+def _check_limit(outcome: _Sequence, budget: TokenBudget) -> None:
+    """End a thinking that has reached its limit."""
+    tokens, logprobs = outcome.begun
+    if outcome.thought + len(tokens) < budget.limit:
+        return
+    outcome.add(tokens, logprobs)
+    outcome.thought += len(tokens)
+    outcome.reason = budget.limit_reason
+
+
+def _thinking_ask(at: int, outcome: _Sequence, budget: TokenBudget) -> Ask:
+    begun = outcome.begun[0]
+    before = (*outcome.tokens, *begun)
+    if outcome.refused:
+        return Ask(at, before, 1, outcome.refused, refuse=True)
+    return Ask(at, before, budget.limit - outcome.thought - len(begun), budget.ends, budget.texts)
 
 
 def _take(
     outcome: _Sequence, budget: TokenBudget, tokens: list[int], logprobs: list[float], tokenizer: Decoder
 ) -> bool:
-    """Add a round's tokens and answer its end, if it has one; True: the end was refused and nothing appended."""
-    kept, delimiter = _split_end(tokens, budget, tokenizer)
+    """Add a round's tokens and answer the end of thinking among them; False: there is none."""
+    kept, until, delimiter = _split_end(tokens, budget, tokenizer)
     outcome.add(tokens[:kept], logprobs[:kept])
     outcome.thought += kept
     if delimiter is None:
@@ -108,36 +138,39 @@ def _take(
             if budget.wait and fits:
                 outcome.add(budget.wait)
                 outcome.thought += len(budget.wait)
-                return False
+            else:  # the delimiter would come again if its first token could
+                outcome.refused = (*budget.ends, tokens[kept]) if delimiter else budget.ends
             return True
     outcome.reason = f"waited:{outcome.waits}" if outcome.waits else "natural"
+    drawn, its_logprobs = tokens[kept:until], logprobs[kept:until]
     if delimiter:
-        outcome.add(tokens[kept:], logprobs[kept:])
-        outcome.add(_rest_of_end(tokens[kept:], delimiter, budget, tokenizer))
-    elif tokens[-1] == budget.end[0]:
-        outcome.add(tokens[-1:], logprobs[-1:])
+        outcome.add(drawn, its_logprobs)
+        outcome.add(_rest_of_end(drawn, delimiter, budget, tokenizer))
+    elif drawn[0] == budget.end[0]:
+        outcome.add(drawn, its_logprobs)
         outcome.add(budget.end[1:])
     else:
         outcome.add(budget.end)
     outcome.answer_at = len(outcome.tokens)
-    return False
+    return True
 
 
-def _split_end(tokens: list[int], budget: TokenBudget, tokenizer: Decoder) -> tuple[int, str | None]:
-    """(thinking tokens, what ended them): None for nothing, "" for an end token, else the delimiter's text.
+def _split_end(tokens: list[int], budget: TokenBudget, tokenizer: Decoder) -> tuple[int, int, str | None]:
+    """(thinking tokens, tokens with what ended them, that): None for nothing, "" for an end token, else a delimiter.
 
-    A token that the delimiter starts inside of goes with the delimiter.
+    A token that the delimiter starts inside of goes with the delimiter; what comes after it, where the engine could not
+    see it whole, with neither.
     """
+    text = tokenizer.decode(tokens) if budget.texts else ""
+    found = [(text.find(end), end) for end in budget.texts if end in text]
+    if found:
+        at, end = min(found)
+        kept = next(n for n in range(len(tokens), -1, -1) if len(tokenizer.decode(tokens[:n])) <= at)
+        until = next(n for n in range(kept, len(tokens) + 1) if end in tokenizer.decode(tokens[kept:n]))
+        return kept, until, end
     if tokens and tokens[-1] in budget.ends:
-        return len(tokens) - 1, ""
-    if budget.texts:
-        text = tokenizer.decode(tokens)
-        found = [(text.find(end), end) for end in budget.texts if end in text]
-        if found:
-            at, end = min(found)
-            kept = next(n for n in range(len(tokens), -1, -1) if len(tokenizer.decode(tokens[:n])) <= at)
-            return kept, end
-    return len(tokens), None
+        return len(tokens) - 1, len(tokens), ""
+    return len(tokens), len(tokens), None
 
 
 def _rest_of_end(drawn: list[int], delimiter: str, budget: TokenBudget, tokenizer: Decoder) -> tuple[int, ...]:

@@ -147,14 +147,9 @@ def kept_rows(run: RunDir, tasks: Sequence[Task]) -> dict[tuple[str, str, int], 
 
 def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
     """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
-    from models.generation import decode
+    from models.generation import forced_characters, spans
 
     prefill = engine.think_format.prefill
-
-    def character(token: int) -> int:
-        return len(prefill) + len(decode(engine.tokenizer, generation.token_ids[:token]))
-
-    forced = spans(generation.forced)
     text = prefill + generation.text
     return {
         "point": task.label,
@@ -171,8 +166,8 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "prefilled": len(prefill),
         "thinking": generation.thinking,
         "answer": generation.answer,
-        "forced": [[character(start), character(end)] for start, end in forced],
-        "forced_tokens": forced,
+        "forced": forced_characters(generation, engine.tokenizer, prefill),
+        "forced_tokens": spans(generation.forced),
         "stop": generation.stop,
         "finish": generation.finish,
         "thinking_tokens": generation.thinking_tokens,
@@ -182,17 +177,6 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "control": generation.control,
         "seconds": round(generation.seconds, 3),
     }
-
-
-def spans(mask: Sequence[bool]) -> list[list[int]]:
-    """[start, end) ranges where a mask is true."""
-    found: list[list[int]] = []
-    for at, forced in enumerate(mask):
-        if forced and found and found[-1][1] == at:
-            found[-1][1] = at + 1
-        elif forced:
-            found.append([at, at + 1])
-    return found
 
 
 # ---- another tool's answers

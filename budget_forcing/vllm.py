@@ -57,7 +57,7 @@ class _Pending:
     tracked: Sequence[Tracked]
     positions: np.ndarray
     thinking: np.ndarray
-    choice: torch.Tensor  # (4, W): `Choice`'s fields
+    choice: torch.Tensor  # (5, W): `Choice`'s fields
     copied: Any
 
 
@@ -108,7 +108,12 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
         return tracked
 
     def _new(self, budget: TokenBudget, params: SamplingParams, prompt: int) -> Tracked:
-        budget = self._possible(budget, params)
+        # with the ends of a turn that the model's generation config adds, of which only the worker is told
+        stops = sorted(i for i in params.all_stop_token_ids if 0 <= i < self.vocabulary)
+        budget = self._possible(budget, stops)
+        forced = {*budget.end, *budget.final, *budget.wait}
+        ends = dict.fromkeys((*budget.ends, *(i for i in stops if i not in forced)))
+        budget = replace(budget, ends=tuple(ends))
         left = self.context - prompt - len(budget.end) - len(budget.final) - budget.max_answer
         if left < budget.limit:
             budget = replace(budget, limit=max(left, 0), limit_reason="context")
@@ -126,7 +131,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
                 self.finished.popitem(last=False)
         return tracked
 
-    def _possible(self, budget: TokenBudget, params: SamplingParams) -> TokenBudget:
+    def _possible(self, budget: TokenBudget, stops: Sequence[int]) -> TokenBudget:
         """`budget`; if the model lacks one of its ids, which only this process can see, one that ends the request."""
         ids = {*budget.ends, *budget.end, *budget.eos, *budget.wait, *budget.final}
         unknown = sorted(i for i in ids if i >= self.vocabulary)
@@ -135,7 +140,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
         logger.error(
             "budget: the ids %s are not in the vocabulary of %d; the request ends empty", unknown, self.vocabulary
         )
-        stop = min(params.all_stop_token_ids, default=0)
+        stop = stops[0] if stops else 0
         return TokenBudget(ends=(stop,), end=(stop,), eos=(stop,), limit=0)
 
     # ---- one step
@@ -179,7 +184,8 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
     def _copy(self, choice: Choice, positions: np.ndarray) -> _Pending:
         """The choice on its way to the host: it is read in the next step, when it has long arrived."""
         tracked = [self.tracked[at] for at in self.watched or []]
-        packed = torch.stack([t.double() for t in (choice.end, choice.token, choice.mask, choice.logprob)])
+        fields = choice.end, choice.token, choice.mask, choice.logprob, choice.none
+        packed = torch.stack([field.double() for field in fields])
         thinking = self.on_end[self.watched] > NOT_THINKING
         if self.device.type == "cpu":
             return _Pending(tracked, positions, thinking, packed, None)
@@ -196,7 +202,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
             return
         if pending.copied is not None:
             pending.copied.synchronize()
-        ends, tokens, masks, logprobs = pending.choice.numpy()
+        ends, tokens, masks, logprobs, nones = pending.choice.numpy()
         wanted = ends >= 0
         if any(tracked.logprobs for tracked in pending.tracked):
             wanted |= (tokens >= 0) | (masks > 0)
@@ -210,8 +216,12 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
                 state.end(int(ends[at]))
                 if tracked in self.place:
                     self.visit_at[self.place[tracked]] = 0
-            if tracked.logprobs and (ends[at] < 0 or state.chosen):
+            if not tracked.logprobs:
+                continue
+            if tokens[at] >= 0 or state.chosen:
                 tracked.corrections[position] = float(logprobs[at])
+            elif masks[at] or state.refused:
+                tracked.corrections[position] = float(nones[at])
 
     # ---- rows as arrays
 

@@ -18,6 +18,8 @@ LISTS = ("ends", "end", "eos", "wait", "final")
 NUMBERS = ("limit", "min_thinking", "num_waits", "max_answer")
 NONCE = PREFIX + "nonce"
 LOGPROBS = PREFIX + "logprobs"
+LARGEST = 2**31 - 1  # of a number: what is counted with it fits 64 bits
+MOST_ENDS = 64  # the ends of all rows in a batch are one tensor, as wide as the longest list
 
 
 def extra_args(budget: TokenBudget, nonce: str | None = None, logprobs: bool = False) -> dict[str, Any]:
@@ -50,8 +52,9 @@ def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
     for name in NUMBERS:
         value = given.get(PREFIX + name)
         if value is not None:
-            if type(value) is not int or value < (name == "max_answer"):
-                raise EngineError(f"{PREFIX}{name}: {value!r}; give a whole number from {int(name == 'max_answer')} on")
+            least = int(name == "max_answer")
+            if type(value) is not int or not least <= value <= LARGEST:
+                raise EngineError(f"{PREFIX}{name}: {value!r}; give a whole number from {least} to {LARGEST}")
             fields[name] = value
     for name in LISTS:
         ids = given.get(PREFIX + name, [])
@@ -60,6 +63,10 @@ def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
         fields[name] = tuple(ids)
     if "limit_reason" in {key.removeprefix(PREFIX) for key in given}:
         fields["limit_reason"] = str(given[PREFIX + "limit_reason"])
+    if not isinstance(given.get(NONCE, ""), str):
+        raise EngineError(f"{NONCE}: {given[NONCE]!r}; give a string")
+    if given.get(LOGPROBS, 0) not in (0, 1):
+        raise EngineError(f"{LOGPROBS}: {given[LOGPROBS]!r}; give 0 or 1")
     budget = TokenBudget(**fields)
     if budget.min_thinking > budget.limit:
         raise EngineError(f"budget_min_thinking: {budget.min_thinking} is above budget_limit {budget.limit}")
@@ -81,12 +88,15 @@ def check_params(params: Any) -> None:
         raise EngineError("budget: vLLM's own thinking_token_budget would end the thinking too; leave one of them out")
     if params.ignore_eos:
         raise EngineError("budget: with ignore_eos the answer would have no end; leave it out")
-    forced = {*budget.end, *budget.final, *budget.wait}
-    stops = forced & {*(params.stop_token_ids or []), *budget.eos}
+    stop_ids = {*(params.stop_token_ids or []), *budget.eos}
+    stops = stop_ids & {*budget.end, *budget.final, *budget.wait}
     if stops:
         raise EngineError(
             f"budget: forces the ids {sorted(stops)}, which stop the request; leave them out of the stops"
         )
+    ends = len(stop_ids.union(budget.ends))
+    if ends > MOST_ENDS:
+        raise EngineError(f"budget_ends: {ends} ids with those that stop the request; give at most {MOST_ENDS}")
     need = budget.limit + len(budget.end) + len(budget.final) + budget.max_answer
     if params.max_tokens is not None and params.max_tokens < need:
         raise EngineError(

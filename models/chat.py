@@ -10,7 +10,7 @@ which starts fastest.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +21,7 @@ from configs.errors import ConfigError, MullError
 if TYPE_CHECKING:
     from budget_forcing.budget import Budget
     from budget_forcing.hf import Row
+    from configs.schema import Section
     from models.engine import Generation
     from models.engine_transformers import TransformersEngine
 
@@ -61,6 +62,7 @@ class Writer:
 
     def __init__(self, out: TextIO, tokenizer: Any, ansi: bool) -> None:
         self.out, self.tokenizer, self.ansi = out, tokenizer, ansi
+        self.shown: list[int] = []  # the tokens written last
         self.pending: list[int] = []
         self.style = ""
 
@@ -83,11 +85,15 @@ class Writer:
         self.out.flush()
 
     def _text(self) -> str:
+        """The pending tokens' text after what is shown: by themselves some decoders would strip their first space."""
         from models.engine import decode
 
-        return decode(self.tokenizer, self.pending)
+        before = decode(self.tokenizer, self.shown)
+        return decode(self.tokenizer, [*self.shown, *self.pending])[len(before) :]
 
     def _write(self, text: str) -> None:
+        if text:
+            self.shown = self.pending
         self.pending = []
         self.out.write(text)
         self.out.flush()
@@ -144,6 +150,18 @@ class Conversation:
         raise ConfigError(f"{line}: the commands are /budget NAME, /waits N, /reset and /quit")
 
 
+def checked(section: "type[Section]", options: Mapping[str, str], **values: Any) -> Any:
+    """`section` of `values`; where one is refused, a `ConfigError` names its option."""
+    from pydantic import ValidationError
+
+    try:
+        return section(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = options[str(first["loc"][0])]
+        raise ConfigError(f"{option}: {first['msg']}, found {first['input']!r}") from None
+
+
 def start(options: argparse.Namespace) -> Conversation:
     """Load the model and settle the budget."""
     from budget_forcing.budget import Budget
@@ -162,10 +180,12 @@ def start(options: argparse.Namespace) -> Conversation:
         run = open_run(name)
         name = run.config.model.name if run.adapter else str(run.product)
         adapter, think_format = run.adapter and str(run.adapter), run.think_format
+    flags = {"temperature": "--temperature", "top_p": "--top-p", "max_length": "--context"}
+    sampling = checked(SamplingConfig, flags, temperature=options.temperature, top_p=options.top_p)
+    held = {"precision": options.precision, "max_length": options.context}
+    config = checked(ModelConfig, flags, name=name, adapter=adapter, **held)
     budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)
     budget = budget_named(options.budget, budget, options.context)
-    sampling = SamplingConfig(temperature=options.temperature, top_p=options.top_p)
-    config = ModelConfig(name=name, adapter=adapter, precision=options.precision, max_length=options.context)
     loaded = load_model(config)
     engine = TransformersEngine(loaded.model, loaded.tokenizer, think_format, options.context, batch_size=1)
     if think_tokens(think_format, engine.tokenizer, engine.eos).texts:

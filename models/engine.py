@@ -23,7 +23,7 @@ from configs.schema import EngineConfig, ModelConfig, SamplingConfig
 from data.prompts import render_prompt
 from data.think import ThinkFormat
 from models.generation import Generation as Generation
-from models.generation import Origin, generation_of
+from models.generation import Origin, generation_of, token_at
 from models.generation import decode as decode
 from models.generation import end_of_turn as end_of_turn
 from models.generation import parts_of as parts_of
@@ -43,7 +43,8 @@ class Request:
     prompt      token ids, or chat messages (`role`, `content`), rendered with the chat template and the think format
     sampling    temperature and truncation; a model's own `generation_config` is never read
     max_tokens  most completion tokens, forced ones included; None: what the context leaves
-    seed        sample j draws from (seed, j), whatever else is in the batch; None: torch's global generator decides
+    seed        sample j draws from (seed, j), whatever else is in the batch; None: torch's global generator decides, or
+                with vLLM the one in its process, which starts anew from vLLM's own seed with every engine
     budget      how long to think; None: plain generation
     n           how many samples
     stop        strings that end the completion; it keeps them
@@ -152,10 +153,11 @@ class Engine(ABC):
     def _jobs(self, at: int, request: Request, tokens: ThinkTokens | None) -> list[Job]:
         prompt = prompt_ids(request.prompt, self.tokenizer, self.think_format)
         room = self.context - len(prompt)
-        if not prompt or room < 1 or (request.max_tokens or 1) > room or request.n < 1:
+        wanted = 1 if request.max_tokens is None else request.max_tokens
+        if not prompt or not 1 <= wanted <= room or request.n < 1:
             raise EngineError(
-                f"request {at}: prompt {len(prompt)} + completion {request.max_tokens or 1} tokens, n={request.n}: it "
-                f"needs a prompt, a sample, and no more than the context of {self.context}; shorten one or raise "
+                f"request {at}: prompt {len(prompt)} + completion {wanted} tokens, n={request.n}: it needs a prompt, a "
+                f"token, a sample, and no more than the context of {self.context}; shorten one or raise "
                 "model.max_length"
             )
         budget = None
@@ -167,7 +169,7 @@ class Engine(ABC):
             prompt=prompt,
             sampling=request.sampling,
             seed=0,
-            max_tokens=request.max_tokens or room,
+            max_tokens=room if request.max_tokens is None else request.max_tokens,
             ends=self.eos,
             budget=budget,
             stop=request.stop,
@@ -210,7 +212,14 @@ class Engine(ABC):
 
         budgets = [job.budget for job in jobs if job.budget is not None]
         for at, outcome in enumerate(in_rounds(budgets, complete, self.tokenizer)):
-            decoded(at, outcome)
+            decoded(at, _cut_at_stop(outcome, jobs[at].stop, self.tokenizer))
+
+
+def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: Any) -> Outcome:
+    """`outcome` up to its first stop string, of which a round may have drawn a part, or which a budget forced."""
+    text = decode(tokenizer, outcome.tokens)
+    found = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    return outcome.cut(token_at(outcome.tokens, tokenizer, min(found))) if found else outcome
 
 
 def _asked(job: Job, ask: Ask) -> Job:

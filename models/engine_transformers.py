@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from budget_forcing.budget import BudgetState
 from budget_forcing.hf import Row, Sampler
+from configs.errors import EngineError
 from data.think import ThinkFormat
 from models.engine import Decoded, Engine, Job, decode, end_of_turn
 
@@ -35,6 +36,7 @@ class TransformersEngine(Engine):
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config))
         self.model = model
         self.batch_size = batch_size
+        _new_cache(model)  # refuses what it can't decode, before anything is asked
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engine.Engine.decode`."""
@@ -231,8 +233,19 @@ def _row(job: Job) -> Row:
 
 
 def _new_cache(model: Any) -> Any:
+    """A cache of `_GrowingLayer`s; where attention slides over a window, the mask alone bounds it.
+
+    Raises `EngineError` for a model that keeps anything but keys and values.
+    """
     cache = DynamicCache(config=model.config)
-    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    odd = {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}
+    if odd:
+        names = ", ".join(sorted(kind.__name__ for kind in odd))
+        raise EngineError(
+            f"engine.name: transformers joins and drops rows of keys and values, and this model keeps {names}; "
+            "take another model, or name: vllm"
+        )
+    cache.layers = [_GrowingLayer() for _ in cache.layers]
     return cache
 
 

@@ -14,7 +14,7 @@ from configs.errors import EngineError
 from configs.schema import ModelConfig
 from data.think import ThinkFormat
 from models.engine import Decoded, Job
-from models.engine_vllm import VllmEngine, told_by
+from models.engine_vllm import VllmEngine
 from models.load import LoadedModel
 
 
@@ -30,6 +30,12 @@ class UnslothEngine(VllmEngine):
         llm = getattr(loaded.model, "vllm_engine", None)
         if llm is None:
             raise EngineError("engine.name: unsloth needs model.backend=unsloth and model.fast_inference=true")
+        mode = llm.llm_engine.model_config.logprobs_mode
+        if mode != "processed_logprobs":
+            raise EngineError(
+                f"engine.name: Unsloth's vLLM reports {mode}, not the log-probabilities of what was sampled from; "
+                "install unsloth_zoo 2026.10.6 or newer"
+            )
         super().__init__(llm, loaded.tokenizer, think_format)
         self.context = min(self.context, model.max_length)
         self.model = loaded.model
@@ -64,4 +70,5 @@ class UnslothEngine(VllmEngine):
     def _ask(self, names: list[str]) -> list[Any]:
         from budget_forcing.vllm import budget_outcomes
 
-        return told_by(self.llm.collective_rpc(budget_outcomes, args=(names,)))
+        told: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
+        return told

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from budget_forcing.budget import Outcome
+from budget_forcing.draw import mix
 from budget_forcing.xargs import extra_args
 from configs.errors import EngineError, ModelError
 from configs.schema import EngineConfig, ModelConfig
@@ -59,10 +60,11 @@ class VllmEngine(Engine):
             )
         from vllm import LLM
 
-        from models.load import base_of, check, check_adapter, has_gpu, load_tokenizer, local_adapter, pick
+        from models.load import base_of, check, check_adapter, check_vllm, has_gpu, load_tokenizer, local_adapter, pick
 
         check(model)
         precision = pick(model)[1]
+        check_vllm(model.name, precision)
         adapter = local_adapter(model.adapter) if model.adapter else None
         rank = check_adapter(adapter).get("r") if adapter else None
         tokenizer = load_tokenizer(model)
@@ -73,7 +75,7 @@ class VllmEngine(Engine):
         given = {
             "model": base_of(model),
             "dtype": "float32" if precision == "fp32" else "bfloat16",
-            "quantization": "bitsandbytes" if precision in ("nf4", "int8") else None,
+            "quantization": "bitsandbytes" if precision == "nf4" else None,
             "max_model_len": model.max_length,
             "max_num_seqs": config.batch_size,
             "tensor_parallel_size": config.tensor_parallel,
@@ -174,7 +176,7 @@ class VllmEngine(Engine):
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             min_p=sampling.min_p,
-            seed=job.seed & MAX_SEED if job.seeded else None,
+            seed=_seed_of(job) & MAX_SEED if job.seeded else None,
             max_tokens=job.max_tokens,
             min_tokens=int(job.refuse),
             stop=list(job.stop) or None,
@@ -205,8 +207,9 @@ class VllmEngine(Engine):
         return LoRARequest(f"adapter-{number}", number, folder)
 
     def _ask(self, names: list[str]) -> list[Any]:
-        """What became of finished requests, from a worker that samples; those all decide alike."""
-        return told_by(self.llm.collective_rpc("budget_outcomes", args=(names,)))
+        """What became of finished requests, from the first worker; all decide alike."""
+        told: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
+        return told
 
     def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
@@ -263,28 +266,21 @@ def _exit_code(client: Any) -> str:
     return f" (exit code {', '.join(codes)}{hint})" if codes else ""
 
 
-def told_by(workers: list[list[Any]]) -> list[Any]:
-    """The answer of a worker that knows every request; under pipeline parallelism only the last stage samples."""
-    return next((told for told in workers if None not in told), workers[0])
+def _seed_of(job: Job) -> int:
+    """The job's seed; a later round's is another, for vLLM draws from the seed's first number on in each of them."""
+    later = 2 * job.start + job.refuse
+    return mix(job.seed + later) if later else job.seed
 
 
 def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | None) -> Outcome:
     """vLLM's tokens with what the worker told of the budget."""
     if told is None:
         return Outcome(tokens, logprobs, [False] * len(tokens))
-    length = len(tokens)  # under async scheduling the worker may be a token ahead
     for position, correction in told["corrections"].items():
         if int(position) < len(logprobs):
             logprobs[int(position)] += correction
-    reached = told["answer_at"] is not None and told["answer_at"] <= length
-    return Outcome(
-        tokens,
-        logprobs,
-        told["forced"][:length],
-        min(told["thought"], length),
-        told["answer_at"] if reached else None,
-        told["reason"],
-    )
+    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"])
+    return whole.cut(len(tokens))  # the worker may be a token ahead
 
 
 def lora_room(model: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from budget_forcing.budget import Outcome
@@ -94,6 +95,21 @@ def generation_of(
         control=origin.control,
         seconds=origin.seconds,
     )
+
+
+def forced_characters(generation: Generation, tokenizer: Any, prefill: str) -> list[tuple[int, int]]:
+    """[start, end) character ranges of `prefill` + `text` that the policy did not choose."""
+
+    def character(token: int) -> int:
+        return len(prefill) + len(decode(tokenizer, generation.token_ids[:token]))
+
+    return [(character(start), character(end)) for start, end in spans(generation.forced)]
+
+
+def spans(mask: Sequence[bool]) -> list[tuple[int, int]]:
+    """[start, end) ranges where a mask is true."""
+    edges = [at for at, (before, here) in enumerate(pairwise((False, *mask, False))) if before != here]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def decode(tokenizer: Any, ids: Sequence[int]) -> str:

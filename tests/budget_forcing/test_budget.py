@@ -1,12 +1,13 @@
 """The state machine: against stop-and-re-prompt over every small budget, and what it promises of each sequence."""
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from budget_forcing.budget import Budget, BudgetState, effort_limit, resolve
+from budget_forcing.budget import Budget, BudgetState, Outcome, effort_limit, resolve
 from budget_forcing.tokens import ThinkTokens, TokenBudget, think_tokens
 from configs.errors import EngineError
 from configs.schema import BudgetConfig
@@ -96,11 +97,22 @@ def test_rewinding_restores_the_state_of_any_position(budget: TokenBudget, seed:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets, st.integers(0, 10**6))
 def test_nothing_changes_while_the_state_says_that_it_is_steady(budget: TokenBudget, seed: int) -> None:
-    outcome, _ = by_state(budget, scripted(seed, 9))
+    check_steady(budget, by_state(budget, scripted(seed, 9))[0].tokens)
+
+
+def test_a_state_is_steady_for_as_long_as_it_can_know() -> None:
+    budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 9, min_thinking=4, num_waits=1, wait=(WAIT, MORE), max_answer=3)
+    tokens = by_state(budget, lambda tokens, refused: MORE)[0].tokens
+    assert len(tokens) == 9 + 1 + 3 + 1
+    assert check_steady(budget, tokens) == 14 - 6  # news: the start, 4 and 8 tokens, the end, the answer and its end
+
+
+def check_steady(budget: TokenBudget, tokens: Sequence[int]) -> int:
+    """Decode `tokens`; at how many of them the state was as it had said that it would stay."""
     state = BudgetState(budget)
     checked = 0
     promised: tuple[int, tuple[object, ...]] = (0, ())
-    for token in outcome.tokens:
+    for token in tokens:
         facts = (state.due, state.phase, state.on_end if state.thinking else None)
         if state.position < promised[0]:
             assert facts == promised[1]
@@ -113,7 +125,17 @@ def test_nothing_changes_while_the_state_says_that_it_is_steady(budget: TokenBud
         elif state.thinking and state.on_end == token and token in budget.wait:
             break  # can't tell a forced "Wait" from a chosen one by the tokens alone
         state.advance()
-    assert checked <= len(outcome.tokens)
+    return checked
+
+
+def test_an_outcome_that_is_cut_forgets_what_comes_after() -> None:
+    whole = Outcome([7, 7, 1, 5, 9], [-1.0] * 5, [False, False, True, True, False], 2, 4, "limit")
+    cut = whole.cut(2)
+    assert (cut.tokens, cut.forced, cut.thought) == ([7, 7], [False, False], 2)
+    assert (cut.answer_at, cut.reason) == (None, None)
+    assert (whole.cut(3).answer_at, whole.cut(3).reason) == (None, "limit")
+    assert whole.cut(4).answer_at == 4
+    assert whole.cut(5) == whole
 
 
 def test_a_limit_of_zero_and_of_one_thinks_that_much() -> None:

@@ -1,9 +1,14 @@
 """The paper's other controls."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import dedent
+
+import yaml
 
 from budget_forcing.budget import Budget
-from budget_forcing.controls import WAIT_TEXTS, class_conditional, rejection_sample, step_conditional, token_conditional
+from budget_forcing.controls import class_conditional, rejection_sample, step_conditional, token_conditional
+from configs.schema import PointConfig
 
 
 def test_prompts_name_the_length_after_the_question() -> None:
@@ -12,13 +17,12 @@ def test_prompts_name_the_length_after_the_question() -> None:
     assert class_conditional("Why?", "long") == "Why?\n\nAnswer after a long amount of thinking."
 
 
-def test_every_text_in_place_of_wait_makes_a_budget() -> None:
-    assert [Budget(num_waits=1, wait_text=text).wait_text for text in WAIT_TEXTS] == [
-        "Wait",
-        "Hmm",
-        "Alternatively",
-        "",
-    ]
+def test_the_documented_points_are_points_of_a_recipe() -> None:
+    text = (Path(__file__).parents[2] / "docs/budget_forcing.md").read_text(encoding="utf-8")
+    block = text[text.index("    budgets:\n") :].split("\n\n")[0]
+    points = [PointConfig(**point) for point in yaml.safe_load(dedent(block))["budgets"]]
+    assert {point.wait_text for point in points} == {"Wait", "Hmm", "Alternatively", ""}
+    assert len({Budget.from_config(point, 2048) for point in points[:4]}) == 4
 
 
 def test_rejection_sampling_draws_again_only_for_problems_without_a_fitting_sample() -> None:

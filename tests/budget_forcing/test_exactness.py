@@ -22,6 +22,7 @@ from tests.budget_forcing.toy import (
     Text,
     exact_distribution,
     logits_of,
+    logprob_of,
     p_value,
 )
 
@@ -125,27 +126,38 @@ def test_greedy_is_the_limit_of_low_temperatures() -> None:
     assert set(sampled(budget, SamplingConfig(temperature=1e-4), 50)) == greedy
 
 
+@pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, SamplingConfig(temperature=0.0)], ids=str)
-def test_log_probabilities_are_the_policy_s_and_zero_where_forced(sampling: SamplingConfig) -> None:
-    budget = BUDGETS[0]
+def test_log_probabilities_are_the_policy_s_and_zero_where_forced(
+    budget: TokenBudget, sampling: SamplingConfig
+) -> None:
     rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
         sampler.step(logits_of([row.tokens for row in rows]))
-    scored = SamplingConfig() if sampling.temperature == 0 else sampling
-    truncation = Truncation.of([scored])
-    ends = 0
+    ends = refusals = 0
     for row in rows:
         assert row.state is not None
         for at, (token, logprob) in enumerate(zip(row.tokens, row.logprobs, strict=True)):
             if row.state.forced[at]:
                 assert logprob == 0.0
                 continue
-            logits = logits_of([row.tokens[:at]]) / scored.temperature
-            logits = logits if truncation is None else truncation(logits)
-            assert logprob == pytest.approx(logits.log_softmax(1)[0, token].item(), abs=1e-5)
+            was_refused = at in row.state.drawn_ends and token not in budget.ends
+            logits = logits_of([row.tokens[:at]])[0]
+            expected = logprob_of(logits, sampling, token, budget.ends if was_refused else ())
+            assert logprob == pytest.approx(expected, abs=1e-5)
             ends += token == OPEN and at < (row.state.answer_at or 0)
-    assert ends > 0 or sampling.temperature == 0  # natural ends are the policy's own tokens
+            refusals += was_refused
+    if sampling.temperature > 0:
+        assert ends > 0 or budget != BUDGETS[0]  # natural ends are the policy's own tokens
+        assert (refusals > 0) == (not budget.wait)
+
+
+def test_what_the_truncation_leaves_but_ends_of_keeps_a_finite_log_probability() -> None:
+    budget, sampling = BUDGETS[2], SamplingConfig(top_k=1)
+    row = Row(sampling, 0, frozenset({EOS}), BudgetState(budget))
+    Sampler([row]).step(torch.tensor([[0.0, 9.0, 1.0, 3.0, 1.0, 1.0]]))
+    assert (row.tokens, row.logprobs) == ([3], [0.0])
 
 
 def test_a_choice_knows_what_masking_adds_to_the_other_tokens() -> None:
@@ -158,7 +170,7 @@ def test_a_choice_knows_what_masking_adds_to_the_other_tokens() -> None:
     masked = (logits / 0.7).index_fill(1, torch.tensor([1, 4]), -torch.inf).log_softmax(1)
     rest = choice.mask
     assert 50 < rest.sum() < 450
-    assert torch.allclose(masked[rest][:, 0] + choice.logprob[rest], logprobs[rest][:, 0], atol=1e-5)
+    assert torch.allclose(masked[:, 0] + choice.none, logprobs[:, 0], atol=1e-5)
     drawn = choice.end >= 0
     assert bool((drawn ^ rest).all())
     expected = logprobs.gather(1, choice.end.clamp(min=0)[:, None])[:, 0]

@@ -75,6 +75,41 @@ def test_a_refused_end_asks_for_one_other_token_and_goes_on() -> None:
     assert asked[1].max_tokens == 1
 
 
+REFUSING = Budget(max_thinking=90, num_waits=1, wait_text="", max_answer=50)
+
+
+def test_a_refused_delimiter_can_t_be_opened_again_by_the_next_token() -> None:
+    outcome, asked = run("ab</reasoning>§c§d</reasoning>§2", REFUSING)
+    assert text(outcome) == "abcd</reasoning>\n<answer>\n2"
+    assert outcome.reason == "waited:1"
+    (opening,) = encode(TOKENIZER, "<")
+    assert asked[1].refuse
+    assert asked[1].ends == (*asked[0].ends, opening)
+    assert opening not in asked[2].ends  # later it may come again
+
+
+def test_a_delimiter_that_begins_in_the_token_after_a_refused_end_is_found() -> None:
+    outcome, asked = run("ab<|im_end|>§<§/reasoning>\nso on§2", REFUSING)
+    assert text(outcome) == "ab</reasoning>\n<answer>\n2"
+    assert (outcome.thought, outcome.reason) == (2, "waited:1")
+    assert len(outcome.logprobs) == len(outcome.tokens)
+    assert [ask.max_tokens for ask in asked] == [90, 1, 87, 50]
+    assert TOKENIZER.decode(asked[2].tokens) == "ab<"
+
+
+def test_a_limit_right_after_a_refused_end_ends_the_thinking() -> None:
+    outcome, asked = run("ab<|im_end|>§c§2", Budget(max_thinking=3, num_waits=1, wait_text="", max_answer=50))
+    assert text(outcome) == "abc</reasoning>\n<answer>\n2"
+    assert (outcome.thought, outcome.reason, len(asked)) == (3, "limit", 3)
+
+
+def test_a_round_that_the_request_s_own_stop_string_ends_is_the_last() -> None:
+    outcome, asked = run("abc STOP", Budget(max_thinking=90, max_answer=50))
+    assert text(outcome) == "abc STOP"
+    assert (outcome.thought, outcome.answer_at, outcome.reason) == (8, None, None)
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("limit", [0, 1])
 def test_limits_of_zero_and_one_answer_at_once(limit: int) -> None:
     outcome, asked = run("a§2" if limit else "2", Budget(max_thinking=limit, max_answer=50))

@@ -11,8 +11,8 @@ import yaml
 from budget_forcing import evaluate
 from budget_forcing.budget import Budget
 from budget_forcing.plan import label_of
-from budget_forcing.run import spans
 from configs.errors import ConfigError, DataError, EngineError, RunError
+from models.generation import spans
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.recipe
@@ -254,7 +254,7 @@ def test_labels_tell_budgets_apart() -> None:
 
 
 def test_spans_are_the_runs_of_a_mask() -> None:
-    assert spans([False, True, True, False, True]) == [[1, 3], [4, 5]]
+    assert spans([False, True, True, False, True]) == [(1, 3), (4, 5)]
     assert spans([]) == []
 
 

@@ -70,3 +70,9 @@ def test_a_problem_without_options_stays_as_it_is() -> None:
 )  # fmt: skip
 def test_an_answer_names_an_option_by_label_or_by_text(answer: str, label: str | None) -> None:
     assert chosen(answer, FOUR) == label
+
+
+def test_a_label_comes_before_another_option_s_text() -> None:
+    assert chosen("C", {"A": "C", "B": "x", "C": "y"}) == "C"
+    assert chosen("3", {"1": "3", "2": "4", "3": "1"}) == "3"
+    assert chosen("4", {"1": "3", "2": "4", "3": "1"}) == "2"

@@ -14,7 +14,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from budget_forcing.draw import Truncation
 from budget_forcing.tokens import TokenBudget
 from configs.schema import SamplingConfig
 from tests.budget_forcing.policies import by_state
@@ -29,6 +28,7 @@ from tests.budget_forcing.toy import (
     Text,
     exact_distribution,
     logits_of,
+    logprob_of,
     p_value,
 )
 
@@ -123,13 +123,14 @@ def test_texts_are_as_frequent_as_with_stop_and_re_prompt(budget: TokenBudget, s
     assert p_value(exact_distribution(budget, sampling), texts) > 1e-4
 
 
+@pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
-def test_corrected_log_probabilities_are_the_policy_s(sampling: SamplingConfig) -> None:
+def test_corrected_log_probabilities_are_the_policy_s(budget: TokenBudget, sampling: SamplingConfig) -> None:
     from budget_forcing.vllm import budget_outcomes
     from models.engine_vllm import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
-    budget, count = BUDGETS[0], 100
+    count = 100
     runner = Runner(own_logits, VOCABULARY, count)
     for at in range(count):
         runner.add(str(at), params_of(budget, sampling, at, budget_nonce=str(at), budget_logprobs=1))
@@ -138,24 +139,63 @@ def test_corrected_log_probabilities_are_the_policy_s(sampling: SamplingConfig) 
     worker = SimpleNamespace(model_runner=SimpleNamespace(input_batch=runner.batch))
     told = budget_outcomes(worker, [str(at) for at in range(count)])
     assert budget_outcomes(worker, ["0"]) == [None]  # each can be asked for once
-    scored = SamplingConfig() if sampling.temperature == 0 else sampling
-    truncation = Truncation.of([scored])
-    ends = 0
+    ends = refusals = 0
     for at in range(count):
         text, name = runner.texts[str(at)], str(at)
         outcome = outcome_of(text, list(runner.logprobs[name]), told[at])
+        drawn_ends = runner.requests[name].sampling_params._budget.state.drawn_ends
         assert outcome.answer_at is not None
         for position in range(min(outcome.answer_at + 1, len(text))):
+            token, logprob = text[position], outcome.logprobs[position]
             if outcome.forced[position]:
-                assert outcome.logprobs[position] == 0.0
+                assert logprob == 0.0
                 continue
-            logits = own_logits(name, text[:position])[None] / scored.temperature
-            logits = logits if truncation is None else truncation(logits)
-            assert outcome.logprobs[position] == pytest.approx(
-                logits.log_softmax(1)[0, text[position]].item(), abs=1e-5
-            )
-            ends += text[position] == OPEN and position < outcome.answer_at
-    assert ends > 0
+            was_refused = position in drawn_ends and token not in budget.ends
+            logits = own_logits(name, text[:position])
+            expected = logprob_of(logits, sampling, token, budget.ends if was_refused else ())
+            assert logprob == pytest.approx(expected, abs=1e-5)
+            ends += token == OPEN and position < outcome.answer_at
+            refusals += was_refused
+    assert ends > 0 or budget != BUDGETS[0]
+    assert (refusals > 0) == (not budget.wait)
+
+
+def test_what_a_worker_is_ahead_of_the_tokens_is_not_told() -> None:
+    from models.engine_vllm import outcome_of
+
+    told = {"forced": [False] * 3 + [True], "thought": 3, "answer_at": 4, "reason": "limit", "corrections": {3: 1.0}}
+    cut = outcome_of([7, 7, 7], [-1.0, -1.0, -1.0], told)
+    assert (cut.forced, cut.thought, cut.answer_at, cut.reason) == ([False] * 3, 3, None, None)
+    assert cut.logprobs == [-1.0] * 3
+    whole = outcome_of([7, 7, 7, 1], [-1.0] * 4, told)
+    assert (whole.answer_at, whole.reason, whole.logprobs[3]) == (4, "limit", 0.0)
+
+
+def test_the_largest_min_p_that_vllm_takes_draws_the_likeliest_token() -> None:
+    from tests.budget_forcing.vllm_batch import Runner, params_of
+
+    runner = Runner(own_logits, VOCABULARY, 10)
+    for at in range(10):
+        runner.add(str(at), params_of(BUDGETS[0], SamplingConfig(min_p=1.0), at))
+    for _ in range(8):
+        runner.step()
+    for name, text in runner.texts.items():
+        expected = greedy_text(name, BUDGETS[0])[:8]
+        assert text[: len(expected)] == expected
+
+
+def test_an_end_of_the_turn_that_only_the_worker_knows_of_ends_the_thinking_and_not_the_request() -> None:
+    from tests.budget_forcing.vllm_batch import Runner, params_of
+
+    budget = TokenBudget((OPEN,), (OPEN,), (EOS,), limit=9, max_answer=3)
+    runner = Runner(lambda name, tokens: torch.tensor([0.0, 0, 0, 0, 9, 0]), VOCABULARY, 1)
+    params = params_of(budget, GREEDY, None)
+    params.update_from_generation_config({"eos_token_id": [EOS, OTHER]}, EOS)  # the model's file names both
+    runner.add("0", params)
+    runner.step()
+    runner.step()
+    assert runner.texts["0"] == [OPEN, OTHER]  # what would have stopped it became the end; the answer begins
+    assert params._budget.state.reason == "natural"
 
 
 def test_requests_without_a_budget_are_left_alone() -> None:
@@ -239,6 +279,7 @@ def test_ids_that_the_model_lacks_end_the_request_and_no_other() -> None:
         ({"stop_token_ids": [OPEN]}, "stop"),
         ({"max_tokens": 3}, "max_tokens 3"),
         ({"extra_args": {"budget_limit": 4}}, "budget_ends"),
+        ({"stop_token_ids": list(range(10, 80))}, "at most 64"),
     ],
 )
 def test_what_can_t_be_kept_is_refused_with_a_reason(change: dict[str, Any], word: str) -> None:

@@ -70,7 +70,7 @@ def xargs(engine: TransformersEngine, budget: Budget = BUDGET) -> dict[str, Any]
 def complete(client: Any, engine: TransformersEngine, args: dict[str, Any] | None, **fields: Any) -> Any:
     prompt = list(prompt_ids(MESSAGES, engine.tokenizer, S1))
     body = {"skip_special_tokens": False} | ({} if args is None else {"vllm_xargs": args})
-    return client.completions.create(model="tiny", prompt=prompt, extra_body=body, **{"max_tokens": 60, **fields})
+    return client.completions.create(model="tiny", prompt=prompt, **{"max_tokens": 60, "extra_body": body, **fields})
 
 
 def test_greedy_text_over_http_is_the_engine_s(client: Any, engine: TransformersEngine) -> None:
@@ -115,6 +115,9 @@ def test_requests_without_a_budget_are_plain(client: Any, engine: TransformersEn
         ({"budget_limit": -4}, {}, ["budget_limit", "-4"]),
         ({"budget_min_thinking": 21}, {}, ["budget_min_thinking", "21", "20"]),
         ({"budget_waits": 1}, {}, ["budget_waits", "budget_num_waits"]),
+        ({"budget_nonce": ["a"]}, {}, ["budget_nonce"]),
+        ({"budget_logprobs": [1]}, {}, ["budget_logprobs"]),
+        ({"budget_limit": 300}, {"max_tokens": 1000}, ["tokens"]),
         ({}, {"max_tokens": 30}, ["max_tokens 30"]),
         ({}, {"presence_penalty": 0.4}, ["penalties"]),
     ],
@@ -129,6 +132,13 @@ def test_a_bad_budget_is_refused_with_400_and_a_reason(
     assert error.value.status_code == 400
     assert all(word in str(error.value) for word in words)
     assert complete(client, engine, xargs(engine)).choices[0].text  # the server goes on
+
+
+def test_every_truncation_that_vllm_takes_is_taken(client: Any, engine: TransformersEngine) -> None:
+    body = {"skip_special_tokens": False, "vllm_xargs": xargs(engine), "min_p": 1.0, "top_k": 1}
+    assert complete(client, engine, None, temperature=1, top_p=1e-6, extra_body=body).choices[0].text
+    greedy = complete(client, engine, xargs(engine), temperature=0).choices[0].text
+    assert complete(client, engine, None, temperature=1, extra_body=body).choices[0].text == greedy
 
 
 def test_ids_that_the_model_lacks_give_an_empty_text_and_the_server_goes_on(

@@ -43,6 +43,11 @@ def test_requests_without_a_budget_have_none() -> None:
         ({"budget_max_answer": 0}, "budget_max_answer"),
         ({"budget_min_thinking": 10}, "budget_min_thinking"),
         ({"budget_waits": 1}, "budget_waits"),
+        ({"budget_max_answer": 2**63}, "budget_max_answer"),
+        ({"budget_nonce": ["a"]}, "budget_nonce"),
+        ({"budget_nonce": 7}, "budget_nonce"),
+        ({"budget_logprobs": [1]}, "budget_logprobs"),
+        ({"budget_logprobs": 2}, "budget_logprobs"),
     ],
 )
 def test_a_wrong_key_is_named(change: dict[str, Any], word: str) -> None:

@@ -1,5 +1,6 @@
 """A toy language model, the exact probability of every text it can write under a budget, and a test against samples."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
@@ -48,6 +49,21 @@ def _policy(last: Text, sampling: SamplingConfig, refused: Text) -> list[float]:
 def policy(tokens: Text, sampling: SamplingConfig, refused: Text = ()) -> list[float]:
     """The final distribution over the next token, in float64, with `refused` masked before the truncation."""
     return _policy(tokens[-2:], sampling, refused)
+
+
+def logprob_of(logits: torch.Tensor, sampling: SamplingConfig, token: int, refused: Text = ()) -> float:
+    """Log-probability of `token` under the policy's `logits` (V,); after a refused end, with that of no end at all."""
+    truncation = Truncation.of([sampling])
+
+    def final(logits: torch.Tensor) -> torch.Tensor:
+        scaled = logits[None].double() / (sampling.temperature or 1.0)
+        return (scaled if truncation is None else truncation(scaled)).softmax(1)[0]
+
+    if not refused:
+        return float(final(logits)[token].log())
+    none = 1 - float(final(logits)[list(refused)].sum())
+    among = final(logits.index_fill(0, torch.tensor(refused), -torch.inf))[token]
+    return float(among.log()) + (math.log(none) if none > 1e-9 else 0.0)
 
 
 def exact_distribution(budget: TokenBudget, sampling: SamplingConfig) -> dict[Text, float]:

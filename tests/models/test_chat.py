@@ -7,15 +7,20 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from budget_forcing.budget import Budget
+from budget_forcing.budget import Budget, BudgetState
+from budget_forcing.hf import Row
+from budget_forcing.tokens import TokenBudget
 from configs.errors import ConfigError
+from configs.schema import SamplingConfig
 from models.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
-from tests.tiny import tiny_model
+from tests.models.test_gguf_vocabulary import llama_tokenizer
+from tests.tiny import tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,30 @@ def test_commands_change_the_budget(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "limit"), [("low", 100), ("high", 400), ("auto", None), ("0", 0)])
 def test_budgets_are_named_or_numbers(name: str, limit: int | None) -> None:
     assert budget_named(name, Budget(max_answer=500), 1000).max_thinking == limit
+
+
+@pytest.mark.parametrize("kind", [tiny_tokenizer, llama_tokenizer])
+def test_text_is_written_token_by_token_as_it_reads_whole(kind: Callable[[], Any]) -> None:
+    tokenizer = kind()
+    ids = tokenizer.encode("Wait, is “2 + 2” naïve ☃?\n\n  No: it is 4.<|im_start|>so on", add_special_tokens=False)
+    budget = TokenBudget(ends=(1,), end=(1,), eos=(1,), limit=1000)
+    row = Row(SamplingConfig(), 0, frozenset(), BudgetState(budget))
+    out = io.StringIO()
+    writer = Writer(out, tokenizer, ansi=False)
+    pieces = []
+    for token in ids:
+        row.record(token, -1.0)
+        writer.token(row)
+        pieces.append(out.getvalue())
+    writer.finish()
+    assert out.getvalue() == tokenizer.decode(ids) + "\n"
+    assert len(set(pieces)) > 15  # as they come, not at the end
+
+
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--top-p", "0"), ("--context", "0")])
+def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Path, option: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{option}: .*, found {value}[.0]*$"):
+        conversation(folder, option, value)
 
 
 @pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "none"], ["--budget", "huge"]])

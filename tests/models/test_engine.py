@@ -1,6 +1,7 @@
 """The Transformers engine, and what every engine shares."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,49 @@ def test_log_probabilities_are_the_model_s_own(loaded: LoadedModel) -> None:
                 assert logprob == pytest.approx(logprobs[at, token].item(), abs=1e-4)
 
 
+def sliding(kind: str) -> Any:
+    """A random model whose attention slides: all of it (Mistral), or every other layer's (Gemma 3)."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, MistralConfig, MistralForCausalLM
+
+    shape: dict[str, Any] = {"vocab_size": 264, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2}
+    shape |= {"num_key_value_heads": 1, "head_dim": 32, "sliding_window": 8, "initializer_range": 0.2}
+    shape |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    torch.manual_seed(0)
+    if kind == "mistral":
+        return MistralForCausalLM(MistralConfig(num_hidden_layers=2, **shape)).eval()
+    layers = ["sliding_attention", "full_attention"] * 2
+    return Gemma3ForCausalLM(Gemma3TextConfig(num_hidden_layers=4, layer_types=layers, **shape)).eval()
+
+
+@pytest.mark.parametrize("kind", ["mistral", "gemma3"])
+def test_a_model_whose_attention_slides_over_a_window_decodes_as_generate_does(kind: str) -> None:
+    model = sliding(kind)
+    engine = TransformersEngine(model, tiny_tokenizer(), S1, 300, batch_size=3)
+    requests = [ask("q" * n, budget=None, max_tokens=9 + n, sampling=GREEDY) for n in (1, 30, 4, 17)]
+    requests += [ask("s" * n, n=3, budget=None, max_tokens=8 + n) for n in (2, 20)]
+    for g in engine.generate(requests):
+        ids = torch.tensor([g.prompt_ids])
+        with torch.inference_mode():
+            if requests[g.request].sampling == GREEDY:
+                length = len(g.token_ids)
+                plain = model.generate(
+                    ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=length, pad_token_id=0
+                )
+                assert plain[0, ids.shape[1] :].tolist() == list(g.token_ids)
+            whole = torch.tensor([[*g.prompt_ids, *g.token_ids]])
+            logprobs = model(whole).logits[0, ids.shape[1] - 1 : -1].log_softmax(1)
+        own = [logprobs[at, token].item() for at, token in enumerate(g.token_ids)]
+        assert list(g.logprobs) == pytest.approx(own, abs=1e-3)
+
+
+def test_a_model_that_keeps_more_than_keys_and_values_is_refused_at_once() -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    model = MambaForCausalLM(MambaConfig(vocab_size=264, hidden_size=16, num_hidden_layers=2, state_size=4))
+    with pytest.raises(EngineError, match=r"LinearAttentionLayer; .*name: vllm"):
+        TransformersEngine(model, tiny_tokenizer(), S1, 300)
+
+
 def test_stop_strings_end_a_completion_and_stay_in_it(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     free = engine.generate([ask("hello", budget=None, max_tokens=60)])[0]
@@ -143,6 +187,35 @@ def test_stop_strings_end_a_completion_and_stay_in_it(loaded: LoadedModel) -> No
     assert stopped.text.endswith(word)
     assert stopped.finish == "stop"
     assert len(stopped.token_ids) < len(free.token_ids)
+
+
+def test_a_stop_string_inside_the_thinking_ends_rounds_too(loaded: LoadedModel) -> None:
+    engine = engine_of(loaded)
+    budget = Budget(max_thinking=14, num_waits=2, max_answer=6)
+    texts = [ask("q" * n, budget=budget, sampling=GREEDY) for n in (1, 7, 30)]
+    # every character: in the thinking, in what was forced, in the answer
+    words = [(text, word) for text, g in zip(texts, engine.generate(texts), strict=True) for word in set(g.text)]
+    requests = [replace(text, stop=(word,)) for text, word in words if word.isascii()]
+    inside, rounds = engine.generate(requests), engine.generate_in_rounds(requests)
+    assert {g.answer_tokens > 0 for g in inside} == {True, False}
+    assert None in {g.stop for g in inside} != {None}
+    for one, other in zip(inside, rounds, strict=True):
+        assert one.token_ids == other.token_ids
+        assert (one.stop, one.finish, one.forced) == (other.stop, other.finish, other.forced)
+        assert (one.thinking_tokens, one.answer_tokens) == (other.thinking_tokens, other.answer_tokens)
+
+
+@pytest.mark.parametrize("word", ["Wait", "Hmm", "Alternatively", ""])
+def test_what_stands_in_for_wait_is_written_and_refusing_alone_writes_nothing(loaded: LoadedModel, word: str) -> None:
+    budget = Budget(max_thinking=60, min_thinking=60, wait_text=word, max_answer=4)
+    made = engine_of(loaded).generate([ask("q" * n, budget=budget, n=12) for n in (1, 9)])
+    assert {g.thinking_tokens for g in made} == {60}
+    written = []
+    for g in made:
+        forced = [token for token, was in zip(g.token_ids[:60], g.forced[:60], strict=True) if was]
+        written.append(decode(loaded.tokenizer, forced))
+        assert written[-1] == word * (len(written[-1]) // max(len(word), 1))
+    assert any(written) == bool(word)
 
 
 def test_delimiters_that_the_tokenizer_splits_run_in_rounds_and_say_so(
@@ -178,6 +251,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_generated(loaded: Loade
         engine.generate([ask("ok", budget=None), ask("x" * 120, budget=None)])
     with pytest.raises(EngineError, match=r"thinking 90 .* context of 100"):
         engine.generate([ask("x", budget=Budget(max_thinking=90, max_answer=5))])
+    for wrong in (0, -3):
+        with pytest.raises(EngineError, match=rf"completion {wrong} tokens"):
+            engine.generate([ask("x", budget=None, max_tokens=wrong)])
     with pytest.raises(EngineError, match="n=0"):
         engine.generate([ask("x", n=0)])
     with pytest.raises(EngineError, match="user and assistant take turns"):

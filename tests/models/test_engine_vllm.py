@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from budget_forcing.budget import Budget
-from configs.errors import EngineError
+from configs.errors import EngineError, ModelError
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think import S1, XML
 from models.engine import Generation, Request
@@ -96,6 +97,18 @@ def facts(generation: Generation) -> tuple[Any, ...]:
     return g.token_ids, g.forced, g.stop, g.finish, g.thinking, g.answer, g.thinking_tokens, g.answer_tokens
 
 
+@pytest.mark.parametrize("precision", ["nf4", "int8"])
+def test_packed_weights_are_refused_before_anything_starts(
+    folder: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("vllm")
+    from models.engine_vllm import VllmEngine
+
+    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
+    with pytest.raises(ModelError, match=r"model\.precision: "):
+        VllmEngine.load(EngineConfig(name="vllm"), ModelConfig(name=str(folder), precision=precision), S1)
+
+
 def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_rounds(
     engine: Any, transformers_engine: TransformersEngine
 ) -> None:
@@ -166,11 +179,10 @@ def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
         with torch.inference_mode():
             logits = transformers_engine.model(ids).logits[0, len(g.prompt_ids) - 1 : -1]
         own = logits.log_softmax(1).gather(1, ids[0, len(g.prompt_ids) :, None])[:, 0]
-        refusing = requests[g.request].budget == BUDGETS[1]  # after a refusal the policy draws among the rest
         for at, forced in enumerate(g.forced):
             if forced:
                 assert g.logprobs[at] == 0.0
-            elif not refusing:
+            else:
                 assert g.logprobs[at] == pytest.approx(own[at].item(), abs=1e-3)
 
 
@@ -204,6 +216,49 @@ def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
     assert rounds.control == "rounds"
     assert "rounds of stopping and prompting again" in caplog.text
     assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
+
+
+def test_every_round_has_a_seed_of_its_own(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = apart.llm.llm_engine
+    seeds: list[int] = []
+    add = engine.add_request
+
+    def noted(name: str, prompt: Any, params: Any, **options: Any) -> None:
+        seeds.append(params.seed)
+        add(name, prompt, params, **options)
+
+    monkeypatch.setattr(engine, "add_request", noted)
+    budget = Budget(max_thinking=30, min_thinking=25, wait_text="", max_answer=3)
+    for seed in range(4):
+        apart.generate_in_rounds([ask("hello", budget=budget, seed=seed)])
+    assert len(seeds) > 8  # not every sequence ended in its first round
+    assert len(set(seeds)) == len(seeds)
+    first = len(seeds)
+    apart.generate([ask("hello", max_tokens=3, seed=0)])
+    assert seeds[first] == seeds[0]  # a first round's seed is that of a request without a budget
+
+
+def test_a_completion_cut_in_its_thinking_does_not_say_what_would_have_ended_it(
+    engine: Any, transformers_engine: TransformersEngine
+) -> None:
+    free = engine.generate([ask("hello", budget=BUDGETS[0], sampling=GREEDY)])[0]
+    words = re.findall("[!-~]", free.thinking)
+    requests = [ask("hello", budget=BUDGETS[0], sampling=GREEDY, stop=(word,)) for word in words]
+    for ours, theirs in zip(engine.generate(requests), transformers_engine.generate(requests), strict=True):
+        assert facts(ours) == facts(theirs)
+        assert (ours.stop is None) == (ours.thinking_tokens == len(ours.token_ids))
+
+
+def test_unsloth_s_vllm_has_to_report_what_was_sampled_from(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from models.engine_unsloth import UnslothEngine
+
+    loaded: Any = SimpleNamespace(model=SimpleNamespace(vllm_engine=engine.llm), tokenizer=engine.tokenizer)
+    model = ModelConfig(name="x", max_length=300)
+    monkeypatch.setattr(engine.llm.llm_engine.model_config, "logprobs_mode", "raw_logprobs")
+    with pytest.raises(EngineError, match=r"reports raw_logprobs.*unsloth_zoo"):
+        UnslothEngine(loaded, model, S1)
 
 
 def test_an_adapter_is_used_where_named_and_swapped_when_rewritten(engine: Any, folder: Path, tmp_path: Path) -> None:
