@@ -1,6 +1,7 @@
 """The model card: what was trained on what, what it scored and how that was measured, and what it is not for."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,23 +92,33 @@ def _summary(run: TrainedRun, base: str) -> str:
 
 def _use(config: PublishConfig, repo: str, base: str) -> str:
     """How each export is loaded."""
-    lines = [
-        "The chat template carries the think format: programs that use it prompt as the training did.",
-        "",
-        "```python",
+    code = [line for at, target in enumerate(config.exports) for line in _loading(target, at == 0, repo, base)]
+    names = {"huggingface_hub": "snapshot_download", "peft": "PeftModel", "transformers": "AutoModelForCausalLM"}
+    used = [f"from {package} import {name}" for package, name in names.items() if any(name in line for line in code)]
+    told = "The chat template carries the think format: programs that use it prompt as the training did."
+    return "\n".join([told, "", "```python", *([*used, ""] if used else []), *code, "```"])
+
+
+def _loading(target: str, at_root: bool, repo: str, base: str) -> list[str]:
+    """The lines that load one export."""
+    folder = folder_of(target)
+    if target.startswith("gguf:"):
+        return [f"# {target}: {file_of(target)}, for llama.cpp and Ollama"]
+    if target == "adapter":
+        place = "" if at_root else f', subfolder="{folder}"'
+        return [
+            f"# {target}",
+            f'model = AutoModelForCausalLM.from_pretrained("{base}")',
+            f'model = PeftModel.from_pretrained(model, "{repo}"{place})',
+        ]
+    if at_root:
+        return [f"# {target}", f'model = AutoModelForCausalLM.from_pretrained("{repo}")']
+    # not by subfolder=: beside an adapter, Transformers looks for that folder in the base model's repository
+    return [
+        f"# {target}",
+        f'folder = snapshot_download("{repo}", allow_patterns="{folder}/*")',
+        f'model = AutoModelForCausalLM.from_pretrained(f"{{folder}}/{folder}")',
     ]
-    for at, target in enumerate(config.exports):
-        place = "" if at == 0 else f', subfolder="{folder_of(target)}"'
-        if target == "adapter":
-            lines += [
-                f'model = AutoModelForCausalLM.from_pretrained("{base}")',
-                f'model = PeftModel.from_pretrained(model, "{repo}"{place})',
-            ]
-        elif target.startswith("gguf:"):
-            lines.append(f"# {target}: {file_of(target)}, for llama.cpp and Ollama")
-        else:
-            lines.append(f'model = AutoModelForCausalLM.from_pretrained("{repo}"{place})  # {target}')
-    return "\n".join([*lines, "```"])
 
 
 def _training_results(run: TrainedRun) -> list["EvalResult"]:
@@ -217,9 +228,9 @@ def _training(run: TrainedRun, config: PublishConfig) -> str:
     text = f"Data: {run.config.data.source}"
     if config.curation is not None:
         text += _curation(Path(config.curation))
-    dumped = run.config.model_dump().items()
-    recipe = {key: _public(value) for key, value in dumped if key not in ("output_dir", "tracking")}
-    shown = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+    recipe = run.config.model_dump(exclude={"output_dir", "tracking"})
+    recipe["trainer"] = {key: value for key, value in recipe["trainer"].items() if not key.startswith("hub_")}
+    shown = yaml.safe_dump(_public(recipe), sort_keys=False, allow_unicode=True)
     return f"{text}\n\n<details><summary>The recipe</summary>\n\n```yaml\n{shown}```\n\n</details>"
 
 
@@ -229,7 +240,7 @@ def _public(value: Any) -> Any:
         return {key: _public(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_public(inner) for inner in value]
-    is_path = isinstance(value, str) and value != "" and (Path(value).is_absolute() or Path(value).exists())
+    is_path = isinstance(value, str) and value != "" and (Path(value).is_absolute() or os.path.exists(value))
     return Path(value).name if is_path else value
 
 

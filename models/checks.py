@@ -6,7 +6,6 @@ training changed has arrived: the regression of (export - base) on (trained - ba
 all of it and 0 for an adapter that was lost; quantisation noise, which points anywhere, does not move it.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -28,7 +27,7 @@ from data.heldout import split, split_traces
 from data.problem import Problem
 from data.sources import load_problems
 from models.chat_template import PROBES
-from models.convert import file_of
+from models.convert import file_of, hashes
 from models.probe import Job
 from models.trained import TrainedRun, open_run
 
@@ -133,7 +132,7 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
         prompts=len(reference["forced"]),
         problems=len(problems),
         seconds=round(time.perf_counter() - started, 1),
-        files=hashes(folder),
+        files=_checked_files(folder),
     )
     write_text(folder / "gate.json", report.model_dump_json(indent=2) + "\n")
     return report
@@ -154,17 +153,11 @@ def passed_before(folder: Path) -> GateReport | None:
     if not file.is_file():
         return None
     report = GateReport.model_validate_json(file.read_text(encoding="utf-8"))
-    return report if report.passed and report.files == hashes(folder) else None
+    return report if report.passed and report.files == _checked_files(folder) else None
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under `folder` but `gate.json`, by its path there."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path != folder / "gate.json":
-            with path.open("rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def _checked_files(folder: Path) -> dict[str, str]:
+    return {name: digest for name, digest in hashes(folder).items() if name != "gate.json"}
 
 
 def held_out(run: TrainedRun) -> list[Problem]:

@@ -4,6 +4,7 @@ Every export is a folder of its own with tokenizer, chat template (which carries
 and licence. All of them appear at once, or none.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from configs.rundir import write_json
 from models import gguf_file
 from models.chat_template import carrying
 from models.licence import licence_of
-from models.load import finish_tokenizer
+from models.load import finish_tokenizer, source_kwargs
 from models.trained import TrainedRun, open_run
 
 if TYPE_CHECKING:
@@ -92,15 +93,19 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
 
     tokenizer = load_run_tokenizer(run)
     template = carrying(tokenizer, run.think_format)
-    merger = Merger(run)  # also for an adapter alone: it says whether the adapter fits its base
+    merger = None if list(targets) == ["adapter"] else Merger(run)  # not every base can be merged into
+    config = merger.config if merger else _base_config(run)
     if any(target.startswith("gguf:") for target in targets):
-        gguf_file.check(merger.config, tokenizer, template)
+        gguf_file.check(config, tokenizer, template)
     licence, text = licence_of(run)
     for target in targets:
         folder = out / folder_of(target)
         folder.mkdir()
-        _write_one(run, target, folder, merger, tokenizer, template)
-        _write_companions(run, folder, merger.config, tokenizer, template)
+        if merger is None or target == "adapter":
+            _write_adapter(run, folder)
+        else:
+            _write_one(run, target, folder, merger, tokenizer, template)
+        _write_companions(run, folder, config, tokenizer, template)
         (folder / "LICENSE").write_text(text, encoding="utf-8")
     write_json(
         out / "export.json",
@@ -110,14 +115,30 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
             "trained_precision": run.precision,
             "think_format": run.think_format.name,
             "license": licence,
+            "made_from": made_from(run),
         },
     )
 
 
+def made_from(run: TrainedRun) -> dict[str, str]:
+    """SHA-256 of what exports of `run` follow from, by its path there: the recipe, and every file of the product."""
+    product = {f"{run.product.name}/{name}": digest for name, digest in hashes(run.product).items()}
+    return {"config.yaml": _sha256(run.path / "config.yaml")} | product
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under `folder`, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _write_one(run: TrainedRun, target: str, folder: Path, merger: "Merger", tokenizer: Any, template: str) -> None:
-    if target == "adapter":
-        _write_adapter(run, folder)
-    elif target == "merged16":
+    if target == "merged16":
         write_merged(merger, folder)
     elif target == "nf4":
         _write_nf4(merger, folder)
@@ -138,6 +159,16 @@ def load_run_tokenizer(run: TrainedRun) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(run.product)
     finish_tokenizer(tokenizer, None)
     return tokenizer
+
+
+def _base_config(run: TrainedRun) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(**source_kwargs(run.base))
+    except (OSError, ValueError) as error:
+        name = run.config.model.name
+        raise ModelError(f"model.name: {name} can't be loaded: {str(error).strip().splitlines()[0]}") from error
 
 
 def _write_adapter(run: TrainedRun, folder: Path) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 class LoadedModel:
     """A model with what an engine or an export needs to know about it.
 
-    `base` is the folder or hub id of the untouched base weights; `choice` says which backend and precision were picked,
-    and why.
+    `base` is the folder or hub id of the untouched base weights; `precision` is how they are held; `choice` says which
+    backend and precision were picked, and why.
     """
 
     model: Any
@@ -51,7 +52,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     except (OSError, ValueError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {_first_line(error)}") from error
     finish_tokenizer(tokenizer, model)
-    return LoadedModel(model, tokenizer, base, backend, precision, choice)
+    return LoadedModel(model, tokenizer, base, backend, _held(model, precision), choice)
 
 
 def check(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml") -> None:
@@ -77,6 +78,23 @@ def check(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
     if config.precision in ("nf4", "int8") and not importlib.util.find_spec("bitsandbytes"):
         raise ModelError(f"model.precision: {config.precision} needs bitsandbytes; run `pip install bitsandbytes`")
+    if config.fast_inference and pick(config)[0] == "unsloth":
+        check_vllm(config.name, pick(config)[1])
+
+
+def check_vllm(name: str, precision: str) -> None:
+    """Raise `ModelError` for base weights that vLLM 0.30 can't hold; bitsandbytes is a plugin of its own since 0.28."""
+    if Path(name).suffix == ".gguf":
+        raise ModelError(f"model.name: vLLM reads no GGUF file like {name}; name the model's safetensors")
+    if precision == "int8":
+        raise ModelError(
+            "model.precision: vLLM quantises to 4 bits alone, not to int8; take nf4 or bf16, and of a finished run "
+            "serve the merged16 export"
+        )
+    if precision == "nf4" and not importlib.util.find_spec("vllm_bnb_plugin"):
+        raise ModelError(
+            "model.precision: nf4 needs vLLM's bitsandbytes plugin; run `pip install --no-deps vllm-bnb-plugin`"
+        )
 
 
 def check_adapter(adapter: str) -> dict[str, Any]:
@@ -198,17 +216,25 @@ def _load_transformers(
 
     torch.manual_seed(seed)  # LoRA's A matrices are drawn at random
     tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base))
+    packing = quantization(precision)
     model = AutoModelForCausalLM.from_pretrained(
         **source_kwargs(base),
         dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
-        quantization_config=quantization(precision),
-        device_map="auto" if torch.cuda.is_available() else "cpu",
+        **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
+        device_map=device_map(torch.cuda.is_available(), os.environ),
     )
-    if precision in ("nf4", "int8") and adapter is not None:
+    if _held(model, precision) in ("nf4", "int8") and adapter is not None:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return put_adapter(model, config, adapter), tokenizer
+
+
+def device_map(gpus: bool, environment: Mapping[str, str]) -> Any:
+    """Where weights go: over all of the machine's GPUs, but whole onto its own for each of several processes."""
+    if not gpus:
+        return "cpu"
+    return {"": int(environment["LOCAL_RANK"])} if int(environment.get("WORLD_SIZE", "1")) > 1 else "auto"
 
 
 def quantization(precision: str) -> Any:
@@ -259,13 +285,17 @@ def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) 
 def _load_unsloth(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
 ) -> tuple[Any, Any]:
+    import torch
     from unsloth import FastLanguageModel  # before trl and transformers: it patches both
 
     shape = check_adapter(config.adapter) if config.adapter else {}
+    if trained_on := shape.get("base_model_name_or_path"):
+        _check_copies(base, trained_on)
     rank = int(shape.get("r") or (adapter.r if adapter else 0))
     model, tokenizer = FastLanguageModel.from_pretrained(
         model_name=config.adapter or base,  # Unsloth reads the base out of an adapter's folder
         max_seq_length=config.max_length,
+        dtype=torch.float32 if precision == "fp32" else None,  # None: the 16 bits that the GPU has
         load_in_4bit=precision == "nf4",
         load_in_8bit=precision == "int8",
         fast_inference=config.fast_inference,
@@ -284,6 +314,23 @@ def _load_unsloth(
             random_state=seed,
         )
     return model, tokenizer
+
+
+def _check_copies(base: str, trained_on: str) -> None:
+    """Raise `ModelError` unless an adapter's base is the recipe's; Unsloth's copies of it count as it."""
+    from unsloth.models.loader_utils import get_model_name
+
+    def original(name: str) -> str:
+        return Path(get_model_name(get_model_name(name, load_in_4bit=True), load_in_4bit=False)).name.casefold()
+
+    if original(base) != original(trained_on):
+        raise ModelError(f"model.adapter: was trained on {trained_on}; set model.name to it, or name another adapter")
+
+
+def _held(model: Any, precision: str) -> str:
+    """How the weights are held: as asked, unless they were packed already where they come from."""
+    packed = [name for name, bits in (("nf4", 4), ("int8", 8)) if getattr(model, f"is_loaded_in_{bits}bit", False)]
+    return packed[0] if packed else precision
 
 
 def _first_line(error: Exception) -> str:

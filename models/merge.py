@@ -23,7 +23,7 @@ def base_folder(run: TrainedRun) -> Path:
     name = run.config.model.name
     folder = Path(run.base if run.adapter is not None else run.product)
     if folder.suffix == ".gguf":
-        raise ModelError(f"model.name: {name} is a GGUF file; export `adapter`, or train on the model's safetensors")
+        raise ModelError(f"model.name: {name} is a GGUF file; export `adapter` alone, or train on its safetensors")
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
@@ -34,7 +34,9 @@ def base_folder(run: TrainedRun) -> Path:
     if not list(folder.glob("*.safetensors")):
         raise ModelError(f"model.name: {name} holds no safetensors; save it with save_pretrained and name that folder")
     if "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8")):
-        raise ModelError(f"model.name: {name} is quantised itself; correct it to its 16-bit original to merge")
+        raise ModelError(
+            f"model.name: {name} is quantised itself; export `adapter` alone, or correct it to its 16-bit original"
+        )
     return folder
 
 
@@ -62,7 +64,7 @@ class Merger:
         self.layers = {} if run.adapter is None else _lora_layers(self.model, run.adapter)
         missing = sorted(name for name in self.layers if name not in self.names)
         if missing:
-            raise ModelError(f"{run.adapter}: trains {missing[0]}, which is tied in the base; export `adapter` instead")
+            raise ModelError(f"{run.adapter}: trains {missing[0]}, which is tied in the base; export `adapter` alone")
 
     def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
         """(name, tensor) for each of `names`: fp32 where merged, as stored elsewhere."""
@@ -93,7 +95,7 @@ def _lora_layers(model: Any, adapter: Path) -> dict[str, Any]:
 
     config = PeftConfig.from_pretrained(str(adapter))
     if config.bias != "none" or config.modules_to_save or config.use_dora:
-        raise ModelError(f"{adapter}: trains more than low-rank updates, which is not merged; export `adapter`")
+        raise ModelError(f"{adapter}: trains more than low-rank updates, which is not merged; export `adapter` alone")
     try:
         wrapped = get_peft_model(model, config)
         names = {name.replace(".default", ""): name for name in wrapped.state_dict() if "lora_" in name}

@@ -10,12 +10,18 @@ from configs.errors import ConfigError
 from configs.rundir import write_json
 from configs.schema import PublishConfig
 from models.checks import GateReport, listed
+from models.convert import made_from
 from models.licence import UNKNOWN, licence_of
 from models.trained import TrainedRun
 
+OURS = {"exports": "export.json", "repository": "gate.json"}
+"""The folders of `output_dir` that are made anew, and the file by which each is known to be ours."""
+
 
 def check(run: TrainedRun, config: PublishConfig) -> None:
-    """Raise `ConfigError` for what a card could not truthfully say, before anything is exported."""
+    """Raise `ConfigError` for folders that are not ours to replace, and for what a card could not truthfully say."""
+    for name in OURS:
+        _check_ours(Path(config.output_dir) / name)
     base_model(run, config)
     licence(run, config)
     for at, folder in enumerate(config.evaluations):
@@ -53,18 +59,24 @@ def licence(run: TrainedRun, config: PublishConfig) -> str:
 
 
 def is_export_of(folder: Path, run: TrainedRun, targets: Sequence[str]) -> bool:
-    """Whether `folder` holds just these exports, made after the run's product was last written."""
-    if not (folder / "export.json").is_file() or list(listed(folder)) != list(targets):
+    """Whether `folder` holds just these exports, made from this run as it is now."""
+    file = folder / "export.json"
+    if not file.is_file():
         return False
-    newest = max(path.stat().st_mtime for path in run.product.rglob("*") if path.is_file())
-    return (folder / "export.json").stat().st_mtime > newest
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return list(found["exports"]) == list(targets) and found.get("made_from") == made_from(run)
 
 
 def clear(folder: Path) -> None:
-    """Remove exports of ours that are out of date. Raises `ConfigError` for a folder that holds anything else."""
-    if folder.exists() and not (folder / "export.json").is_file():
+    """Remove a folder of ours that is out of date. Raises `ConfigError` for one that holds anything else."""
+    _check_ours(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _check_ours(folder: Path) -> None:
+    if folder.exists() and not (folder / OURS[folder.name]).is_file():
         raise ConfigError(f"output_dir: {folder} is in use by something else; name another: output_dir=…")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def assemble(run: TrainedRun, config: PublishConfig, exports: Path, report: GateReport) -> Path:
@@ -93,7 +105,7 @@ def assemble(run: TrainedRun, config: PublishConfig, exports: Path, report: Gate
                 shutil.copy(folder / "scaling.png", partial)
         model_card(run, config, title, report, base, licensed).save(partial / "README.md")
         partial.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)
+        clear(target)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -36,19 +36,21 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
         return request
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
-        """Whether the last thinking in these ids has ended; a prompt that opens one has not ended it."""
-        text = self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False)
+        """Never: vLLM asks this of prompts, each opens a new turn, and a system prompt may spell out delimiters."""
+        return False
+
+    def is_reasoning_end_streaming(self, input_ids: Sequence[int], delta_ids: Iterable[int]) -> bool:
+        """Whether the last thinking in these ids has ended; from then on vLLM passes text on as it is.
+
+        Never where the answer has a closing delimiter, which is to be cut: there every step comes through here.
+        """
+        if self.think.answer_close:
+            return False
+        text = self.model_tokenizer.decode(list(input_ids[-RECENT:]), skip_special_tokens=False)
         last = text.rpartition(self.think.open)[2]
         places = [at for at in map(last.find, self.think.end_tokens) if at >= 0]
         rest = last[min(places) :] if places else ""
         return bool(rest) and (rest == self.think.end or not self.think.end.startswith(rest))
-
-    def is_reasoning_end_streaming(self, input_ids: Sequence[int], delta_ids: Iterable[int]) -> bool:
-        """Whether this step ended the thinking; from then on vLLM passes text on as it is.
-
-        Never where the answer has a closing delimiter, which is to be cut: there every step comes through here.
-        """
-        return not self.think.answer_close and self.is_reasoning_end(input_ids[-RECENT:])
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Ids of the answer; found by the length of its text."""

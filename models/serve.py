@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import quiet_libraries, run_command
 from configs.errors import ConfigError, ModelError
-from models.load import has_gpu
+from models.load import check_vllm, has_gpu
 
 if TYPE_CHECKING:
     from models.trained import TrainedRun
@@ -43,15 +43,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list[str]:
-    """The `vllm serve` that serves `run`. Raises `ModelError` for an adapter that the server has no room for."""
+    """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold."""
     config = run.config.model
-    words = [sys.executable, "-m", *entry_point(), run.base if run.adapter is not None else str(run.product)]
+    weights = run.base if run.adapter is not None else str(run.product)
+    check_vllm(weights, run.precision)
+    words = [sys.executable, "-m", *entry_point(), weights]
     words += ["--host", args.host, "--port", str(args.port), "--max-model-len", str(config.max_length)]
     words += ["--dtype", "float32" if run.precision == "fp32" else "bfloat16"]
     words += ["--gpu-memory-utilization", str(config.gpu_memory_utilization)]
     if not has_gpu():
         words.append("--no-enable-chunked-prefill")  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
-    if run.precision in ("nf4", "int8"):
+    if run.precision == "nf4":
         words += ["--quantization", "bitsandbytes"]
     if run.adapter is not None:
         name = {"name": run.path.resolve().name, "path": str(run.adapter.resolve())}

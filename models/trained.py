@@ -10,10 +10,11 @@ import yaml
 
 from configs.errors import ModelError, RunError
 from configs.recipe import validate
+from configs.rundir import RunDir
 from configs.schema import TrainingConfig
 from data.think import ThinkFormat, resolve
 from models import embedded
-from models.load import HUB_ID, base_of, check, pick
+from models.load import HUB_ID, base_of, check, pick, source_kwargs
 
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
 
@@ -53,15 +54,16 @@ def open_run(path: str | Path) -> TrainedRun:
     if not products:
         raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
     adapter = products[0] if products[0].name == "adapter" else None
-    precision = pick(config.model)[1]
+    loaded = RunDir(path).summary().get("loaded", {})
+    precision = loaded.get("precision") or pick(config.model)[1]  # a guess for runs that did not tell
     try:
         check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
     except ModelError as error:
         raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
     if adapter is not None:
         shape = _adapter_config(adapter)
-        _check_base(adapter, shape, config.model.name)
-        if QUANTISED_COPY.search(str(shape.get("base_model_name_or_path"))):
+        _check_base(adapter, shape, config.model.name, loaded)
+        if not loaded and QUANTISED_COPY.search(str(shape.get("base_model_name_or_path"))):
             precision = "nf4"
     return TrainedRun(
         path=path,
@@ -89,10 +91,16 @@ def _adapter_config(adapter: Path) -> dict[str, Any]:
     return dict(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")))
 
 
-def _check_base(adapter: Path, shape: dict[str, Any], name: str) -> None:
-    """Raise `ModelError` where the adapter says it was trained on another model than the recipe's."""
+def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: dict[str, str]) -> None:
+    """Raise `ModelError` where the adapter says it was trained on another model than the recipe's.
+
+    `loaded`: what the training told (`models.training.start`); Unsloth may have taken a copy of another name.
+    """
     trained_on = str(shape.get("base_model_name_or_path") or name)
-    if _same(trained_on) != _same(base_of_name(name)) and _same(trained_on) != _same(name):
+    names = [name, source_kwargs(base_of_name(name))["pretrained_model_name_or_path"]]
+    if loaded and _same(loaded["name"]) == _same(name):
+        names.append(loaded["base"])
+    if _same(trained_on) not in map(_same, names):
         raise ModelError(
             f"{adapter}: was trained on {trained_on}, and the run's config.yaml names {name}; "
             "correct model.name there, or put the right adapter in its place"

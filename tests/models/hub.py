@@ -43,6 +43,8 @@ class Hub:
     """Break the connection when the commit is sent."""
     token: str = TOKEN
     """The token that is valid."""
+    refused_upload: int = 0
+    """The status that answers who asks to upload by Xet."""
     lock: Any = field(default_factory=threading.Lock)
     """The client uploads in threads."""
 
@@ -120,6 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "settings":
             repo.private = json.loads(body)["visibility"] == "private"
             self._answer(200, {})
+        elif action == "xet-write-token":
+            self._answer(self.hub.refused_upload, {"error": "Invalid credentials"})
+        elif action == "tree":
+            held = [(path, len(content)) for path, content in sorted(repo.files.items())]
+            self._answer(200, [{"type": "file", "path": path, "size": size, "oid": path} for path, size in held])
         elif action == "preupload":
             modes = [
                 {

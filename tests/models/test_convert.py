@@ -10,7 +10,7 @@ from configs.errors import ModelError, RunError
 from models.chat_template import PROBES, carrying, render
 from models.convert import export, folder_of
 from models.trained import open_run
-from tests.models.tiny_run import LLAMA3, tiny_base, tiny_run, whole_run, write_config
+from tests.models.tiny_run import LLAMA3, tell, tiny_base, tiny_run, whole_run, write_config
 
 pytestmark = pytest.mark.engine
 
@@ -230,6 +230,55 @@ def test_a_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> Non
     assert torch.equal(logits(load(out / "merged16")), wanted)
     with pytest.raises(ModelError, match="has no adapter; export merged16"):
         export(run, ["adapter"], tmp_path / "other")
+
+
+def test_a_run_on_a_gguf_file_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
+    gguf = out / "gguf-f16" / "model-f16.gguf"
+    run = tiny_run(tmp_path / "run", gguf)  # PEFT notes the file's folder
+    exported = export(run, ["adapter"], tmp_path / "adapter") / "adapter"
+    assert (exported / "adapter_model.safetensors").read_bytes() == (
+        run / "adapter" / "adapter_model.safetensors"
+    ).read_bytes()
+    with pytest.raises(ModelError, match="is a GGUF file; export `adapter` alone"):
+        export(run, ["adapter", "merged16"], tmp_path / "merged")
+
+
+def test_a_run_on_packed_weights_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
+    run = tiny_run(tmp_path / "run", out / "nf4")
+    export(run, ["adapter"], tmp_path / "adapter")
+    with pytest.raises(ModelError, match="is quantised itself; export `adapter` alone"):
+        export(run, ["merged16"], tmp_path / "merged")
+
+
+def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
+    import configs
+    from configs.rundir import RunDir
+    from models import training
+    from models.load import load_model
+
+    config = configs.load("sft", "demo", [f"model.name={base}", f"output_dir={tmp_path / 'run'}"])
+    assert config.model.precision == "auto"
+    loaded = load_model(config.model.model_copy(update={"precision": "nf4"}), config.adapter)  # as a GPU decides
+    run = RunDir(config.output_dir)
+    training.start(run, config, loaded, resume=False)
+    training.save_product(loaded.model, loaded.tokenizer, run)
+    assert open_run(run.path).precision == "nf4"
+
+
+def test_a_copy_of_another_name_is_known_by_what_the_training_told(tmp_path: Path, base: Path) -> None:
+    """Unsloth's 4-bit copies are called as it likes."""
+    name, copy = "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "unsloth/tinyllama-chat-bnb-4bit"
+    run = tiny_run(tmp_path / "run", base)
+    write_config(run, Path(name))
+    file = run / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": copy}))
+    with pytest.raises(ModelError, match="was trained on unsloth/tinyllama-chat-bnb-4bit"):
+        open_run(run)
+    tell(run, name=name, base=copy, precision="nf4")
+    assert (open_run(run).base, open_run(run).precision) == (name, "nf4")
+    write_config(run, Path("org/another-model"))
+    with pytest.raises(ModelError, match="was trained on unsloth/tinyllama-chat-bnb-4bit"):
+        open_run(run)
 
 
 def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,27 @@ def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, t
     assert tokenizer.chat_template
 
 
-def test_two_processes_may_convert_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedded: Path) -> None:
-    monkeypatch.setenv("MULL_CACHE", str(tmp_path))
-    done = tmp_path / embedded.name  # what the faster process has just renamed into place
+@pytest.mark.engine
+@pytest.mark.parametrize(("there", "stays"), [("config.json", True), ("notes.txt", False)])
+def test_the_slower_of_two_processes_that_convert_leaves_the_others_folder(
+    tmp_path: Path, there: str, stays: bool
+) -> None:
+    spec = importlib.util.find_spec(embedded_model.WHEEL)
+    assert spec is not None
+    assert spec.origin is not None
+    done = tmp_path / "model"
     done.mkdir()
-    (done / "config.json").write_text("{}")
-    assert load.base_of(ModelConfig(name="smollm2-135m")) == str(done)
-    assert list(tmp_path.iterdir()) == [done]
+    (done / there).write_text("{}")  # config.json: a model that the faster one renamed into place in the meantime
+    with nullcontext() if stays else pytest.raises(OSError, match="not empty"):
+        embedded_model.convert(Path(spec.origin).parent / embedded_model.GGUF, done)
+    assert list(tmp_path.rglob("*")) == [done, done / there]
+
+
+def test_each_of_several_processes_has_a_gpu_of_its_own() -> None:
+    launched = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}
+    assert load.device_map(True, launched) == {"": 1}  # accelerate trains no model that "auto" has spread
+    assert load.device_map(True, launched | {"WORLD_SIZE": "1"}) == load.device_map(True, {}) == "auto"
+    assert load.device_map(False, launched) == "cpu"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
@@ -48,6 +64,42 @@ def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> N
     assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in loaded.model.parameters())
     assert precision in loaded.choice
     assert "recipe asks" in loaded.choice
+
+
+def test_weights_that_come_packed_are_told_by_what_holds_them(tiny: str, tmp_path: Path) -> None:
+    packed = load.load_model(ModelConfig(name=tiny, precision="nf4"))
+    packed.model.save_pretrained(tmp_path)
+    packed.tokenizer.save_pretrained(tmp_path)
+    again = load.load_model(ModelConfig(name=str(tmp_path), precision="bf16"), AdapterConfig(r=4))
+    assert again.precision == "nf4"
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "words"),
+    [
+        ("org/model", "nf4", r"needs vLLM's bitsandbytes plugin; run `pip install --no-deps vllm-bnb-plugin`"),
+        ("org/model", "int8", "4 bits alone, not to int8; take nf4 or bf16"),
+        ("model.gguf", "bf16", r"reads no GGUF file like model\.gguf"),
+    ],
+)
+def test_vllm_is_not_started_on_what_it_cannot_hold(
+    name: str, precision: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
+    with pytest.raises(ModelError, match=words):
+        load.check_vllm(name, precision)
+    load.check_vllm("org/model", "bf16")
+
+
+def test_unsloth_s_fast_inference_needs_the_plugin_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "unsloth.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)
+    monkeypatch.setattr(load, "has_gpu", lambda: True)
+    config = ModelConfig(name="org/model", precision="nf4", fast_inference=True)
+    with pytest.raises(ModelError, match="vllm-bnb-plugin"):
+        load.check(config)
+    load.check(config.model_copy(update={"fast_inference": False}))
 
 
 def test_no_adapter_section_trains_every_weight(tiny: str) -> None:

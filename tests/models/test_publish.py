@@ -2,21 +2,24 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from configs.errors import ConfigError
 from configs.schema import PublishConfig
 from models import publication
 from models.card import model_card
 from models.checks import Check, GateReport
+from models.convert import export
 from models.trained import open_run
 from tests.models.hub import TOKEN, Repo, serving
-from tests.models.tiny_run import tiny_base, tiny_run
+from tests.models.tiny_run import tiny_base, tiny_run, write_config
 
 ROOT = Path(__file__).parents[2]
 BASE = "org/tiny-base"
@@ -102,6 +105,15 @@ def test_the_card_says_what_was_trained_measured_and_checked(run: Path, tmp_path
     assert "/somewhere" not in card.content
 
 
+@pytest.mark.parametrize("text", ["a first try", "so " * 100])
+def test_the_recipe_in_the_card_shows_any_text_but_no_hub_settings(run: Path, tmp_path: Path, text: str) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    write_config(copy, run.parent / "base", trainer={"run_name": text, "hub_model_id": "me/elsewhere"})
+    card = model_card(open_run(copy), recipe(copy), "me/model", report(), BASE, "apache-2.0")
+    shown = yaml.safe_load(card.content.split("```yaml\n")[1].split("```")[0])
+    assert shown["trainer"] == {"run_name": text}
+
+
 def test_another_model_s_results_are_not_published(run: Path, tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "eval", run)
     results = json.loads((folder / "results.json").read_text())
@@ -133,11 +145,34 @@ def test_an_unknown_licence_is_refused(tmp_path: Path) -> None:
     publication.check(open_run(run), recipe(run, license="apache-2.0"))
 
 
-def test_a_folder_of_somebody_else_s_is_not_cleared(tmp_path: Path) -> None:
-    (tmp_path / "exports").mkdir()
-    with pytest.raises(ConfigError, match="is in use by something else"):
-        publication.clear(tmp_path / "exports")
-    assert (tmp_path / "exports").is_dir()
+@pytest.mark.parametrize("name", ["exports", "repository"])
+def test_a_folder_of_somebody_else_s_is_not_cleared(run: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "README.md").write_text("theirs")
+    config = recipe(run).model_copy(update={"output_dir": str(tmp_path)})
+    words = rf"output_dir: .*{name} is in use by something else"
+    with pytest.raises(ConfigError, match=words):
+        publication.check(open_run(run), config)
+    with pytest.raises(ConfigError, match=words):
+        publication.clear(tmp_path / name)
+    assert (tmp_path / name / "README.md").read_text() == "theirs"
+
+
+def test_exports_are_used_again_for_the_run_they_were_made_from_alone(run: Path, tmp_path: Path) -> None:
+    out = export(run, ["adapter"], tmp_path / "exports")
+    assert publication.is_export_of(out, open_run(run), ["adapter"])
+    assert not publication.is_export_of(out, open_run(run), ["adapter", "merged16"])
+
+    moved = shutil.copytree(run, tmp_path / "moved")
+    assert publication.is_export_of(out, open_run(moved), ["adapter"])
+    write_config(moved, run.parent / "base", think_format="xml")
+    assert not publication.is_export_of(out, open_run(moved), ["adapter"])
+
+    another = tiny_run(tmp_path / "another", run.parent / "base", strength=0.1)
+    shutil.copy(run / "config.yaml", another)
+    for file in another.rglob("*"):
+        os.utime(file, (0, 0))  # older than the exports
+    assert not publication.is_export_of(out, open_run(another), ["adapter"])
 
 
 def publish(run: Path, out: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +183,7 @@ def publish(run: Path, out: Path, *arguments: str, **env: str) -> subprocess.Com
         f"run={run}",
         f"output_dir={out}",
         f"base_model={BASE}",
-        "exports=[adapter,gguf:f16]",
+        "exports=[adapter,merged16,gguf:f16]",
     ]
     return subprocess.run(
         [sys.executable, "-m", "models.publish", *words, *arguments],
@@ -168,7 +203,8 @@ def test_a_run_goes_to_the_hub_and_comes_back(run: Path, tmp_path: Path) -> None
         assert hub.repos == {}
         folder = tmp_path / "out" / "repository"
         exact = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-        assert {"README.md", "adapter_model.safetensors", "model-f16.gguf", "gate.json", "LICENSE"} <= exact.keys()
+        assert {"README.md", "adapter_model.safetensors", "merged16/model.safetensors", "model-f16.gguf", "gate.json",
+                "LICENSE"} <= exact.keys()  # fmt: skip
 
         done = publish(run, tmp_path / "out", "--repo", "me/tiny", HF_ENDPOINT=hub.url)
         assert done.returncode == 0, done.stderr
@@ -185,8 +221,10 @@ def test_a_run_goes_to_the_hub_and_comes_back(run: Path, tmp_path: Path) -> None
         assert again.returncode == 2
         assert "me/tiny exists and holds" in again.stderr
 
+        base = run.parent / "base"
+        hub.repos[BASE] = Repo(private=False, files={file.name: file.read_bytes() for file in base.iterdir()})
         loaded = subprocess.run(
-            [sys.executable, "-c", LOAD, str(run)],
+            [sys.executable, "-c", LOAD, str(run), str(folder)],
             env=os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN,
                               "HF_HOME": str(tmp_path / "cache")},
             capture_output=True,
@@ -199,17 +237,33 @@ def test_a_run_goes_to_the_hub_and_comes_back(run: Path, tmp_path: Path) -> None
 
 LOAD = """
 import sys, torch
+from huggingface_hub import ModelCard
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-run, ids = sys.argv[1], torch.arange(3, 60)[None]
+run, folder = sys.argv[1:]
 base = run.rpartition("/")[0] + "/base"
 tokenizer = AutoTokenizer.from_pretrained("me/tiny")
 assert tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False, add_generation_prompt=True
     ).endswith("<|im_start|>think\\n")
+
+imports, *sections = ModelCard.load("me/tiny").content.split("```python\\n")[1].split("```")[0].split("\\n# ")
+loaded = {}
+for section in sections:  # as the card says, word for word
+    names = {}
+    exec(imports + "\\n# " + section, names)
+    loaded[section.split()[0]] = names.get("model")
+assert list(loaded) == ["adapter", "merged16", "gguf:f16:"], loaded
+expected = {
+    "adapter": PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run + "/adapter"),
+    "merged16": AutoModelForCausalLM.from_pretrained(folder + "/merged16"),
+}
+ids = torch.arange(3, 60)[None]
 with torch.inference_mode():
-    both = [PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), where).eval()(ids).logits
-            for where in ("me/tiny", run + "/adapter")]
-assert torch.equal(*both)
+    untrained = AutoModelForCausalLM.from_pretrained(base)(ids).logits
+    for target, model in expected.items():
+        logits = loaded[target].eval()(ids).logits
+        assert torch.equal(logits, model.eval()(ids).logits), target
+        assert (logits - untrained).abs().max() > 0.1, target
 print("the same")
 """
 

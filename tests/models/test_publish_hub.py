@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import RunError
-from models.hub import check_access, upload
+from models.hub import _explained, check_access, upload
 from tests.models.hub import TOKEN, Hub, Repo, serving
 
 pytestmark = pytest.mark.engine
@@ -55,6 +55,14 @@ def test_public_is_set_after_the_commit(hub: Hub, folder: Path) -> None:
     with pytest.raises(RunError, match="nothing is published"):
         upload(folder, "me/other", public=True, message="A model")
     assert hub.repos["me/other"] == Repo(private=True)
+
+
+def test_an_empty_public_repository_becomes_private_before_the_commit(hub: Hub, folder: Path) -> None:
+    hub.repos["me/model"] = Repo(private=False)
+    hub.cut_commit = True
+    with pytest.raises(RunError, match="nothing is published"):
+        upload(folder, "me/model", public=False, message="A model")
+    assert hub.repos["me/model"] == Repo(private=True)
 
 
 def test_a_repository_that_holds_something_is_left_alone(hub: Hub, folder: Path) -> None:
@@ -109,6 +117,28 @@ def test_a_cut_connection_publishes_nothing_and_the_next_try_goes_on(hub: Hub, f
     upload(folder, "me/model", public=False, message="A model")
     assert hub.repos["me/model"].files == contents(folder)
     assert len(set(hub.uploads)) == len(hub.uploads) == 2  # what had arrived was not sent again
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "the hub refuses the token"), (403, "may not write to me/model")])
+def test_an_upload_by_xet_that_is_refused_is_no_broken_connection(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.refused_upload = status
+    with pytest.raises(RunError, match=words):
+        upload(folder, "me/model", public=False, message="A model")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("XetAuthenticationError", "the hub refuses the token"), ("RuntimeError", r"connection broke \(RuntimeError\)")],
+)
+def test_errors_of_xet_are_named(kind: str, words: str) -> None:
+    error = getattr(pytest.importorskip("hf_xet"), kind, RuntimeError)("Internal error")
+    with pytest.raises(RunError, match=words), _explained("me/model"):
+        raise error
 
 
 def test_a_server_that_is_not_there_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

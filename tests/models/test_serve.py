@@ -3,16 +3,20 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.errors import ModelError
+from data.prompts import render_prompt
+from data.think import THINK_FORMATS, ThinkFormat
 from models.serve import command, lora_rank, parse
 from models.trained import open_run
-from tests.models.tiny_run import tiny_base, tiny_run, whole_run
+from tests.models.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.models.vllm_env import free_port, serving
+from tests.tiny import tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,18 @@ def test_a_run_without_lora_is_served_as_a_model(tmp_path: Path) -> None:
     words = command(open_run(run), parse([str(run)]), tmp_path / "t.jinja")
     assert str(run / "model") in words
     assert "--enable-lora" not in words
+
+
+def test_the_base_is_packed_as_it_was_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    args = parse([str(run)])
+    tell(run, precision="int8")
+    with pytest.raises(ModelError, match="serve the merged16 export"):
+        command(open_run(run), args, tmp_path / "t.jinja")
+    tell(run, precision="nf4")
+    (tmp_path / "vllm_bnb_plugin.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert option(command(open_run(run), args, tmp_path / "t.jinja"), "--quantization") == "bitsandbytes"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +94,31 @@ def test_known_ranks_are_vllm_s() -> None:
     from models.serve import RANKS
 
     assert get_args(MaxLoRARanks) == RANKS
+
+
+@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""
+    pytest.importorskip("vllm")
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+    from vllm.parser import ParserManager
+
+    from models import reasoning_parser
+
+    monkeypatch.setenv(reasoning_parser.VARIABLE, json.dumps(asdict(think)))
+    tokenizer = tiny_tokenizer()
+    parser = ParserManager.get_parser(reasoning_parser_name=reasoning_parser.NAME)(tokenizer)
+    request = ChatCompletionRequest(messages=[{"role": "user", "content": "2 + 3?"}])
+    prompt = tokenizer.encode(render_prompt(tokenizer, "2 + 3?", think), add_special_tokens=False)
+    text = think.render("2 + 3 is 5", "It is 5.").removeprefix(think.prefill)
+    parts = {"reasoning": "", "content": ""}
+    for at, token in enumerate(ids := tokenizer.encode(text, add_special_tokens=False)):
+        last = at == len(ids) - 1
+        if delta := parser.parse_delta(tokenizer.decode([token]), [token], request, prompt, finished=last):
+            for name in parts:
+                parts[name] += getattr(delta, name) or ""
+    assert (parts["reasoning"], parts["content"]) == parser.extract_reasoning(text, request)
+    assert (parts["reasoning"].strip(), parts["content"].strip()) == ("2 + 3 is 5", "It is 5.")
 
 
 @pytest.mark.engine

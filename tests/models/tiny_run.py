@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from configs.rundir import RunDir
+from models.load import source_kwargs
 from tests.tiny import tiny_model, tiny_tokenizer
 
 DATA = {"source": "arithmetic", "limit": 60, "seed": 1, "params": {"largest": 20}}
@@ -69,7 +71,8 @@ def tiny_run(
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    source = source_kwargs(str(base))  # a GGUF file's tokenizer lies beside it
+    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         lora = get_peft_model(
@@ -80,7 +83,7 @@ def tiny_run(
                 if "lora_B" in name:
                     weight.normal_(0.0, strength)
     lora.save_pretrained(folder / "adapter")
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder / "adapter")
+    AutoTokenizer.from_pretrained(source["pretrained_model_name_or_path"]).save_pretrained(folder / "adapter")
     write_config(folder, base, **config)
     return folder
 
@@ -102,3 +105,9 @@ def write_config(folder: Path, base: Path, **config: Any) -> None:
         "output_dir": str(folder),
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(values | config))
+
+
+def tell(run: Path, **loaded: str) -> None:
+    """What `run`'s training says it loaded."""
+    told = {"name": "tiny", "base": "tiny", "backend": "transformers", "precision": "fp32"}
+    RunDir(run).add_summary(loaded=told | loaded)
