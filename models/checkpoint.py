@@ -10,6 +10,7 @@ import numpy
 import torch
 from accelerate import PartialState
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import get_last_checkpoint
 
 from configs.rundir import RunDir, keep_jsonl
@@ -86,6 +87,19 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
             trainer._save_checkpoint(trainer.model, trial=None)
         found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         return saved_step(found) if found else 0
+
+
+class Newcomers(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Lets a resumed run save callbacks that its checkpoint knows nothing of, which the library looks up by name."""
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Each saves itself in its place."""
+        for callback in self.handler.callbacks:
+            if isinstance(callback, ExportableState):
+                state.stateful_callbacks.setdefault(type(callback).__name__, {})
 
 
 def random_states() -> tuple[Any, ...]:

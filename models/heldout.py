@@ -9,7 +9,8 @@ from budget_forcing.metrics import Interval, cluster_bootstrap, paired_bootstrap
 from configs.rundir import RunDir, read_jsonl, write_text
 from configs.schema import HeldOutConfig, SamplingConfig, TrainingConfig
 from data.problem import Problem
-from data.prompts import render_prompt
+from data.prompts import check_lengths, render_prompt, token_ids
+from data.think import ThinkFormat
 from models.engine import Engine, Generation, Request
 from rewards.verify import judge_texts
 
@@ -71,7 +72,7 @@ def measure(
     by bootstrap over problems. An answer that can't be judged counts as wrong here, and is counted as `unjudged`.
     The same seed draws the same noise for the same problem, so that before and after are paired.
     """
-    prompts = [render_ids(engine, problem) for problem in problems]
+    prompts = prompt_ids(problems, engine.tokenizer, engine.think_format)
     greedy = [Request(ids, GREEDY, config.max_tokens, seed=seed + i) for i, ids in enumerate(prompts)]
     drawn = [Request(ids, sampling, config.max_tokens, seed=seed + i, n=config.k) for i, ids in enumerate(prompts)]
     generations = engine.generate(greedy + drawn)  # one call: short rows of the one fill the batch of the other
@@ -91,10 +92,16 @@ def measure(
     return result, rows
 
 
-def render_ids(engine: Engine, problem: Problem) -> list[int]:
-    """The problem's prompt as token ids."""
-    text = render_prompt(engine.tokenizer, problem.question, engine.think_format)
-    return list(engine.tokenizer(text, add_special_tokens=False)["input_ids"])
+def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> None:
+    """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all."""
+    if config.eval is not None and config.eval.when:
+        ids = prompt_ids(problems, tokenizer, think_format)
+        check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
+
+
+def prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
+    """Each problem's prompt as token ids."""
+    return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])
 
 
 def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[Generation]) -> list[dict[str, Any]]:

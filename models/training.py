@@ -3,20 +3,23 @@
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainerState
 
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.rundir import RunDir, append_jsonl
 from configs.schema import EngineConfig, GrpoConfig, TrackingConfig, TrainingConfig
 from data.think import ThinkFormat
-from models.checkpoint import Rescue, checkpoint_to_resume, saved_step
+from models.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
 from models.engine import Engine, load_engine
 from models.interrupt import STOPPED, Interrupt
 from models.load import LoadedModel
@@ -39,7 +42,12 @@ def trainer_arguments(config_class: type, config: TrainingConfig, run: RunDir, *
     """An instance of TRL's `config_class` from `config.trainer`, with the fields that other sections decide."""
     import torch
 
-    defaults: dict[str, Any] = {"logging_steps": 1, "logging_first_step": True, "save_strategy": "no"}
+    defaults: dict[str, Any] = {
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "save_strategy": "no",
+        "run_name": run.path.name,
+    }
     if not torch.cuda.is_available():
         # the model's own dtype is computed in; autocast and checkpointing only cost time on a CPU
         defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
@@ -47,15 +55,34 @@ def trainer_arguments(config_class: type, config: TrainingConfig, run: RunDir, *
         "output_dir": str(run / "checkpoints"),
         "seed": config.seed,
         "report_to": "none" if config.tracking.to == "none" else config.tracking.to,
-        "run_name": run.path.name,
         "disable_tqdm": True,
         **decided,
     }
     set_tracking(config.tracking, run)
-    try:
+    with refusals():
         return config_class(**(defaults | config.trainer | fixed))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"trainer: {error}") from error
+
+
+def build(trainer_class: type, **arguments: Any) -> Any:
+    """A trainer, with the optimizer that it will take. Raises `ConfigError` for what TRL or the optimizer refuses."""
+    import torch
+
+    with refusals():
+        trainer = trainer_class(**arguments)
+        late = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # made of the wrapped model
+        if not late and "layerwise" not in trainer.args.optim:  # those step in every backward pass from here on
+            trainer.create_optimizer()
+        trainer.create_scheduler(1, torch.optim.SGD([torch.zeros(1)]))  # `train` replaces it
+    return trainer
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Inside, what the library says against a recipe's `trainer:` is a `ConfigError` of one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, NotImplementedError) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def set_tracking(tracking: TrackingConfig, run: RunDir) -> None:
@@ -156,6 +183,15 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self.bar.stop()
 
 
+def start(run: RunDir, config: TrainingConfig, loaded: LoadedModel, resume: bool) -> None:
+    """Begin the run's folder; `summary.json` says what was really loaded, for the machine that exports the run."""
+    run.start(config, resume)
+    shape = getattr(loaded.model, "peft_config", {}).get("default")
+    base = shape.base_model_name_or_path if shape else loaded.base  # Unsloth may take a copy of another name
+    told = {"name": config.model.name, "base": base, "backend": loaded.backend, "precision": loaded.precision}
+    run.add_summary(loaded=told)
+
+
 def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
     """Train with our progress line instead of the library's own printing.
 
@@ -164,12 +200,16 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
     """
     trainer.remove_callback(PrinterCallback)
     interrupt, rescue = Interrupt(boundary), Rescue(boundary)
-    trainer.add_callback(interrupt)
-    trainer.add_callback(rescue)
-    with PartialState().main_process_first():  # the others find its work done
-        checkpoint = checkpoint_to_resume(run) if resume else None
-    if checkpoint and saved_step(checkpoint) >= trainer.args.max_steps > 0:
-        trainer._load_from_checkpoint(checkpoint)  # it was ended after training: one more step would be one too many
+    for callback in (interrupt, rescue, Newcomers(trainer.callback_handler)):
+        trainer.add_callback(callback)
+    found = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
+    [checkpoint] = broadcast_object_list([found])  # it also tidies the run's files: one process does
+    state: Any = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
+    if state and has_ended(trainer, state):
+        best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
+        keeps_best = trainer.args.load_best_model_at_end and is_whole(best)
+        trainer._load_from_checkpoint(str(best) if keeps_best else checkpoint)
+        trainer.state = state
         return
     with interrupt.listening():
         try:
@@ -178,7 +218,7 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
             saved = rescue.save(trainer)
             if (run / "metrics.jsonl").is_file() and PartialState().is_main_process:
                 write_report(run.path)
-            way_on = "" if "--resume" in str(error) else "; go on with --resume"
+            way_on = "" if "--resume" in str(error) or not saved else "; go on with --resume"
             error.args = (f"{error}{way_on} ({f'saved after step {saved}' if saved else 'no step is saved yet'})",)
             raise
     if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
@@ -186,6 +226,17 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
             write_report(run.path)
         print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
         raise SystemExit(STOPPED)
+
+
+def has_ended(trainer: Any, state: TrainerState) -> bool:
+    """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
+    if state.global_step >= trainer.args.max_steps > 0:
+        return True
+    stopping = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+    saved = state.stateful_callbacks.get("EarlyStoppingCallback")
+    if not stopping or not saved:
+        return False
+    return bool(saved["attributes"]["early_stopping_patience_counter"] >= stopping[0].early_stopping_patience)
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from configs.errors import DataError, ModelError
-from sft.dataset import IGNORED
+from sft.dataset import IGNORED, Example
 
 Batch = dict[str, torch.Tensor]
 LEAK = 0.1
@@ -26,22 +26,28 @@ def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
     ]
 
 
-def check_loss(batch: Batch, tokenizer: Any, end_of_turn: Sequence[int], prompt_too: bool, cut: bool) -> str:
+def check_loss(
+    batch: Batch, prepared: Sequence[Example], tokenizer: Any, end_of_turn: Sequence[int], prompt_too: bool, cut: bool
+) -> str:
     """A line that says how much of the batch carries loss.
 
-    Raises `DataError` where a row has no loss, loss on its prompt (unless `prompt_too`), a label that is another token,
-    or no loss on the end of its turn (unless rows may be `cut`): a model trained on such a batch learns nothing, to ask
-    instead of to answer, or never to stop.
+    Raises `DataError` where a row is none of the `prepared` ones, has no loss, loss on its prompt (unless that was
+    prepared so), a label that is another token, or no loss on the end of its turn (unless rows may be `cut`): a model
+    trained on such a batch learns nothing, to ask instead of to answer, or never to stop.
     """
     rows = documents(batch)
+    starts = _loss_starts([ids for ids, _ in rows], prepared)
     for number, (ids, labels) in enumerate(rows, start=1):
+        start = starts.get(tuple(ids))
         text = tokenizer.decode(ids[:40])
         trained = [label for label in labels if label != IGNORED]
-        if not trained:
+        if start is None:
+            fault = "it is none of the rows that were prepared"
+        elif not trained:
             fault = "nothing in it carries loss"
         elif any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
             fault = "a label is not its token"
-        elif not prompt_too and labels[0] != IGNORED:
+        elif any(label != IGNORED for label in labels[:start]):
             fault = "its prompt carries loss"
         elif not cut and trained[-len(end_of_turn) :] != list(end_of_turn):
             fault = "the end of its turn carries no loss"
@@ -51,6 +57,13 @@ def check_loss(batch: Batch, tokenizer: Any, end_of_turn: Sequence[int], prompt_
     tokens, trained_tokens = (sum(len(part) for part in parts) for parts in zip(*_loss(rows), strict=True))
     where = "every token" if prompt_too else "thinking, answer and end of turn"
     return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({where})"
+
+
+def _loss_starts(rows: Sequence[list[int]], prepared: Sequence[Example]) -> dict[tuple[int, ...], int]:
+    """`rows` that are among the `prepared` ones → where their loss starts."""
+    wanted, lengths = {tuple(row) for row in rows}, {len(row) for row in rows}
+    same_length = (example for example in prepared if len(example.input_ids) in lengths)
+    return {key: example.loss_start for example in same_length if (key := tuple(example.input_ids)) in wanted}
 
 
 def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], list[int]]]:
@@ -71,6 +84,8 @@ def check_packing(batch: Batch, model: Any) -> str:
     model.eval()
     with torch.no_grad():
         both = {key: batch[key][:, : first + len(ids)].to(device) for key in ("input_ids", "position_ids")}
+        if "packed_seq_lengths" in batch:  # Unsloth's attention goes by them, not by positions
+            both["packed_seq_lengths"] = batch["packed_seq_lengths"][:2]
         packed = model(**both, use_cache=False).logits[:, first:]
         alone = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
     model.train(training)

@@ -37,7 +37,8 @@ class Ledger:
     """What a length limit did to a data set; `truncation.json`.
 
     `over_limit`: rows longer than `limit`; `tokens_lost`: their tokens past it; `lost_answer`: rows whose answer is cut
-    into; `lost_end_of_thinking`: rows that would end while thinking. `limit_p99` and `limit_max` keep 99% and 100%.
+    into; `lost_end_of_thinking`: rows that would end while thinking; `left_out`: rows that the policy leaves nothing to
+    train on of. `limit_p99` and `limit_max` keep 99% and 100%.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Ledger:
     tokens_lost: int
     lost_answer: int
     lost_end_of_thinking: int
+    left_out: int
     limit_p99: int
     limit_max: int
     policy: str
@@ -76,6 +78,7 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
         raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
     over = [e for e in examples if len(e.input_ids) > limit]
+    left_out = {"drop": len(over), "cut": sum(e.loss_start >= limit for e in over)}
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
     return Ledger(
         rows=len(examples),
@@ -84,6 +87,7 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
         tokens_lost=sum(len(e.input_ids) - limit for e in over),
         lost_answer=len(over),  # the answer is the end of the turn, so every cut goes into it
         lost_end_of_thinking=sum(e.answer_start > limit for e in over),
+        left_out=left_out.get(policy, 0),
         limit_p99=p99,
         limit_max=lengths[-1],
         policy=policy,
@@ -91,25 +95,16 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
 
 
 def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
-    """Apply the truncation policy; "error" raises `DataError` with the row and the limit that would do.
+    """Apply the truncation policy; under "error" rows stay as they are, and the ledger tells that they don't fit.
 
     A row whose cut leaves no token with loss is left out, as TRL would.
     """
-    over = [e for e in examples if len(e.input_ids) > limit]
-    if over and policy == "error":
-        longest = max(over, key=lambda e: len(e.input_ids))
-        raise DataError(
-            f"{len(over)} of {len(examples)} rows are longer than model.max_length={limit} (row {longest.id}: "
-            f"{len(longest.input_ids)} tokens); raise the limit, or say what to lose: truncation=drop or truncation=cut"
-        )
+    if policy == "error":
+        return list(examples)
     if policy == "drop":
-        kept = [e for e in examples if len(e.input_ids) <= limit]
-    else:
-        kept = [Example(e.id, e.input_ids[:limit], e.loss_start, e.answer_start) for e in examples]
-        kept = [e for e in kept if len(e.input_ids) > e.loss_start]
-    if not kept:
-        raise DataError(f"truncation={policy}: every row is longer than model.max_length={limit}; raise the limit")
-    return kept
+        return [e for e in examples if len(e.input_ids) <= limit]
+    kept = [Example(e.id, e.input_ids[:limit], e.loss_start, e.answer_start) for e in examples]
+    return [e for e in kept if len(e.input_ids) > e.loss_start]
 
 
 def columns(examples: Sequence[Example]) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """A recipe's data, ready to train on: traces read, held-out and validation rows set apart, encoded, fitted."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import DataError
 from configs.schema import SftConfig, ValidationConfig
 from data.corpus import load_traces
-from data.formats import Reject
+from data.formats import Reject, stop
 from data.heldout import split_traces
 from data.mix import split
 from data.problem import Problem, Trace
@@ -19,7 +18,10 @@ from sft.dataset import Example, Ledger, encode, fit, ledger
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it."""
+    """`rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it.
+
+    Without `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
+    """
 
     train: list[Example]
     validation: list[Example]
@@ -35,9 +37,35 @@ class Prepared:
             f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({kept.policy}); "
             f"99% fit in {kept.limit_p99:,}, all in {kept.limit_max:,}"
         )
-        reasons = Counter(row["reason"] for row in self.rejected).most_common(5)
-        lines += [f"rejected {count:,}: {reason}" for reason, count in reasons]
+        if kept.over_limit:
+            lines.append(
+                f"past the limit are {kept.tokens_lost:,} tokens, {kept.lost_answer:,} answers and "
+                f"{kept.lost_end_of_thinking:,} ends of thinking; {kept.left_out:,} rows are left out"
+            )
+        reasons: Counter[str] = Counter()
+        for row in self.rejected:
+            reasons[row["reason"]] += row.get("lines", 1)
+        lines += [f"rejected {count:,}: {reason}" for reason, count in reasons.most_common(5)]
         return "\n".join(lines)
+
+    def check(self, config: SftConfig) -> None:
+        """Raise `DataError` for rows that `truncation: error` won't have, and where no row is left."""
+        kept, limit = self.ledger, f"model.max_length={self.ledger.limit}"
+        if kept.policy == "error" and kept.over_limit:
+            longest = max((*self.train, *self.validation), key=lambda example: len(example.input_ids))
+            raise DataError(
+                f"{kept.over_limit} of {kept.rows} rows are longer than {limit} (row {longest.id}: {kept.limit_max} "
+                f"tokens); raise the limit ({kept.limit_p99} keeps 99% of the rows, {kept.limit_max} all), or say what "
+                "to lose: truncation=drop or truncation=cut"
+            )
+        if not self.train:
+            raise DataError(
+                f"data: no row to train on is left within {limit} (truncation={kept.policy}); raise the limit"
+            )
+        if config.validation and not self.validation:
+            raise DataError(
+                f"validation: no row is left within {limit} (truncation={kept.policy}); raise the limit, or name others"
+            )
 
     def sequences(self, config: SftConfig) -> int:
         """How many sequences an epoch has: rows, or what they are packed into at best."""
@@ -46,13 +74,14 @@ class Prepared:
 
 
 def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Prepared:
-    """Read, split, encode and fit. Raises `DataError`: a bad row unless `bad_rows` is "skip", a row over the limit."""
+    """Read, split, encode and fit. Raises `DataError` for a bad row, unless `bad_rows` is "skip"."""
     rejected: list[dict[str, Any]] = []
     skip = config.bad_rows == "skip"
 
     def reject(found: Reject) -> None:
-        fields = json.loads(json.dumps(dict(found.fields), default=str))
-        rejected.append({"file": found.file, "line": found.line, "reason": found.reason, "fields": fields})
+        if not skip:
+            stop(found)
+        rejected.append(found.as_json())
 
     def encoded(traces: Sequence[Trace]) -> list[Example]:
         examples = []
@@ -66,22 +95,21 @@ def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Pre
         return examples
 
     prompt_too = config.trainer.get("completion_only_loss") is False
-    traces = load_traces(config.data, reject if skip else None)
+    traces = load_traces(config.data, reject)
     if not traces:
         raise DataError(
             f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
         )
     kept, held_out = split_traces(traces, config.eval, config.data.seed)
-    rest, apart = _validation(kept, config.validation, reject if skip else None, config.seed)
+    rest, apart = _validation(kept, config.validation, reject, config.seed)
     train, validation = encoded(rest), encoded(apart)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
-    fitted = fit(validation, limit, policy) if validation else []
-    return Prepared(fit(train, limit, policy), fitted, held_out, counted, rejected)
+    return Prepared(fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected)
 
 
 def _validation(
-    traces: list[Trace], config: ValidationConfig | None, rejected: Any, seed: int
+    traces: list[Trace], config: ValidationConfig | None, rejected: Callable[[Reject], None], seed: int
 ) -> tuple[list[Trace], list[Trace]]:
     """(rows to train on, rows to validate on)."""
     if config is None:

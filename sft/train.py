@@ -34,21 +34,25 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     """Load → data → train → save. Raises `MullError`s."""
     from configs.rundir import RunDir, write_json, write_text
     from data import think
-    from models.load import check, load_model, load_tokenizer
+    from models.load import check, import_backend, load_model, load_tokenizer
 
     run = RunDir(config.output_dir)
     check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
     quiet_libraries()
+    import_backend(config.model)
     think_format = think.resolve(config.think_format)
     tokenizer = load_tokenizer(config.model)
 
+    from models import heldout
     from sft.dataset import show_loss
     from sft.prepare import prepare
 
     data = prepare(config, tokenizer, think_format)
-    print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     print(data.summary())
+    data.check(config)
+    heldout.check(config, data.held_out, tokenizer, think_format)
+    print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     if dry_run:
         from models import plan
 
@@ -58,15 +62,17 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
 
-    from models import heldout, training
-    from sft.trainer import build, trained
+    from models import training
+    from sft.trainer import build, check_first_batch, trained
 
-    run.start(config, resume)
+    with run.removed_if_unused():
+        trainer = build(config, loaded, data, run)
+        check_first_batch(trainer, config, data)
+        measure = heldout.Measure(run, training.engine_of(loaded, config, think_format), config, data.held_out)
+    training.start(run, config, loaded, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
-    trainer = build(config, loaded, data, run)
-    measure = heldout.Measure(run, training.engine_of(loaded, config, think_format), config, data.held_out)
     measure("before")
     run.add_summary(**trained(trainer, config, run, resume))
     product = training.save_product(trainer.model, tokenizer, run)

@@ -31,7 +31,8 @@ def build(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -
         decided |= checkpoints(config.validation)
         if config.validation.patience:
             callbacks.append(EarlyStoppingCallback(config.validation.patience))
-    return SFTTrainer(
+    return training.build(
+        SFTTrainer,
         model=loaded.model,
         args=training.trainer_arguments(TrlConfig, config, run, **decided),
         train_dataset=Dataset.from_dict(dataset.columns(data.train)),
@@ -76,27 +77,27 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
 
 
 def trained(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
-    """Check the first batch, train, and return figures for the summary."""
-    with packing.packed(trainer.model, bool(config.trainer.get("packing") or config.trainer.get("padding_free"))):
-        check_first_batch(trainer, config)
+    """Train, and return figures for the summary."""
+    with packing.packed(trainer.model, bool(config.trainer.get("packing"))):
         training.train(trainer, run, resume)
     rows = list(read_jsonl(run / "metrics.jsonl"))
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
     figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}
     if trainer.state.best_metric is not None:
-        best = int(trainer.state.best_model_checkpoint.rpartition("-")[2])
+        best = trainer.state.best_global_step
         figures |= {"validation_loss": trainer.state.best_metric, "best_step": best}
         print(f"best validation loss {trainer.state.best_metric:.4f}, at step {best}: that checkpoint is kept")
     return figures
 
 
-def check_first_batch(trainer: Any, config: SftConfig) -> None:
+def check_first_batch(trainer: Any, config: SftConfig, data: Prepared) -> None:
     """Print what carries loss in the batch that comes first, and that packed rows don't see each other."""
     with torch.random.fork_rng():  # a look must not change what is drawn later
         batch = next(iter(trainer.get_train_dataloader()))
     tokenizer = trainer.processing_class
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
     prompt_too = config.trainer.get("completion_only_loss") is False
-    print(check_loss(batch, tokenizer, end, prompt_too, config.truncation == "cut"))
+    print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
     if "position_ids" in batch:
-        print(check_packing(batch, trainer.model))
+        with packing.packed(trainer.model, True):
+            print(check_packing(batch, trainer.model))

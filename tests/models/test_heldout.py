@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+import configs
+from configs.errors import DataError
 from configs.rundir import RunDir, append_jsonl, read_jsonl
 from configs.schema import HeldOutConfig, ModelConfig, SamplingConfig
 from data.problem import Problem
 from data.think import S1
 from models.engine import Engine
 from models.engine_transformers import TransformersEngine
-from models.heldout import changes, measure
+from models.heldout import changes, check, measure
 from models.load import load_model
 from tests.tiny import tiny_model
 
@@ -33,6 +35,16 @@ def test_the_same_seed_measures_the_same(engine: Engine) -> None:
     assert figures["greedy"]["n"] == figures["avg_at_k"]["n"] == 5
     assert figures["avg_at_k"]["k"] == 3
     assert all(row["text"].startswith(S1.prefill) for row in rows)
+
+
+def test_a_problem_that_does_not_fit_is_named_before_anything_is_measured(engine: Engine) -> None:
+    config = configs.load("grpo", "demo", ["eval.max_tokens=250"])
+    with pytest.raises(
+        DataError, match=r"5 of 5 prompts don't fit: problem p\d has \d+ tokens, with eval.max_tokens=250"
+    ):
+        check(config, PROBLEMS, engine.tokenizer, S1)
+    check(configs.load("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
+    check(configs.load("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
 
 
 def test_changes_are_paired_by_problem(tmp_path: Path) -> None:

@@ -51,11 +51,21 @@ def test_the_ledger_counts_what_a_limit_cuts(tokenizer: Any) -> None:
     assert dataset.ledger(examples, inside_thinking, "cut").lost_end_of_thinking == 40
 
 
-def test_a_row_over_the_limit_stops_the_run_unless_the_policy_says_what_to_lose(tokenizer: Any) -> None:
+@pytest.mark.parametrize("policy", ["drop", "cut"])
+def test_the_ledger_counts_what_a_policy_leaves_out(tokenizer: Any, policy: str) -> None:
+    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
+    limit = sorted(e.loss_start for e in examples)[20]
+    limit = limit if policy == "cut" else sorted(len(e.input_ids) for e in examples)[20]
+    ledger = dataset.ledger(examples, limit, policy)
+    assert 0 < ledger.left_out < 40
+    assert ledger.left_out == 40 - len(dataset.fit(examples, limit, policy))
+    assert dataset.ledger(examples, limit, "error").left_out == 0
+
+
+def test_a_policy_drops_or_cuts_what_is_over_the_limit(tokenizer: Any) -> None:
     examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
     longest = max(len(e.input_ids) for e in examples)
-    with pytest.raises(DataError, match=rf"row .*: {longest} tokens.*truncation=drop"):
-        dataset.fit(examples, longest - 1, "error")
+    assert dataset.fit(examples, longest - 1, "error") == examples
     kept = dataset.fit(examples, longest - 1, "drop")
     assert 0 < len(kept) < 40
     assert all(len(e.input_ids) < longest for e in kept)
@@ -72,8 +82,7 @@ def test_a_trace_without_thinking_has_no_end_of_thinking_to_lose(tokenizer: Any)
 def test_a_cut_that_leaves_only_the_prompt_leaves_the_row_out(tokenizer: Any) -> None:
     examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES[:5]]
     shortest = min(e.loss_start for e in examples)
-    with pytest.raises(DataError, match="every row is longer than"):
-        dataset.fit(examples, shortest, "cut")
+    assert dataset.fit(examples, shortest, "cut") == []
     assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
 
 

@@ -90,6 +90,23 @@ def test_rows_that_see_each_other_are_noticed(folder: Path, tmp_path: Path) -> N
         check_packing(batch, trainer.model)
 
 
+def test_an_attention_that_goes_by_lengths_gets_them(folder: Path, tmp_path: Path) -> None:
+    """As Unsloth's: its collator adds the rows' lengths to the batch, and positions that start again mean nothing."""
+    trainer = trainer_of(folder, tmp_path, packing=True)
+    batch = next(iter(trainer.get_train_dataloader()))
+    batch["packed_seq_lengths"] = torch.tensor([len(ids) for ids, _ in documents(batch)], dtype=torch.int32)
+    forward = trainer.model.forward
+
+    def by_lengths(packed_seq_lengths: torch.Tensor | None = None, **inputs: Any) -> Any:
+        lengths = packed_seq_lengths if packed_seq_lengths is not None else [inputs["input_ids"].shape[1]]
+        inputs["position_ids"] = torch.cat([torch.arange(int(n)) for n in lengths])[None]
+        return forward(**inputs)
+
+    trainer.model.forward = by_lengths
+    with packed(trainer.model, True):
+        assert "packed and" in check_packing(batch, trainer.model)
+
+
 def test_a_model_in_packed_attention_still_pads_and_generates_as_before(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()

@@ -2,19 +2,25 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import configs
 from configs.errors import ConfigError, DataError
-from configs.recipe import validate
-from configs.schema import SftConfig
+from configs.recipe import RECIPES, validate
+from configs.schema import ModelConfig, SftConfig
+from data import think
+from models import load
+from sft.prepare import prepare
 from sft.train import main
 from tests.tiny import tiny_model
 
@@ -87,18 +93,79 @@ def test_any_layout_is_read_and_a_bad_row_is_kept_aside(
     assert "Throughput" in (out / "report.html").read_text()
 
 
-def test_columns_are_mapped_and_a_row_over_the_limit_stops_or_goes(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad_rows", ["stop", "skip"])
+def test_rows_that_a_benchmark_is_known_to_lack_are_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any, bad_rows: str
+) -> None:
+    rows = [{"problem": f"{i}?", "solution": f"so \\boxed{{{i}}}", "answer": f"{i}"} for i in range(3)]
+    rows.append({"problem": "3?", "solution": "so", "answer": ""})
+    (tmp_path / "math_train").mkdir()
+    (tmp_path / "math_train" / "train.json").write_text(json.dumps(rows, indent=0))
+    monkeypatch.setenv("MULL_DATA", str(tmp_path))
+    recipe = config(folder, tmp_path / "out", data={"source": "math"}, bad_rows=bad_rows)
+    data = prepare(recipe, tokenizer, think.S1)
+    assert len(data.train) == 3
+    assert [row["fields"]["problem"] for row in data.rejected] == ["3?"]
+    assert "rejected 1: no answer in column 'answer'" in data.summary()
+
+
+def test_a_benchmarks_bad_row_is_skipped_and_every_lost_line_counts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "gsm8k" / "train.jsonl").write_text('{"question": "1?", "answer": "so #### 1"}\n{"question": "2')
+    monkeypatch.setenv("MULL_DATA", str(tmp_path))
+    (tmp_path / "rows.csv").write_text('question,answer\n1?,1\n2?,"2\n3?,3\n4?,4\n')
+    lost = {}
+    for name, data in (("gsm8k", {"source": "gsm8k"}), ("csv", {"path": str(tmp_path / "rows.csv")})):
+        found = prepare(config(folder, tmp_path / "out", data=data, bad_rows="skip"), tokenizer, think.S1)
+        assert len(found.train) == 1
+        lost[name] = found.summary().partition("rejected ")[2].partition(":")[0]
+    assert lost == {"gsm8k": "1", "csv": "3"}
+
+
+def test_columns_are_mapped_and_a_row_over_the_limit_stops_or_goes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("q,t,a\n" + "".join(f"{i} + 1?,{'so ' * 10 * i},{i + 1}\n" for i in range(10)))
     data = {"path": str(path), "fields": {"question": "q", "thinking": "t", "reply": "a"}}
     with pytest.raises(DataError, match=r"rows are longer than model.max_length=200.*truncation=drop"):
         main(config(folder, tmp_path / "stopped", data=data, model={"max_length": 200}))
+    assert not (tmp_path / "stopped").exists()
+    assert "past the limit are" in capsys.readouterr().out
     main(config(folder, tmp_path / "out", data=data, model={"max_length": 200}, truncation="drop"))
     found = json.loads((tmp_path / "out" / "truncation.json").read_text())
     assert found["rows"] == 10
     assert 0 < found["over_limit"] == found["lost_answer"] < 10
     assert found["limit_max"] >= found["limit_p99"] > 200
-    assert found["policy"] == "drop"
+    assert (found["policy"], found["left_out"]) == ("drop", found["over_limit"])
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_the_ledger_is_shown_before_a_long_row_stops_the_run_whichever_part_it_is_in(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry_run: bool
+) -> None:
+    path = tmp_path / "long.jsonl"
+    rows = [{"question": f"{i}?", "thinking": "so " * 400, "reply": f"{i}"} for i in range(2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = config(folder, tmp_path / "out", model={"max_length": 1200}, validation={"data": {"path": str(path)}})
+    with pytest.raises(
+        DataError, match=r"^2 of 42 rows are longer than .*\(1\d{3} keeps 99% of the rows, 1\d{3} all\)"
+    ):
+        main(recipe, dry_run=dry_run)
+    assert "2 of 42 rows are over 1,200 tokens (error); 99% fit in 1," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("part", "key"), [("data", "data: no row to train on"), ("validation", "validation: no row")])
+def test_a_part_of_which_nothing_is_left_is_named(folder: Path, tmp_path: Path, part: str, key: str) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"question": "?", "thinking": "so " * 400, "reply": "1"}) + "\n")
+    long, short = {"path": str(path)}, {"source": "arithmetic", "limit": 20}
+    data, validation = (long, short) if part == "data" else (short, long)
+    recipe = config(folder, tmp_path / "out", data=data, validation={"data": validation}, truncation="drop")
+    with pytest.raises(DataError, match=f"{key} is left within model.max_length=1024"):
+        main(recipe)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +216,34 @@ def test_training_stops_early_and_keeps_the_best_checkpoint(folder: Path, tmp_pa
     assert "Loss on the validation rows" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.parametrize(("steps", "patience"), [(6, None), (40, 2)])
+def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
+    folder: Path, tmp_path: Path, steps: int, patience: int | None
+) -> None:
+    out = tmp_path / "out"
+    trainer = {"max_steps": steps, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
+    validation = {"every": 1, "share": 0.2, "patience": patience}
+    main(config(folder, out, trainer=trainer, validation=validation))
+    names = ("summary.json", "metrics.jsonl")
+    whole = [(out / name).read_text() for name in names]
+    kept = weights(out / "adapter" / "adapter_model.safetensors")
+    summary = json.loads(whole[0])
+    assert 0 < summary["best_step"] < summary["steps"]
+    shutil.rmtree(out / "adapter")
+    (out / "summary.json").unlink()
+    main(config(folder, out, trainer=trainer, validation=validation), resume=True)
+    assert [(out / name).read_text() for name in names] == whole
+    found = weights(out / "adapter" / "adapter_model.safetensors")
+    assert all(kept[name].equal(value) for name, value in found.items())
+
+
+def test_patience_may_be_added_to_a_run_that_goes_on(folder: Path, tmp_path: Path) -> None:
+    main(config(folder, tmp_path / "out", validation={"every": 1}))
+    recipe = config(folder, tmp_path / "out", validation={"every": 1, "patience": 9}, trainer={"max_steps": 4})
+    main(recipe, resume=True)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["steps"] == 4
+
+
 def test_loss_on_every_token_is_asked_for_by_trls_own_field(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +259,11 @@ def test_loss_on_every_token_is_asked_for_by_trls_own_field(
         ({"trained_layers": 2}, "set adapter=null"),
         ({"adapter": None, "model": {"precision": "nf4"}}, "weights can't be trained"),
         ({"trainer": {"eval_steps": 3}}, "set validation.every"),
+        ({"trainer": {"padding_free": True}}, "set trainer.packing=true"),
+        ({"validation": {}, "trainer": {"save_steps": 3}}, "set validation.every"),
+        ({"validation": {}, "trainer": {"save_strategy": "epoch"}}, "it is saved where it is validated"),
+        ({"validation": {}, "trainer": {"save_total_limit": 9}}, "the best checkpoint and the last are kept"),
+        ({"validation": {}, "trainer": {"metric_for_best_model": "x"}}, "it is the loss on the validation rows"),
         ({"trainer": {"assistant_only_loss": True}}, "unless trainer.completion_only_loss=false"),
         ({"trainer": {"max_length": 3}}, "set model.max_length"),
         ({"truncation": "split"}, "truncation: Input should be 'error', 'drop' or 'cut'"),
@@ -174,9 +274,71 @@ def test_a_mistake_names_the_key(folder: Path, tmp_path: Path, changes: dict[str
         config(folder, tmp_path, **changes)
 
 
-def test_more_layers_than_there_are_is_a_mistake(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the model has 2 layers"):
-        main(config(folder, tmp_path / "out", adapter=None, trained_layers=3))
+HELD_OUT = {"data": {"source": "arithmetic", "limit": 2, "seed": 9}, "k": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"trainer": {"optim": "galore_adamw", "optim_target_modules": ["attn"]}}, ConfigError, "trainer: .*galore"),
+        ({"trainer": {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"x": 1}}}, ConfigError, "trainer: "),
+        ({"eval": {**HELD_OUT, "max_tokens": 1020}}, DataError, r"eval\.max_tokens"),
+        ({"adapter": None, "trained_layers": 3}, ConfigError, "the model has 2 layers"),
+    ],
+)
+def test_what_is_refused_late_is_one_line_and_leaves_no_folder(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        main(config(folder, tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_validation_saving_is_the_recipes(folder: Path, tmp_path: Path) -> None:
+    trainer = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1}
+    assert config(folder, tmp_path, trainer=trainer).trainer.items() >= trainer.items()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (RECIPES / "sft").glob("*.yaml")))
+def test_a_recipe_can_hold_a_validation_batch_and_trains_whole_weights_where_they_can_be(name: str) -> None:
+    recipe = configs.load("sft", name)
+    assert isinstance(recipe, SftConfig)
+    if recipe.validation:  # TRL's default batch is 8
+        assert recipe.trainer.get("per_device_eval_batch_size", 8) * recipe.model.max_length <= 20_000
+    if recipe.adapter is None:
+        assert recipe.model.backend == "transformers"
+
+
+def test_unsloth_is_asked_for_full_precision(folder: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def from_pretrained(**kwargs: Any) -> tuple[None, Any]:
+        asked.append(kwargs)
+        return None, tokenizer
+
+    stand_in = SimpleNamespace(FastLanguageModel=SimpleNamespace(from_pretrained=from_pretrained))
+    monkeypatch.setitem(sys.modules, "unsloth", stand_in)
+    for precision in ("fp32", "bf16"):
+        load._load_unsloth(str(folder), precision, ModelConfig(name=str(folder)), None, 0)
+    assert [kwargs["dtype"] for kwargs in asked] == [torch.float32, None]
+
+
+def test_unsloth_is_imported_before_what_it_patches(tmp_path: Path) -> None:
+    (tmp_path / "unsloth.py").write_text("import sys\nsys.exit(f'after it: {\"transformers\" in sys.modules}')\n")
+    program = (
+        "from models import load; load.GPU_DEVICES = ('/',); from sft.train import command; "
+        f"command(['--config', 'demo.yaml', 'output_dir={tmp_path / 'out'}'])"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stderr == "after it: False\n"
 
 
 def run(*arguments: str) -> "subprocess.Popen[str]":
