@@ -67,12 +67,12 @@ def model(precision: str = "bf16", adapter: str | None = None) -> LoadedModel:
 
 
 def disturb(loaded: LoadedModel, seed: int) -> None:
-    """Change the adapter, as an optimizer's step does."""
+    """Change the adapter: a step of the optimizer that TRL takes, with random gradients."""
     torch.manual_seed(seed)
-    with torch.no_grad():
-        for weight in loaded.model.parameters():
-            if weight.requires_grad:
-                weight.add_(torch.randn_like(weight) * 1e-3)
+    trained = [weight for weight in loaded.model.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.grad = torch.randn_like(weight)
+    torch.optim.AdamW(trained, lr=1e-3, fused=True).step()
 
 
 def prompt_ids(loaded: LoadedModel, count: int) -> list[list[int]]:

@@ -21,12 +21,10 @@ class Handover:
 
     def __init__(self) -> None:
         self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=MEMORY if MEMORY.is_dir() else None)
-        self._trained: list[Any] = []
         self._state: list[Any] = []
         self._scales: list[float] = []
         self._copies: list[Any] = []
         self._specs: dict[str, Any] = {}
-        self._written: tuple[int, ...] = ()
         self._folders: list[Path] = []
         self._count = 0
 
@@ -35,10 +33,9 @@ class Handover:
         from safetensors import serialize_file
 
         config = _lora(model)
-        if not self._trained:
+        if not self._state:
             self._look(model)
-        versions = tuple(weight._version for weight in self._trained)  # every in-place change counts it up
-        if versions == self._written and is_adapter(self._folders[-1]):
+        if self._folders and is_adapter(self._folders[-1]) and self._is_unchanged():
             return str(self._folders[-1])
         while len(self._folders) > 1:
             shutil.rmtree(self._folders.pop(0), ignore_errors=True)
@@ -46,13 +43,22 @@ class Handover:
         folder = Path(self._root.name) / f"step-{self._count}"
         folder.parent.mkdir(mode=0o700, exist_ok=True)  # what cleans up temporary files may have taken it
         folder.mkdir()
+        self._folders.append(folder)
         _unscaled(config).save_pretrained(str(folder))
         for place, weight, scale in zip(self._copies, self._state, self._scales, strict=True):
-            place.copy_(weight.detach() if scale == 1 else weight.detach() * scale)
+            place.copy_(_scaled(weight, scale))
         serialize_file(self._specs, str(folder / "adapter_model.safetensors"))
-        self._folders.append(folder)
-        self._written = versions
         return str(folder)
+
+    def _is_unchanged(self) -> bool:
+        """Whether the last folder holds the weights as they are; the first that differs ends the search.
+
+        By value: fused and 8-bit optimizers change weights without counting up their `_version`.
+        """
+        import torch
+
+        kept = zip(self._copies, self._state, self._scales, strict=True)
+        return all(torch.equal(place, _scaled(weight, scale).to(place)) for place, weight, scale in kept)
 
     def _look(self, model: Any) -> None:
         """Remember the adapter's tensors, which change in place, and lay out the file: both take longer than to write.
@@ -64,8 +70,7 @@ class Handover:
         from peft import get_peft_model_state_dict
         from safetensors import TensorSpec
 
-        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        places = {parameter.data_ptr(): parameter for parameter in self._trained}
+        places = {parameter.data_ptr(): parameter for parameter in model.parameters() if parameter.requires_grad}
         state = get_peft_model_state_dict(model)
         dtype = model.config.dtype
         self._state = [places.get(value.data_ptr(), value) for value in state.values()]
@@ -85,6 +90,10 @@ class Handover:
     def close(self) -> None:
         """Remove every folder."""
         self._root.cleanup()
+
+
+def _scaled(weight: Any, scale: float) -> Any:
+    return weight.detach() if scale == 1 else weight.detach() * scale
 
 
 def _scales(model: Any) -> dict[int, float]:

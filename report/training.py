@@ -3,8 +3,9 @@
     metrics.jsonl     one object a step: `step` and numbers: `reward`, `rewards/<name>`, `completion_tokens`, `kl`,
                       `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts
     rollouts.jsonl    one object a completion: `step`, `id`, `question`, `prompt`, `text`, `gold`, `extracted`,
-                      `rewards` {name: score or null}, `reward`, `advantage`, `completion_tokens`, `thinking_tokens`,
-                      `truncated`, `correct` (true, false or null), `forced` ([start, end) character ranges of `text`)
+                      `correct` (true, false or null), `forced` ([start, end) character ranges of `text`), `rewards`
+                      {name: score or null}, `reward`, `advantage`, `completion_tokens`, `thinking_tokens`, `truncated`,
+                      `stop`
     summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
     truncation.json   SFT: what was cut, dropped or split
     config.yaml       the resolved recipe

@@ -14,8 +14,9 @@ class Rollout:
     `text` is the raw completion *with* special tokens (`<|im_start|>answer` stays visible) and with the prefilled part
     in front, but without the prompt and without padding. Token counts are in token ids. `truncated`: the completion hit
     the length limit before its end of turn. `stop` is what ended the thinking: "natural", "waited:k", "limit" or
-    "context" (see `budget_forcing.budget`). `prompt` is the rendered prompt. `completion_ids` (without the prompt and
-    the padding) may be left out; TRL-style plug-ins that ask for them need them.
+    "context" (see `budget_forcing.budget`). `forced`: [start, end) character ranges of `text` that a budget put there.
+    `prompt` is the rendered prompt. `completion_ids` (without the prompt and the padding) may be left out; TRL-style
+    plug-ins that ask for them need them.
     """
 
     problem: Problem
@@ -28,6 +29,7 @@ class Rollout:
     max_tokens: int | None = None
     truncated: bool = False
     stop: str = "natural"
+    forced: tuple[tuple[int, int], ...] = ()
     completion_ids: tuple[int, ...] = ()
 
 

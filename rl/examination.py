@@ -5,7 +5,9 @@ from typing import Any
 
 from configs.schema import GrpoConfig
 from data.problem import Problem
+from data.prompts import token_ids
 from data.think import ThinkFormat
+from models import heldout
 from models.diagnosis import Finding, attempt, passed
 from models.engine import Engine
 from models.load import LoadedModel
@@ -15,12 +17,18 @@ from rl.scoring import RolloutScorer
 
 
 def lengths(
-    config: GrpoConfig, problems: Sequence[Problem], prompts: Sequence[str], tokenizer: Any, think_format: ThinkFormat
+    config: GrpoConfig,
+    problems: Sequence[Problem],
+    prompts: Sequence[str],
+    held_out: Sequence[Problem],
+    tokenizer: Any,
+    think_format: ThinkFormat,
 ) -> Finding:
-    """Whether every prompt, and the budget, fit."""
+    """Whether every prompt, held-out ones too, and the budget fit."""
 
     def check() -> Finding:
-        longest = rollout.check_lengths(problems, prompts, tokenizer, config.completion_length, config.model.max_length)
+        heldout.check(config, held_out, tokenizer, think_format)
+        longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
         rollout.check_budget(config, tokenizer, think_format, longest)
         text = f"prompts up to {longest} tokens + completions up to {config.completion_length}"
         return passed("lengths", f"{text} fit the context of {config.model.max_length}")
@@ -80,7 +88,7 @@ class Examination:
 
     def agreement(self) -> Finding:
         """The engine against the model in training."""
-        ids = [self.engine.tokenizer(prompt)["input_ids"] for prompt in self.prompts]
+        ids = token_ids(self.engine.tokenizer, self.prompts)
         found = proof.agreement(self.engine, self.loaded.model, ids)
         text = f"{self.engine.name} and the model differ by {found.mean:.2g} nats a token (at most {found.maximum:.2g})"
         wrong = proof.verdict(found, proof.bound_of(self.loaded.precision))

@@ -27,7 +27,8 @@ def main(argv: list[str]) -> None:
     from configs.rundir import RunDir
     from data import think
     from data.heldout import split
-    from models import diagnosis
+    from data.prompts import token_ids
+    from models import diagnosis, heldout
     from models.load import check, import_backend, load_model, load_tokenizer
     from rl import rollout
 
@@ -44,8 +45,10 @@ def main(argv: list[str]) -> None:
     import_backend(config.model)
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
+    heldout.check(config, held_out, tokenizer, think_format)
     prompts = rollout.prompts(problems, tokenizer, think_format)
-    longest = rollout.check_lengths(problems, prompts, tokenizer, config.completion_length, config.model.max_length)
+    problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
+    longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
     rollout.check_budget(config, tokenizer, think_format, longest)
     if args.dry_run:
         from models import plan
@@ -62,42 +65,47 @@ def main(argv: list[str]) -> None:
     from datasets import Dataset
     from trl import GRPOConfig
 
-    from models import heldout, training
+    from models import training
     from models.engine import end_of_turn
     from rl import probe, proof
     from rl.sampling import Curriculum, GroupSampler
     from rl.scoring import RolloutScorer
     from rl.trainer import Recorder, RolloutTrainer
 
-    if lead:
-        run.start(config, args.resume)
-    callback = training.RunCallback(run, ("reward", "completion_tokens"))
-    engine = training.engine_of(loaded, config, think_format)
-    print(f"rollouts: {engine.name} ({engine.about})")
-    scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, end_of_turn(tokenizer, loaded.model.config))
-    arguments = training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
-    group = arguments.num_generations
-    curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
-    sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
-    trainer = RolloutTrainer(
-        scorer=scorer,
-        sampler=sampler,
-        recorder=Recorder(run, callback, config.on_alarm),
-        model=loaded.model,
-        args=arguments,
-        train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
-        processing_class=tokenizer,
-        callbacks=[callback, *([curriculum] if curriculum else [])],
-    )
-    probes = [tokenizer(prompt)["input_ids"] for prompt in prompts[: proof.PROMPTS]]
-    trainer.add_callback(proof.Proof(engine, probes, config.rollout.check_every, callback, loaded.precision))
-    if torch.cuda.is_available():
-        probe.probe(trainer, longest, config.completion_length)
-    measure = heldout.Measure(run, engine, config, held_out)
-    if lead:
-        engine.follow(trainer.model)
-        measure("before")
-    training.train(trainer, run, args.resume, config.steps_per_rollout)
+    with run.removed_if_unused():
+        callback = training.RunCallback(run, ("reward", "completion_tokens"))
+        arguments = training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
+        engine = training.engine_of(loaded, config, think_format)
+        print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
+        scorer = RolloutScorer(
+            reward_set, problems, tokenizer, think_format, end_of_turn(tokenizer, loaded.model.config)
+        )
+        group = arguments.num_generations
+        curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
+        sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
+        texts = rollout.as_trl_wants(prompts, tokenizer) if arguments.use_vllm else prompts
+        trainer = training.build(
+            RolloutTrainer,
+            scorer=scorer,
+            sampler=sampler,
+            recorder=Recorder(run, callback, config.on_alarm),
+            backend=loaded.backend,
+            model=loaded.model,
+            args=arguments,
+            train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(texts)]),
+            processing_class=tokenizer,
+            callbacks=[callback, *([curriculum] if curriculum else [])],
+        )
+        probes = token_ids(tokenizer, prompts[: proof.PROMPTS])
+        trainer.add_callback(proof.Proof(engine, probes, config.rollout.check_every, callback, loaded.precision))
+        if torch.cuda.is_available():
+            probe.probe(trainer, longest, config.completion_length)
+        measure = heldout.Measure(run, engine, config, held_out)
+        if lead:
+            training.start(run, config, loaded, args.resume)
+            engine.follow(trainer.model)
+            measure("before")
+        training.train(trainer, run, args.resume, config.steps_per_rollout)
     if lead:
         product = training.save_product(trainer.model, tokenizer, run)
         engine.follow(trainer.model)

@@ -8,7 +8,7 @@ accuracy, and length against itself. Every alarm's samples go to `alarms.jsonl` 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -108,6 +108,17 @@ class Monitor:
         for alarm in alarms:
             _append(self._path, _record(alarm, rollouts, scores))
         return alarms
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON can hold it."""
+        checks = {name: asdict(check) for name, check in self._states.items()}
+        return {"checks": checks, "past": asdict(self._past), "best": dict(self._best)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what `state()` told, and nothing else; nothing at all if it is empty."""
+        self._states = defaultdict(_State, {name: _State(**kept) for name, kept in state.get("checks", {}).items()})
+        self._past = _Past(**state.get("past", {}))
+        self._best = dict(state.get("best", {}))
 
     def _is_due(self, alarm: Alarm) -> bool:
         state = self._states[alarm.name]

@@ -99,6 +99,4 @@ def can_pack(model: Any) -> bool:
         and getattr(config, "rope_parameters", None) is not None
         and all(layer == "full_attention" for layer in layers)
         and (bool(layers) or getattr(config, "sliding_window", None) is None)
-        and not hasattr(model, "vllm_engine")  # Unsloth's own attention reads no mask
-        and "unsloth" not in type(model).__module__
     )

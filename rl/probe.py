@@ -1,11 +1,15 @@
 """The worst step tried before the first one: longest prompts, longest completions, forward and backward.
 
-Lengths grow in training, and a batch of the longest ones comes when it comes: better now than at step 120.
+Lengths grow in training, and a batch of the longest ones comes when it comes: better now than at step 120. The model is
+as `Trainer.train` will have it: checkpointing as the recipe says, computing in autocast, its logits in fp32.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import convert_outputs_to_fp32
 
 from configs.errors import RunError
 
@@ -13,26 +17,60 @@ from configs.errors import RunError
 def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[str, Any]:
     """A batch of `rows` completions of random ids, lengths in tokens; a group's prompt is one prompt."""
     generator = torch.Generator().manual_seed(0)
-    vocabulary, group = trainer.model.config.get_text_config().vocab_size, trainer.num_generations
-    prompts = torch.randint(vocabulary, (-(-rows // group), prompt), generator=generator)
-    ids = torch.randint(vocabulary, (rows, completion), generator=generator)
+    pad, group = trainer.processing_class.pad_token_id, trainer.num_generations
+    vocabulary = trainer.model.config.get_text_config().vocab_size
+
+    def ids(count: int, length: int) -> torch.Tensor:
+        drawn = torch.randint(vocabulary - 1, (count, length), generator=generator)
+        return drawn + (drawn >= pad).long()  # Unsloth takes every pad token for padding
+
+    shape = (rows, completion)
     batch = {
-        "prompt_ids": prompts.repeat_interleave(group, 0)[:rows],
+        "prompt_ids": ids(-(-rows // group), prompt).repeat_interleave(group, 0)[:rows],
         "prompt_mask": torch.ones(rows, prompt, dtype=torch.long),
-        "completion_ids": ids,
-        "completion_mask": torch.ones_like(ids),
+        "completion_ids": ids(*shape),
+        "completion_mask": torch.ones(shape, dtype=torch.long),
         "advantages": torch.ones(rows),
-        "num_items_in_batch": torch.tensor(ids.numel()),
+        "num_items_in_batch": torch.tensor(rows * completion),
     }
     if trainer.beta != 0.0:
-        batch["ref_per_token_logps"] = torch.zeros(rows, completion)
+        batch["ref_per_token_logps"] = torch.zeros(shape)
+    if trainer.use_vllm:
+        batch |= {name: torch.zeros(shape) for name in ("old_per_token_logps", "sampling_per_token_logps")}
+        batch["importance_sampling_ratio"] = torch.ones(shape)
     return {name: value.to(trainer.accelerator.device) for name, value in batch.items()}
+
+
+@contextmanager
+def as_trained(trainer: Any) -> Iterator[None]:
+    """The model as in `Trainer.train`, which does all this only once it runs."""
+    model, args = trainer.model, trainer.args
+    if trainer.is_unsloth:  # it has modes, and an autocast, of its own
+        checkpointing = getattr(model, "_unsloth_gradient_checkpointing", args.gradient_checkpointing)
+        model.for_training(use_gradient_checkpointing=checkpointing)
+        try:
+            yield
+        finally:
+            model.for_inference()
+        return
+    model.train()
+    if args.gradient_checkpointing:
+        options = dict(args.gradient_checkpointing_kwargs or {})
+        apart = {name: options.pop(name) for name in ("every_n_layers", "offload") if name in options}
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options or None, **apart)
+    before = {name: value for name, value in vars(model).items() if name == "forward"}
+    if trainer.accelerator.native_amp:
+        model.forward = convert_outputs_to_fp32(trainer.accelerator.autocast()(model.forward))
+    try:
+        yield
+    finally:
+        vars(model).pop("forward", None)
+        vars(model).update(before)
 
 
 def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
     """Whether a forward and a backward pass of that batch go through; nothing is learned from it."""
     trainer.current_gradient_accumulation_steps = 1
-    trainer.model.train()
     with torch.random.fork_rng():
         try:
             trainer.compute_loss(trainer.model, worst_batch(trainer, rows, prompt, completion)).backward()
@@ -49,16 +87,18 @@ def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
 def probe(trainer: Any, prompt: int, completion: int) -> None:
     """Raise `RunError` with the settings that fit, if the recipe's don't; lengths in tokens."""
     rows = trainer.args.per_device_train_batch_size
-    if fits(trainer, rows, prompt, completion):
-        return
+    with as_trained(trainer):
+        if fits(trainer, rows, prompt, completion):
+            return
+        smaller = (n for n in range(rows // 2, 0, -1) if rows % n == 0)
+        fitting = next((n for n in smaller if fits(trainer, n, prompt, completion)), None)
     worst = f"{rows} rows of {prompt} + {completion} tokens, the longest that can come, don't fit the memory"
-    for smaller in (n for n in range(rows // 2, 0, -1) if rows % n == 0):
-        if fits(trainer, smaller, prompt, completion):
-            steps = trainer.args.gradient_accumulation_steps * rows // smaller
-            raise RunError(
-                f"{worst}; the same batch in smaller parts does: trainer.per_device_train_batch_size={smaller} "
-                f"trainer.gradient_accumulation_steps={steps}"
-            )
+    if fitting is not None:
+        steps = trainer.args.gradient_accumulation_steps * rows // fitting
+        raise RunError(
+            f"{worst}; the same batch in smaller parts does: trainer.per_device_train_batch_size={fitting} "
+            f"trainer.gradient_accumulation_steps={steps}"
+        )
     raise RunError(
         f"{worst}, nor does one row: lower trainer.max_completion_length, set trainer.gradient_checkpointing=true, or "
         "take model.precision=nf4"

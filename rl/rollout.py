@@ -5,37 +5,68 @@ from typing import Any
 
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import think_tokens
-from configs.errors import DataError
+from configs.errors import ModelError
 from configs.schema import GrpoConfig
 from data.problem import Problem
-from data.prompts import render_prompt
+from data.prompts import check_lengths, render_prompt, token_ids
 from data.think import ThinkFormat
 from models.engine import Engine, Generation, Request
 
 
 def prompts(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[str]:
     """One rendered prompt a problem, prefilled part included."""
-    rendered = [render_prompt(tokenizer, p.question, think_format) for p in problems]
+    return [render_prompt(tokenizer, p.question, think_format) for p in problems]
+
+
+def fitting(
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+) -> tuple[list[Problem], list[str]]:
+    """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
+    if config.long_prompts == "error":
+        return problems, rendered
+    room = config.model.max_length - config.completion_length
+    kept = [at for at, ids in enumerate(token_ids(tokenizer, rendered)) if len(ids) <= room]
+    if len(kept) in (0, len(problems)):
+        return problems, rendered
+    print(f"{len(problems) - len(kept)} of {len(problems)} problems are left out: prompts over {room} tokens")
+    return [problems[at] for at in kept], [rendered[at] for at in kept]
+
+
+def longest_prompt(config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: Any) -> int:
+    """In tokens. Raises `DataError` if a prompt leaves no room for a completion."""
+    ids, setting = token_ids(tokenizer, rendered), "trainer.max_completion_length"
+    return check_lengths(problems, ids, config.completion_length, config.model.max_length, setting)
+
+
+def as_trl_wants(rendered: Sequence[str], tokenizer: Any) -> list[str]:
+    """Prompts that TRL's own generation, which adds special tokens, makes the same ids of as we do.
+
+    Raises `ModelError` where it can't.
+    """
     bos = tokenizer.bos_token or ""
-    if bos and tokenizer(rendered[0])["input_ids"][:2] == [tokenizer.bos_token_id] * 2:
-        return [text.removeprefix(bos) for text in rendered]  # TRL's tokenizer call would add a second one
-    return rendered
+    bare = [text.removeprefix(bos) for text in rendered]
+    for texts in (list(rendered), bare):
+        if tokenizer(texts[0])["input_ids"] == token_ids(tokenizer, rendered[:1])[0]:
+            return texts
+    raise ModelError(
+        "trainer.use_vllm: TRL adds special tokens to prompts that the chat template doesn't write; set "
+        "rollout.engine=vllm instead"
+    )
 
 
-def check_lengths(
-    problems: Sequence[Problem], rendered: Sequence[str], tokenizer: Any, completion: int, context: int
-) -> int:
-    """The longest prompt in tokens; raises `DataError` if one does not leave room for a completion."""
-    lengths = [len(ids) for ids in tokenizer(list(rendered))["input_ids"]]
-    over = [i for i, length in enumerate(lengths) if length + completion > context]
-    if over:
-        worst = max(over, key=lengths.__getitem__)
-        raise DataError(
-            f"{len(over)} of {len(problems)} prompts don't fit: problem {problems[worst].id} has {lengths[worst]} "
-            f"tokens, with max_completion_length={completion} that is over model.max_length={context}; "
-            "raise the one or lower the other"
-        )
-    return max(lengths)
+def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
+    """What draws the completions, and why."""
+    if config.trainer.get("use_vllm"):
+        return f"TRL's own vLLM: trainer.use_vllm is set; measured with {engine.name} ({engine.about})"
+    if config.rollout.engine != "auto":
+        why = "the recipe asks for it"
+    elif engine.name == "unsloth":
+        why = "model.fast_inference is on"
+    elif backend == "unsloth":
+        why = "model.fast_inference is off"
+    else:
+        why = f"the {backend} backend has no faster engine on the training weights"
+    return f"{engine.name} ({engine.about}): {why}"
 
 
 def budget_of(config: GrpoConfig) -> Budget | None:
@@ -61,7 +92,7 @@ def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
 
     def generate(prompts: Sequence[str], model: Any) -> list[Generation]:
         engine.follow(model)
-        ids = engine.tokenizer(list(prompts))["input_ids"]
+        ids = token_ids(engine.tokenizer, prompts)
         sampling, length = config.sampling, config.completion_length
         return engine.generate([Request(tuple(i), sampling, length, budget=budget, logprobs=True) for i in ids])
 

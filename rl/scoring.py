@@ -6,6 +6,7 @@ from typing import Any
 from data.problem import Problem
 from data.think import ThinkFormat
 from models.engine import Generation, decode, parts_of
+from models.generation import forced_characters
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
 
@@ -63,11 +64,12 @@ class RolloutScorer:
         if isinstance(made, Generation):
             ids, stop, truncated = made.token_ids, made.stop or "natural", made.finish == "length"
             thought, answered = made.thinking_tokens, made.answer_tokens
+            forced = tuple(forced_characters(made, self.tokenizer, self.think_format.prefill))
         else:
             ids, stop, truncated = tuple(made), "natural", not made or made[-1] not in self.eos
             length = len(made) - (not truncated)
             thought, answer_at = parts_of(made[:length], self.tokenizer, self.think_format)
-            answered = length - answer_at
+            answered, forced = length - answer_at, ()
         return Rollout(
             problem=problem,
             text=self.think_format.prefill + decode(self.tokenizer, ids),
@@ -80,4 +82,5 @@ class RolloutScorer:
             max_tokens=self.max_tokens,
             truncated=truncated,
             stop=stop,
+            forced=forced,
         )

@@ -7,7 +7,10 @@ TRL is handed rewards and rollouts through its public interface. Overridden are
     _compute_loss                        rows that teach nothing are left out, where that is exact
     _get_per_token_logps_and_entropies   a prompt is computed once for its completions (`rl.packing`)
 
-Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py` and `tests/rl/test_packing.py`.
+Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py`, `tests/rl/test_packing.py` and `tests/rl/test_pinned_sources.py`.
+
+On the Unsloth backend TRL's class is Unsloth's, whose loss calls these methods by its own signatures and shares prompts
+in its own way: there only the first override does anything.
 """
 
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from typing import Any, Literal
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 from trl import GRPOTrainer
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
@@ -23,6 +28,7 @@ from configs.rundir import RunDir, append_jsonl
 from models.training import RunCallback
 from rewards.composition import BrokenReward, Scores
 from rewards.extract import extract
+from rewards.families.correctness import is_correct
 from rewards.rollout import Rollout
 from rl import packing
 from rl.batch import Batch, loss_mask, regrouped, select, teaches, trimmed
@@ -43,7 +49,7 @@ class Scored:
 
 
 class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
-    """`GRPOTrainer` that hands every scored batch to `recorder`."""
+    """`GRPOTrainer` that hands every scored batch to `recorder`; `backend` is the loaded model's."""
 
     _buffered_inputs: list[Batch] | None
 
@@ -53,6 +59,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         scorer: RolloutScorer,
         recorder: "Recorder",
         sampler: GroupSampler | None = None,
+        backend: str = "transformers",
         **kwargs: Any,
     ) -> None:
         take = {} if sampler is None else {"rollout_func": sampler.take}
@@ -60,7 +67,9 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         self.scorer, self.recorder, self.sampler = scorer, recorder, sampler
         if sampler is not None and not sampler.is_exact:
             self.use_vllm = True  # set this late it starts nothing: TRL corrects for what our engine drew differently
+        self.is_unsloth = backend == "unsloth"
         scorer.max_tokens = self.args.max_completion_length
+        self.add_callback(recorder)
 
     @property
     def skips_rows(self) -> bool:
@@ -69,11 +78,9 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         One process only: the metrics are reduced over processes in every loss.
         """
         return (
-            self.beta == 0.0
+            self.adds_up
+            and self.beta == 0.0
             and self.loss_type in ("dapo", "cispo", "vespo")
-            and not self._entropy_bonus_enabled
-            and not self.aux_loss_enabled
-            and self.top_entropy_quantile == 1.0
             and self.accelerator.num_processes == 1
         )
 
@@ -81,7 +88,8 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
     def adds_up(self) -> bool:
         """Whether an accumulation window's loss is the same whichever micro-batch a row is in."""
         return (
-            self.loss_type != "bnpo"
+            not self.is_unsloth
+            and self.loss_type != "bnpo"
             and not self._entropy_bonus_enabled
             and not self.aux_loss_enabled
             and self.top_entropy_quantile == 1.0
@@ -90,8 +98,8 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
     @property
     def shares_prompts(self) -> bool:
         """Whether a prompt's completions can be computed in one row with it."""
-        allowed = "logits_to_keep" in self.model_kwarg_keys and not (self.use_liger_kernel or self.is_fsdp_enabled)
-        return allowed and packing.can_pack(self._bare_model)
+        unusual = self.is_unsloth or self.use_liger_kernel or self.is_fsdp_enabled
+        return not unusual and "logits_to_keep" in self.model_kwarg_keys and packing.can_pack(self._bare_model)
 
     @property
     def _bare_model(self) -> Any:
@@ -116,20 +124,25 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
                 inputs = select(inputs, rows)
         return super()._compute_loss(model, trimmed(inputs))
 
-    def _get_per_token_logps_and_entropies(
+    def _get_per_token_logps_and_entropies(self, model: Any, *rows: Any, **options: Any) -> Any:
+        unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
+        if not self.shares_prompts or any(value is not None and value is not False for value in unusual):
+            return super()._get_per_token_logps_and_entropies(model, *rows, **options)
+        size, entropy = options.get("batch_size"), options.get("compute_entropy", False)
+        return self._by_prompts(model, *rows, batch_size=size, compute_entropy=entropy)
+
+    def _by_prompts(
         self,
         model: Any,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         logits_to_keep: int,
-        batch_size: int | None = None,
-        compute_entropy: bool = False,
-        **kwargs: Any,
+        *,
+        batch_size: int | None,
+        compute_entropy: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        options = {"batch_size": batch_size, "compute_entropy": compute_entropy, **kwargs}
+        """Log-probabilities and entropies (B, T), and no auxiliary loss; packed where that is cheaper than padding."""
         plain = super()._get_per_token_logps_and_entropies
-        if not self.shares_prompts or any(value is not None and value is not False for value in kwargs.values()):
-            return tuple(plain(model, input_ids, attention_mask, logits_to_keep, **options))
         ids, mask = ((t[:, :-logits_to_keep], t[:, -logits_to_keep:]) for t in (input_ids, attention_mask))
         prompts, completions = (packing.unpadded(*pair) for pair in zip(ids, mask, strict=True))
         size = batch_size or len(prompts)
@@ -142,7 +155,9 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
                 packed = packing.pack(prompts[rows], completions[rows], input_ids.device)
                 parts.append(self._packed(model, packed, (len(prompts[rows]), logits_to_keep), compute_entropy))
             else:
-                found = plain(model, input_ids[rows], attention_mask[rows], logits_to_keep, **options)
+                found = plain(
+                    model, input_ids[rows], attention_mask[rows], logits_to_keep, compute_entropy=compute_entropy
+                )
                 parts.append(found[:2])
         entropies = torch.cat([part[1] for part in parts]) if compute_entropy else None
         return torch.cat([part[0] for part in parts]), entropies, None
@@ -196,8 +211,11 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         return [{"prompt": sampler.prompts[at], "problem": at} for at in problems]
 
 
-class Recorder:
-    """Appends every scored batch to `rollouts.jsonl` and raises the alarms; the main process does it for all."""
+class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed here
+    """Appends every scored batch to `rollouts.jsonl` and raises the alarms; the main process does it for all.
+
+    What the alarms remember travels in the checkpoint's `trainer_state.json`.
+    """
 
     def __init__(self, run: RunDir, callback: RunCallback, on_alarm: Literal["warn", "stop"]) -> None:
         self.run, self.callback, self.on_alarm = run, callback, on_alarm
@@ -212,6 +230,14 @@ class Recorder:
         alarms = self.monitor.observe(scored.step, scored.rollouts, scored.scores, scored.totals)
         self.callback.alarms += [str(alarm) for alarm in alarms]
         stop_on(alarms, self.on_alarm, self.run)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return self.monitor.state()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A resumed run's alarms go on where its checkpoint was; an older one's knows nothing of them."""
+        self.monitor.restore(state.stateful_callbacks.get(type(self).__name__, {}))
 
     def broken(self, step: int, failure: BrokenReward) -> None:
         """Keep the sample that broke a reward; the run stops with the error itself."""
@@ -229,6 +255,8 @@ def rows(scored: Scored) -> list[dict[str, Any]]:
             "text": rollout.text,
             "gold": rollout.problem.answer,
             "extracted": extract(rollout.text, rollout.think_format).answer,
+            "correct": right,
+            "forced": rollout.forced,
             "rewards": {name: column[i] for name, column in scored.scores.items()},
             "reward": scored.totals[i],
             "advantage": scored.advantages[i],
@@ -237,5 +265,5 @@ def rows(scored: Scored) -> list[dict[str, Any]]:
             "truncated": rollout.truncated,
             "stop": rollout.stop,
         }
-        for i, rollout in enumerate(scored.rollouts)
+        for i, (rollout, right) in enumerate(zip(scored.rollouts, is_correct(scored.rollouts), strict=True))
     ]

@@ -124,6 +124,24 @@ def test_patience_starts_again_after_a_good_step(tmp_path: Path) -> None:
     ]
 
 
+def test_a_monitor_goes_on_from_what_a_checkpoint_kept(tmp_path: Path) -> None:
+    limits = Limits(window=2, patience=2, repeat=3)
+    long = [replace(row, truncated=True, completion_tokens=100) for row in HEALTHY]
+    short = [replace(row, truncated=True, completion_tokens=10) for row in HEALTHY]
+    steps = [long, long, long, short, short, short, short, short]
+    whole = Monitor(tmp_path / "alarms.jsonl", limits)
+    expected = [names(whole, step, rows) for step, rows in enumerate(steps)]
+    assert [step for step, raised in enumerate(expected) if "length_limit" in raised] == [1, 4, 7]
+    assert [step for step, raised in enumerate(expected) if "length_collapse" in raised] == [5]
+    for stop in range(1, len(steps)):
+        first, second = (Monitor(tmp_path / "alarms.jsonl", limits) for _ in range(2))
+        found = [names(first, step, steps[step]) for step in range(stop)]
+        second.restore(json.loads(json.dumps(first.state())))
+        found += [names(second, step, steps[step]) for step in range(stop, len(steps))]
+        assert found == expected
+        assert second.state() == whole.state()
+
+
 def test_format_that_rises_alone_is_an_alarm(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path / "alarms.jsonl", AT_ONCE)
     low: Scores = {**SCORES, "soft_format": [0.5, 0.0, 0.0]}

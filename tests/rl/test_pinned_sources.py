@@ -3,10 +3,14 @@
 import ast
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.sources import ROOT, flat, function, parameters, parse, unsloth_wheels
+
+if TYPE_CHECKING:
+    from models.load import LoadedModel
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +103,47 @@ def test_unsloth_leaves_our_rollouts_in_place(unsloth: Path) -> None:
     patches = (unsloth / "unsloth/models/rl_replacements.py").read_text(encoding="utf-8")
     assert "rollout_func" not in patches
     assert "'shared_weights', False):" in patches
-    own = next(
-        node
-        for node in ast.walk(ast.parse(patches))
-        if isinstance(node, ast.FunctionDef)
-        and node.name == "_get_per_token_logps_and_entropies"
-        and parameters(node)[0] == "self"
-    )
-    assert parameters(own)[:7] == [
-        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
-    ]  # fmt: skip
+
+
+NEEDS = ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy"]
+
+
+@pytest.mark.engine
+def test_unsloths_loss_gets_through_our_trainer(
+    unsloth: Path, tiny: "LoadedModel", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its `compute_loss` asks for log-probabilities as its source says, and gets what its own method answers."""
+    import torch
+    from trl import GRPOTrainer
+
+    from rewards.composition import Member, RewardSet
+    from tests.rl.trainers import built
+
+    patches = parse(unsloth / "unsloth/models/rl_replacements.py")
+    name = "_get_per_token_logps_and_entropies"
+    method = function(function(patches, f"grpo_trainer_{name}"), name)
+    assert parameters(method) == [*NEEDS, "compute_efficient"]
+    found: dict[str, Any] = {}
+    exec(compile(ast.Module([method], []), "rl_replacements.py", "exec"), found)
+    monkeypatch.setattr(GRPOTrainer, name, found[name])
+
+    loss = function(function(patches, "grpo_trainer_compute_loss"), "compute_loss")
+    assert "_compute_loss" not in {node.attr for node in ast.walk(loss) if isinstance(node, ast.Attribute)}
+    asks = next(node for node in ast.walk(loss) if isinstance(node, ast.Assign) and "get_logps_func" in flat(node))
+    rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
+    trainer = built(tiny, tmp_path, rewards, backend="unsloth")
+    ask = eval(compile(ast.Expression(asks.value), "rl_replacements.py", "eval"), {"self": trainer})
+    ids = torch.ones(2, 5, dtype=torch.long)
+    assert ask(trainer.model, ids, ids, 3, compute_efficient=True) is None  # the loss computes them itself, in pieces
+
+
+@pytest.mark.engine
+def test_our_command_says_whose_model_it_is_and_the_probe_switches_unsloths_mode(unsloth: Path) -> None:
+    assert "backend=loaded.backend" in flat(parse(ROOT / "rl" / "grpo.py"))
+    trainer = (unsloth / "unsloth/models/rl.py").read_text(encoding="utf-8")
+    assert "use_gc = _model._unsloth_gradient_checkpointing" in trainer
+    assert "self.model.for_training(use_gradient_checkpointing=use_gc)" in trainer
+    assert "self.model.for_inference()" in trainer
+    assert called("rl/probe.py", "for_training") == {"use_gradient_checkpointing"}
+    for name, takes in (("for_training", ["model", "use_gradient_checkpointing"]), ("for_inference", ["model"])):
+        assert parameters(function(parse(unsloth / "unsloth/models/llama.py"), name, "FastLlamaModel")) == takes

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from configs.errors import RunError
-from models.load import LoadedModel
+from configs.schema import AdapterConfig, ModelConfig
+from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
 from rl.probe import probe
 from tests.rl.trainers import built
 
 pytestmark = pytest.mark.engine
 
-REWARDS = RewardSet([Member("r", lambda rollouts: [1.0] * len(rollouts))])
+REWARDS = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
 
 
 def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
@@ -41,6 +42,45 @@ def test_what_fits_is_let_through_and_leaves_nothing_behind(tiny: LoadedModel, t
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
     assert not trainer._metrics["train"]
+
+
+def seen(trainer: Any, run: Any) -> set[tuple[Any, ...]]:
+    """How the model computes with gradients while `run()` runs."""
+    found: set[tuple[Any, ...]] = set()
+    layer = next(module for module in trainer.model.modules() if hasattr(module, "self_attn"))
+
+    def look(module: Any, inputs: Any, output: Any) -> None:
+        if torch.is_grad_enabled():
+            found.add((output.logits.dtype, layer.training, layer.gradient_checkpointing, inside.pop()))
+
+    inside: list[bool] = []
+    head = trainer.model.get_output_embeddings()
+    hooks = [
+        head.register_forward_pre_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu"))),
+        trainer.model.register_forward_hook(look),
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_the_step_tried_is_computed_as_training_computes(
+    tiny: LoadedModel, tmp_path: Path, checkpointing: bool
+) -> None:
+    fresh = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))  # training wraps it
+    trainer = built(fresh, tmp_path, REWARDS, rollout={}, bf16=True, gradient_checkpointing=checkpointing)
+    tried = seen(trainer, lambda: probe(trainer, 30, 6))
+    assert "forward" not in vars(trainer.model)
+    assert tried == seen(trainer, trainer.train) == {(torch.float32, True, checkpointing, True)}
+
+
+@pytest.mark.parametrize("option", [{}, {"loss_type": "vespo"}])
+def test_a_step_on_what_another_engine_drew_is_tried_too(
+    tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    probe(built(tiny, tmp_path, REWARDS, rollout={}, exact=False, **option), 30, 6)
 
 
 def test_what_does_not_fit_is_told_what_does(tiny: LoadedModel, tmp_path: Path) -> None:

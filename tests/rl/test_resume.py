@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from configs.rundir import RunDir, append_jsonl, read_jsonl
 from models import checkpoint as checkpoints
 from models.interrupt import STOPPED
+from tests.rl.test_processes import launch
 from tests.tiny import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -152,3 +153,15 @@ def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: py
     assert checkpoints.checkpoint_to_resume(run) is None
     assert list(read_jsonl(run / "metrics.jsonl")) == []
     assert "starts from its beginning" in capsys.readouterr().out
+
+
+@pytest.mark.recipe
+def test_one_of_several_processes_tidies_a_resumed_run_and_all_go_on_from_its_checkpoint(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
+    checkpoint(run, 4, None)
+    launch(3, "tests.rl.resuming", str(tmp_path))
+    assert [path.name for path in tmp_path.glob("tidied-*")] == ["tidied-0"]
+    assert {path.name: path.read_text() for path in tmp_path.glob("loaded-*")} == {
+        f"loaded-{rank}": str(whole) for rank in range(3)
+    }

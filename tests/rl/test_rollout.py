@@ -1,5 +1,6 @@
 """Rollouts under a budget: what was forced is marked, and nothing of it is trained on."""
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 import configs
-from configs.errors import ConfigError, EngineError
+from configs.errors import ConfigError, DataError, EngineError, ModelError
+from data.prompts import token_ids
 from data.think import S1
+from models import heldout
 from models.engine_transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
@@ -174,6 +178,78 @@ def test_a_mistake_in_the_recipe_is_one_line(overrides: list[str], message: str)
     with pytest.raises(ConfigError, match=message) as raised:
         configs.load("grpo", "demo", overrides)
     assert "\n" not in str(raised.value)
+
+
+def test_a_prompt_that_does_not_fit_is_named(tiny: LoadedModel) -> None:
+    config = recipe(tiny)  # completions of 6 tokens
+    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+    longest = rollout.longest_prompt(config, PROBLEMS, prompts, tiny.tokenizer)
+    assert longest == len(token_ids(tiny.tokenizer, prompts[:1])[0])  # they are all alike
+    short = recipe(tiny, model={"name": tiny.base, "max_length": longest + 5})
+    with pytest.raises(DataError, match=rf"problem 0 has {longest} tokens.*trainer\.max_completion_length=6"):
+        rollout.longest_prompt(short, PROBLEMS, prompts, tiny.tokenizer)
+
+
+def test_problems_with_long_prompts_are_left_out_and_counted(
+    tiny: LoadedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = [*PROBLEMS, replace(PROBLEMS[0], id="long", question="1 + 1? " * 9)]
+    prompts = rollout.prompts(problems, tiny.tokenizer, S1)
+    fits = rollout.longest_prompt(recipe(tiny), PROBLEMS, prompts[:4], tiny.tokenizer)
+    model = {"name": tiny.base, "max_length": fits + 6}
+    strict, lenient = recipe(tiny, model=model), recipe(tiny, model=model, long_prompts="drop")
+    assert rollout.fitting(strict, problems, prompts, tiny.tokenizer) == (problems, prompts)
+    assert rollout.fitting(lenient, problems, prompts, tiny.tokenizer) == (PROBLEMS, prompts[:4])
+    assert capsys.readouterr().out == f"1 of 5 problems are left out: prompts over {fits} tokens\n"
+    none = recipe(tiny, model=model | {"max_length": 20}, long_prompts="drop")
+    kept = rollout.fitting(none, problems, prompts, tiny.tokenizer)
+    with pytest.raises(DataError, match="5 of 5 prompts don't fit: problem long has"):
+        rollout.longest_prompt(none, *kept, tiny.tokenizer)
+
+
+def with_bos(tiny: LoadedModel, writes: bool) -> Any:
+    """A tokenizer that starts every text with a BOS; `writes`: its template does so too."""
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    tokenizer.bos_token = "<|endoftext|>"
+    if writes:
+        tokenizer.chat_template = "<|endoftext|>" + tokenizer.chat_template
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    assert tokenizer("1 + 1?")["input_ids"][0] == 0
+    return tokenizer
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_prompt_is_what_the_template_writes_in_training_and_where_it_is_measured(
+    tiny: LoadedModel, writes: bool
+) -> None:
+    tokenizer = with_bos(tiny, writes)
+    engine = TransformersEngine(tiny.model, tokenizer, S1, 256)
+    prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
+    drawn = rollout.make_generate(engine, recipe(tiny))(prompts, tiny.model)
+    assert [list(g.prompt_ids) for g in drawn] == heldout.prompt_ids(PROBLEMS, tokenizer, S1)
+    assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
+
+
+def test_trl_s_own_generation_gets_prompts_of_the_same_ids(tiny: LoadedModel) -> None:
+    tokenizer = with_bos(tiny, writes=True)
+    prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
+    texts = rollout.as_trl_wants(prompts, tokenizer)
+    assert tokenizer(texts)["input_ids"] == token_ids(tokenizer, prompts)
+    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+    assert rollout.as_trl_wants(prompts, tiny.tokenizer) == prompts
+    with pytest.raises(ModelError, match=r"TRL adds special tokens .*rollout\.engine=vllm"):
+        rollout.as_trl_wants(prompts, with_bos(tiny, writes=False))
+
+
+def test_the_engine_and_why_it_is_this_one_are_told(tiny: LoadedModel) -> None:
+    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
+    asked = rollout.choice(engine, recipe(tiny, rollout={"engine": "transformers"}), "transformers")
+    assert asked == "transformers (the weights in memory, adapter included): the recipe asks for it"
+    assert rollout.choice(engine, recipe(tiny), "unsloth").endswith(": model.fast_inference is off")
+    assert "no faster engine" in rollout.choice(engine, recipe(tiny), "transformers")
+    assert rollout.choice(engine, recipe(tiny, trainer={"use_vllm": True}), "transformers").startswith("TRL's own vLLM")
 
 
 def test_rollouts_read_no_generation_config(tiny: LoadedModel) -> None:

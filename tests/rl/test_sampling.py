@@ -1,15 +1,17 @@
 """Dynamic sampling and the curriculum: groups that teach nothing are drawn anew, up to a bound, and counted."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from configs.rundir import read_jsonl
+from configs.rundir import RunDir, read_jsonl
 from data.problem import Problem
 from data.think import S1
 from models.load import LoadedModel
+from models.training import train
 from rewards.composition import Member, RewardSet
 from rewards.rollout import Rollout
 from rl.sampling import Curriculum
@@ -91,6 +93,17 @@ def test_a_curriculum_survives_its_checkpoint() -> None:
     again.on_train_begin(None, state, None)
     assert torch.equal(again.chances(), curriculum.chances())
     assert curriculum.state() == {"seen": [[0, 0, 1], [2, 2, 2]]}
+
+
+def test_a_curriculum_that_a_resumed_run_adds_is_in_its_next_checkpoint(tiny: LoadedModel, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 1, "per_device_train_batch_size": 16}
+    run = RunDir(tmp_path)
+    for steps, curriculum in ((1, False), (2, True)):
+        trainer = built(tiny, tmp_path, hopeless_below(12), problems=MANY, rollout={"curriculum": curriculum},
+                        max_steps=steps, **options)  # fmt: skip
+        train(trainer, run, resume=curriculum)
+    state = json.loads((run / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
+    assert sum(tried for _, _, tried in state["stateful_callbacks"]["Curriculum"]["seen"]) == 16
 
 
 @pytest.mark.parametrize("resamples", [0, 3])

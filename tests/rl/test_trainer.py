@@ -1,5 +1,8 @@
 """Our one subclass of TRL's GRPO trainer: what it overrides exists, and each batch is scored once."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ from trl import GRPOTrainer
 from configs.rundir import RunDir, read_jsonl
 from data.think import S1
 from models.load import LoadedModel
-from models.training import RunCallback
+from models.training import RunCallback, train
+from report import training
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
 from rl import rollout
 from rl.trainer import Recorder, Scored
+from rl.trainer import rows as rows_of
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 
 pytestmark = pytest.mark.engine
@@ -72,6 +77,50 @@ def test_a_reward_that_breaks_in_mid_run_stops_it_and_leaves_the_sample(tiny: Lo
     assert written[0]["samples"][0]["id"] in {p.id for p in PROBLEMS}
 
 
+def test_a_row_says_whether_it_is_right_and_what_was_forced_as_the_report_has_it(
+    tiny: LoadedModel, tmp_path: Path
+) -> None:
+    budget = {"max_thinking": 4, "final_answer_text": "A:", "max_answer": 4}
+    rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
+    trainer = built(tiny, tmp_path, rewards, rollout={"budget": budget}, max_completion_length=32)
+    trainer.train()
+    rows = list(read_jsonl(tmp_path / "rollouts.jsonl"))
+    assert all(row["correct"] is False for row in rows)
+    forced = ["".join(row["text"][start:end] for start, end in row["forced"]) for row in rows if row["stop"] == "limit"]
+    assert forced
+    assert all(S1.end + "A:" in text for text in forced)
+    block = str(training.__doc__).split("rollouts.jsonl")[1].split("summary.json")[0]
+    assert {*re.findall(r"`(\w+)`", block)} - {"text"} == rows[0].keys() - {"text"}
+    right = Rollout(PROBLEMS[0], S1.render("So.", PROBLEMS[0].answer), S1)
+    assert rows_of(Scored(1, [right], {"r": [None]}, [None], [0.0]))[0]["correct"] is True
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_resumed_run_knows_what_its_alarms_knew(tiny: LoadedModel, tmp_path: Path, known: bool) -> None:
+    rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
+    options: dict[str, Any] = {"max_steps": 4, "save_steps": 2}
+    whole = built(tiny, tmp_path, rewards, rollout={}, **options)
+    whole.train()
+    checkpoint = tmp_path / "checkpoints" / "checkpoint-2"
+    kept = json.loads((checkpoint / "trainer_state.json").read_text())
+    past = kept["stateful_callbacks"].pop("Recorder")["past"]["tokens"]
+    assert past == whole.recorder.monitor.state()["past"]["tokens"][:2]
+    if not known:  # a checkpoint from before they were kept
+        (checkpoint / "trainer_state.json").write_text(json.dumps(kept))
+    again = built(tiny, tmp_path, rewards, rollout={}, **options)
+    shutil.rmtree(tmp_path / "checkpoints" / "checkpoint-4")
+    train(again, RunDir(tmp_path), resume=True)
+    found = again.recorder.monitor.state()["past"]["tokens"]
+    assert (found[:2] == past and len(found) == 4) if known else len(found) == 2
+    assert "Recorder" in (tmp_path / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text()
+
+
+def test_on_unsloths_model_the_loss_is_left_to_unsloth(tiny: LoadedModel, tmp_path: Path) -> None:
+    rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
+    found = [built(tiny, tmp_path, rewards, backend=backend) for backend in ("transformers", "unsloth")]
+    assert [(t.shares_prompts, t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
+
+
 def batch(tiny: LoadedModel) -> dict[str, Any]:
     """Four rows as TRL's `_compute_loss` gets them: padded prompts and completions, two rows without an advantage."""
     generator = torch.Generator().manual_seed(3)
@@ -105,27 +154,3 @@ def test_rows_without_an_advantage_are_skipped_and_gradients_stay_those_of_plain
 def test_no_row_is_skipped_where_it_would_count(tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     assert not built(tiny, tmp_path, rewards, **option).skips_rows
-
-
-def test_a_prompt_that_does_not_fit_is_named(tiny: LoadedModel) -> None:
-    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
-    longest = rollout.check_lengths(PROBLEMS, prompts, tiny.tokenizer, 10, 2048)
-    from configs.errors import DataError
-
-    with pytest.raises(DataError, match=rf"problem 0 has {longest} tokens.*max_completion_length=10"):
-        rollout.check_lengths(PROBLEMS, prompts, tiny.tokenizer, 10, longest + 9)
-
-
-def test_a_bos_that_the_template_writes_is_not_doubled(tiny: LoadedModel) -> None:
-    import copy
-
-    tokenizer = copy.deepcopy(tiny.tokenizer)
-    tokenizer.chat_template = "<|endoftext|>" + tokenizer.chat_template
-    tokenizer.bos_token = "<|endoftext|>"
-    from tokenizers.processors import TemplateProcessing
-
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
-    )
-    ids = tokenizer(rollout.prompts(PROBLEMS, tokenizer, S1))["input_ids"]
-    assert all(row[0] == 0 and row[1] != 0 for row in ids)

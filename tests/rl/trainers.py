@@ -47,19 +47,18 @@ def built(
     rollout: dict[str, Any] | None = None,
     callbacks: Sequence[Any] = (),
     exact: bool = True,
+    backend: str = "transformers",
     **options: Any,
 ) -> RolloutTrainer:
     """A trainer; with `rollout` (a recipe's section) our engine draws the completions, else TRL does.
 
-    `exact`: whether that engine passes for the model in training.
+    `exact`: whether that engine passes for the model in training. `backend`: whose model it passes for.
     """
     run = RunDir(folder)
     config = recipe(tiny, rollout=rollout or {}, trainer=options)
     arguments = GRPOConfig(
         output_dir=str(folder / "checkpoints"),
-        **config.trainer,
-        gradient_checkpointing=False,
-        bf16=False,
+        **{"gradient_checkpointing": False, "bf16": False} | config.trainer,
         use_cpu=True,
         dataloader_pin_memory=False,
         report_to="none",
@@ -80,6 +79,7 @@ def built(
         scorer=scorer,
         sampler=sampler,
         recorder=recorder or Recorder(run, RunCallback(run, ()), "warn"),
+        backend=backend,
         model=tiny.model,
         args=arguments,
         train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
