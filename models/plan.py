@@ -15,7 +15,7 @@ def of_grpo(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int) -
     """The resolved config and the plan of `rl.grpo`, as text."""
     group = int(config.trainer.get("num_generations", 8))
     completions = config.completions_per_generation
-    steps = config.trainer.get("max_steps") or _epochs(config, rows * group)
+    steps = _steps(config, rows * group)
     return _text(
         config,
         {
@@ -40,8 +40,7 @@ def of_sft(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> str
         {
             "rows": f"{ledger.rows} ({ledger.over_limit} longer than {ledger.limit} tokens: "
             f"{ledger.policy}), {held_out} held-out problems",
-            "steps": f"{config.trainer.get('max_steps') or _epochs(config, sequences)}, "
-            f"each {batch} of {sequences} sequences",
+            "steps": f"{_steps(config, sequences)}, each {batch} of {sequences} sequences",
             "tokens": f"rows up to {ledger.limit_max}, 99% up to {ledger.limit_p99}",
         },
     )
@@ -62,7 +61,9 @@ def worst_case(config: GrpoConfig, longest_prompt: int) -> int:
     return int(activations + 6 * rows * config.completion_length * model.vocab_size)
 
 
-def _epochs(config: TrainingConfig, rows: int) -> str:
+def _steps(config: TrainingConfig, rows: int) -> str:
+    if (steps := config.trainer.get("max_steps", -1)) > 0:
+        return str(steps)
     epochs = config.trainer.get("num_train_epochs", 3)
     batch = config.trainer.get("per_device_train_batch_size", 8) * config.trainer.get("gradient_accumulation_steps", 1)
     return f"{-(-int(rows * epochs) // batch)} ({epochs} epochs)"

@@ -1,6 +1,8 @@
 """The doctor's lines that need no weights: each says what it saw and what to do."""
 
 import copy
+import importlib
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ PROMPT = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n<|im_start|
 
 
 def test_the_pins_are_those_of_the_package() -> None:
-    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    for name, pin in diagnosis.PINS.items():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = project["dependencies"] + project["optional-dependencies"]["gpu"]
+    for name, pin in (diagnosis.PINS | diagnosis.GPU_PINS).items():
         assert any(need in (f"{name}=={pin}", f"{name}<5") or need.startswith(f"{name}>={pin}") for need in needs)
 
 
@@ -27,6 +30,23 @@ def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(diagnosis.PINS, "trl", "1.2.3")
     found = diagnosis.versions()
     assert (found.state, "pinned 1.2.3" in found.text) == ("warned", True)
+    for gpu, fix in ((True, "pip install --no-deps -r requirements/gpu.txt"), (False, "make -B install")):
+        monkeypatch.setattr(diagnosis, "has_gpu", lambda gpu=gpu: gpu)
+        assert diagnosis.versions().fix == fix
+
+
+def test_where_vllm_is_its_bitsandbytes_plugin_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, version in diagnosis.GPU_PINS.items():
+        folder = tmp_path / f"{name.replace('-', '_')}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert diagnosis.versions().state == "passed"
+    shutil.rmtree(tmp_path / "vllm_bnb_plugin.dist-info")
+    importlib.invalidate_caches()
+    found = diagnosis.versions()
+    assert found.text == "vllm-bnb-plugin missing (pinned 0.0.3)"
+    assert found.fix == "pip install --no-deps -r requirements/gpu.txt"
 
 
 def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,3 +35,11 @@ def test_a_failed_line_is_an_exit_code_and_names_the_numbers(
     out = capsys.readouterr().out
     assert "failed  lengths: budget: prompt" in out
     assert "1 failed" in out
+
+
+def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_out = "eval={data: {source: arithmetic, limit: 4}, max_tokens: 250}"
+    assert doctor.main(arguments(tmp_path, held_out)) == 1
+    assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out
