@@ -91,9 +91,9 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file written by `append_jsonl`; a last line cut off by a kill is left out."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:  # the kill may have cut a character in two
         for line in file:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield json.loads(line)
 
 

@@ -1,4 +1,4 @@
-"""Questions to a model on one of our engines, all in one call, so that none waits for the slowest of a batch.
+"""Questions to a model on one of our engines, thousands in a call, so that few wait for the slowest of a batch.
 
 A question that leaves no room for an answer in the model's context is not asked.
 """
@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 
 from configs.schema import DifficultyConfig, DistillConfig, ModelConfig
 from data.think import ThinkFormat
+
+CALL = 2048
+"""Most questions in a call: an engine keeps the tokens of all that it was asked until it has answered the last."""
 
 
 def ask(
@@ -40,11 +43,13 @@ def ask(
             places.append(place)
             requests.append(Request(prompt, config.sampling, config.max_tokens, seed, n=samples))
 
-        def done(generation: Generation) -> None:
-            text = think_format.prefill + generation.text
-            answered(places[generation.request], text, generation.finish)
+        for begin in range(0, len(requests), CALL):
 
-        engine.generate(requests, done)
+            def done(generation: Generation, begin: int = begin) -> None:
+                text = think_format.prefill + generation.text
+                answered(places[begin + generation.request], text, generation.finish)
+
+            engine.generate(requests[begin : begin + CALL], done)
     finally:
         engine.close()
 

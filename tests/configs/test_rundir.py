@@ -57,8 +57,8 @@ def test_what_was_trained_stays_after_an_error(tmp_path: Path) -> None:
 def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     append_jsonl(path, {"step": 1}, {"step": 2}, {"step": 3})
-    with path.open("a") as file:
-        file.write('{"step": 4, "rew')
+    with path.open("ab") as file:
+        file.write('{"step": 4, "text": "思'.encode()[:-1])
     assert [row["step"] for row in read_jsonl(path)] == [1, 2, 3]
     keep_jsonl(path, lambda row: row["step"] <= 2)
     append_jsonl(path, {"step": 3, "again": True})

@@ -15,6 +15,7 @@ from configs.errors import ConfigError, EngineError
 from configs.recipe import validate
 from configs.rundir import RunDir
 from configs.schema import DistillConfig
+from data import asking
 from data import server as client
 from data.arithmetic import generate
 from data.distill import distill
@@ -216,7 +217,8 @@ def test_answers_as_long_as_the_context_are_refused_before_anything_is_loaded() 
 
 
 @pytest.mark.engine
-def test_an_engine_of_ours_can_teach(tmp_path: Path) -> None:
+def test_an_engine_of_ours_can_teach_in_several_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "CALL", 3)
     made: DistillConfig = validate(
         "distill",
         {
@@ -234,5 +236,6 @@ def test_an_engine_of_ours_can_teach(tmp_path: Path) -> None:
     rows = [row for row in samples(tmp_path) if not row["error"]]
     assert {row["key"] for row in rows} == {f"{p.id}#{i}" for p in PROBLEMS[:2] for i in range(2)}
     assert all(row["text"].startswith("<|im_start|>think\n") for row in rows)
+    assert len({row["text"] for row in rows}) == 4
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["answers"]["not asked"], summary["not_asked"]) == (2, [long.id])
