@@ -85,6 +85,7 @@ def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list
         lora_rank(tmp_path, further)
 
 
+@pytest.mark.engine
 def test_known_ranks_are_vllm_s() -> None:
     from typing import get_args
 
@@ -96,6 +97,7 @@ def test_known_ranks_are_vllm_s() -> None:
     assert get_args(MaxLoRARanks) == RANKS
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
 def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""

@@ -134,6 +134,7 @@ def checkpoint(run: RunDir, step: int, state: str | None) -> Path:
     return folder
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("state", [None, "", '{"epoch": 0.'])
 def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | None) -> None:
     run = RunDir(tmp_path)
@@ -147,6 +148,7 @@ def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | Non
     }
 
 
+@pytest.mark.engine
 def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path)
     checkpoint(run, 2, None)
