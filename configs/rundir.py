@@ -1,5 +1,6 @@
 """The run directory: files are written whole and renamed into place, and an existing run is never overwritten."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -85,6 +86,12 @@ def append_jsonl(path: Path, *rows: dict[str, Any]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
         file.flush()
         os.fsync(file.fileno())
+
+
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from configs.command import quiet_libraries, recipe_parser, run_command
 from configs.errors import DataError
-from configs.rundir import RunDir, append_jsonl, write_json, write_text
+from configs.rundir import RunDir, append_jsonl, sha256_of, write_json, write_text
 from configs.schema import CurateConfig, DifficultyConfig, ModelConfig, TraceSourceConfig
 from data import filters
 from data.corpus import of_problem
@@ -72,7 +72,7 @@ def curate(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
     rows = list(range(len(table)))
     ids = table["id"]
     stages: list[dict[str, Any]] = []
-    key = _sha256(scratch / "rows.arrow")
+    key = sha256_of(scratch / "rows.arrow")
     for name in STAGES:
         if getattr(config, name) is None:
             continue
@@ -111,12 +111,7 @@ def _file(source: TraceSourceConfig) -> dict[str, Any]:
     file, _ = registered(source.path)
     if not file.is_file():
         raise DataError(f"sources: {file}: no such file")
-    return {"path": source.path, "bytes": file.stat().st_size, "sha256": _sha256(file)}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"path": source.path, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
 
 
 def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], target: Path) -> None:

@@ -4,7 +4,6 @@ Every export is a folder of its own with tokenizer, chat template (which carries
 and licence. All of them appear at once, or none.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, RunError
-from configs.rundir import write_json
+from configs.rundir import sha256_of, write_json
 from models import gguf_file
 from models.chat_template import carrying
 from models.licence import licence_of
-from models.load import finish_tokenizer, source_kwargs
+from models.load import finish_tokenizer, first_line, source_kwargs
 from models.trained import TrainedRun, open_run
 
 if TYPE_CHECKING:
@@ -123,18 +122,13 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
 def made_from(run: TrainedRun) -> dict[str, str]:
     """SHA-256 of what exports of `run` follow from, by its path there: the recipe, and every file of the product."""
     product = {f"{run.product.name}/{name}": digest for name, digest in hashes(run.product).items()}
-    return {"config.yaml": _sha256(run.path / "config.yaml")} | product
+    return {"config.yaml": sha256_of(run.path / "config.yaml")} | product
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file under `folder`, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def _write_one(run: TrainedRun, target: str, folder: Path, merger: "Merger", tokenizer: Any, template: str) -> None:
@@ -168,7 +162,7 @@ def _base_config(run: TrainedRun) -> Any:
         return AutoConfig.from_pretrained(**source_kwargs(run.base))
     except (OSError, ValueError) as error:
         name = run.config.model.name
-        raise ModelError(f"model.name: {name} can't be loaded: {str(error).strip().splitlines()[0]}") from error
+        raise ModelError(f"model.name: {name} can't be loaded: {first_line(error)}") from error
 
 
 def _write_adapter(run: TrainedRun, folder: Path) -> None:

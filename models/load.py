@@ -50,7 +50,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     try:
         model, tokenizer = load(base, precision, config, adapter, seed)
     except (OSError, ValueError) as error:
-        raise ModelError(f"model.name: {config.name} can't be loaded: {_first_line(error)}") from error
+        raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     finish_tokenizer(tokenizer, model)
     return LoadedModel(model, tokenizer, base, backend, _held(model, precision), choice)
 
@@ -78,8 +78,10 @@ def check(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
     if config.precision in ("nf4", "int8") and not importlib.util.find_spec("bitsandbytes"):
         raise ModelError(f"model.precision: {config.precision} needs bitsandbytes; run `pip install bitsandbytes`")
-    if config.fast_inference and pick(config)[0] == "unsloth":
-        check_vllm(config.name, pick(config)[1])
+    if config.fast_inference:
+        backend, precision, _ = pick(config)
+        if backend == "unsloth":
+            check_vllm(config.name, precision)
 
 
 def check_vllm(name: str, precision: str) -> None:
@@ -130,7 +132,7 @@ def local_adapter(adapter: str) -> str:
     try:
         return str(snapshot_download(adapter))
     except (OSError, ValueError) as error:
-        raise ModelError(f"model.adapter: {adapter} can't be fetched: {_first_line(error)}") from error
+        raise ModelError(f"model.adapter: {adapter} can't be fetched: {first_line(error)}") from error
 
 
 def has_gpu() -> bool:
@@ -185,7 +187,7 @@ def load_tokenizer(config: ModelConfig) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base_of(config)))
     except (OSError, ValueError) as error:
-        raise ModelError(f"model.name: {config.name} can't be loaded: {_first_line(error)}") from error
+        raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     finish_tokenizer(tokenizer, None)
     return tokenizer
 
@@ -264,7 +266,7 @@ def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) 
             return PeftModel.from_pretrained(model, config.adapter, is_trainable=adapter is not None)
         except (RuntimeError, OSError, ValueError) as error:
             raise ModelError(
-                f"model.adapter: {config.adapter} does not fit {config.name}: {_first_line(error)}"
+                f"model.adapter: {config.adapter} does not fit {config.name}: {first_line(error)}"
             ) from error
     if adapter is None:
         return model
@@ -279,7 +281,7 @@ def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) 
     try:
         return get_peft_model(model, lora)
     except ValueError as error:
-        raise ModelError(f"adapter.target_modules: {_first_line(error)}") from error
+        raise ModelError(f"adapter.target_modules: {first_line(error)}") from error
 
 
 def _load_unsloth(
@@ -333,5 +335,6 @@ def _held(model: Any, precision: str) -> str:
     return packed[0] if packed else precision
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What a library's error says first; its type where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ModelError
+from models.load import first_line
 from models.trained import TrainedRun
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")
@@ -30,7 +31,7 @@ def base_folder(run: TrainedRun) -> Path:
         try:
             folder = Path(snapshot_download(run.base, allow_patterns=list(WEIGHTS)))
         except (OSError, ValueError) as error:
-            raise ModelError(f"model.name: {name} can't be fetched: {str(error).strip().splitlines()[0]}") from error
+            raise ModelError(f"model.name: {name} can't be fetched: {first_line(error)}") from error
     if not list(folder.glob("*.safetensors")):
         raise ModelError(f"model.name: {name} holds no safetensors; save it with save_pretrained and name that folder")
     if "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8")):

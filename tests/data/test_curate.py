@@ -101,18 +101,24 @@ def test_a_bad_row_stops_the_run_unless_told_otherwise(tmp_path: Path) -> None:
         command.curate(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))
 
 
+def killed(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def curate_until(stage: str, made: CurateConfig, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A curation that is killed when `stage` begins."""
+    with monkeypatch.context() as patch:
+        patch.setattr(filters, stage, killed)
+        with pytest.raises(KeyboardInterrupt):
+            command.curate(made, RunDir(out))
+
+
 def test_an_interrupted_run_goes_on_after_its_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = config(tmp_path, n=20)
     whole = config(tmp_path, n=20, output_dir=str(tmp_path / "whole"))
     command.curate(whole, RunDir(tmp_path / "whole"))
 
-    def killed(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(filters, "contamination", killed)
-        with pytest.raises(KeyboardInterrupt):
-            command.curate(made, RunDir(tmp_path / "out"))
+    curate_until("contamination", made, tmp_path / "out", monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(filters, "duplicates", killed)  # done before, so it must not run again
         command.curate(made, RunDir(tmp_path / "out"), resume=True)
@@ -198,13 +204,7 @@ def test_a_resumed_run_sees_that_the_file_of_a_registry_has_changed(
     file.write_text(json.dumps(rows))
     made = config(tmp_path, sources=[{"path": f"{tmp_path}/dataset_info.json#ours"}])
 
-    def killed(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(filters, "selection", killed)
-        with pytest.raises(KeyboardInterrupt):
-            command.curate(made, RunDir(tmp_path / "out"))
+    curate_until("selection", made, tmp_path / "out", monkeypatch)
     file.write_text(json.dumps(rows[5:]))
     command.curate(made, RunDir(tmp_path / "out"), resume=True)
     kept = {trace.question for trace in read(tmp_path / "out" / "train.jsonl")}
