@@ -13,6 +13,8 @@ import torch
 from configs.rundir import read_jsonl
 from tests.tiny import tiny_model
 
+pytestmark = pytest.mark.recipe
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,7 +32,6 @@ def launch(processes: int, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.recipe
 def test_two_processes_give_the_loss_and_the_weights_of_one(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     found: dict[int, tuple[Any, Any]] = {}
@@ -47,7 +48,6 @@ def test_two_processes_give_the_loss_and_the_weights_of_one(tmp_path: Path) -> N
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.recipe
 def test_a_run_of_two_processes_writes_one_run(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     run = tmp_path / "run"

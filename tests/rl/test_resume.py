@@ -1,6 +1,5 @@
 """Staying alive: a run that was killed goes on as if it had not been; one that was asked to stop saves first."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs.rundir import RunDir, append_jsonl, read_jsonl
-from models import checkpoint as checkpoints
+from configs.rundir import read_jsonl
 from models.interrupt import STOPPED
-from tests.rl.test_processes import launch
 from tests.tiny import tiny_model
+
+pytestmark = pytest.mark.recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,7 +70,6 @@ def assert_same(mine: Path, whole: Path) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.recipe
 @pytest.mark.parametrize("step", ["4", "6"])
 def test_a_killed_run_goes_on_to_the_same_rewards_and_weights(whole: Path, tmp_path: Path, step: str) -> None:
     run = tmp_path / "run"
@@ -86,7 +84,6 @@ def test_a_killed_run_goes_on_to_the_same_rewards_and_weights(whole: Path, tmp_p
     assert_same(run, whole / "run")
 
 
-@pytest.mark.recipe
 def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stopped = command(run, whole / "model", MULL_TEST_TERM="3")
@@ -100,7 +97,6 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Pat
     assert_same(run, whole / "run")
 
 
-@pytest.mark.recipe
 def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     unsaved = ("trainer.save_steps=6", "rewards.0.timeout=3")
@@ -115,7 +111,6 @@ def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path:
     assert_same(run, whole / "run")
 
 
-@pytest.mark.recipe
 def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole / "run", run)
@@ -123,47 +118,3 @@ def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_pat
     done = command(run, whole / "model", "--resume")
     assert done.returncode == 0, done.stderr
     assert_same(run, whole / "run")
-
-
-def checkpoint(run: RunDir, step: int, state: str | None) -> Path:
-    folder = run / "checkpoints" / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
-    if state is not None:
-        (folder / "trainer_state.json").write_text(state)
-    append_jsonl(run / "metrics.jsonl", {"step": step})
-    return folder
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("state", [None, "", '{"epoch": 0.'])
-def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | None) -> None:
-    run = RunDir(tmp_path)
-    whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
-    checkpoint(run, 4, state)
-    assert checkpoints.checkpoint_to_resume(run) == str(whole)
-    assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [2]
-    assert {p.name.partition("-4-")[0] for p in (run / "checkpoints").iterdir()} == {
-        "checkpoint-2",
-        "incomplete-checkpoint",
-    }
-
-
-@pytest.mark.engine
-def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = RunDir(tmp_path)
-    checkpoint(run, 2, None)
-    assert checkpoints.checkpoint_to_resume(run) is None
-    assert list(read_jsonl(run / "metrics.jsonl")) == []
-    assert "starts from its beginning" in capsys.readouterr().out
-
-
-@pytest.mark.recipe
-def test_one_of_several_processes_tidies_a_resumed_run_and_all_go_on_from_its_checkpoint(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
-    checkpoint(run, 4, None)
-    launch(3, "tests.rl.resuming", str(tmp_path))
-    assert [path.name for path in tmp_path.glob("tidied-*")] == ["tidied-0"]
-    assert {path.name: path.read_text() for path in tmp_path.glob("loaded-*")} == {
-        f"loaded-{rank}": str(whole) for rank in range(3)
-    }

@@ -1,4 +1,4 @@
-"""Several processes resume a run that had ended; started by `test_resume.py`."""
+"""Several processes resume a run that had ended; started by `test_checkpoint.py`."""
 
 import sys
 from pathlib import Path
