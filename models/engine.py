@@ -18,7 +18,7 @@ from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.draw import mix
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens
-from configs.errors import EngineError
+from configs.errors import EngineError, ModelError
 from configs.schema import EngineConfig, ModelConfig, SamplingConfig
 from data.prompts import render_prompt
 from data.think import ThinkFormat
@@ -289,13 +289,23 @@ def load_engine(
 
 
 def pick(config: EngineConfig, model: ModelConfig, loaded: "LoadedModel | None" = None) -> str:
-    """`config.name`, with `auto` decided: Unsloth's engine where it holds the weights, vLLM on a GPU, Transformers."""
+    """`config.name`, with `auto` decided.
+
+    Unsloth's engine where it holds the weights; vLLM on a GPU for weights that it can hold; else Transformers.
+    """
     if config.name != "auto":
         return config.name
     if loaded is not None:
         return "unsloth" if loaded.backend == "unsloth" and model.fast_inference else "transformers"
     import importlib.util
 
-    from models.load import has_gpu
+    from models import load
 
-    return "vllm" if has_gpu() and importlib.util.find_spec("vllm") else "transformers"
+    if not load.has_gpu() or not importlib.util.find_spec("vllm"):
+        return "transformers"
+    try:
+        load.check_vllm(model.name, load.pick(model)[1])
+    except ModelError as error:
+        logger.warning("engine.name: auto takes Transformers, which is slower: %s", error)
+        return "transformers"
+    return "vllm"

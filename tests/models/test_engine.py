@@ -384,6 +384,14 @@ def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_
     assert pick(EngineConfig(), model, unsloth) == "unsloth"
 
 
+def test_auto_takes_transformers_for_weights_that_vllm_cannot_hold_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("models.load.has_gpu", lambda: True)
+    assert pick(EngineConfig(), ModelConfig(name="smollm2-135m", precision="int8")) == "transformers"
+    assert "vLLM quantises to 4 bits alone" in caplog.text
+
+
 @pytest.mark.engine
 def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path) -> None:
     model = ModelConfig(name=str(folder), backend="transformers", precision="fp32", max_length=300)
