@@ -205,6 +205,8 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
     found = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
     [checkpoint] = broadcast_object_list([found])  # it also tidies the run's files: one process does
     state: Any = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
+    if state:
+        restore_patience(trainer, state)
     if state and has_ended(trainer, state):
         best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
         keeps_best = trainer.args.load_best_model_at_end and is_whole(best)
@@ -228,15 +230,27 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
         raise SystemExit(STOPPED)
 
 
+def restore_patience(trainer: Any, state: TrainerState) -> None:
+    """How long a saved run had waited for a better loss.
+
+    Transformers' `restore_callback_states_from_checkpoint` would bring back how long it may wait, too: a resumed run
+    could not be given more patience.
+    """
+    saved = state.stateful_callbacks.get("EarlyStoppingCallback", {}).get("attributes", {})
+    for callback in stopping(trainer):
+        callback.early_stopping_patience_counter = saved.get("early_stopping_patience_counter", 0)
+
+
 def has_ended(trainer: Any, state: TrainerState) -> bool:
     """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
     if state.global_step >= trainer.args.max_steps > 0:
         return True
-    stopping = [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
-    saved = state.stateful_callbacks.get("EarlyStoppingCallback")
-    if not stopping or not saved:
-        return False
-    return bool(saved["attributes"]["early_stopping_patience_counter"] >= stopping[0].early_stopping_patience)
+    return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in stopping(trainer))
+
+
+def stopping(trainer: Any) -> list[Any]:
+    """What may stop a trainer early."""
+    return [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:

@@ -128,6 +128,8 @@ def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headli
         if stages:
             value = " → ".join(f"{100 * s['value']:.1f}%" for s in stages)
             small = " → ".join(f"[{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in stages)
+            if f"{name}_after" not in summary:  # by `eval.when: [before]`, or training goes on
+                label += ", before training"
             cards.append((label, value, f"{small}, n = {stages[-1]['n']}"))
     # GRPO's loss hovers around zero whatever is learnt, so it is a headline only where there is no reward
     key = "reward" if any("reward" in row for row in metrics) else "loss"

@@ -72,7 +72,6 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
         "greater_is_better": False,
-        "restore_callback_states_from_checkpoint": validation.patience is not None,  # how patient it has been
     }
 
 

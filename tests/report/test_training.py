@@ -58,8 +58,11 @@ def test_a_full_grpo_run_shows_accuracy_plots_rewards_and_rollouts(tmp_path: Pat
 def test_an_sft_run_needs_no_rollouts_and_shows_its_loss_and_truncation(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", [{"step": s, "loss": 2.0 - s / 10} for s in range(12)])
     (tmp_path / "truncation.json").write_text(json.dumps({"rows": 100, "cut": {"head": 3}}), encoding="utf-8")
+    before = {"value": 0.0, "low": 0.0, "high": 0.02, "n": 200}
+    (tmp_path / "summary.json").write_text(json.dumps({"greedy_before": before}), encoding="utf-8")
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert "Mean loss" in page
+    assert "Greedy accuracy, before training" in page
     assert "<th>cut.head</th><td>3</td>" in page
     assert "samples-data" not in page
 

@@ -244,6 +244,19 @@ def test_patience_may_be_added_to_a_run_that_goes_on(folder: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["steps"] == 4
 
 
+def test_a_run_that_stopped_early_goes_on_with_more_patience(folder: Path, tmp_path: Path) -> None:
+    trainer = {"max_steps": 40, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
+    measured = []
+    for patience in (2, 4):
+        validation = {"every": 1, "share": 0.2, "patience": patience}
+        main(config(folder, tmp_path / "out", trainer=trainer, validation=validation), resume=patience > 2)
+        measured.append(losses(tmp_path / "out", "eval_loss"))
+    first, whole = measured
+    assert whole[: len(first)] == first
+    best = whole.index(min(whole))
+    assert len(whole) == min(best + 1 + 4, 40) > len(first)
+
+
 def test_loss_on_every_token_is_asked_for_by_trls_own_field(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
