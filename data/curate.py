@@ -127,8 +127,9 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
             for trace in traces:
                 entry["rows"] += 1
                 seen[trace.id] += 1
-                others.update(trace.metadata)
-                yield _named(trace, source, name, seen[trace.id])
+                others.update(columns := _columns(trace, entry["layout"]))
+                domain = {"domain": columns.get(source.domain)} if source.domain else {}
+                yield _named(trace, domain, name, seen[trace.id])
             if source.domain and entry["rows"] and source.domain not in others:
                 raise DataError(
                     f"sources: {name}: no column {source.domain!r} (domain){nearest(source.domain, others)}"
@@ -157,9 +158,14 @@ def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None]) -> tupl
     return "problems", map(of_problem, load_problems(source.problems, rejected))
 
 
-def _named(trace: Trace, source: TraceSourceConfig, name: str, times_seen: int) -> Trace:
+def _columns(trace: Trace, layout: str) -> dict[str, Any]:
+    """What `domain` may name: the columns that a layout has no use for, and the source of our own traces."""
+    return {**trace.metadata, **({"source": trace.source} if layout == "traces" else {})}
+
+
+def _named(trace: Trace, domain: dict[str, Any], name: str, times_seen: int) -> Trace:
     """The trace with its domain, its source's name in the mix, and an id that no other row has."""
-    metadata = {**trace.metadata, **({"domain": trace.metadata.get(source.domain)} if source.domain else {})}
+    metadata = {**trace.metadata, **domain}
     identity = trace.id if times_seen == 1 else f"{trace.id}~{times_seen}"
     return replace(trace, id=identity, source=name, metadata=metadata)
 

@@ -31,6 +31,11 @@ class Ask:
     def key(self) -> str:
         return f"{self.problem.id}#{self.sample}"
 
+    @property
+    def known_by(self) -> tuple[str, ...]:
+        """A file's ids are its line numbers: with other lines in it the same id is another question."""
+        return (self.key, self.problem.question, self.problem.answer)
+
 
 NOT_ASKED = "not asked"
 
@@ -70,9 +75,9 @@ def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> 
 
     think_format = resolve(config.think_format)
     keep_jsonl(run / "samples.jsonl", lambda row: not row["error"])
-    done = {row["key"] for row in read_jsonl(run / "samples.jsonl")}
+    done = {_known_by(row) for row in read_jsonl(run / "samples.jsonl")}
     asks = [Ask(problem, i) for problem in problems for i in range(config.samples)]
-    open_ = [ask for ask in asks if ask.key not in done]
+    open_ = [ask for ask in asks if ask.known_by not in done]
     print(f"{len(asks):,} answers wanted, {len(asks) - len(open_):,} there already", flush=True)
 
     def answered(ask: Ask, text: str, finish: str, error: str) -> None:
@@ -86,11 +91,18 @@ def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> 
 def _row(ask: Ask, text: str, finish: str, error: str, think_format: ThinkFormat) -> dict[str, Any]:
     from rewards.verify import judge_texts
 
-    row = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample, "text": text, "finish": finish, "error": error}
+    row: dict[str, Any] = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample}
+    row |= {"question": ask.problem.question, "gold": ask.problem.answer}
+    row |= {"text": text, "finish": finish, "error": error}
     if error:
         return row | {"correct": None, "reason": "no answer"}
     verdict = judge_texts([ask.problem.answer], [text], think_format)[0]
     return row | {"correct": verdict.correct, "reason": verdict.reason}
+
+
+def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
+    """The `Ask.known_by` that a row of `samples.jsonl` answers."""
+    return (row["key"], row.get("question", ""), row.get("gold", ""))
 
 
 def _from_server(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
@@ -140,7 +152,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
     fates: Counter[str] = Counter()
     for row in latest.values():
         problem = known.get(row["id"])
-        if problem is None:
+        if problem is None or Ask(problem, row["sample"]).known_by != _known_by(row):
             fates["of another data set"] += 1
             continue
         fate = _fate(row)

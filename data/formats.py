@@ -44,6 +44,11 @@ class Reject:
         """File and line; source and id for what is no row of a file (line 0)."""
         return f"{self.file}:{self.line or self.fields['id']}"
 
+    @property
+    def extent(self) -> str:
+        """The lines that go with it, for the end of a sentence; "" for a row of one line."""
+        return f"; lines {self.line} to {self.line + self.lines - 1} are lost" if self.lines > 1 else ""
+
     def as_json(self) -> dict[str, Any]:
         """An object of `rejected.jsonl`."""
         fields = json.loads(json.dumps(dict(self.fields), default=str))
@@ -130,7 +135,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
 def stop(reject: Reject) -> None:
     """What becomes of a bad row unless somebody takes it. Raises `DataError`, but for one that is expected."""
     if not reject.expected:
-        raise DataError(f"{reject.place}: {reject.reason}; mend or remove the row")
+        raise DataError(f"{reject.place}: {reject.reason}{reject.extent}; mend or remove the row")
 
 
 def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:

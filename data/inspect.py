@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     print(f"\nrows: {len(lengths):,}, {with_thinking:,} with thinking; rejected: {sum(r.lines for r in rejects):,}")
     for reason, count in Counter(reject.reason for reject in rejects).most_common():
         first = next(reject for reject in rejects if reject.reason == reason)
-        print(f"  {count:,} × {reason} (first: {first.place})")
+        print(f"  {count:,} × {reason} (first: {first.place}{first.extent})")
     if lengths:
         print("tokens:", ", ".join(f"{name} {value:,}" for name, value in quantiles(lengths).items()))
     return 1 if rejects else 0

@@ -40,10 +40,10 @@ def _rounded(values: Mapping[str, float], total: int) -> dict[str, int]:
     return floors
 
 
-def split(texts: Sequence[str], shares: Mapping[str, float], seed: int) -> dict[str, list[int]]:
+def split(texts: Sequence[str], shares: Mapping[str, float], seed: int, key: str = "splits.{}") -> dict[str, list[int]]:
     """Indices of each split, ascending, in proportion to `shares`; near-duplicates are never on two sides.
 
-    Raises `DataError` for a split that would be empty.
+    Raises `DataError` for a split that would be empty; `key` is what a recipe calls the share of one.
     """
     groups: dict[int, list[int]] = {}
     leader = near_duplicates(texts, words=SAME_SIDE)
@@ -59,5 +59,7 @@ def split(texts: Sequence[str], shares: Mapping[str, float], seed: int) -> dict[
         result[name] += group
     for name, rows in result.items():
         if not rows:
-            raise DataError(f"splits.{name}: no rows left for it; raise its share or bring more than {len(texts)} rows")
+            raise DataError(
+                f"{key.format(name)}: no rows left for {name}; change the share or bring more than {len(texts)} rows"
+            )
     return {name: sorted(rows) for name, rows in result.items()}

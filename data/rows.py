@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,12 @@ def _float(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_DECODER = json.JSONDecoder(parse_float=_float, parse_constant=lambda _: None)
+def _int(text: str) -> int | str:
+    """A number with more digits than Python converts stays text."""
+    return int(text) if len(text) <= sys.get_int_max_str_digits() else text
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
 
 
 def finite(value: Any) -> Any:
@@ -144,6 +150,7 @@ def _array(file: TextIO, line: int) -> Iterator[Row]:
         line += buffer.count("\n", 0, len(buffer) - len(body))
         buffer = body
         if buffer.startswith("]"):
+            yield from _after(file, buffer[1:], line)
             return
         try:
             if not buffer:
@@ -166,6 +173,19 @@ def _array(file: TextIO, line: int) -> Iterator[Row]:
         buffer = buffer[end:]
 
 
+def _after(file: TextIO, buffer: str, line: int) -> Iterator[Row]:
+    """What follows the end of an array: nothing, or text that is lost."""
+    chunk = buffer
+    while chunk and not chunk.strip():
+        line += chunk.count("\n")
+        chunk = file.read(_CHUNK)
+    if text := chunk.lstrip():
+        line += chunk.count("\n", 0, len(chunk) - len(text))
+        last, characters = _rest(file, text, line)
+        where = f"{characters:,} characters before the end of the file, which were not read"
+        yield _lost(line, last, f"not JSON (text after the end of the array) {where}")
+
+
 def _hopeless(error: json.JSONDecodeError) -> bool:
     """Whether the text is broken where it stands, and not for being cut: more of it would mend nothing."""
     return error.pos < len(error.doc) - _CUT and not error.msg.startswith("Unterminated string")
@@ -182,7 +202,7 @@ def _rest(file: TextIO, buffer: str, line: int) -> tuple[int, int]:
 
 def _lost(line: int, last: int, reason: str) -> Row:
     """A broken row that takes all lines up to `last` with it."""
-    return Row(line, {}, f"{reason}; lines {line} to {last} are lost" if last > line else reason, last - line + 1)
+    return Row(line, {}, reason, last - line + 1)
 
 
 def _csv(file: TextIO, delimiter: str) -> Iterator[Row]:

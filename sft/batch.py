@@ -18,7 +18,8 @@ def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
     if "position_ids" in batch:
         starts = (batch["position_ids"][0] == 0).nonzero()[:, 0].tolist()
         spans = zip(starts, [*starts[1:], batch["input_ids"].shape[1]], strict=True)
-        return [(batch["input_ids"][0, a:b].tolist(), batch["labels"][0, a:b].tolist()) for a, b in spans]
+        rows = [(a, b) for a, b in spans if b - a > 1]  # `pad_to_multiple_of` pads with tokens at position 0
+        return [(batch["input_ids"][0, a:b].tolist(), batch["labels"][0, a:b].tolist()) for a, b in rows]
     keep = batch["attention_mask"].bool()
     return [
         (ids[mask].tolist(), labels[mask].tolist())

@@ -58,14 +58,13 @@ class Prepared:
                 f"tokens); raise the limit ({kept.limit_p99} keeps 99% of the rows, {kept.limit_max} all), or say what "
                 "to lose: truncation=drop or truncation=cut"
             )
+        why = f" within {limit} (truncation={kept.policy}); raise the limit"
+        if self.rejected and not kept.left_out:
+            why = f": {len(self.rejected):,} are bad, the first: {self.rejected[0]['reason']}; mend them"
         if not self.train:
-            raise DataError(
-                f"data: no row to train on is left within {limit} (truncation={kept.policy}); raise the limit"
-            )
+            raise DataError(f"data: no row to train on is left{why}")
         if config.validation and not self.validation:
-            raise DataError(
-                f"validation: no row is left within {limit} (truncation={kept.policy}); raise the limit, or name others"
-            )
+            raise DataError(f"validation: no row is left{why}, or name others")
 
     def sequences(self, config: SftConfig) -> int:
         """How many sequences an epoch has: rows, or what they are packed into at best."""
@@ -116,5 +115,6 @@ def _validation(
         return traces, []
     if config.data is not None:
         return traces, load_traces(config.data, rejected)
-    parts = split([t.question for t in traces], {"train": 1 - config.share, "validation": config.share}, seed)
+    shares = {"train": 1 - config.share, "validation": config.share}
+    parts = split([t.question for t in traces], shares, seed, key="validation.share")
     return [traces[i] for i in parts["train"]], [traces[i] for i in parts["validation"]]

@@ -163,6 +163,17 @@ def test_every_benchmark_counts_though_two_have_one_name(tmp_path: Path) -> None
     assert reasons["contaminated by arithmetic"] == 10  # seed 0 made the rows
 
 
+def test_the_source_of_our_own_traces_may_be_their_domain(tmp_path: Path) -> None:
+    rows = [
+        {"question": text, "thinking": f"so {i}", "reply": str(i), "source": "xy"[i % 2]}
+        for i, text in enumerate(QUESTIONS)
+    ]
+    (tmp_path / "mix.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = config(tmp_path, sources=[{"path": str(tmp_path / "mix.jsonl"), "domain": "source"}])
+    command.curate(recipe, RunDir(tmp_path / "out"))
+    assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["domains"]) == {"x", "y"}
+
+
 def test_a_misspelt_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl: no column 'domian'.*did you mean 'domain'"):
         command.curate(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,19 @@ def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_ope
     distill(made, RunDir(tmp_path), PROBLEMS)
     assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
     assert len(list(read(tmp_path / "traces.jsonl"))) == 6
+
+
+def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: Any) -> None:
+    teacher = teach(lambda problem, times: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
+    made = config(tmp_path, url(teacher), samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    moved = [replace(problem, id=before.id) for before, problem in pairwise(PROBLEMS)]
+    distill(made, RunDir(tmp_path), moved)
+    assert all(teacher.asked[problem.question] == 2 for problem in moved)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [(t.question, t.reply) for t in traces] == [(p.question, p.answer) for p in moved]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["answers"] == {"right": len(moved), "of another data set": 1}
 
 
 def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:

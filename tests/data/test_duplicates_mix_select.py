@@ -71,6 +71,8 @@ def test_a_split_keeps_its_ratio_and_never_parts_near_duplicates() -> None:
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(DataError, match=r"splits\.validation"):
         split(["only one"], {"train": 0.9, "validation": 0.1}, seed=0)
+    with pytest.raises(DataError, match=r"^validation\.share: no rows left for validation"):
+        split(["only one"], {"train": 0.9, "validation": 0.1}, seed=0, key="validation.share")
 
 
 def rows(domains: dict[str, int], rng: random.Random) -> list[dict[str, object]]:

@@ -250,6 +250,19 @@ def test_a_file_of_no_known_layout_is_refused(
         read(tmp_path / "a.jsonl", mapping)
 
 
+def test_a_bad_row_of_several_lines_names_them_and_its_reason_is_the_same_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('question,answer\n1+1?,2\n"two\nlines",2,3\n"and\nagain",2,3\n')
+    with pytest.raises(
+        DataError, match=r"a\.csv:3: 3 columns, the header has 2; lines 3 to 4 are lost; mend or remove"
+    ):
+        list(read(path))
+    rejects: list[Reject] = []
+    assert len(list(read(path, rejected=rejects.append))) == 1
+    assert len({reject.reason for reject in rejects}) == 1
+    assert [reject.lines for reject in rejects] == [2, 2]
+
+
 def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     line = json.dumps({"question": "q" * 100, "thinking": "t" * 3000, "reply": "a"})

@@ -93,7 +93,6 @@ def test_an_unclosed_quote_in_csv_is_an_error_row(tmp_path: Path) -> None:
     result = rows(tmp_path / "a.csv")
     assert result[0].fields == {"a": "1", "b": "2"}
     assert (result[-1].line, result[-1].lines) == (3, 2)
-    assert "lines 3 to 4 are lost" in str(result[-1].error)
 
 
 def test_a_quote_that_closes_too_late_says_which_lines_it_took(tmp_path: Path) -> None:
@@ -105,7 +104,6 @@ def test_a_quote_that_closes_too_late_says_which_lines_it_took(tmp_path: Path) -
         (6, 1, False),
         (7, 1, True),
     ]
-    assert "lines 3 to 5 are lost" in str(found[1].error)
 
 
 @pytest.mark.parametrize("broken", ['{"i": 7 "text": 1}', "{'i': 7}", '{"i": 7, "text": "a "word" of it"}'])
@@ -122,10 +120,28 @@ def test_a_broken_element_of_an_array_says_what_is_lost_and_holds_none_of_it(tmp
     tracemalloc.stop()
     assert [row.fields for row in whole] == [{"i": 1}]
     assert (last.line, last.lines) == (3, 10_002)
-    assert "lines 3 to 10004 are lost" in str(last.error)
     lost = len(path.read_text().split("\n", 2)[2])
     assert f"{lost:,} characters" in str(last.error)
     assert peak < 4e6 < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize("gap", ["\n", " " * 100_000 + "\n"])
+@pytest.mark.parametrize("more", ['[{"a": 2},\n{"a": 3}]\n', '{"a": 2}\n{"a": 3}\n'])
+def test_what_follows_an_array_is_lost_and_said(tmp_path: Path, gap: str, more: str) -> None:
+    (tmp_path / "a.json").write_text('[{"a": 1}]' + gap + more)
+    first, last = rows(tmp_path / "a.json")
+    assert first.fields == {"a": 1}
+    assert (last.line, last.lines) == (2, 2)
+    assert f"text after the end of the array) {len(more)} characters" in str(last.error)
+    (tmp_path / "a.json").write_text('[{"a": 1}]' + gap)
+    assert [row.error for row in rows(tmp_path / "a.json")] == [None]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_number_of_more_digits_than_python_converts_stays_text(tmp_path: Path, name: str) -> None:
+    digits = "7" * 5_000
+    (tmp_path / name).write_text(f'{{"answer": {digits}, "small": -3}}\n')
+    assert [row.fields for row in rows(tmp_path / name)] == [{"answer": digits, "small": -3}]
 
 
 def test_one_broken_object_takes_all_its_lines(tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def test_a_cut_row_may_lack_its_end_and_full_loss_may_be_on_the_prompt(tokenizer
     assert "every token" in check_loss(padded([10, 11, 2]), [whole], tokenizer, END, True, False)
 
 
-def test_packed_rows_are_taken_apart() -> None:
+@pytest.mark.parametrize("padding", [0, 3])
+def test_packed_rows_are_taken_apart(padding: int) -> None:
     batch = {
-        "input_ids": torch.tensor([[5, 6, 7, 8, 9]]),
-        "labels": torch.tensor([[IGNORED, 6, IGNORED, 8, 9]]),
-        "position_ids": torch.tensor([[0, 1, 0, 1, 2]]),
+        "input_ids": torch.tensor([[5, 6, 7, 8, 9, *[0] * padding]]),
+        "labels": torch.tensor([[IGNORED, 6, IGNORED, 8, 9, *[IGNORED] * padding]]),
+        "position_ids": torch.tensor([[0, 1, 0, 1, 2, *[0] * padding]]),  # as `trainer.pad_to_multiple_of` pads
     }
     assert documents(batch) == [([5, 6], [IGNORED, 6]), ([7, 8, 9], [IGNORED, 8, 9])]

@@ -168,6 +168,14 @@ def test_a_part_of_which_nothing_is_left_is_named(folder: Path, tmp_path: Path, 
         main(recipe)
 
 
+def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(json.dumps({"question": "?", "thinking": "", "reply": "1<|im_end|>"}) + "\n")
+    recipe = config(folder, tmp_path / "out", validation={"data": {"path": str(path)}}, bad_rows="skip")
+    with pytest.raises(DataError, match=r"validation: no row is left: 1 are bad, the first: .*would end the turn"):
+        main(recipe)
+
+
 @pytest.mark.parametrize(
     ("changes", "trained"),
     [
@@ -237,6 +245,16 @@ def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
     assert all(kept[name].equal(value) for name, value in found.items())
 
 
+def test_a_finished_part_of_an_epoch_is_not_trained_a_step_too_many(folder: Path, tmp_path: Path) -> None:
+    trainer = {"max_steps": -1, "num_train_epochs": 0.5, "save_strategy": "steps", "save_steps": 1}
+    main(config(folder, tmp_path / "out", trainer=trainer))
+    names = ("metrics.jsonl", "summary.json")
+    whole = [(tmp_path / "out" / name).read_text() for name in names]
+    (tmp_path / "out" / "summary.json").unlink()
+    main(config(folder, tmp_path / "out", trainer=trainer), resume=True)
+    assert [(tmp_path / "out" / name).read_text() for name in names] == whole
+
+
 def test_patience_may_be_added_to_a_run_that_goes_on(folder: Path, tmp_path: Path) -> None:
     main(config(folder, tmp_path / "out", validation={"every": 1}))
     recipe = config(folder, tmp_path / "out", validation={"every": 1, "patience": 9}, trainer={"max_steps": 4})
@@ -277,6 +295,7 @@ def test_loss_on_every_token_is_asked_for_by_trls_own_field(
         ({"validation": {}, "trainer": {"save_strategy": "epoch"}}, "it is saved where it is validated"),
         ({"validation": {}, "trainer": {"save_total_limit": 9}}, "the best checkpoint and the last are kept"),
         ({"validation": {}, "trainer": {"metric_for_best_model": "x"}}, "it is the loss on the validation rows"),
+        ({"trainer": {"save_strategy": "best"}}, "name a validation section instead"),
         ({"trainer": {"assistant_only_loss": True}}, "unless trainer.completion_only_loss=false"),
         ({"trainer": {"max_length": 3}}, "set model.max_length"),
         ({"truncation": "split"}, "truncation: Input should be 'error', 'drop' or 'cut'"),
@@ -287,6 +306,7 @@ def test_a_mistake_names_the_key(folder: Path, tmp_path: Path, changes: dict[str
         config(folder, tmp_path, **changes)
 
 
+POLYNOMIAL = {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 1e-5}}
 HELD_OUT = {"data": {"source": "arithmetic", "limit": 2, "seed": 9}, "k": 1}
 
 
@@ -295,6 +315,11 @@ HELD_OUT = {"data": {"source": "arithmetic", "limit": 2, "seed": 9}, "k": 1}
     [
         ({"trainer": {"optim": "galore_adamw", "optim_target_modules": ["attn"]}}, ConfigError, "trainer: .*galore"),
         ({"trainer": {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"x": 1}}}, ConfigError, "trainer: "),
+        (
+            {"trainer": {**POLYNOMIAL, "learning_rate": 1e-6}},
+            ConfigError,
+            r"trainer: lr_end \(1e-05\) must be smaller than initial lr \(1e-06\)",
+        ),
         ({"eval": {**HELD_OUT, "max_tokens": 1020}}, DataError, r"eval\.max_tokens"),
         ({"adapter": None, "trained_layers": 3}, ConfigError, "the model has 2 layers"),
     ],
