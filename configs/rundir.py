@@ -28,8 +28,11 @@ class RunDir:
         return self.path / name
 
     def check(self, resume: bool) -> None:
-        """Raise `RunError` if a new run would overwrite something, or if there is nothing to resume."""
-        used = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Raise `RunError` if a new run would overwrite something, or if there is nothing to resume.
+
+        Empty folders are nothing: a run that is killed while it starts may leave some.
+        """
+        used = self.path.exists() and (not self.path.is_dir() or any(not p.is_dir() for p in self.path.rglob("*")))
         if used and not resume:
             raise RunError(f"output_dir: {self.path} is in use; go on with --resume, or name another: output_dir=…")
         if resume and not (self / "config.yaml").is_file():

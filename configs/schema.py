@@ -5,6 +5,7 @@ Only what a shipped recipe turns is a field. What TRL's own configs hold is not 
 """
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -258,7 +259,6 @@ VALIDATED = {
     "save_total_limit": "leave it out: the best checkpoint and the last are kept",
     "metric_for_best_model": "leave it out: it is the loss on the validation rows",
     "greater_is_better": "leave it out: the lowest loss on the validation rows is the best",
-    "restore_callback_states_from_checkpoint": "leave it out: a resumed run knows how patient it has been",
 }
 """Fields that a validation section decides."""
 
@@ -280,6 +280,8 @@ class SftConfig(TrainingConfig):
         decided = DECIDED | (VALIDATED if self.validation else {})
         for key in decided.keys() & self.trainer.keys():
             raise ValueError(f"trainer.{key}: {decided[key]}")
+        if self.trainer.get("save_strategy") == "best":
+            raise ValueError("trainer.save_strategy: best needs rows to validate on; name a validation section instead")
         if self.trained_layers and (self.adapter or self.model.adapter):
             raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
         if self.adapter is None and self.model.precision in ("nf4", "int8"):
@@ -292,7 +294,10 @@ class SftConfig(TrainingConfig):
 NOT_OURS = ("generation_kwargs", "repetition_penalty", "cache_implementation", "use_transformers_continuous_batching")
 """Fields of GRPOConfig that only TRL's own generation reads."""
 
-UNMEASURED = {"eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "load_best_model_at_end"}
+UNMEASURED = {
+    "eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "load_best_model_at_end", "metric_for_best_model",
+    "greater_is_better",
+}  # fmt: skip
 """Fields of GRPOConfig that need rows which TRL evaluates on: there are none."""
 
 
@@ -344,6 +349,10 @@ class GrpoConfig(TrainingConfig):
                 f"trainer.num_generations: {group} does not divide the {batch} completions of a generation batch "
                 "(per_device_train_batch_size × steps_per_generation, or generation_batch_size)"
             )
+        if self.trainer.get("save_strategy") == "best":
+            raise ValueError(
+                "trainer.save_strategy: best never saves, as no step is followed by an evaluation; set steps"
+            )
         if self.trainer.get("save_strategy") == "steps":
             self._check_save_steps()
         if self.completion_length >= self.model.max_length:
@@ -394,6 +403,12 @@ class GrpoConfig(TrainingConfig):
         per_device = self.trainer.get("per_device_train_batch_size", 8)
         accumulation = self.trainer.get("gradient_accumulation_steps", 1)
         return int(per_device * (self.trainer.get("steps_per_generation") or accumulation))
+
+    @property
+    def prompts_per_generation(self) -> int:
+        """How many problems all processes take together at a time."""
+        processes = 1 if self.trainer.get("generation_batch_size") else int(os.environ.get("WORLD_SIZE", 1))
+        return self.completions_per_generation * processes // int(self.trainer.get("num_generations", 8))
 
 
 class PointConfig(BudgetConfig):

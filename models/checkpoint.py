@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -51,15 +51,17 @@ def saved_step(checkpoint: str) -> int:
 
 
 class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
-    """Saves the last whole step when the next one fails: until the optimizer steps, only random states have moved.
+    """Saves the last whole step when the next one fails.
 
+    Until the optimizer steps, only random states have moved, and what callbacks remember (of `handler`).
     `boundary`: checkpoints fall on multiples of so many steps, where no drawn completions are left over.
     """
 
-    def __init__(self, boundary: int = 1) -> None:
-        self.boundary = boundary
+    def __init__(self, handler: Any, boundary: int = 1) -> None:
+        self.handler, self.boundary = handler, boundary
         self._step = 0
         self._states: tuple[Any, ...] = ()
+        self._remembered: dict[str, Any] = {}
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The step is whole from here on, though it is counted later."""
@@ -73,6 +75,7 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
         """Keep what a checkpoint of this step would hold and the next one changes."""
         if step % self.boundary == 0:
             self._step, self._states = step, random_states()
+            self._remembered = {type(c).__name__: c.state() for c in exportable(self.handler)}
 
     def save(self, trainer: Any) -> int:
         """Save a checkpoint of the last whole step, unless it has one; returns the step of the last one, 0 for none.
@@ -85,6 +88,10 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
         if is_known and not is_whole(folder / f"checkpoint-{step}"):
             set_random_states(self._states)
             trainer._save_checkpoint(trainer.model, trial=None)
+            path = folder / f"checkpoint-{step}" / "trainer_state.json"
+            state = TrainerState.load_from_json(str(path))
+            state.stateful_callbacks |= self._remembered
+            state.save_to_json(str(path))
         found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         return saved_step(found) if found else 0
 
@@ -97,9 +104,13 @@ class Newcomers(TrainerCallback):  # type: ignore[misc] # transformers is not ty
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Each saves itself in its place."""
-        for callback in self.handler.callbacks:
-            if isinstance(callback, ExportableState):
-                state.stateful_callbacks.setdefault(type(callback).__name__, {})
+        for callback in exportable(self.handler):
+            state.stateful_callbacks.setdefault(type(callback).__name__, {})
+
+
+def exportable(handler: Any) -> list[Any]:
+    """The callbacks that checkpoints hold."""
+    return [callback for callback in handler.callbacks if isinstance(callback, ExportableState)]
 
 
 def random_states() -> tuple[Any, ...]:

@@ -72,7 +72,8 @@ def build(trainer_class: type, **arguments: Any) -> Any:
         late = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # made of the wrapped model
         if not late and "layerwise" not in trainer.args.optim:  # those step in every backward pass from here on
             trainer.create_optimizer()
-        trainer.create_scheduler(1, torch.optim.SGD([torch.zeros(1)]))  # `train` replaces it
+        unused = torch.optim.SGD([torch.zeros(1)], lr=trainer.args.learning_rate)
+        trainer.create_scheduler(1, unused)  # `train` replaces it
     return trainer
 
 
@@ -199,7 +200,7 @@ def train(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
     or a reward that fails leaves a checkpoint of the last whole step, and its error says how to go on.
     """
     trainer.remove_callback(PrinterCallback)
-    interrupt, rescue = Interrupt(boundary), Rescue(boundary)
+    interrupt, rescue = Interrupt(boundary), Rescue(trainer.callback_handler, boundary)
     for callback in (interrupt, rescue, Newcomers(trainer.callback_handler)):
         trainer.add_callback(callback)
     found = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
@@ -243,9 +244,19 @@ def restore_patience(trainer: Any, state: TrainerState) -> None:
 
 def has_ended(trainer: Any, state: TrainerState) -> bool:
     """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
-    if state.global_step >= trainer.args.max_steps > 0:
+    if state.global_step >= last_step(trainer):
         return True
     return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in stopping(trainer))
+
+
+def last_step(trainer: Any) -> int:
+    """The step that training ends with: `max_steps`, or what Transformers makes of the epochs."""
+    if trainer.args.max_steps > 0:
+        return int(trainer.args.max_steps)
+    import torch
+
+    with torch.random.fork_rng():  # a look must not change what is drawn later
+        return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
 
 
 def stopping(trainer: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from configs.errors import RunError
+from configs.errors import RewardError
 from configs.rundir import RunDir, append_jsonl
 from report.training import write_report
 from rewards.composition import BrokenReward, Scores
@@ -159,12 +159,12 @@ class Monitor:
 
 
 def stop_on(alarms: Sequence[Alarm], on_alarm: Literal["warn", "stop"], run: RunDir) -> None:
-    """With `on_alarm: stop`, put the alarms into the run's metrics and report, and raise RunError for the first."""
+    """With `on_alarm: stop`, put the alarms into the run's metrics and report, and raise RewardError for the first."""
     if not alarms or on_alarm != "stop":
         return
     append_jsonl(run / "metrics.jsonl", {"step": alarms[0].step, "alarms": [str(alarm) for alarm in alarms]})
     write_report(run.path)
-    raise RunError(
+    raise RewardError(
         f"stopped at step {alarms[0].step} by an alarm: {alarms[0]} (samples in {run / 'alarms.jsonl'}); mend the "
         "rewards, or set on_alarm: warn and go on with --resume"
     )

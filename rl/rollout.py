@@ -5,7 +5,7 @@ from typing import Any
 
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import think_tokens
-from configs.errors import ModelError
+from configs.errors import DataError, ModelError
 from configs.schema import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
@@ -22,6 +22,7 @@ def fitting(
     config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
 ) -> tuple[list[Problem], list[str]]:
     """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
+    check_count(config, problems)
     if config.long_prompts == "error":
         return problems, rendered
     room = config.model.max_length - config.completion_length
@@ -29,7 +30,19 @@ def fitting(
     if len(kept) in (0, len(problems)):
         return problems, rendered
     print(f"{len(problems) - len(kept)} of {len(problems)} problems are left out: prompts over {room} tokens")
-    return [problems[at] for at in kept], [rendered[at] for at in kept]
+    fit = [problems[at] for at in kept]
+    check_count(config, fit)
+    return fit, [rendered[at] for at in kept]
+
+
+def check_count(config: GrpoConfig, problems: Sequence[Problem]) -> None:
+    """Raise `DataError` for fewer problems than a generation takes: TRL leaves out what fills none, so all of them."""
+    if len(problems) < config.prompts_per_generation:
+        raise DataError(
+            f"data: {len(problems)} problems to train on, and one generation takes {config.prompts_per_generation} "
+            "(its completions ÷ trainer.num_generations); give more, or lower trainer.per_device_train_batch_size or "
+            "trainer.gradient_accumulation_steps"
+        )
 
 
 def longest_prompt(config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: Any) -> int:

@@ -222,7 +222,7 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
         self.monitor = Monitor(run / "alarms.jsonl")
 
     def __call__(self, scored: Scored) -> None:
-        """Raises `RunError` for an alarm under `on_alarm: stop`."""
+        """Raises `RewardError` for an alarm under `on_alarm: stop`."""
         gathered = list(gather_object(rows(scored)))
         if not PartialState().is_main_process:
             return

@@ -15,6 +15,14 @@ def test_a_used_folder_is_never_taken(tmp_path: Path) -> None:
         RunDir(tmp_path).check(resume=False)
 
 
+def test_empty_folders_that_a_killed_start_left_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    RunDir(tmp_path / "run").check(resume=False)
+    (tmp_path / "run" / "checkpoints" / "trainer_state.json").touch()
+    with pytest.raises(RunError, match="is in use"):
+        RunDir(tmp_path / "run").check(resume=False)
+
+
 def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run to resume"):
         RunDir(tmp_path).check(resume=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from configs.errors import RunError
+from configs.errors import RewardError
 from configs.rundir import RunDir
 from data.problem import Problem
 from data.think import DEEPSEEK, XML
@@ -184,7 +184,7 @@ def test_on_alarm_stop_ends_the_run_with_a_report_and_warn_does_not(tmp_path: Pa
     stop_on(alarms, "warn", run)
     stop_on([], "stop", run)
     assert not (tmp_path / "metrics.jsonl").exists()
-    with pytest.raises(RunError, match=r"step 7 .*length_limit.*alarms.jsonl.*on_alarm: warn"):
+    with pytest.raises(RewardError, match=r"step 7 .*length_limit.*alarms.jsonl.*on_alarm: warn"):
         stop_on(alarms, "stop", run)
     (row,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert row == {"step": 7, "alarms": ["length_limit: 100% of the completions ran into the length limit"]}

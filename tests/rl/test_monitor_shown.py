@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs.errors import RunError
+from configs.errors import RewardError
 from configs.rundir import RunDir, read_jsonl
 from data.problem import Problem
 from data.think import XML
@@ -47,7 +47,7 @@ def test_a_warning_is_on_the_progress_line_in_the_metrics_and_in_the_report(
 
 def test_stop_ends_the_run_and_shows_the_alarm_all_the_same(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    with pytest.raises(RunError, match="stopped at step 3 by an alarm: length_limit"):
+    with pytest.raises(RewardError, match="stopped at step 3 by an alarm: length_limit"):
         recorder(run, RunCallback(run, ("reward",)), "stop")(SCORED)
     assert "ran into the length limit (step 3)" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(list(read_jsonl(tmp_path / "rollouts.jsonl"))) == len(CUT)

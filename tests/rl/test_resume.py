@@ -111,6 +111,20 @@ def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path:
     assert_same(run, whole / "run")
 
 
+def test_an_alarm_that_stops_the_run_leaves_a_checkpoint_to_go_on_from(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stopped = command(run, whole / "model", "trainer.save_steps=6", "on_alarm=stop")
+    assert stopped.returncode == 2
+    assert "stopped at step 3 by an alarm: length_limit" in stopped.stderr
+    assert "go on with --resume (saved after step 2)" in stopped.stderr
+    done = command(run, whole / "model", "trainer.save_steps=6", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(run, whole / "run")
+    alarms = [(row["step"], row["alarm"]) for row in read_jsonl(run / "alarms.jsonl")]
+    assert (3, "length_limit") in alarms
+    assert alarms == [(row["step"], row["alarm"]) for row in read_jsonl(whole / "run" / "alarms.jsonl")]
+
+
 def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole / "run", run)

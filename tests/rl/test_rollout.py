@@ -168,6 +168,9 @@ def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> No
         (["trainer.use_vllm=true", "rollout.resamples=1"], "TRL's own vLLM knows none of it"),
         (["rollout.budget.max_thinkin=3"], r"rollout\.budget\.max_thinkin: unknown key; did you mean 'max_thinking'"),
         (["rollout.budget.max_thinking=3", "rollout.budget.effort=low"], "give `effort` or `max_thinking`, not both"),
+        (["trainer.save_strategy=best"], r"trainer\.save_strategy: best never saves"),
+        (["trainer.metric_for_best_model=reward"], r"trainer\.metric_for_best_model: leave it out; `eval` measures"),
+        (["trainer.restore_callback_states_from_checkpoint=true"], "a resumed run restores what it needs"),
         (
             ["trainer.steps_per_generation=8", "trainer.gradient_accumulation_steps=2"],
             r"trainer\.save_steps: 6 is no multiple of the 4 steps",
@@ -205,6 +208,18 @@ def test_problems_with_long_prompts_are_left_out_and_counted(
     kept = rollout.fitting(none, problems, prompts, tiny.tokenizer)
     with pytest.raises(DataError, match="5 of 5 prompts don't fit: problem long has"):
         rollout.longest_prompt(none, *kept, tiny.tokenizer)
+
+
+def test_fewer_problems_than_a_generation_takes_are_refused(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = {"num_generations": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+    config = recipe(tiny, trainer=trainer)
+    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+    assert rollout.fitting(config, PROBLEMS, prompts, tiny.tokenizer) == (PROBLEMS, prompts)
+    with pytest.raises(DataError, match="3 problems to train on, and one generation takes 4"):
+        rollout.fitting(config, PROBLEMS[:3], prompts[:3], tiny.tokenizer)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(DataError, match="4 problems to train on, and one generation takes 8"):
+        rollout.fitting(config, PROBLEMS, prompts, tiny.tokenizer)
 
 
 def with_bos(tiny: LoadedModel, writes: bool) -> Any:
