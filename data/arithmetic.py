@@ -15,6 +15,9 @@ from data.scenarios import HE, SCENARIOS, SHE, Line, Scenario
 
 OPERATIONS = ("+", "-", "*", "/", "k-")
 """As in `data.scenarios`."""
+TRIES = 10_000
+"""Fruitless ones in a row, after which there is nothing to be found."""
+WAY_OUT = "lower data.params.steps_max or data.limit, or allow more data.params.operations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ def generate(
     """`n` different problems of `steps[0]` to `steps[1]` arithmetic steps, their traces in `solution`.
 
     No number in a problem or its trace is over `largest`, and none is below 2, which keeps every plural right. Two
-    seeds share next to no question. Raises `DataError` for step counts outside 1–6, a `largest` below 20, or an
-    operation that is not in `OPERATIONS`.
+    seeds share next to no question. Raises `DataError` for step counts outside 1–6, a `largest` below 20, an operation
+    that is not in `OPERATIONS`, and where these allow no problem, or too few different ones.
     """
     least, most = steps
     if largest < 20 or not operations or not set(operations) <= set(OPERATIONS):
@@ -57,8 +60,12 @@ def generate(
     rng = random.Random(f"arithmetic-{seed}")
     limits = _Limits(largest, frozenset(operations))
     problems: dict[str, Problem] = {}
+    fruitless = 0
     while len(problems) < n:
+        if fruitless > TRIES:
+            raise DataError(f"arithmetic: {n} problems wanted, only {len(problems)} different ones found; {WAY_OUT}")
         story = _story(rng, rng.randint(least, most), limits)
+        before = len(problems)
         question = " ".join(story.sentences)
         problems.setdefault(
             question,
@@ -71,12 +78,13 @@ def generate(
                 metadata={"steps": len(story.steps), "scenario": story.scenario},
             ),
         )
+        fruitless = 0 if len(problems) > before else fruitless + 1
     return list(problems.values())
 
 
 def _story(rng: random.Random, steps: int, limits: _Limits) -> _Story:
-    """A story with exactly `steps` operations, every number of it within `limits`."""
-    while True:
+    """A story with exactly `steps` operations, every number of it within `limits`. Raises `DataError` for none."""
+    for _ in range(TRIES):
         scenario = rng.choice(SCENARIOS)
         opens = rng.random() < 0.5
         ends = steps > int(opens) and rng.random() < 0.5
@@ -91,6 +99,10 @@ def _story(rng: random.Random, steps: int, limits: _Limits) -> _Story:
         )
         if story is not None:
             return story
+    raise DataError(
+        f"arithmetic: operations {sorted(limits.operations)} make no problem of {steps} steps up to {limits.largest}; "
+        f"{WAY_OUT}"
+    )
 
 
 def _with_step(lines: Sequence[Line], step: bool, limits: _Limits) -> list[Line]:

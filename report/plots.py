@@ -90,23 +90,33 @@ def _finite(values: Series) -> list[float]:
     return [v if v is not None and math.isfinite(v) else math.nan for v in values]
 
 
+def _points(steps: Sequence[float], values: Series) -> tuple[Sequence[float], Series]:
+    """(steps, values) to draw; of a series that most steps have no value of, those that have one."""
+    known = [at for at, value in enumerate(_finite(values)) if not math.isnan(value)]
+    if known and 2 * len(known) < len(values):
+        return [steps[at] for at in known], [values[at] for at in known]
+    return steps, values
+
+
 def lines(
     title: str, steps: Sequence[float], series: Mapping[str, Series], y_label: str = "", smoothed: bool = False
 ) -> str:
     """Themed SVG of one or more lines over steps, all (steps,) long; with `smoothed` the raw line turns pale.
 
-    Missing and non-finite values leave gaps. Lines of more than 1,500 points are thinned evenly.
+    Missing and non-finite values leave gaps, but not in what is measured only now and then: its points are joined.
+    Lines of more than 1,500 points are thinned evenly.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    stride = max(1, math.ceil(len(steps) / MOST_POINTS))
     with _style(title):
         figure = Figure(figsize=(5.2, 2.7), layout="constrained")
         axes = figure.subplots()
         for i, (name, values) in enumerate(series.items()):
+            at, values = _points(steps, values)
+            thin = slice(None, None, max(1, math.ceil(len(at) / MOST_POINTS)))
             colour = COLOURS[i % len(COLOURS)]
-            marker = "o" if len(steps) < 30 else None
+            marker = "o" if len(at) < 30 else None
             style: dict[str, Any] = {
                 "color": colour,
                 "linewidth": 1.6,
@@ -114,11 +124,11 @@ def lines(
                 "markersize": 3,
                 "label": name,
             }
-            if smoothed and len(steps) >= 10:
-                axes.plot(steps[::stride], _finite(values)[::stride], color=colour, linewidth=0.8, alpha=0.35)
-                values = smooth(values, max(3, len(steps) // 20))
+            if smoothed and len(at) >= 10:
+                axes.plot(at[thin], _finite(values)[thin], color=colour, linewidth=0.8, alpha=0.35)
+                values = smooth(values, max(3, len(at) // 20))
                 style["marker"] = None
-            axes.plot(steps[::stride], _finite(values)[::stride], **style)
+            axes.plot(at[thin], _finite(values)[thin], **style)
         axes.set_xlabel("step")
         axes.set_ylabel(y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

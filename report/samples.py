@@ -52,11 +52,14 @@ class Sample:
 
 
 def spread(samples: Sequence[Sample], most: int = MOST_SAMPLES, characters: int = MOST_CHARACTERS) -> list[Sample]:
-    """At most `most` samples and `characters` of text, in order: whole (group, id) groups, evenly spread.
+    """At most `most` samples and `characters` of text: whole (group, id) groups, evenly spread, in order of the first.
 
-    Samples of one question in one group stay together, so that they can be compared.
+    Samples of one question in one group come together, wherever they were, so that they can be compared.
     """
-    clusters = [list(c) for _, c in groupby(samples, key=lambda s: (s.group, s.id))]
+    found: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        found.setdefault((sample.group, sample.id), []).append(sample)
+    clusters = list(found.values())
     sizes = [sum(s.characters() for s in cluster) for cluster in clusters]
     share = min(1.0, most / max(1, len(samples)), characters / max(1, sum(sizes)))
     kept: list[Sample] = []

@@ -70,7 +70,8 @@ def write_report(run_dir: Path, title: str = "") -> Path:
         sections.append(Samples(_samples(rollouts), "rollouts.jsonl", "Rollouts", "step"))
     path = run_dir / "report.html"
     run_dir = run_dir.resolve()
-    steps = f"{len(metrics):,} step{'s' if len(metrics) != 1 else ''}"
+    done = max((int(row["step"]) for row in metrics), default=0)
+    steps = f"{done:,} step{'s' if done != 1 else ''}"
     page.write(path, title or f"{run_dir.parent.name} / {run_dir.name}", sections, steps)
     return path
 
@@ -137,9 +138,18 @@ def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headli
         tenth = max(1, len(seen) // 10)
         first, last = (page.number(float(np.mean(part))) for part in (seen[:tenth], seen[-tenth:]))
         cards.append((f"Mean {key}", f"{first} → {last}", "first → last tenth of the steps"))
-    if seconds := [row["step_seconds"] for row in metrics if isinstance(row.get("step_seconds"), int | float)]:
+    if seconds := _step_seconds(metrics):
         cards.append(("Time", _duration(sum(seconds)), f"{len(seconds):,} steps, median {np.median(seconds):.1f} s"))
     return page.Headline(cards)
+
+
+def _step_seconds(metrics: Sequence[Row]) -> list[float]:
+    """Seconds of every step; with `logging_steps` those in between took as long as the one that was logged."""
+    seconds: list[float] = []
+    for row in metrics:
+        if isinstance(row.get("step_seconds"), int | float):
+            seconds += [row["step_seconds"]] * (int(row["step"]) - len(seconds))
+    return seconds
 
 
 def _duration(seconds: float) -> str:

@@ -107,3 +107,15 @@ def test_only_the_asked_for_operations_appear() -> None:
 def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="arithmetic: largest"):
         generate(1, 0, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "message"),
+    [
+        (3, {"operations": ["/"]}, r"operations \['/'\] make no problem of [234] steps"),
+        (10**9, {"steps": (1, 1), "largest": 20, "operations": ["/"]}, "problems wanted, only .* different ones found"),
+    ],
+)
+def test_problems_that_there_are_not_are_not_looked_for_for_ever(n: int, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        generate(n, 0, **options)

@@ -66,8 +66,11 @@ def test_formulas_are_drawn_once_however_often_they_come() -> None:
     assert data["samples"][2]["question"][1] == ["$x^2$", 0]
 
 
-def test_a_large_run_keeps_whole_groups_spread_over_all_of_it() -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_a_large_run_keeps_whole_groups_spread_over_all_of_it(together: bool) -> None:
     samples = [sample(id=f"p{p}", group=f"step {s}") for s in range(50) for p in range(4) for _ in range(8)]
+    if not together:  # as evaluations write them, when each is done
+        samples = samples[::8] + [s for at, s in enumerate(samples) if at % 8]
     kept = spread(samples, most=400)
     assert 300 <= len(kept) <= 400
     groups: dict[tuple[str, str], int] = {}

@@ -17,7 +17,8 @@ def write_lines(path: Path, rows: list[Row], tail: str = "") -> None:
 
 def metrics(steps: int = 4, **more: Any) -> list[Row]:
     return [
-        {"step": s, "reward": s / 10, "rewards/correctness": s / 20, "step_seconds": 2.0, **more} for s in range(steps)
+        {"step": s + 1, "reward": s / 10, "rewards/correctness": s / 20, "step_seconds": 2.0, **more}
+        for s in range(steps)
     ]
 
 
@@ -107,3 +108,11 @@ def test_correlation_needs_spread_on_both_sides() -> None:
     assert correlation([(0.0, 0.0), (1.0, 1.0)]) == pytest.approx(1.0)
     assert correlation([(0.5, 0.0), (0.5, 1.0)]) is None
     assert correlation([]) is None
+
+
+def test_steps_that_were_not_logged_count_in_the_time(tmp_path: Path) -> None:
+    write_lines(tmp_path / "metrics.jsonl", [{"step": s, "loss": 1.0, "step_seconds": 6.0} for s in (1, 500, 1000)])
+    write_lines(tmp_path / "alarms.jsonl", [])
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "1 h 40 min" in page
+    assert "1,000 steps, median 6.0 s" in page
