@@ -47,7 +47,7 @@ Complete = Callable[[Sequence[Ask]], list[tuple[list[int], list[float]]]]
 class _Sequence(Outcome):
     """A sequence between rounds.
 
-    refused  ids that may not come next: an end was refused and nothing appended
+    refused  ids that may not come at this position: an end was refused there and nothing appended
     begun    what the policy drew in place of a refused end, with its log-probability: a delimiter may begin in it and
              go on in the next round
     stopped  a round stopped in the middle of the thinking: at a stop string of the request's own
@@ -81,7 +81,7 @@ def in_rounds(budgets: Sequence[TokenBudget], complete: Complete, tokenizer: Dec
         for ask, (tokens, logprobs) in zip(asks, complete(asks) if asks else [], strict=True):
             outcome = outcomes[ask.sequence]
             if ask.refuse:
-                outcome.refused, outcome.begun = (), (tokens, logprobs)
+                outcome.begun = tokens, logprobs
                 continue
             begun, outcome.begun = outcome.begun, ((), ())
             whole = [*begun[0], *tokens], [*begun[1], *logprobs]
@@ -115,7 +115,7 @@ def _check_limit(outcome: _Sequence, budget: TokenBudget) -> None:
 def _thinking_ask(at: int, outcome: _Sequence, budget: TokenBudget) -> Ask:
     begun = outcome.begun[0]
     before = (*outcome.tokens, *begun)
-    if outcome.refused:
+    if outcome.refused and not begun:
         return Ask(at, before, 1, outcome.refused, refuse=True)
     return Ask(at, before, budget.limit - outcome.thought - len(begun), budget.ends, budget.texts)
 
@@ -127,19 +127,24 @@ def _take(
     kept, until, delimiter = _split_end(tokens, budget, tokenizer)
     outcome.add(tokens[:kept], logprobs[:kept])
     outcome.thought += kept
+    if kept:
+        outcome.refused = ()
     if delimiter is None:
         return False
     below = outcome.thought < budget.min_thinking
-    if below or outcome.waits_used < budget.num_waits:
+    again = bool(outcome.refused)  # other tokens open the delimiter too: where it was refused, it is not another end
+    refusable = tokens[kept] not in outcome.refused  # else the policy has nothing left but ends
+    if refusable and (below or again or outcome.waits_used < budget.num_waits):
         fits = outcome.thought + max(len(budget.wait), 1) <= budget.limit
         if fits or below:
-            outcome.waits_used += not below
-            outcome.waits += 1
+            outcome.waits_used += not (below or again)
+            outcome.waits += not again
             if budget.wait and fits:
                 outcome.add(budget.wait)
                 outcome.thought += len(budget.wait)
             else:  # the delimiter would come again if its first token could
-                outcome.refused = (*budget.ends, tokens[kept]) if delimiter else budget.ends
+                opening = (tokens[kept],) if delimiter else ()
+                outcome.refused = tuple(dict.fromkeys((*outcome.refused, *budget.ends, *opening)))
             return True
     outcome.reason = f"waited:{outcome.waits}" if outcome.waits else "natural"
     drawn, its_logprobs = tokens[kept:until], logprobs[kept:until]

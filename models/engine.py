@@ -41,7 +41,7 @@ class Request:
     """What to generate.
 
     prompt      token ids, or chat messages (`role`, `content`), rendered with the chat template and the think format
-    sampling    temperature and truncation; a model's own `generation_config` is never read
+    sampling    temperature and truncation; a model's own `generation_config` adds nothing but ends of a turn
     max_tokens  most completion tokens, forced ones included; None: what the context leaves
     seed        sample j draws from (seed, j), whatever else is in the batch; None: torch's global generator decides, or
                 with vLLM the one in its process, which starts anew from vLLM's own seed with every engine

@@ -33,7 +33,8 @@ class TransformersEngine(Engine):
     def __init__(
         self, model: Any, tokenizer: Any, think_format: ThinkFormat, context: int, batch_size: int = 64
     ) -> None:
-        super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config))
+        generation = getattr(model.generation_config, "eos_token_id", None)
+        super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
         self.model = model
         self.batch_size = batch_size
         _new_cache(model)  # refuses what it can't decode, before anything is asked

@@ -41,7 +41,9 @@ class VllmEngine(Engine):
 
     def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
         config = llm.llm_engine.model_config
-        super().__init__(tokenizer, think_format, config.max_model_len, end_of_turn(tokenizer, config.hf_config))
+        generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
+        eos = end_of_turn(tokenizer, config.hf_config, generation)
+        super().__init__(tokenizer, think_format, config.max_model_len, eos)
         self._take(llm)
         self.adapter = adapter
         self._numbers = itertools.count()

@@ -21,7 +21,9 @@ class Generation:
     thinking_tokens, answer_tokens  their lengths; the end of thinking and the end of the turn count to neither
     forced            per token: the policy did not choose it (a trainer masks it)
     logprobs          per token: the policy's log-probability under what was sampled from, truncation included and
-                      nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for
+                      nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for. The
+                      token drawn after a refused end: that of the draw that made it, among the tokens that are no end
+                      and truncated anew, plus log P(no end)
     finish            "stop" (end of turn, stop string) or "length"
     stop              what ended the thinking: "natural", "waited:k", "limit", "context"; None: it never ended, or there
                       was no thinking to end
@@ -145,8 +147,12 @@ def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:
     return low
 
 
-def end_of_turn(tokenizer: Any, model_config: Any) -> tuple[int, ...]:
-    """Ids that end a turn: the tokenizer's first, then those that the model's config adds."""
-    extra = getattr(model_config, "eos_token_id", None)
-    ids = [tokenizer.eos_token_id, *(extra if isinstance(extra, list) else [extra])]
+def end_of_turn(tokenizer: Any, model_config: Any, generation: int | Sequence[int] | None = None) -> tuple[int, ...]:
+    """Ids that end a turn: the tokenizer's first, then those that the model's config adds.
+
+    `generation`: the `eos_token_id` of its generation config, which may name more and which vLLM always stops at.
+    """
+    ids = [tokenizer.eos_token_id]
+    for named in (getattr(model_config, "eos_token_id", None), generation):
+        ids += named if isinstance(named, Sequence) else [named]
     return tuple(dict.fromkeys(i for i in ids if i is not None))

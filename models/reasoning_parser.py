@@ -29,6 +29,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
         super().__init__(tokenizer, *args, **kwargs)
         fields = json.loads(os.environ[VARIABLE])
         self.think = ThinkFormat(**(fields | {"end_tokens": tuple(fields["end_tokens"])}))
+        self.begun = ""
 
     def adjust_request(self, request: Any) -> Any:
         """Keep special tokens in the text that is parsed."""
@@ -36,8 +37,13 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
         return request
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
-        """Never: vLLM asks this of prompts, each opens a new turn, and a system prompt may spell out delimiters."""
-        return False
+        """Whether the prompt itself has ended the thinking of its last turn (`continue_final_message`).
+
+        vLLM asks this of each prompt before anything is parsed, so what that turn holds already is kept for then. Never
+        true where the answer has a closing delimiter: see below.
+        """
+        self.begun = self._begun(self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False))
+        return not self.think.answer_close and _has_ended(self.begun, self.think)
 
     def is_reasoning_end_streaming(self, input_ids: Sequence[int], delta_ids: Iterable[int]) -> bool:
         """Whether the last thinking in these ids has ended; from then on vLLM passes text on as it is.
@@ -47,10 +53,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
         if self.think.answer_close:
             return False
         text = self.model_tokenizer.decode(list(input_ids[-RECENT:]), skip_special_tokens=False)
-        last = text.rpartition(self.think.open)[2]
-        places = [at for at in map(last.find, self.think.end_tokens) if at >= 0]
-        rest = last[min(places) :] if places else ""
-        return bool(rest) and (rest == self.think.end or not self.think.end.startswith(rest))
+        return _has_ended(text.rpartition(self.think.open)[2], self.think)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Ids of the answer; found by the length of its text."""
@@ -60,8 +63,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """(thinking, answer) of a whole completion."""
-        thinking, answer = divided(model_output, self.think, whole=True)
-        return thinking or None, answer or None
+        return self._added("", model_output, whole=True)
 
     def extract_reasoning_streaming(
         self,
@@ -73,7 +75,39 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
         delta_token_ids: Sequence[int],
     ) -> Any:
         """What the newest tokens add to thinking and answer; what may turn out a delimiter is held back."""
-        before = divided(previous_text, self.think, whole=False)
-        now = divided(current_text, self.think, whole=False)
-        thinking, answer = (text[len(old) :] or None for text, old in zip(now, before, strict=True))
+        thinking, answer = self._added(previous_text, current_text, whole=False)
         return DeltaMessage(reasoning=thinking, content=answer) if thinking or answer else None
+
+    def _added(self, previous: str, current: str, whole: bool) -> tuple[str | None, str | None]:
+        """(thinking, answer) that `current` has and `previous` or the prompt has not."""
+        before = divided(self.begun + previous, self.think, whole=False)
+        now = divided(self.begun + current, self.think, whole)
+        thinking, answer = (text[len(old) :] or None for text, old in zip(now, before, strict=True))
+        return thinking, answer
+
+    def _begun(self, prompt: str) -> str:
+        """What the prompt's last turn holds after the opening of its thinking.
+
+        Only what follows the last header of an assistant's turn counts: a system prompt may spell out delimiters.
+        """
+        header = _header(self.model_tokenizer).partition(self.think.open)[0]
+        if not header or header not in prompt:
+            return ""
+        return prompt.rpartition(header)[2].partition(self.think.open)[2]
+
+
+def _has_ended(text: str, think: ThinkFormat) -> bool:
+    """Whether a thinking has ended in `text`, its end written out."""
+    places = [at for at in map(text.find, think.end_tokens) if at >= 0]
+    rest = text[min(places) :] if places else ""
+    return bool(rest) and (rest == think.end or not think.end.startswith(rest))
+
+
+def _header(tokenizer: Any) -> str:
+    """What the chat template puts before an assistant's text; "" without a template."""
+    if not getattr(tokenizer, "chat_template", None):
+        return ""
+    turn = [{"role": "user", "content": "?"}]
+    bare = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=False)
+    opened = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    return str(opened).removeprefix(str(bare))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from budget_forcing.budget import Budget, BudgetState, resolve
-from budget_forcing.hf import BudgetLogitsProcessor, Row
+from budget_forcing.hf import BudgetLogitsProcessor, Row, Sampler
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from configs.schema import SamplingConfig
@@ -82,6 +82,31 @@ def _completed(model: Any, tokenizer: Any, ask: Ask, sampling: SamplingConfig) -
             scores = processor(ids, model(ids).logits[:, -1])
         ids = torch.cat([ids, scores.argmax(1, keepdim=True)], 1)
     return row.tokens, row.logprobs
+
+
+@pytest.mark.parametrize(
+    ("sampling", "kept", "redrawn"),
+    [
+        (SamplingConfig(), [0, 1, 2, 3], [1, 2, 3]),
+        (SamplingConfig(top_k=2), [0, 1], [1, 2]),
+        (SamplingConfig(top_k=1), [0], [1]),  # nothing but the end survives: P(no end) is not counted
+    ],
+    ids=["all", "top-k 2", "top-k 1"],
+)
+def test_the_token_after_a_refused_end_reports_its_draw_and_that_no_end_came(
+    sampling: SamplingConfig, kept: list[int], redrawn: list[int]
+) -> None:
+    policy = torch.tensor([0.55, 0.25, 0.15, 0.05])
+    end = 0
+    budget = TokenBudget(ends=(end,), end=(end,), eos=(end,), limit=9, min_thinking=9, max_answer=1)
+    rows = [Row.of(sampling, seed, (end,), budget) for seed in range(60)]
+    Sampler(rows).step(policy.log().expand(len(rows), -1).clone())
+    refused = [row for row in rows if row.state is not None and row.state.waits]
+    assert {row.tokens[0] for row in refused} == set(redrawn)
+    none = 1 - policy[end] / policy[kept].sum() if len(kept) > 1 else torch.tensor(1.0)
+    for row in refused:
+        drawn = policy[row.tokens[0]] / policy[redrawn].sum()
+        assert row.logprobs[0] == pytest.approx((drawn * none).log().item(), abs=1e-5)
 
 
 def test_rows_with_and_without_a_budget_share_a_batch(tiny: tuple[Any, Any]) -> None:

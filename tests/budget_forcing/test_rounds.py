@@ -1,12 +1,13 @@
 """Rounds of stopping and prompting again, where the tokenizer splits the delimiters."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
-from budget_forcing.tokens import encode, think_tokens
+from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from data.think import XML
 from tests.tiny import tiny_tokenizer
 
@@ -88,13 +89,70 @@ def test_a_refused_delimiter_can_t_be_opened_again_by_the_next_token() -> None:
     assert opening not in asked[2].ends  # later it may come again
 
 
-def test_a_delimiter_that_begins_in_the_token_after_a_refused_end_is_found() -> None:
-    outcome, asked = run("ab<|im_end|>§<§/reasoning>\nso on§2", REFUSING)
-    assert text(outcome) == "ab</reasoning>\n<answer>\n2"
-    assert (outcome.thought, outcome.reason) == (2, "waited:1")
+def test_a_delimiter_that_begins_in_the_token_after_a_refused_end_is_found_and_refused_with_it() -> None:
+    outcome, asked = run("ab<|im_end|>§<§/reasoning>\nso on§c§d</reasoning>§2", REFUSING)
+    assert text(outcome) == "abcd</reasoning>\n<answer>\n2"
+    assert (outcome.thought, outcome.reason) == (4, "waited:1")
     assert len(outcome.logprobs) == len(outcome.tokens)
-    assert [ask.max_tokens for ask in asked] == [90, 1, 87, 50]
+    assert [ask.max_tokens for ask in asked] == [90, 1, 87, 1, 87, 50]
     assert TOKENIZER.decode(asked[2].tokens) == "ab<"
+    assert asked[3].ends == (*asked[1].ends, *encode(TOKENIZER, "<"))
+
+
+PIECES = ["</", " </", "r>", "x", "E"]
+OPENINGS, REST, WORD, EOS = (0, 1), 2, 3, 4
+
+
+class Pieces:
+    """A tokenizer in which two tokens open the delimiter `</r>`."""
+
+    eos_token_id: int | None = EOS
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        raise AssertionError(text)
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        return "".join(PIECES[i] for i in token_ids)
+
+
+def insist(liked: Sequence[int], min_thinking: int = 0, num_waits: int = 0) -> tuple[Outcome, list[Ask]]:
+    """A model that writes the first of `liked` that may come, and goes on from every opening to the delimiter."""
+    asked: list[Ask] = []
+
+    def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
+        asked.extend(asks)
+        assert len(asked) < 50, "it goes round in circles"
+        return [(drawn := draw(ask), [-1.0] * len(drawn)) for ask in asks]
+
+    def draw(ask: Ask) -> list[int]:
+        if ask.refuse:
+            return [next((i for i in liked if i not in ask.ends), liked[-1])]
+        if not ask.texts:
+            return [EOS]
+        return [REST] if ask.tokens and ask.tokens[-1] in OPENINGS else [liked[0], REST]
+
+    budget = TokenBudget((EOS,), (0, REST), (EOS,), limit=20, texts=("</r>",), max_answer=4)
+    budget = replace(budget, min_thinking=min_thinking, num_waits=num_waits)
+    return in_rounds([budget], complete, Pieces())[0], asked
+
+
+def test_a_delimiter_refused_in_one_spelling_can_t_come_in_two_others_by_turns() -> None:
+    outcome, asked = insist([*OPENINGS, WORD], min_thinking=3)
+    assert outcome.tokens == [WORD] * 3 + [0, REST, EOS]
+    assert (outcome.thought, outcome.reason) == (3, "waited:3")
+    assert [ask.ends for ask in asked if ask.refuse] == [(EOS, 0), (EOS, 0, 1)] * 3
+
+
+def test_spellings_of_one_refused_delimiter_use_up_one_wait() -> None:
+    outcome, _ = insist([*OPENINGS, WORD], num_waits=2)
+    assert outcome.tokens == [WORD] * 2 + [0, REST, EOS]
+    assert (outcome.thought, outcome.reason) == (2, "waited:2")
+
+
+def test_a_policy_with_nothing_left_but_refused_delimiters_ends_its_thinking() -> None:
+    outcome, _ = insist(OPENINGS, min_thinking=3)
+    assert outcome.tokens == [1, REST, EOS]
+    assert (outcome.thought, outcome.reason) == (0, "waited:1")
 
 
 def test_a_limit_right_after_a_refused_end_ends_the_thinking() -> None:

@@ -299,7 +299,7 @@ def test_an_adapter_changes_what_is_written(training: LoadedModel, loaded: Loade
     assert not same(engine_of(training).generate(REQUESTS), engine_of(loaded).generate(REQUESTS))
 
 
-def test_a_model_s_generation_config_is_not_read(folder: Path, loaded: LoadedModel) -> None:
+def test_a_model_s_generation_config_gives_no_sampling_parameters(folder: Path, loaded: LoadedModel) -> None:
     plain = engine_of(loaded).generate(REQUESTS)
     config = loaded.model.generation_config
     before = config.to_dict()
@@ -354,6 +354,22 @@ def test_every_end_of_turn_that_the_config_names_counts() -> None:
     assert end_of_turn(tokenizer, config) == (2,)
     config.eos_token_id = [0, 2]
     assert end_of_turn(tokenizer, config) == (2, 0)
+    assert end_of_turn(tokenizer, config, 5) == (2, 0, 5)
+    assert end_of_turn(tokenizer, config, [5, 2]) == (2, 0, 5)
+
+
+def test_an_end_of_turn_that_only_the_generation_config_names_ends_the_turn(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ask("plain", budget=None, max_tokens=25)
+    long = engine_of(loaded).generate([plain])[0]
+    other = long.token_ids[5]
+    monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", [2, other])
+    engine = engine_of(loaded)
+    short = engine.generate([plain])[0]
+    assert engine.eos == (2, other)
+    assert short.token_ids == long.token_ids[: long.token_ids.index(other) + 1]
+    assert short.finish == "stop"
 
 
 def test_load_engine_shares_loaded_weights(folder: Path, loaded: LoadedModel) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # vLLM's own
 ]
 GREEDY = SamplingConfig(temperature=0.0)
+OTHER_END = 162  # a byte that the model writes now and then
 SAMPLINGS = [SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9), SamplingConfig(top_k=5, min_p=0.01)]
 BUDGETS = [
     Budget(max_thinking=24, num_waits=2, max_answer=8, final_answer_text="So "),
@@ -36,13 +38,18 @@ BUDGETS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model that ends its thinking now and then, and whose vocabulary is larger than its tokenizer's."""
+    """A tiny model that ends its thinking now and then, and whose vocabulary is larger than its tokenizer's.
+
+    That `OTHER_END` ends a turn too, its generation config alone says.
+    """
     from safetensors.torch import load_file, save_file
+    from transformers import GenerationConfig
 
     folder = tiny_model(tmp_path_factory.mktemp("tiny"), vocabulary=320)
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"][1:3] *= 2  # <|im_start|> and <|im_end|>
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    GenerationConfig(eos_token_id=[2, OTHER_END]).save_pretrained(folder)
     return folder
 
 
@@ -216,6 +223,26 @@ def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
     assert rounds.control == "rounds"
     assert "rounds of stopping and prompting again" in caplog.text
     assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
+
+
+def test_an_end_of_turn_that_only_the_generation_config_names_is_one(
+    engine: Any, transformers_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine.eos == transformers_engine.eos == (2, OTHER_END)
+    requests = [ask("q" * n, sampling=GREEDY, max_tokens=80) for n in range(1, 30)]
+    plain = engine.generate(requests)
+    ended = [g for g in plain if g.token_ids[-1] == OTHER_END]
+    assert ended
+    assert {g.finish for g in ended} == {"stop"}
+    assert [facts(g) for g in plain] == [facts(g) for g in transformers_engine.generate(requests)]
+    for each in (engine, transformers_engine):
+        monkeypatch.setattr(each, "think_format", XML)
+    budget = Budget(max_thinking=60, max_answer=8)
+    asked = [replace(request, budget=budget, max_tokens=None) for request in requests]
+    rounds = engine.generate(asked)
+    assert all(g.stop for g in rounds)  # a turn that ends while thinking is answered all the same
+    assert all(g.answer_tokens + (g.finish == "stop") > 0 for g in rounds)
+    assert [facts(g) for g in rounds] == [facts(g) for g in transformers_engine.generate(asked)]
 
 
 def test_every_round_has_a_seed_of_its_own(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:

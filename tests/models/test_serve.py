@@ -102,25 +102,61 @@ def test_known_ranks_are_vllm_s() -> None:
 def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""
     pytest.importorskip("vllm")
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think)))
+    text = think.render("2 + 3 is 5", "It is 5.").removeprefix(think.prefill)
+    streamed, whole = parsed(render_prompt(tiny_tokenizer(), "2 + 3?", think), text)
+    assert streamed == whole
+    assert [part.strip() for part in streamed] == ["2 + 3 is 5", "It is 5."]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("<open>\n2 + 3 is", ["5", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<half an end>", ["", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<end>", ["", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<end>It", ["", "is 5."]),
+    ],
+)
+@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+def test_a_continued_message_goes_on_where_it_stands(
+    think: ThinkFormat, written: str, left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`continue_final_message`: the prompt's last turn holds a part of the thinking, or of the answer."""
+    pytest.importorskip("vllm")
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think)))
+    text = think.render("2 + 3 is 5", "It is 5.")
+    marks = {"<open>": think.open, "<half an end>": think.end.rstrip()[:-3], "<end>": think.end}
+    for mark, meant in marks.items():
+        written = written.replace(mark, meant)
+    assert text.startswith(written)
+    before = render_prompt(tiny_tokenizer(), "2 + 3?", think, history=[("1 + 1?", text)]).removesuffix(think.prefill)
+    streamed, whole = parsed(before + written, text.removeprefix(written))
+    assert streamed == whole
+    assert [part.strip() for part in streamed] == left
+
+
+def parsed(prompt: str, text: str) -> tuple[list[str], list[str]]:
+    """[reasoning, content] of `text` through vLLM's own parser, as its server calls it: token by token, and whole."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
     from vllm.parser import ParserManager
 
     from models import reasoning_parser
 
-    monkeypatch.setenv(reasoning_parser.VARIABLE, json.dumps(asdict(think)))
     tokenizer = tiny_tokenizer()
-    parser = ParserManager.get_parser(reasoning_parser_name=reasoning_parser.NAME)(tokenizer)
+    made = ParserManager.get_parser(reasoning_parser_name=reasoning_parser.NAME)
     request = ChatCompletionRequest(messages=[{"role": "user", "content": "2 + 3?"}])
-    prompt = tokenizer.encode(render_prompt(tokenizer, "2 + 3?", think), add_special_tokens=False)
-    text = think.render("2 + 3 is 5", "It is 5.").removeprefix(think.prefill)
-    parts = {"reasoning": "", "content": ""}
-    for at, token in enumerate(ids := tokenizer.encode(text, add_special_tokens=False)):
+    before, ids = (tokenizer.encode(part, add_special_tokens=False) for part in (prompt, text))
+    parser, streamed = made(tokenizer), ["", ""]
+    for at, token in enumerate(ids):
         last = at == len(ids) - 1
-        if delta := parser.parse_delta(tokenizer.decode([token]), [token], request, prompt, finished=last):
-            for name in parts:
-                parts[name] += getattr(delta, name) or ""
-    assert (parts["reasoning"], parts["content"]) == parser.extract_reasoning(text, request)
-    assert (parts["reasoning"].strip(), parts["content"].strip()) == ("2 + 3 is 5", "It is 5.")
+        if delta := parser.parse_delta(tokenizer.decode([token]), [token], request, before, finished=last):
+            streamed = [streamed[0] + (delta.reasoning or ""), streamed[1] + (delta.content or "")]
+    parser = made(tokenizer)
+    parser.is_reasoning_end(before)
+    reasoning, content, _ = parser.parse(text, request)
+    return streamed, [reasoning or "", content or ""]
 
 
 @pytest.mark.engine
