@@ -76,9 +76,14 @@ def _apply(tree: DictConfig, override: str) -> None:
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
     """The first problem in one line: key, what is wrong, the nearest valid name; and how many more there are."""
-    problems = error.errors()
+    problems = _of_the_branch_meant(error.errors())
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"] if not _is_union_branch(part))
+    *above, last = first["loc"] or ("",)
+    is_users = first["type"] == "extra_forbidden"  # whatever an unknown key looks like, it is what was written
+    key = ".".join(
+        [*(str(part) for part in above if not _is_union_branch(part))]
+        + ([str(last)] if is_users or not _is_union_branch(last) else [])
+    )
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key; {_suggest(model, first['loc'])}{more}"
@@ -87,6 +92,16 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
     return f"{key}: {message}{found}{more}" if key else f"{message}{more}"
+
+
+def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
+    """Of a name-or-section that was given as a section: what is wrong in that section, not that it is no name."""
+    first = problems[0]
+    if first["type"] != "literal_error" or isinstance(first["input"], str):
+        return problems
+    above = first["loc"][:-1]
+    inner = [p for p in problems[1:] if p["loc"][: len(above)] == above and len(p["loc"]) > len(first["loc"])]
+    return sorted(inner, key=lambda p: bool(p["type"] != "extra_forbidden")) or problems  # a typo before what it lacks
 
 
 def _is_union_branch(part: int | str) -> bool:

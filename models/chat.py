@@ -33,7 +33,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.chat", description="Chat with a thinking budget.")
     parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
     parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter")
-    parser.add_argument("--think-format", default="s1", help="s1, deepseek or xml")
+    parser.add_argument("--think-format", help="s1, deepseek or xml; default: the run's own, else s1")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])
     parser.add_argument("--budget", default="auto", help="low, medium, high, auto, or a number of thinking tokens")
     parser.add_argument("--waits", type=int, default=0, help="how many ends of thinking become --wait-text")
@@ -167,19 +167,23 @@ def start(options: argparse.Namespace) -> Conversation:
     from budget_forcing.budget import Budget
     from budget_forcing.tokens import think_tokens
     from configs.schema import ModelConfig, SamplingConfig
-    from data.think import THINK_FORMATS
+    from data.think import S1, THINK_FORMATS
     from models.engine_transformers import TransformersEngine
     from models.load import load_model
     from models.trained import open_run
 
     name, adapter = options.model, options.adapter
-    if options.think_format not in THINK_FORMATS:
+    if options.think_format not in (None, *THINK_FORMATS):
         raise ConfigError(f"--think-format: {options.think_format!r} is none of {', '.join(THINK_FORMATS)}")
-    think_format = THINK_FORMATS[options.think_format]
+    think_format = S1
     if (Path(name) / "config.yaml").is_file():
+        if adapter:
+            raise ConfigError(f"--adapter: the run {name} has its own; give its base model as --model instead")
         run = open_run(name)
         name = run.config.model.name if run.adapter else str(run.product)
         adapter, think_format = run.adapter and str(run.adapter), run.think_format
+    if options.think_format:
+        think_format = THINK_FORMATS[options.think_format]
     flags = {"temperature": "--temperature", "top_p": "--top-p", "max_length": "--context"}
     sampling = checked(SamplingConfig, flags, temperature=options.temperature, top_p=options.top_p)
     held = {"precision": options.precision, "max_length": options.context}

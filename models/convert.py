@@ -94,6 +94,7 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
     template = carrying(tokenizer, run.think_format)
     merger = None if list(targets) == ["adapter"] else Merger(run)  # not every base can be merged into
     config = merger.config if merger else _base_config(run)
+    config.eos_token_id = _ends(run, config, tokenizer)
     if any(target.startswith("gguf:") for target in targets):
         gguf_file.check(config, tokenizer, template)
     licence, text = licence_of(run)
@@ -117,6 +118,20 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
             "made_from": made_from(run),
         },
     )
+
+
+def _ends(run: TrainedRun, config: Any, tokenizer: Any) -> int | list[int]:
+    """Every id that ends a turn of the trained model, as a config holds them: its generation config may name more."""
+    from transformers import GenerationConfig
+
+    from models.engine import end_of_turn
+
+    try:
+        more = None if run.base.endswith(".gguf") else GenerationConfig.from_pretrained(run.base).eos_token_id
+    except OSError:  # it has none
+        more = None
+    eos = end_of_turn(tokenizer, config, more)
+    return eos[0] if len(eos) == 1 else list(eos)
 
 
 def made_from(run: TrainedRun) -> dict[str, str]:
@@ -222,14 +237,11 @@ def _write_companions(run: TrainedRun, folder: Path, config: Any, tokenizer: Any
     """Tokenizer with the template, and a generation config with the ends of a turn and the think format."""
     from transformers import GenerationConfig
 
-    from models.engine import end_of_turn
-
     before, tokenizer.chat_template = tokenizer.chat_template, template
     tokenizer.save_pretrained(folder)
     tokenizer.chat_template = before
-    eos = end_of_turn(tokenizer, config)
     GenerationConfig(
-        eos_token_id=eos[0] if len(eos) == 1 else list(eos),
+        eos_token_id=config.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         think_format=asdict(run.think_format),

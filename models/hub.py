@@ -45,6 +45,8 @@ def check_access(repo: str) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
+    if repo.count("/") != 1:
+        raise RunError(f"--repo: {repo} is no repository name; write owner/name")
     api = HfApi()
     with _explained(repo):
         api.whoami()

@@ -43,13 +43,15 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
     fresh one of `adapter`'s shape is added, or none if that is `None`. Raises `ModelError`.
     """
+    from safetensors import SafetensorError
+
     check(config)
     backend, precision, choice = pick(config)
     base = base_of(config)
     load = _load_unsloth if backend == "unsloth" else _load_transformers
     try:
         model, tokenizer = load(base, precision, config, adapter, seed)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     finish_tokenizer(tokenizer, model)
     return LoadedModel(model, tokenizer, base, backend, _held(model, precision), choice)
@@ -137,6 +139,8 @@ def local_adapter(adapter: str) -> str:
 
 def has_gpu() -> bool:
     """Whether the machine shows a GPU device; cheap enough for the first line of a command."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):  # hidden by the user
+        return False
     return any(os.path.exists(device) for device in GPU_DEVICES)
 
 
@@ -201,6 +205,13 @@ def finish_tokenizer(tokenizer: Any, model: Any) -> None:
         raise ModelError(
             "model.name: the tokenizer has no chat template; use an instruct model, or add one to its folder"
         )
+    if isinstance(tokenizer.chat_template, dict):  # several by name, for tools and the like
+        if "default" not in tokenizer.chat_template:
+            raise ModelError(
+                f"model.name: none of the tokenizer's chat templates ({', '.join(tokenizer.chat_template)}) is called "
+                "default; keep the one to use in its folder"
+            )
+        tokenizer.chat_template = tokenizer.chat_template["default"]
     if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         vocabulary = tokenizer.get_vocab()
         spare = (t for t in ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>") if t in vocabulary)
@@ -259,12 +270,13 @@ def quantization(precision: str) -> Any:
 def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) -> Any:
     """`model` with the adapter that the recipe names or shapes; the model itself if it has neither."""
     from peft import LoraConfig, PeftModel, get_peft_model
+    from safetensors import SafetensorError
 
     if config.adapter is not None:
         check_adapter(config.adapter)
         try:
             return PeftModel.from_pretrained(model, config.adapter, is_trainable=adapter is not None)
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise ModelError(
                 f"model.adapter: {config.adapter} does not fit {config.name}: {first_line(error)}"
             ) from error

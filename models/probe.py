@@ -53,7 +53,7 @@ def ask(job: Job) -> dict[str, Any]:
     export stores of its format, `forced`, per forced token `logprob` and `top` (the likeliest id), and of a run
     `base_logprob`, without its adapter.
     """
-    from models.engine import Request, end_of_turn
+    from models.engine import Request
     from models.engine_transformers import TransformersEngine
     from models.heldout import GREEDY
 
@@ -72,7 +72,7 @@ def ask(job: Job) -> dict[str, Any]:
         "texts": [answer.text for answer in answers],
         "prompts": [_prompt(tokenizer, job, *history) for history in job.histories],
         "prompt_ids": prompt_ids,
-        "eos": list(end_of_turn(tokenizer, model.config)),
+        "eos": list(engine.eos),
         "rope": _rope(model),
         "forced": forced,
         "logprob": logprobs,

@@ -34,8 +34,10 @@ def main(argv: list[str]) -> None:
     run = open_run(config.run)
     convert.check_targets(config.exports, run)
     publication.check(run, config)
+    checks.held_out(run)
     if not args.dry_run:
-        hub.check_access(config.repo)  # before minutes of work
+        hub.check_access(config.repo)
+    # all that can be refused has been: from here on it takes minutes
 
     exports = Path(config.output_dir) / "exports"
     if publication.is_export_of(exports, run, config.exports):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from configs.errors import ModelError, RunError
+from configs.errors import ConfigError, ModelError, RunError
 from configs.recipe import validate
 from configs.rundir import RunDir
 from configs.schema import TrainingConfig
@@ -16,6 +16,7 @@ from data.think import ThinkFormat, resolve
 from models import embedded
 from models.load import HUB_ID, base_of, check, pick, source_kwargs
 
+NAME_ONE = "name the output_dir of sft.train or rl.grpo"
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
 
 
@@ -46,10 +47,18 @@ def open_run(path: str | Path) -> TrainedRun:
     path = Path(path)
     file = path / "config.yaml"
     if not file.is_file():
-        raise RunError(f"{path}: no run folder (no config.yaml); name the output_dir of sft.train or rl.grpo")
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raise RunError(f"{path}: no run folder (no config.yaml); {NAME_ONE}")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RunError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict) or not {"model", "data"} <= values.keys():
+        raise RunError(f"{file}: not the recipe of a training run; {NAME_ONE}")
     stage = "grpo" if "rewards" in values else "sft"
-    config: TrainingConfig = validate(stage, values, str(file))
+    try:
+        config: TrainingConfig = validate(stage, values, str(file))
+    except ConfigError as error:  # an evaluation's, or edited by hand
+        raise RunError(f"{error}; {NAME_ONE}") from None
     products = [path / name for name in ("adapter", "model") if (path / name).is_dir()]
     if not products:
         raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")

@@ -66,7 +66,6 @@ def main(argv: list[str]) -> None:
     from trl import GRPOConfig
 
     from models import training
-    from models.engine import end_of_turn
     from rl import probe, proof
     from rl.sampling import Curriculum, GroupSampler
     from rl.scoring import RolloutScorer
@@ -77,9 +76,7 @@ def main(argv: list[str]) -> None:
         arguments = training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
         engine = training.engine_of(loaded, config, think_format)
         print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
-        scorer = RolloutScorer(
-            reward_set, problems, tokenizer, think_format, end_of_turn(tokenizer, loaded.model.config)
-        )
+        scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, engine.eos)
         group = arguments.num_generations
         curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
         sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)

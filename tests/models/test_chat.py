@@ -19,6 +19,7 @@ from budget_forcing.tokens import TokenBudget
 from configs.errors import ConfigError
 from configs.schema import SamplingConfig
 from models.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
+from models.trained import open_run
 from tests.models.test_gguf_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -119,6 +120,19 @@ def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Pat
 def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError):
         conversation(folder, *options)
+
+
+def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(tmp_path: Path) -> None:
+    from data.think import DEEPSEEK, S1
+    from tests.models.tiny_run import tiny_base, tiny_run
+
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    assert conversation(run).engine.think_format == open_run(run).think_format
+    other = S1 if open_run(run).think_format == DEEPSEEK else DEEPSEEK
+    with pytest.raises(ConfigError, match=f"splits the delimiters of {other.name}"):
+        conversation(run, "--think-format", other.name)
+    with pytest.raises(ConfigError, match=f"--adapter: the run {run} has its own"):
+        conversation(run, "--adapter", str(run / "adapter"))
 
 
 @pytest.mark.recipe

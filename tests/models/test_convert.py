@@ -281,6 +281,36 @@ def test_a_copy_of_another_name_is_known_by_what_the_training_told(tmp_path: Pat
         open_run(run)
 
 
+def test_ends_of_a_turn_that_only_the_generation_config_names_are_exported(tmp_path: Path) -> None:
+    from transformers import GenerationConfig
+
+    from models.checks import gate
+
+    base = tiny_base(tmp_path / "base")
+    GenerationConfig(eos_token_id=[2, 0]).save_pretrained(base)
+    run = tiny_run(tmp_path / "run", base)
+    out = export(run, ["adapter", "merged16", "gguf:f16"], tmp_path / "out")
+    for folder in ("adapter", "merged16", "gguf-f16"):
+        assert GenerationConfig.from_pretrained(out / folder).eos_token_id == [2, 0]
+    report = gate(out, run)
+    report.require()
+    assert "ids [2, 0]" in report.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not the recipe of a training run; name the output_dir of sft.train or rl.grpo"),
+        ("model: {name: x}\nanswers: y\ndata: {source: x}\n", "answers: unknown key; .*; name the output_dir of sft"),
+        ("model: [1\n", r"config\.yaml: not valid YAML: "),
+    ],
+)
+def test_a_folder_of_something_else_is_no_run(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=words):
+        open_run(tmp_path)
+
+
 def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     import torch
 

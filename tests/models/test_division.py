@@ -33,6 +33,19 @@ def test_every_growing_prefix_only_adds(think: ThinkFormat, thinking: str, answe
     assert not any(end in whole[0] for end in think.end_tokens)
 
 
+@given(before=WORDS, gap=st.text(alphabet=" \n", max_size=3), answer=WORDS)
+def test_white_space_of_the_model_s_own_shows_no_delimiter_while_it_grows(before: str, gap: str, answer: str) -> None:
+    text = f"{gap}<reasoning>{before}</reasoning>{gap}<answer>{answer}</answer>"
+    last = ("", "")
+    for length in range(len(text) + 1):
+        now = divided(text[:length], THINK_FORMATS["xml"], whole=False)
+        assert now[0].startswith(last[0])
+        assert now[1].startswith(last[1])
+        last = now
+    assert divided(text, THINK_FORMATS["xml"], whole=True) == last
+    assert last == (before.removeprefix("\n"), answer.removeprefix("\n"))
+
+
 @pytest.mark.parametrize("think", FORMATS, ids=lambda think: think.name)
 def test_parts_come_without_their_delimiters(think: ThinkFormat) -> None:
     thinking, answer = divided(written(think, "2 + 3 is 5", "5"), think, whole=True)
@@ -48,6 +61,10 @@ def test_parts_come_without_their_delimiters(think: ThinkFormat) -> None:
         ("s1", "5<|im_start|>other\n6", ("5", "other\n6")),
         ("deepseek", "5</think>6", ("5", "6")),
         ("xml", "no tags at all", ("no tags at all", "")),
+        ("xml", "\n<reasoning>\nx\n</reasoning>\n<answer>\n5\n</answer>", ("x\n", "5\n")),
+        ("xml", "<reasoning>x</reasoning><answer>5</answer>", ("x", "5")),
+        ("xml", "<reasoning>x</reasoning>\n\n <answer>\n5</answer>", ("x", "5")),
+        ("xml", "<reasoning>x</reasoning>\n5", ("x", "\n5")),
     ],
 )
 def test_a_model_that_writes_otherwise_loses_nothing(name: str, text: str, parts: tuple[str, str]) -> None:

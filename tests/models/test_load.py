@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -197,6 +199,37 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Pat
     tokenizer.chat_template = None
     with pytest.raises(ModelError, match="no chat template"):
         load.finish_tokenizer(tokenizer, None)
+
+
+def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Path) -> None:
+    from data.prompts import render_prompt
+    from data.think import S1
+
+    plain = load.load_tokenizer(ModelConfig(name=tiny))
+    shutil.copytree(tiny, tmp_path / "model")
+    several = load.load_tokenizer(ModelConfig(name=tiny))
+    several.chat_template = {"default": plain.chat_template, "tool_use": "{{ tools }}"}
+    several.save_pretrained(tmp_path / "model")
+    found = load.load_tokenizer(ModelConfig(name=str(tmp_path / "model")))
+    assert render_prompt(found, "1 + 1?", S1) == render_prompt(plain, "1 + 1?", S1)
+    several.chat_template = {"rag": "{{ documents }}"}
+    with pytest.raises(ModelError, match=r"none of the tokenizer's chat templates \(rag\) is called default"):
+        load.finish_tokenizer(several, None)
+
+
+def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ModelError, match=r"model\.name: .*/model can't be loaded: "):
+        load.load_model(ModelConfig(name=str(tmp_path / "model"), precision="fp32"))
+
+
+@pytest.mark.parametrize(("hidden", "seen"), [("", False), ("-1", False), ("0", True), ("0,1", True)])
+def test_gpus_that_are_hidden_are_not_there(monkeypatch: pytest.MonkeyPatch, hidden: str, seen: bool) -> None:
+    monkeypatch.setattr(load, "GPU_DEVICES", (os.devnull,))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert load.has_gpu() is seen
 
 
 def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:

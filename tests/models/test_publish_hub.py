@@ -100,9 +100,10 @@ def test_somebody_else_s_namespace_is_refused(hub: Hub, folder: Path) -> None:
         upload(folder, "you/model", public=False, message="A model")
 
 
-def test_a_name_that_is_none_is_refused(hub: Hub) -> None:
-    with pytest.raises(RunError, match="no repository name; write owner/name"):
-        check_access("me/mo del")
+@pytest.mark.parametrize("name", ["me/mo del", "model", "me/my/model"])
+def test_a_name_that_is_none_is_refused(hub: Hub, name: str) -> None:
+    with pytest.raises(RunError, match=f"{name} is no repository name; write owner/name"):
+        check_access(name)
 
 
 @pytest.mark.parametrize("where", ["cut_uploads", "cut_commit"])
