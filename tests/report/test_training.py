@@ -81,7 +81,7 @@ def test_steps_repeated_after_a_resume_count_once(tmp_path: Path) -> None:
 def test_alarms_are_gathered_with_the_steps_they_came_at(tmp_path: Path) -> None:
     rows = metrics(6)
     for step in (1, 2, 4):
-        rows[step]["alarms"] = ["no spread"]
+        rows[step - 1]["alarms"] = ["no spread"]
     write_lines(tmp_path / "metrics.jsonl", rows)
     assert "no spread (steps 1–2, 4)" in write_report(tmp_path).read_text(encoding="utf-8")
 
