@@ -1,6 +1,8 @@
 """Gold answers as data sets write them, made clean."""
 
+import math
 import re
+from decimal import Decimal
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
@@ -42,6 +44,8 @@ def clean(value: object) -> str:
         return "" if value is None else str(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        return format(Decimal(str(value)), "f")  # not 1.5e-05
     text = str(value).strip()
     hashed = after_hashes(text)
     return hashed if hashed is not None else last_boxed(text) or text

@@ -31,6 +31,8 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,}")
 _NAMED = re.compile(r"\\(?:text|begin|end|math[a-z]+)\s*\{[^{}]*\}")
 _SPELLED = {"sqrt", "infinity"}
+_SHORT_WORDS = {"yes", "no"}  # read as products of variables, as all words of up to three letters are
+_UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])")  # "5 m"; "5m" is a product
 _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
@@ -54,6 +56,8 @@ def compare(gold: str, answer: str) -> Verdict | None:
         verdict = _verdict(plain_gold, plain, wanted, given)
     except TooBig:
         return Verdict(None, "refused: too big to evaluate")
+    except RecursionError:  # "1/2/3/…" nests without a bracket
+        return Verdict(None, "refused: nested too deep")
     if verdict is None:
         reason = refusal(gold, answer)
         return Verdict(None, reason) if reason else None
@@ -98,7 +102,11 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
         if isinstance(wanted, Quantity) and not variables(wanted.node) and _holds_no_number(plain):
             return Verdict(False, "text")
         return None
+    if plain_gold.casefold() in _SHORT_WORDS and plain_gold.casefold() == plain.casefold():
+        return Verdict(True, "text")
     same = equal(wanted, given)
+    if same is False and isinstance(given, Quantity) and not variables(given.node):
+        same = _equal_with_unit_letter(plain_gold, given)
     if same is None:
         return None
     if isinstance(given, Text):
@@ -106,6 +114,13 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
     if not isinstance(wanted, Quantity):
         return Verdict(same, "structure")
     return Verdict(same, "number" if wanted.node[0] == "num" else "expression")
+
+
+def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:
+    """Whether `given`, which has no variable, is a gold answer of `5 m` with its letter as a unit."""
+    found = _UNIT_LETTER.fullmatch(plain_gold)
+    with_unit = _read(f"{found[1]} \\text{{{found[2]}}}") if found else None
+    return False if with_unit is None else equal(with_unit, given)
 
 
 def _chosen(plain: str) -> str | None:

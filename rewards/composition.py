@@ -180,7 +180,7 @@ def _call(member: Member, rollouts: Sequence[Rollout], step: int | None) -> list
             row = within(member.timeout, lambda: _first_raising(member.reward, rollouts), last_words)
         except Overrun:
             row = 0
-        what = f"it raised {type(error).__name__}: {error}"
+        what = "; ".join([f"it raised {type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
         raise BrokenReward(member.name, row, _at(rollouts, row), what) from error
     if not isinstance(scores, list | tuple) or len(scores) != len(rollouts):
         got = f"{len(scores)} scores" if isinstance(scores, list | tuple) else f"a {type(scores).__name__}"

@@ -153,19 +153,11 @@ def _equal_single(group: Group, single: Answer) -> bool | None:
     """A list of one is its element; "2,74" is a number where the other side is one."""
     if len(group.items) == 1:
         return equal(group.items[0], single)
-    if group.brackets or not isinstance(single, Quantity) or len(group.items) != 2:
+    if group.decimal is None or not isinstance(single, Quantity):
         return False
-    whole, decimals = (item.node if isinstance(item, Quantity) else None for item in group.items)
-    if (
-        not whole
-        or not decimals
-        or whole[0] != "num"
-        or decimals[0] != "num"
-        or (whole[2], decimals[2]) != (None, None)
-    ):
+    if not all(isinstance(item, Quantity) and item.node[0] == "num" for item in group.items):
         return False
-    value = whole[1] + Fraction(decimals[1], 10 ** len(str(decimals[1])))
-    return single.node[0] == "num" and bool(single.node[1] == value)
+    return single.node[0] == "num" and bool(single.node[1] == group.decimal)
 
 
 def _equal_groups(gold: Group, answer: Group) -> bool | None:

@@ -27,8 +27,8 @@ from rewards.boxes import last_boxed
 from rewards.prose import after_last_marker, from_prose, last_value, tidy
 
 END_OF_TURN = re.compile(
-    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|end_of_turn)\|>|</s>|<eos>|<end_of_turn>"
-    r"|<｜end▁of▁sentence｜>"
+    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|end_of_turn|END_OF_TURN_TOKEN|user|observation)\|>"
+    r"|</s>|<eos>|<end_of_turn>|<turn\|>|\[\|endofturn\|\]|\[EOS\]|<seed:eos>|<｜end▁of▁sentence｜>"
 )
 
 
@@ -167,6 +167,22 @@ def without_end_of_turn(text: str) -> str:
         if not found:
             return text
         text = text[: len(text) - len(found[-1].group())].rstrip()
+
+
+def without_unknown_end(text: str, end: str, think_format: ThinkFormat) -> str:
+    """`text` without `end`, the token that its model ended the turn with, where it would be read as the answer's.
+
+    What `END_OF_TURN` knows stays to be seen, and what is a delimiter as well has to.
+    """
+    kept = not end or END_OF_TURN.fullmatch(end) or end in delimiters(think_format)
+    return text if kept else text.removesuffix(end)
+
+
+def written_once(text: str, think_format: ThinkFormat) -> list[bool]:
+    """For each delimiter, whether `text` has it exactly once; one that the prompt prefills may be missing."""
+    prefilled = think_format.open if think_format.prefill else None
+    counts = [(tag, text.count(tag)) for tag in delimiters(think_format)]
+    return [count == 1 or (tag == prefilled and not count) for tag, count in counts]
 
 
 def _bare_answer(text: str) -> tuple[str | None, bool]:

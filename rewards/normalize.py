@@ -6,6 +6,7 @@ The result is not LaTeX: frequent commands become one character (`\\cdot` → `*
 
 import re
 import unicodedata
+from decimal import Decimal
 from functools import lru_cache
 
 from rewards.prose import tidy
@@ -126,6 +127,9 @@ _BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tu
 _SPACES = re.compile(r"\s+")
 _THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
 _COMMA_GROUPS = re.compile(r"(?:[A-Za-z]\w*\s*=\s*)?[-+]?\$?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_E_NOTATION = re.compile(  # but "2e-1" is Euler's number doubled, less one
+    r"(?<![\w.\\^])(?:(?:\d{0,40}\.\d{1,40}|1)[eE][-+]?|\d{1,40}[eE](?:[-+](?=\d\d))?)[0-2]?\d{1,2}(?![\w.])"
+)
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _SPACED_GROUPS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
@@ -152,6 +156,8 @@ def normalize(answer: str) -> str:
         text = text.replace(",", "")
     if _SPACED_GROUPS.fullmatch(text):
         text = text.replace(" ", "")
+    if "e" in text or "E" in text:
+        text = _E_NOTATION.sub(_positional, text)
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
     return _SPACES.sub(" ", text).strip().rstrip(".")
@@ -190,6 +196,11 @@ def _respelled(match: re.Match[str]) -> str:
     if match["phantom"]:
         return ""
     return "^" if match["power"] else " "
+
+
+def _positional(match: re.Match[str]) -> str:
+    """`1.5e-05` as 0.000015."""
+    return format(Decimal(match[0]), "f")
 
 
 def _is_one_number(text: str) -> bool:

@@ -17,6 +17,8 @@ TIMEOUT = 300.0
 """Seconds that one may take for a batch, unless its recipe says otherwise; judges over a network take minutes."""
 TRL_SUPPLIED = ("prompts", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric", "environments")
 """What TRL's trainer passes besides the data set's columns; not parameters of the user's."""
+_UNREADABLE = (TypeError, AttributeError, KeyError, IndexError)
+"""What a function raises that was given strings for messages, or the other way round."""
 
 
 def load(path: str) -> Callable[..., Any]:
@@ -25,6 +27,8 @@ def load(path: str) -> Callable[..., Any]:
     The current folder is searched as well. Raises RewardError when the module or the function is not there.
     """
     module_name, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    if not module_name or module_name.startswith("."):
+        raise RewardError(f"reward '{path}': '{module_name}' is no module's full name; write `my_module:{attribute}`")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
@@ -80,8 +84,12 @@ class TrlReward:
             return self._call(rollouts, self._conversational)
         try:
             scores = self._call(rollouts, conversational=False)
-        except (TypeError, AttributeError, KeyError, IndexError):
-            scores = self._call(rollouts, conversational=True)
+        except _UNREADABLE as error:
+            try:
+                scores = self._call(rollouts, conversational=True)
+            except _UNREADABLE as second:
+                error.add_note(f"given messages instead of strings, it raised {type(second).__name__}: {second}")
+                raise error from None
             self._conversational = True
         else:
             self._conversational = False

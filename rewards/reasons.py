@@ -42,7 +42,9 @@ def _format(rollout: Rollout) -> str:
 
 def _tags(rollout: Rollout) -> str:
     tags = delimiters(rollout.think_format)
-    return ", ".join(f"{tag} {rollout.text.count(tag)}" for tag in tags)
+    counts = [f"{tag} {rollout.text.count(tag)}" for tag in tags]
+    missing = rollout.think_format.prefill and rollout.think_format.open not in rollout.text
+    return ", ".join(counts) + (" (prefilled)" if missing else "")
 
 
 def _tokens(rollout: Rollout) -> str:

@@ -50,8 +50,11 @@ def build(specs: Sequence[RewardSpec | Mapping[str, Any]]) -> RewardSet:
         raise RewardError("rewards: the list is empty; a run needs at least one reward")
     checked = [spec if isinstance(spec, RewardSpec) else _spec(spec) for spec in specs]
     names = [column_name(spec.name) for spec in checked]
-    for name in names:
-        if names.count(name) > 1:
+    for at, name in enumerate(names):
+        first, again = checked[names.index(name)].name, checked[at].name
+        if first != again:
+            raise RewardError(f"rewards: '{first}' and '{again}' have one column name, {name}; rename one function")
+        if names.index(name) < at:
             raise RewardError(f"rewards: '{name}' is there twice; give each reward once")
     return RewardSet([_member(spec, names) for spec in checked])
 

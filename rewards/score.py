@@ -5,7 +5,8 @@
 
 Each line is a JSON object with the completion (`text`, `completion`, `response` or `output`) and its gold answer
 (`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_tokens` and `thinking_tokens`: a run's
-`rollouts.jsonl` will do. Without token counts, words are counted.
+`rollouts.jsonl` will do. A completion may be a list of messages, as TRL has it: the last one counts. Without token
+counts, words are counted.
 """
 
 import json
@@ -55,15 +56,15 @@ def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "l
     name = "stdin" if path == "-" else path
     try:
         if path == "-":
-            lines = sys.stdin.read().splitlines()
+            text = sys.stdin.read().removeprefix("\ufeff")
         else:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
+            with open(path, encoding="utf-8-sig") as file:
+                text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: can't be read ({error}); give a UTF-8 JSONL file, or - for stdin") from error
     rollouts = [
         _rollout(line, f"{name}, line {number}", think_format, max_tokens)
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(text.split("\n"), 1)  # a JSON string may hold other line separators
         if line.strip()
     ]
     if not rollouts:
@@ -104,6 +105,7 @@ def reason(
 def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
     from data.answers import clean
     from data.problem import Problem
+    from rewards.extract import extract
     from rewards.rollout import Rollout
 
     try:
@@ -112,7 +114,7 @@ def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int
         raise DataError(f"{where}: is not JSON ({error.msg}); give one JSON object a line") from error
     if not isinstance(record, dict):
         raise DataError(f"{where}: is a {type(record).__name__}; give a JSON object with `text` and `answer`")
-    text, gold = str(_field(record, _TEXT, where)), clean(_field(record, _GOLD, where))
+    text, gold = _completion(record, where), clean(record[_field(record, _GOLD, where)])
     problem = Problem(
         id=str(record.get("id", where)), question=str(record.get("question", "")), answer=gold, source="file"
     )
@@ -121,22 +123,37 @@ def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int
         text=text,
         think_format=think_format,
         prompt=str(record.get("prompt", "")),
-        completion_tokens=_count(record, "completion_tokens", where) or len(text.split()),
-        thinking_tokens=_count(record, "thinking_tokens", where),
+        completion_tokens=_count(record, "completion_tokens", text, where),
+        thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
         truncated=bool(record.get("truncated", False)),
     )
 
 
-def _field(record: dict[str, Any], names: Sequence[str], where: str) -> Any:
+def _completion(record: dict[str, Any], where: str) -> str:
+    """The completion, which TRL has as a list of messages for conversational data."""
+    name = _field(record, _TEXT, where)
+    value = record[name]
+    if isinstance(value, list) and value and isinstance(value[-1], dict):
+        value = value[-1].get("content")
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name} is no text; give a string, or a list of messages with `content`")
+    return value
+
+
+def _field(record: dict[str, Any], names: Sequence[str], where: str) -> str:
+    """The first of `names` that the record has."""
     for name in names:
         if record.get(name) is not None:
-            return record[name]
+            return name
     raise DataError(f"{where}: has none of {', '.join(names)}; it has {', '.join(record) or 'no fields'}")
 
 
-def _count(record: dict[str, Any], name: str, where: str) -> int:
-    value = record.get(name) or 0
+def _count(record: dict[str, Any], name: str, text: str, where: str) -> int:
+    """The token count in the record, or the words of `text`."""
+    value = record.get(name)
+    if value is None:
+        return len(text.split())
     if not isinstance(value, int) or value < 0:
         raise DataError(f"{where}: {name} is {value!r}; give a whole number, or leave it out")
     return value

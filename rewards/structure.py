@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 from rewards.evaluate import has_sign, variables
@@ -44,12 +45,14 @@ class Based:
 class Group:
     """Several answers. `opening` + `closing` is "" (a list), "⦃⦄" (a set), or brackets: a tuple, a point, an interval.
 
-    `name` is the variable of an interval that was written as an inequality.
+    `name` is the variable of an interval that was written as an inequality. `decimal` is the one number that a list
+    may be as well: `2,74`.
     """
 
     brackets: str
     items: tuple["Answer", ...]
     name: str | None = None
+    decimal: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ _NAME = re.compile(
     r"|\\text\{[^{}]*\}|\([A-Za-z](?:,\s*[A-Za-z])+\)|[A-Za-z][A-Za-z ]*"
 )
 _ONE_VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+")
+_DECIMAL_COMMA = re.compile(r"[$€£¥]?\s*(\d{1,20}),(\d{1,20})(?![\d.])")  # behind it perhaps a unit
 _WHOLE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}\.?")
 _WORDS = re.compile(r"[^\W\d_][\w\s'\-.,()&/:\"]*")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|array|smallmatrix)\}(?:\{[clr|\s]*\})?(.*)\\end\{[A-Za-z]+\}")
@@ -191,7 +195,9 @@ def _read_list(text: str, depth: int) -> Answer | None:
         if all(mark in ("", "∨") for _, mark in parts):
             return Union(items)
         raise Unread
-    return Group("", tuple(value for item in items for value in _expanded(item)))
+    values = tuple(value for item in items for value in _expanded(item))
+    comma = _DECIMAL_COMMA.match(text) if len(values) == 2 else None
+    return Group("", values, decimal=Fraction(f"{comma[1]}.{comma[2]}") if comma else None)
 
 
 def _read_relation(text: str, depth: int) -> Answer | None:

@@ -16,6 +16,7 @@ from typing import Any
 Node = tuple[Any, ...]
 
 DEPTH = 40
+_LONGEST_NUMBER = 400
 _NUMBER = re.compile(r"(\d+)(?:\.(\d+))?|\.(\d+)")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot|overset)\s*\{?(\d+)\}?")
 _WORD = re.compile(r"\\?[A-Za-z]+")
@@ -137,7 +138,7 @@ class _Parser:
         if depth > DEPTH:
             raise Unread
         base = self._atom(depth + 1)
-        while True:
+        for _ in range(DEPTH):  # each mark nests what is before it
             char = self.skip()
             if char == "^":
                 self.at += 1
@@ -153,6 +154,7 @@ class _Parser:
                 base = ("div", base, ("num", Fraction(100), None))
             else:
                 return base
+        raise Unread
 
     def _exponent(self, depth: int) -> Node:
         """A group, a signed number, or one letter."""
@@ -187,6 +189,8 @@ class _Parser:
 
     def _number(self) -> Node:
         repeating = _REPEATING.match(self.text, self.at)
+        if repeating and repeating.end() - repeating.start() > _LONGEST_NUMBER:
+            raise Unread
         if repeating:
             self.at = repeating.end()
             whole, fixed, cycle = repeating.groups()
@@ -194,7 +198,7 @@ class _Parser:
             value = Fraction(int((whole + fixed) or "0"), scale)
             return ("num", value + Fraction(int(cycle), scale * (10 ** len(cycle) - 1)), None)
         found = _NUMBER.match(self.text, self.at)
-        if not found or found.end() - found.start() > 400:
+        if not found or found.end() - found.start() > _LONGEST_NUMBER:
             raise Unread
         self.at = found.end()
         decimals = found[2] or found[3]
@@ -221,7 +225,7 @@ class _Parser:
         char = self.skip()
         if char == "{":
             return self._group(depth)
-        if char.isdigit():
+        if char.isdecimal():  # "❶" is a digit too, but no number
             self.at += 1
             return ("num", Fraction(int(char)), None)
         return self._atom(depth)

@@ -71,6 +71,7 @@ _CHINESE = {
 }
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "about", "us"}
+_HIGHEST_POWER = 9  # which another "squared" may still raise
 _PER = {"mph": "mi/h", "kmph": "km/h", "kph": "km/h"}
 _WORD = re.compile(r"([A-Za-z$€£¥¢°%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
 _TAIL = 80  # characters at the end in which a unit is looked for
@@ -83,6 +84,7 @@ _TRAILING = re.compile(
 )
 _VALUE_END = re.compile(r"[\d)}\].πa-z°]\s*$")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]+")
+_TEMPERATURE = re.compile(r"°\s*[CF]\b")
 _TEXT = re.compile(r"\\text\{[^{}]*\}")
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "pi", "arcsin", "arccos", "arctan"}
 _LEADING_CURRENCY = re.compile(r"([-+]?)\s*([$€£¥])\s*(?=[-+\d.\\])")
@@ -126,7 +128,7 @@ def same_unit(first: Unit, second: Unit) -> Fraction | None:
 def unit_of(words: str) -> Unit | None:
     """The unit that `words` name; None for words that name none ("units", "in total")."""
     text = words.replace("\\text", " ").replace("{", " ").replace("}", " ").replace("\\", " ")
-    text = re.sub(r"°\s*([CF])\b", r"°\1", re.sub(r"\^\s*([23])", r"^\1", text))
+    text = _TEMPERATURE.sub(lambda match: match[0].replace(" ", ""), re.sub(r"\^\s*([23])", r"^\1", text))
     powers: dict[str, int] = {}
     unknown: set[str] = set()
     size, sign, pending = Fraction(1), 1, 1
@@ -135,8 +137,8 @@ def unit_of(words: str) -> Unit | None:
         if match[3] or word.lower() == "per":
             sign = -1
         elif word.lower() in _POWERS:
-            if powers and word.lower() in ("squared", "cubed"):
-                last = next(reversed(powers))
+            last = next(reversed(powers), "")
+            if last and abs(powers[last]) <= _HIGHEST_POWER and word.lower() in ("squared", "cubed"):
                 powers[last] *= _POWERS[word.lower()]
                 size **= _POWERS[word.lower()]
             else:
@@ -165,7 +167,7 @@ def _singular(word: str) -> str:
 
 def _reads_as_unit(words: str, apart: bool) -> bool:
     """Whether plain words (outside `\\text{}`) are a unit, not variables: known, or long and `apart` from the value."""
-    for word in _PLAIN_WORD.findall(_TEXT.sub(" ", words)):
+    for word in _PLAIN_WORD.findall(_TEXT.sub(" ", _TEMPERATURE.sub(" ", words))):
         known = _singular(word) in _NAMES or word.lower() in (*_PER, *_POWERS, "per", "unit", "units", "us")
         if len(word) == 1 and "/" not in words and " " not in words and "°" not in words:
             return False

@@ -8,6 +8,7 @@ from data.think import ThinkFormat
 from models.engine import Generation, decode, parts_of
 from models.generation import forced_characters
 from rewards.composition import RewardSet, Scores
+from rewards.extract import without_unknown_end
 from rewards.rollout import Rollout
 
 
@@ -70,9 +71,11 @@ class RolloutScorer:
             length = len(made) - (not truncated)
             thought, answer_at = parts_of(made[:length], self.tokenizer, self.think_format)
             answered, forced = length - answer_at, ()
+        text = self.think_format.prefill + decode(self.tokenizer, ids)
+        end = decode(self.tokenizer, ids[-1:]) if ids and ids[-1] in self.eos else ""
         return Rollout(
             problem=problem,
-            text=self.think_format.prefill + decode(self.tokenizer, ids),
+            text=without_unknown_end(text, end, self.think_format),
             think_format=self.think_format,
             prompt=prompt,
             completion_ids=ids,

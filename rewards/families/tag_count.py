@@ -6,7 +6,7 @@ that the prompt prefills counts as written.
 
 from collections.abc import Sequence
 
-from rewards.extract import delimiters
+from rewards.extract import written_once
 from rewards.rollout import Reward, Rollout
 
 
@@ -20,7 +20,5 @@ def tag_count(*, score: float = 1.0) -> Reward:
 
 
 def _share(rollout: Rollout) -> float:
-    tags = delimiters(rollout.think_format)
-    prefilled = rollout.think_format.open if rollout.think_format.prefill else None
-    once = [rollout.text.count(tag) == 1 or (tag == prefilled and tag not in rollout.text) for tag in tags]
-    return sum(once) / len(tags)
+    once = written_once(rollout.text, rollout.think_format)
+    return sum(once) / len(once)

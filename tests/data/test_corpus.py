@@ -10,7 +10,7 @@ from configs.errors import DataError
 from configs.schema import DataConfig, HeldOutConfig
 from data.corpus import load_traces, of_problem, traces
 from data.formats import Reject
-from data.heldout import split_traces
+from data.heldout import split, split_traces
 from data.problem import Problem
 from data.sources import load_problems
 
@@ -92,6 +92,18 @@ def test_held_out_questions_leave_the_traces(tmp_path: Path) -> None:
     assert not {t.question for t in kept} & {p.question for p in measured}
     with pytest.raises(DataError, match=r"name problems with eval\.data"):
         split_traces(load_traces(DataConfig(path=str(written(tmp_path)))), HeldOutConfig(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "way_out"),
+    [
+        (HeldOutConfig(problems=30), r"raise data\.limit, or lower eval\.problems"),
+        (HeldOutConfig(data=DataConfig(source="arithmetic", limit=30)), r"name others in eval\.data"),
+    ],
+)
+def test_holding_everything_out_is_refused_with_the_way_out(held_out: HeldOutConfig, way_out: str) -> None:
+    with pytest.raises(DataError, match=f"all 30 problems are held out by eval; {way_out}"):
+        split(DataConfig(source="arithmetic", limit=30), held_out)
 
 
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")

@@ -9,6 +9,7 @@ import pytest
 
 from configs.errors import DataError
 from configs.schema import DataConfig
+from data.answers import clean
 from data.formats import Reject
 from data.sources import load_problems
 
@@ -49,6 +50,14 @@ def test_math_answers_are_what_the_last_box_holds(tmp_path: Path) -> None:
     )
     answers = [p.answer for p in load_problems(DataConfig(source="math", path=path))]
     assert answers == [r"\frac{1}{2}", r"\left\{ 1, 2 \right\}", "7", r"\frac{3}{4}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.5e-05, "0.000015"), (-2.5e-07, "-0.00000025"), (0.1, "0.1"), (18.0, "18"), (1e22, "1" + "0" * 22)],
+)
+def test_numbers_become_answers_without_an_exponent(value: float, text: str) -> None:
+    assert clean(value) == text
 
 
 def test_aime_answers_lose_their_zeros(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def broken_trl(completions: list[str], **columns: Any) -> list[float]:
     raise LookupError("no model")
 
 
+def trl_last_words(completions: list[str], **columns: Any) -> list[float]:
+    """Fails on an empty string."""
+    return [float(completion.split()[-1] == "42") for completion in completions]
+
+
 def no_arguments() -> list[float]:
     """No reward at all."""
     return []

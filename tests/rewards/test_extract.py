@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from data.think import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
 from rewards.boxes import last_boxed
-from rewards.extract import extract, format_fault, gold_answer
+from rewards.extract import extract, format_fault, gold_answer, without_unknown_end
 
 CUSTOM = ThinkFormat(
     name="custom",
@@ -28,8 +28,17 @@ def test_what_the_format_renders_comes_back(think_format: ThinkFormat) -> None:
 
 @pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
 def test_the_end_of_the_turn_is_no_part_of_the_answer(think_format: ThinkFormat) -> None:
-    found = extract(think_format.render("a", "42").rstrip() + "<|im_end|>\n", think_format)
-    assert (found.answer, found.well_formed) == ("42", True)
+    for end in ("<|im_end|>\n", "<turn|>", "<|END_OF_TURN_TOKEN|>", "[|endofturn|]", "<|user|>", "[EOS]", "<seed:eos>"):
+        found = extract(think_format.render("a", "42").rstrip() + end, think_format)
+        assert (found.answer, found.well_formed) == ("42", True)
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"), [("<fin>", False), ("<|im_end|>", True), ("</answer>", True), ("", True), ("<else>", True)]
+)
+def test_only_an_end_of_turn_that_is_neither_known_nor_a_delimiter_leaves_the_text(end: str, kept: bool) -> None:
+    text = "<reasoning>a</reasoning><answer>42" + (end if end != "<else>" else "<fin>")
+    assert (without_unknown_end(text, end, XML) == text) is kept
 
 
 @pytest.mark.parametrize("think_format", [S1, DEEPSEEK, CUSTOM], ids=lambda f: f.name)

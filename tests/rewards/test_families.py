@@ -110,6 +110,12 @@ def test_xmlcount_pays_an_eighth_a_tag_and_charges_for_text_behind_the_last() ->
     assert scores("xmlcount", *map(rollout, texts)) == pytest.approx([0.5, 0.49, 0.5, 0.25, 0.0, 0.0])
 
 
+def test_xmlcount_and_tag_count_take_a_prefilled_opening_as_written() -> None:
+    asked = [rollout("a\n</think>\n42", DEEPSEEK), rollout("<think>a<think></think>", DEEPSEEK)]
+    assert scores("xmlcount", *asked) == [0.25, 0.125]
+    assert scores("tag_count", *asked) == [1.0, 0.5]
+
+
 def test_tag_count_is_the_share_of_tags_written_once() -> None:
     texts = ["<reasoning> </reasoning> <answer> </answer>", "<reasoning><reasoning></reasoning><answer>", "no"]
     assert scores("tag_count", *map(rollout, texts)) == [1.0, 0.5, 0.0]

@@ -64,6 +64,9 @@ def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str)
         ({"name": "integer", "when": "correctness >"}, "when: 'correctness >' can't be read"),
         ({"name": "integer", "when": "integr > 0"}, r"no reward 'integr' in the list \(did you mean 'integer'\?\)"),
         ({"name": "no_such_module:f"}, "module 'no_such_module' can't be imported"),
+        ({"name": ":f"}, "reward ':f': '' is no module's full name; write `my_module:f`"),
+        ({"name": ".f"}, "reward '.f': '' is no module's full name"),
+        ({"name": "..mine:f"}, "reward '..mine:f': '..mine' is no module's full name"),
         ({"name": f"{PLUGINS}:nothing"}, "no function 'nothing' in tests.rewards.plugins .*own"),
         ({"name": f"{PLUGINS}:NOT_A_FUNCTION"}, "no function 'NOT_A_FUNCTION'"),
         ({"name": f"{PLUGINS}:no_arguments"}, "takes no argument"),
@@ -82,6 +85,8 @@ def test_an_empty_list_and_a_repeated_name_are_refused() -> None:
         rewards.build([])
     with pytest.raises(RewardError, match="'integer' is there twice"):
         rewards.build([RewardSpec(name="integer"), RewardSpec(name="integer", weight=2.0)])
+    with pytest.raises(RewardError, match="'mathr:reward' and 'coder:reward' have one column name, reward; rename"):
+        rewards.build([RewardSpec(name="mathr:reward"), RewardSpec(name="coder:reward")])
 
 
 def test_gates_clips_and_required_come_from_the_spec() -> None:
@@ -132,3 +137,9 @@ def test_an_asynchronous_reward_sees_the_trainers_state() -> None:
 def test_a_plug_in_that_raises_is_named_before_training() -> None:
     with pytest.raises(RewardError, match=r"reward 'broken_trl', row 0 .*LookupError: no model"):
         rewards.build([RewardSpec(name=f"{PLUGINS}:broken_trl")]).check(XML)
+
+
+def test_a_plug_in_on_strings_that_raises_is_shown_its_own_error_first() -> None:
+    what = "it raised IndexError: list index out of range; given messages .* AttributeError: 'list' object has no"
+    with pytest.raises(RewardError, match=what):
+        rewards.build([RewardSpec(name=f"{PLUGINS}:trl_last_words")]).check(XML)

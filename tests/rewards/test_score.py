@@ -75,9 +75,36 @@ def test_completions_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch, capsys
     assert "stdin, line 1: total 4.000" in capsys.readouterr().out
 
 
+def test_line_separators_inside_a_row_and_a_byte_order_mark_do_no_harm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = XML.render("a\u2028b\u2029c\u0085d", "42")
+    row = json.dumps({"text": text, "answer": "42"}, ensure_ascii=False)
+    assert "line 1: total 4.000" in run(tmp_path, capsys, ["\ufeff" + row])
+
+
+def test_a_conversation_is_scored_by_its_last_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    messages = [{"role": "user", "content": "6 · 7?"}, {"role": "assistant", "content": RIGHT}]
+    assert "line 1: total 4.000" in run(tmp_path, capsys, [{"completion": messages, "answer": "42"}])
+
+
+@pytest.mark.parametrize(
+    ("counts", "thought"), [({}, 4), ({"completion_tokens": 9, "thinking_tokens": 0}, 0), ({"thinking_tokens": 7}, 7)]
+)
+def test_words_are_counted_where_the_row_has_no_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: dict[str, int], thought: int
+) -> None:
+    row = {"text": XML.render("6 · 7 =", "42"), "answer": "42"} | counts
+    out = run(tmp_path, capsys, [row], "rewards=[{name: budget, params: {target: 4}}]")
+    assert f"{thought} thinking tokens" in line(out, "budget")
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        ('{"text": 42, "answer": "42"}', "line 1: text is no text"),
+        ('{"completion": [], "answer": "42"}', "line 1: completion is no text"),
+        ('{"completion": [{"role": "assistant"}], "answer": "42"}', "line 1: completion is no text; give a string, or"),
         ("{", "line 1: is not JSON"),
         ("[1]", "line 1: is a list"),
         ('{"answer": "42"}', "line 1: has none of text, completion, response, output; it has answer"),
