@@ -1,7 +1,7 @@
 """Multiple choice: options from a row's columns into the question, and the option that an answer names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from string import ascii_uppercase
 from typing import Any
@@ -9,14 +9,16 @@ from typing import Any
 from configs.errors import DataError
 from data.problem import Problem
 
-NAMED = re.compile(r"(?:option|choice|选项)?\s*[(\[（]?([A-Z])[)\]）]?(?:[.:、．)]?$|[.:)、．]\s*.+$)", re.IGNORECASE)
+LETTERING = re.compile(r"\\(?:text|math)(?:bf|it|rm|sf)?\s*\{([^{}]*)\}")
+LATEX_SPACE = re.compile(r"\\[ ,;:!]|~")
 
 
 def options(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Label → text of a row's options; empty where it has none.
 
-    Read from a column `choices` or `options` (a list of texts, a list of {label, text}, a mapping of label to text, or
-    ARC's {"label": [...], "text": [...]}), or from columns A, B, C, ….
+    Read from a column `choices` or `options` (a list of texts, a list of {label or id, text}, a mapping of label to
+    text, or ARC's {"label": [...], "text": [...]}), or from columns A, B, C, …. What has no label gets a letter by its
+    position. Raises `KeyError` for an option of such a list that has no text.
     """
     found = metadata.get("choices") or metadata.get("options")
     if isinstance(found, Mapping) and {"label", "text"} <= found.keys():
@@ -24,7 +26,8 @@ def options(metadata: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(found, Mapping):
         return {str(label): str(text) for label, text in found.items()}
     if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
-        return {str(one["label"]): str(one["text"]) for one in found}
+        lettered = zip(ascii_uppercase, found, strict=False)
+        return {str(one.get("label", one.get("id", letter))): str(one["text"]) for letter, one in lettered}
     if isinstance(found, list):
         return dict(zip(ascii_uppercase, map(str, found), strict=False))
     columns = [letter for letter in ascii_uppercase if metadata.get(letter) not in (None, "")]
@@ -37,7 +40,10 @@ def pose(problem: Problem) -> Problem:
     The gold answer may be a label, an option's text, or a number from 0 on. Raises `DataError` where it is none of
     them, or could be read in two ways.
     """
-    choices = options(problem.metadata)
+    try:
+        choices = options(problem.metadata)
+    except KeyError as error:
+        raise DataError(f"{problem.source}: problem {problem.id}: an option has no {error}; give each one") from None
     if not choices:
         return problem
     gold = problem.answer.strip()
@@ -55,10 +61,24 @@ def pose(problem: Problem) -> Problem:
 
 def chosen(answer: str, choices: Mapping[str, str]) -> str | None:
     """The label that an extracted answer names, by itself ("B", "(b)", "B) 12") or by its text; None: no option."""
-    text = answer.strip()
+    text = plain(answer)
     for labels in ({label: label for label in choices}, choices):  # one option's text may be another one's label
         for label, spelled in labels.items():
-            if text.casefold() == spelled.strip().casefold():
+            if text.casefold() == plain(spelled).casefold():
                 return label
-    named = NAMED.fullmatch(text)
-    return named[1].upper() if named and named[1].upper() in choices else None
+    named = naming(choices).fullmatch(text)
+    return {label.casefold(): label for label in choices}.get(named[1].casefold()) if named else None
+
+
+def plain(text: str) -> str:
+    """Without the LaTeX that only sets letters and spaces: `\\textbf{(B)}\\ 12` is "(B) 12"."""
+    return LATEX_SPACE.sub(" ", LETTERING.sub(r"\1", text)).strip()
+
+
+def naming(labels: Iterable[str]) -> re.Pattern[str]:
+    """What names one of these labels: bare, in brackets, or before its option's text; "3.5" does not name option 3."""
+    either = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
+    before_text = r"(?:[)、]|(?<!\d)[.:．]|[.:．](?!\d))\s*.+"
+    return re.compile(
+        rf"(?:option|choice|选项)?\s*[(\[（]?({either})[)\]）]?(?:[.:、．)]?|{before_text})", re.IGNORECASE
+    )

@@ -47,11 +47,11 @@ class Comparison:
         """The comparison in words."""
         if self.better == self.worse == 0:
             return f"A and B score the same on each of {self.questions} questions."
+        if self.needed is None:  # no difference but for rounding
+            lead = f"A and B are equal over {self.questions} questions: A ahead on {self.worse}, B on {self.better}."
+            return f"{lead} Nothing speaks for either."
         net = self.difference.value * self.questions
         size = f"{abs(net):.0f}" if abs(net - round(net)) < 1e-9 else f"{abs(net):.1f}"
-        if net == 0:
-            lead = f"A and B are equal over {self.questions} questions, each ahead on {self.better}."
-            return f"{lead} Nothing speaks for either."
         side = "better" if net > 0 else "worse"
         chance = "less than 0.1%" if self.p < 0.001 else f"{100 * self.p:.{0 if self.p >= 0.095 else 1}f}%"
         text = (
@@ -92,14 +92,16 @@ def compare(label: str, a: Sequence[Row], b: Sequence[Row]) -> Comparison:
 
 def read_run(name: str) -> dict[str, list[Row]]:
     """Rows by point of the run `FOLDER` or `FOLDER@LABEL`. Raises `RunError`."""
-    folder, _, label = name.partition("@")
-    path = Path(folder) / "samples.jsonl"
-    if not path.is_file():
-        raise RunError(f"{folder}: no samples.jsonl there; give the folder of an evaluation")
+    parts = name.split("@")  # a folder's own name may hold one, and so may a label
+    readings = [("@".join(parts[:at]), "@".join(parts[at:])) for at in range(len(parts), 0, -1)]
+    found = [reading for reading in readings if (Path(reading[0]) / "samples.jsonl").is_file()]
+    if not found:
+        raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation")
+    folder, label = found[0]
     from configs.rundir import read_jsonl
 
     points: dict[str, list[Row]] = {}
-    for row in read_jsonl(path):
+    for row in read_jsonl(Path(folder) / "samples.jsonl"):
         points.setdefault(row["point"], []).append(row)
     if label and label not in points:
         raise RunError(f"{folder}: no point {label!r}; it has {', '.join(map(repr, points))}")
@@ -141,6 +143,7 @@ def show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
     from rich.box import SIMPLE
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=SIMPLE)
@@ -149,13 +152,14 @@ def show(found: Sequence[Comparison]) -> None:
     for one in found:
         low, value, high = (100 * x for x in (one.difference.low, one.difference.value, one.difference.high))
         table.add_row(
-            one.label, str(one.questions), f"{100 * one.a.value:.1f}%", f"{100 * one.b.value:.1f}%",
+            escape(one.label), str(one.questions), f"{100 * one.a.value:.1f}%", f"{100 * one.b.value:.1f}%",
             f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{one.better} / {one.worse}", f"{one.p:.3g}", one.test,
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
     console.print(table)
     for one in found:
-        console.print(f"{one.label}: {one.verdict()}" if len(found) > 1 else one.verdict(), highlight=False)
+        label = f"{escape(one.label)}: " if len(found) > 1 else ""
+        console.print(label + one.verdict(), highlight=False)
         if one.unpaired:
             console.print(f"left out, answered or graded in one run only: {one.unpaired} questions", highlight=False)
 

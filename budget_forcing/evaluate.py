@@ -47,13 +47,7 @@ def main(argv: list[str]) -> None:
         print(describe(config, len(problems)))
         return
     if config.answers is not None:
-        from pathlib import Path
-
-        from budget_forcing.interchange import read_answers
-
-        answers = read_answers(Path(config.answers), problems)
-        run.start(config, args.resume)
-        points = [evaluation.grade_answers(config, problems, answers, run)]
+        points = [evaluation.grade_answers(config, problems, evaluation.answers_of(config, problems), run)]
     else:
         from data import think
         from models.engine import load_engine
@@ -106,7 +100,7 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
     )
 
     tasks: dict[str, Any] = {}
-    names = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    names = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*names, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[right]}")) as bars:
 
         def move(label: str, done: int, total: int, right: int) -> None:
@@ -126,7 +120,8 @@ def show(found: dict[str, Any], run: Any) -> None:
 
     from report.evaluation import interval, names_of
 
-    table = Table(title=f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems", box=SIMPLE)
+    title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
+    table = Table(title=escape(title), box=SIMPLE)
     for column in ("budget", "accuracy, 95% interval", "thinking tokens", "limited", "unanswered", "ungraded"):
         table.add_column(column, justify="left" if column == "budget" else "right", no_wrap=True)
     names = names_of(found["points"])
@@ -134,7 +129,7 @@ def show(found: dict[str, Any], run: Any) -> None:
         thinking = point["thinking_tokens"]
         shares = [f"{100 * point['shares'][name]:.1f}%" for name in ("limited", "unanswered", "ungraded")]
         table.add_row(
-            names[point["label"]],
+            escape(names[point["label"]]),
             interval(point["accuracy"]) or "–",
             f"{thinking['mean']:.0f}" if thinking else "–",
             *shares,
@@ -148,7 +143,7 @@ def show(found: dict[str, Any], run: Any) -> None:
         )
     for warning in run.summary()["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
-    console.print(f"report: {run / 'report.html'}", highlight=False)
+    console.print(f"report: {escape(str(run / 'report.html'))}", highlight=False)
 
 
 if __name__ == "__main__":

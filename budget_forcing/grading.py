@@ -27,9 +27,18 @@ def _special(answer: str | None, problem: Problem) -> Verdict | None:
     if choices := options(problem.metadata):
         label = chosen(answer or "", choices)
         return Verdict(label == problem.answer, f"option {label}" if label else "no option")
-    if "entry" in problem.metadata and "family" in problem.metadata:
+    if _has_scorer(problem):
         return _family_score(answer, problem)
-    return Verdict(None, "gold answer can't be parsed") if is_broken(problem.answer) else None
+    return Verdict(None, "gold answer can't be parsed") if ungradable(problem) else None
+
+
+def ungradable(problem: Problem) -> bool:
+    """Whether its samples have no verdict because its gold answer can't be parsed and nothing else judges them."""
+    return not options(problem.metadata) and not _has_scorer(problem) and is_broken(problem.answer)
+
+
+def _has_scorer(problem: Problem) -> bool:
+    return "entry" in problem.metadata and "family" in problem.metadata
 
 
 def _family_score(answer: str | None, problem: Problem) -> Verdict:

@@ -6,7 +6,7 @@ and each metric under its own name.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -31,16 +31,21 @@ class Answer:
 def read_answers(path: Path, problems: Sequence[Problem]) -> list[Answer]:
     """The answers in a JSONL file: rows with an id and a text (or a list of them), or lm-evaluation-harness's samples.
 
-    A row belongs to the problem of its `id`, else of its position `doc_id` (or `index`) in the benchmark. Raises
-    `DataError` naming the row for anything else, and for a problem that does not exist.
+    `problems`: the whole benchmark in its own order, without an instruction. A row belongs to the problem of its `id`
+    (or its `doc`'s), else of its position `doc_id` (or `index`). Raises `DataError` naming the row for anything else,
+    for a problem that does not exist, and for a `doc` whose question is not that problem's.
     """
-    known = {problem.id for problem in problems}
+    known = {problem.id: problem for problem in problems}
     counts: dict[str, int] = {}
     answers = []
     for line, row in _rows(path):
-        id = _problem_id(row, problems, f"{path}:{line}")
+        id = _problem_id(row, problems, known, f"{path}:{line}")
         if id not in known:
             raise DataError(f"{path}:{line}: no problem {id!r} in the benchmark; is it the same one, whole?")
+        if not _same_question(row, known[id]):
+            raise DataError(
+                f"{path}:{line}: its doc is another question than problem {id!r}; give each row the `id` of its problem"
+            )
         for text in _texts(row, f"{path}:{line}"):
             answers.append(Answer(id, counts.get(id, 0), text))
             counts[id] = counts.get(id, 0) + 1
@@ -66,10 +71,12 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, row
 
 
-def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], where: str) -> str:
+def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], known: Container[str], where: str) -> str:
     for name in ("id", "problem_id", "unique_id", "question_id"):
         if row.get(name) is not None:
             return str(row[name])
+    if (id := str(_doc(row).get("id"))) in known:  # other tools' documents may count their ids in their own way
+        return id
     for name in ("doc_id", "index", "idx"):
         at = row.get(name)
         if isinstance(at, int) and not 0 <= at < len(problems):
@@ -77,6 +84,26 @@ def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], where: str)
         if isinstance(at, int):
             return problems[at].id
     raise DataError(f"{where}: no id; give each row an `id`, or a `doc_id` that counts the benchmark's problems from 0")
+
+
+def _doc(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    doc = row.get("doc")
+    return doc if isinstance(doc, Mapping) else {}
+
+
+def _same_question(row: Mapping[str, Any], problem: Problem) -> bool:
+    """Whether the row's document, if it has one with a question, asks what the problem asks.
+
+    But for spaces and what sets formulas, and for what follows on either side: options, an instruction. Targets are not
+    compared: theirs may be a whole solution, or an option's number.
+    """
+    ours = _bare(problem.question)
+    asked = [_bare(str(text)) for name, text in _doc(row).items() if name.casefold() in ("question", "problem")]
+    return all(theirs.startswith(ours) or ours.startswith(theirs) for theirs in asked)
+
+
+def _bare(text: str) -> str:
+    return "".join(text.replace("$", "").replace("\\", "").casefold().split())
 
 
 def _texts(row: Mapping[str, Any], where: str) -> list[str]:

@@ -174,7 +174,7 @@ def questions_needed(a: Sequence[float], b: Sequence[float], level: float = 0.95
 
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     mean, square = float(differences.mean()), float((differences**2).mean())
-    if mean == 0:
+    if abs(mean) < 1e-12:  # what rounding leaves of differences that cancel
         return None
     z_level, z_power = _z(level), float(norm.isf(1 - power))
     needed = ((z_level * math.sqrt(square) + z_power * math.sqrt(max(0.0, square - mean**2))) / mean) ** 2

@@ -7,7 +7,7 @@ samples and problems can also be added to a finished run.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from budget_forcing.choices import pose
 from budget_forcing.controls import rejection_sample
-from budget_forcing.grading import grade, is_broken
-from budget_forcing.interchange import Answer, lm_eval_rows
+from budget_forcing.grading import grade, ungradable
+from budget_forcing.interchange import Answer, lm_eval_rows, read_answers
 from budget_forcing.plan import Task, adapter_hash, plan
 from budget_forcing.recorder import Recorder
 from budget_forcing.results import Point, questions, results
-from configs.errors import RunError
+from configs.errors import DataError, RunError
 from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_text
 from configs.schema import EvalConfig
 from data import think
 from data.problem import Problem
 from data.sources import load_problems
 from report.evaluation import write_report
-from rewards.extract import delimiters, extract
+from rewards.extract import delimiters, extract, without_unknown_end
 
 if TYPE_CHECKING:
     from models.engine import Engine
@@ -60,9 +60,10 @@ def generate(
     points = plan(config, problems, engine)
     kept = kept_rows(run, [task for tasks in points for task in tasks])
     run.start(config, resume=(run / "config.yaml").is_file())
+    by_id = {problem.id: problem for problem in problems}
+    grade_again(run, kept, by_id)
     prompts = {task.prompt_hash: task.prompt for tasks in points for task in tasks}
     write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
-    by_id = {problem.id: problem for problem in problems}
     found = []
     for tasks in points:
         done = [kept[task.place] for task in tasks if task.place in kept]
@@ -125,32 +126,52 @@ def ended_itself(generation: "Generation") -> bool:
 
 
 def kept_rows(run: RunDir, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Row]:
-    """The rows of an earlier session that this run asks for, by place; a half-written last line leaves the file.
+    """`recorded`; a half-written last line leaves the file.
 
     Raises `RunError` where a row is in a task's place but was made with something else, or can't be read.
     """
-    path = run / "samples.jsonl"
-    try:
-        keep_jsonl(path, lambda row: True)
-        rows = {(row["point"], row["id"], row["sample"]): row for row in read_jsonl(path)}
-    except (ValueError, KeyError) as error:
-        raise RunError(f"{path}: damaged: {error}; remove the broken line and go on with --resume") from None
-    keys = {task.place: task.key for task in tasks}
-    changed = [place for place, key in keys.items() if place in rows and rows[place]["key"] != key]
+    rows, path = recorded(run), run / "samples.jsonl"
+    keep_jsonl(path, lambda row: True)
+    changed = [task.place for task in tasks if task.place in rows and rows[task.place]["key"] != task.key]
     if changed:
         raise RunError(
             f"--resume: {path}: {len(changed)} samples, the first {changed[0]}, were made with another model, adapter, "
             "prompt, sampling or seed; name another output_dir"
         )
-    return {place: row for place, row in rows.items() if place in keys}
+    return rows
+
+
+def recorded(run: RunDir) -> dict[tuple[str, str, int], Row]:
+    """The rows of earlier sessions by place. Raises `RunError` where one can't be read."""
+    path = run / "samples.jsonl"
+    try:
+        return {(row["point"], row["id"], row["sample"]): row for row in read_jsonl(path)}
+    except (ValueError, KeyError) as error:
+        raise RunError(f"{path}: damaged: {error}; remove the broken line and go on with --resume") from None
+
+
+def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems: Mapping[str, Problem]) -> None:
+    """New verdicts, in the rows and in `samples.jsonl`, where a problem's gold answer was mended since."""
+    changed = [row for row in kept.values() if row["id"] in problems and row["gold"] != problems[row["id"]].answer]
+    if not changed:
+        return
+    print(f"grading {len(changed)} samples again: their gold answer has changed")
+    for row in changed:
+        row["gold"] = problems[row["id"]].answer
+    for row, verdict in zip(changed, grade(changed, problems), strict=True):
+        row |= {"verdict": verdict.correct, "reason": verdict.reason}
+    write_jsonl(run / "samples.jsonl", list(kept.values()))
 
 
 def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
     """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
-    from models.generation import forced_characters, spans
+    from models.generation import decode, forced_characters, spans
 
     prefill = engine.think_format.prefill
     text = prefill + generation.text
+    last = generation.token_ids[-1:]
+    end = decode(engine.tokenizer, last) if last and last[0] in engine.eos else ""
+    answered = without_unknown_end(text, end, engine.think_format)
     return {
         "point": task.label,
         "id": task.problem.id,
@@ -159,7 +180,7 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "prompt_hash": task.prompt_hash,
         "question": task.problem.question,
         "gold": task.problem.answer,
-        "extracted": extract(text, engine.think_format).answer,
+        "extracted": extract(answered, engine.think_format).answer,
         "verdict": None,
         "reason": "",
         "text": text,
@@ -182,9 +203,44 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
 # ---- another tool's answers
 
 
+def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
+    """The answers in the recipe's file to these problems. Raises `DataError`.
+
+    A file may answer the whole benchmark, and count it whole, though `data.limit` has drawn only some of it.
+    """
+    path = Path(str(config.answers))
+    found = read_answers(path, _counted(config, problems))
+    asked = {problem.id for problem in problems}
+    answers = [answer for answer in found if answer.id in asked]
+    if not answers:
+        raise DataError(f"{path}: none of its {len(found)} answers is to a problem that data.limit has drawn; raise it")
+    if len(answers) < len(found):
+        print(f"{path}: {len(found) - len(answers)} of {len(found)} answers are to problems that data.limit leaves out")
+    return answers
+
+
+def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """What an answer's position counts: the benchmark that `problems` were drawn from, or they where none is larger.
+
+    The limit of a generated source is its size: without one it makes others.
+    """
+    data = config.data.model_copy(update={"limit": None})
+    whole = problems_of(config.model_copy(update={"data": data, "instruction": ""}))
+    asked = {problem.id: problem.question for problem in whole}
+    drawn = all(p.id in asked and p.question.startswith(asked[p.id]) for p in problems)
+    return whole if drawn else problems
+
+
 def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
     """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
-    it, else as in bare text."""
+    it, else as in bare text.
+
+    Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
+    would be lost.
+    """
+    if any(point != "answers" for point, _, _ in recorded(run)):
+        raise RunError(f"output_dir: {run.path} holds generated samples; name another for answers: output_dir=…")
+    run.start(config, resume=(run / "config.yaml").is_file())
     think_format = think.resolve(config.think_format)
     by_id = {problem.id: problem for problem in problems}
     rows = []
@@ -235,7 +291,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
 def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
     """What a reader of the accuracy must know: gold answers and samples without a verdict, cut and missing answers."""
     found = []
-    if broken := [problem.id for problem in problems if is_broken(problem.answer)]:
+    if broken := [problem.id for problem in problems if ungradable(problem)]:
         found.append(f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}")
     for point in points:
         rows = point.rows
@@ -260,9 +316,14 @@ def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir,
     """`lm_eval/samples_<benchmark>_<point>.jsonl`, a file a point; the files."""
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run / "prompts.jsonl")}
     (run / "lm_eval").mkdir(exist_ok=True)
+    names = [
+        "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
+        for point in points
+    ]
     files = []
-    for point in points:
-        name = "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
+    for point, name in zip(points, names, strict=True):
+        if names.count(name) > 1:  # labels that differ in nothing that a file's name may hold
+            name += "_" + sha256(point.label.encode()).hexdigest()[:8]
         arguments = config.sampling.model_dump() | {"budget": dict(point.budget)}
         files.append(run / "lm_eval" / f"samples_{name}.jsonl")
         write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.rows), prompts, arguments)))

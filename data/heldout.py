@@ -22,7 +22,7 @@ def split(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Proble
     if held_out is None:
         return problems, []
     measured = _measured(problems, held_out, data.seed)
-    return _kept(problems, measured, "problems"), measured
+    return _kept(problems, measured, "problems", held_out), measured
 
 
 def split_traces(
@@ -35,7 +35,7 @@ def split_traces(
     if held_out.data is None and not answered:
         raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
     measured = _measured(answered, held_out, seed)
-    return _kept(traces, measured, "traces"), measured
+    return _kept(traces, measured, "traces", held_out), measured
 
 
 def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -> list[Problem]:
@@ -44,11 +44,12 @@ def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -
     return random.Random(seed).sample(problems, min(held_out.problems, len(problems)))
 
 
-def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str) -> list[Asked]:
+def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str, held_out: HeldOutConfig) -> list[Asked]:
     questions = {_key(problem.question) for problem in measured}
     kept = [item for item in items if _key(item.question) not in questions]
     if not kept:
-        raise DataError(f"data: all {len(items)} {noun} are held out by eval; raise data.limit, or lower eval.problems")
+        way_out = "raise data.limit, or lower eval.problems" if held_out.data is None else "name others in eval.data"
+        raise DataError(f"data: all {len(items)} {noun} are held out by eval; {way_out}")
     print(f"{len(kept)} {noun} to train on; {len(measured)} held out, whose questions are never trained on")
     return kept
 

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from budget_forcing.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
@@ -45,22 +47,29 @@ class Measure:
         if when == "after" and (self.run / "heldout_before.jsonl").is_file():
             gained = changes(self.run)
             self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
-            print("paired change: " + ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items()))
+            said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
+            print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
 
 
 def changes(run: RunDir) -> dict[str, Interval]:
-    """Accuracy after training less that before, on the same problems; intervals by paired bootstrap over problems."""
-    scores: dict[str, dict[str, dict[str, list[bool]]]] = {}
-    for when in ("before", "after"):
-        for row in read_jsonl(run / f"heldout_{when}.jsonl"):
-            name = "greedy_change" if row["sample"] is None else "avg_at_k_change"
-            scores.setdefault(name, {}).setdefault(when, {}).setdefault(row["id"], []).append(row["correct"] is True)
-    return {name: paired_bootstrap(_means(both["before"]), _means(both["after"])) for name, both in scores.items()}
+    """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
+    others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
+    before, after = (_scores(run / f"heldout_{when}.jsonl") for when in ("before", "after"))
+    pairs = {name: [(before[name][p], after[name][p]) for p in before[name] if p in after[name]] for name in before}
+    return {
+        name: paired_bootstrap([fmean(its) for its, _ in pair], [fmean(its) for _, its in pair])
+        for name, pair in pairs.items()
+        if pair
+    }
 
 
-def _means(scores: dict[str, list[bool]]) -> list[float]:
-    """Each problem's share of right samples, problems in the order of their ids."""
-    return [sum(scores[i]) / len(scores[i]) for i in sorted(scores)]
+def _scores(path: Path) -> dict[str, dict[tuple[str, str | None], list[bool]]]:
+    """Whether each sample is right, a list a problem (its id and question: other data may count alike), by change."""
+    scores: dict[str, dict[tuple[str, str | None], list[bool]]] = {"greedy_change": {}, "avg_at_k_change": {}}
+    for row in read_jsonl(path):
+        name = "greedy_change" if row["sample"] is None else "avg_at_k_change"
+        scores[name].setdefault((row["id"], row.get("question")), []).append(row["correct"] is True)
+    return scores
 
 
 def measure(
@@ -113,6 +122,7 @@ def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[G
         {
             "problem": g.request % len(problems),
             "id": problem.id,
+            "question": problem.question,
             "sample": g.sample if g.request >= len(problems) else None,
             "text": text,
             "gold": problem.answer,

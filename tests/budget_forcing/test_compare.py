@@ -54,17 +54,26 @@ def test_a_run_against_itself_is_the_same() -> None:
 
 
 def test_wins_and_losses_that_cancel_speak_for_neither() -> None:
-    assert "each ahead on 1" in compare("x", rows("10"), rows("01")).verdict()
+    assert "A ahead on 1, B on 1" in compare("x", rows("10"), rows("01")).verdict()
+
+
+def sampled(*counts: int, k: int = 4) -> list[Row]:
+    """The number of right samples a question."""
+    return [
+        {"id": f"q{i}", "sample": j, "verdict": j < c, "extracted": "7", "gold": "7"}
+        for i, c in enumerate(counts)
+        for j in range(k)
+    ]
+
+
+def test_means_that_cancel_but_for_rounding_are_equal() -> None:
+    found = compare("x", sampled(9, 0, 0, k=10), sampled(2, 6, 1, k=10))
+    assert found.difference.value != 0
+    assert found.needed is None
+    assert found.verdict().startswith("A and B are equal over 3 questions: A ahead on 1, B on 2.")
 
 
 def test_several_samples_are_compared_by_question_means() -> None:
-    def sampled(*counts: int) -> list[Row]:
-        return [
-            {"id": f"q{i}", "sample": j, "verdict": j < c, "extracted": "7", "gold": "7"}
-            for i, c in enumerate(counts)
-            for j in range(4)
-        ]
-
     found = compare("x", sampled(0, 1, 2, 3, 4, 2), sampled(1, 2, 3, 4, 4, 3))
     assert found.test == "sign flips"
     assert found.p == pytest.approx(2 / 2**5, abs=0.005)
@@ -94,8 +103,25 @@ def test_points_are_paired_by_label_or_chosen(tmp_path: Path) -> None:
         read_run(f"{a}@max_thinking=9")
     with pytest.raises(RunError, match="no point in common"):
         pairs({"x": [], "y": []}, {"z": []})
-    with pytest.raises(RunError, match=r"no samples.jsonl there"):
-        read_run(str(tmp_path))
+    for nothing in (tmp_path, f"{tmp_path}@max_thinking=8"):
+        with pytest.raises(RunError, match=r"no samples.jsonl there"):
+            read_run(str(nothing))
+
+
+def test_a_folder_and_a_label_may_hold_an_at_sign(tmp_path: Path) -> None:
+    folder = write(tmp_path / "me@home", rows("10", 'wait_text="@"') + rows("11"))
+    assert list(read_run(str(folder))) == ['wait_text="@"', "natural"]
+    assert list(read_run(f"{folder}@natural")) == ["natural"]
+    assert list(read_run(f'{folder}@wait_text="@"')) == ['wait_text="@"']
+    with pytest.raises(RunError, match="no point 'none'"):
+        read_run(f"{folder}@none")
+
+
+def test_labels_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    label = 'wait_text="[/INST]"'
+    a = write(tmp_path / "a", rows("1100", label) + rows("1100"))
+    main([str(a), str(a)])
+    assert capsys.readouterr().out.count(label) == 2
 
 
 def test_the_command_prints_the_table_and_the_verdict_and_writes_json(

@@ -247,6 +247,76 @@ def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path
     assert [row["exact_match"] for row in lines(exported)] == [1.0, 1.0, 1.0, 0.0, 0.0]
 
 
+def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
+    run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = [{"id": f"p{i}", "question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(6)]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems), "utf-8")
+    answers = tmp_path / "answers.jsonl"
+    rows = [{"doc_id": i, "doc": {"question": f"What is {i} + {i}?"}, "resps": [[f"{2 * i}"]]} for i in range(6)]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    data = {"source": "file", "path": str(tmp_path / "problems.jsonl"), "limit": 2, "seed": 1}
+    folder = run("run", "--lm-eval", answers=str(answers), data=data, instruction="Be brief.")
+    [point] = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    assert (point["accuracy"]["value"], point["accuracy"]["n"]) == (1.0, 2)
+    assert "4 of 6 answers are to problems that data.limit leaves out" in capsys.readouterr().out
+    [exported] = (folder / "lm_eval").iterdir()
+    again = run("again", answers=str(exported), data=data, instruction="Be thorough.")
+    assert json.loads((again / "results.json").read_text("utf-8"))["points"] == [point]
+    answers.write_text(json.dumps(rows[0]) + "\n", "utf-8")
+    with pytest.raises(DataError, match=r"none of its 1 answers is to a problem that data\.limit"):
+        run("none", answers=str(answers), data=data)
+    assert not (tmp_path / "none").exists()
+
+
+def test_answers_to_a_generated_benchmark_count_what_was_generated(run: Evaluate, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"doc_id": 1100, "text": "7"}\n', "utf-8")
+    folder = run(answers=str(answers), data={"source": "arithmetic", "limit": 1200})
+    assert lines(folder / "samples.jsonl")[0]["id"] == "arithmetic-0-1100"
+
+
+def test_generated_samples_are_never_replaced_by_answers(run: Evaluate, tmp_path: Path) -> None:
+    folder = run()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"id": "p1", "text": "2"}\n', "utf-8")
+    with pytest.raises(RunError, match="holds generated samples; name another for answers: output_dir="):
+        run("run", "--resume", answers=str(answers))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    run("answers", answers=str(answers))
+    answers.write_text('{"id": "p1", "text": "2"}\n{"id": "p2", "text": "4"}\n', "utf-8")
+    assert len(lines(run("answers", "--resume", answers=str(answers)) / "samples.jsonl")) == 2
+
+
+def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
+    run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run()
+    rows = lines(folder / "samples.jsonl")
+    said = next(row for row in rows if row["extracted"] and row["verdict"] is False)
+    data = tmp_path / "problems.jsonl"
+    mended = [row | ({"answer": said["extracted"]} if row["id"] == said["id"] else {}) for row in lines(data)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in mended), "utf-8")
+    run("run", "--resume")
+    assert "grading 4 samples again: their gold answer has changed" in capsys.readouterr().out
+    after = lines(folder / "samples.jsonl")
+    its = ("point", "id", "sample")
+    found = next(row for row in after if all(row[name] == said[name] for name in its))
+    assert (found["gold"], found["verdict"]) == (said["extracted"], True)
+    assert [row for row in after if row["id"] != said["id"]] == [row for row in rows if row["id"] != said["id"]]
+    assert [row["text"] for row in after] == [row["text"] for row in rows]
+
+
+def test_points_whose_labels_differ_in_punctuation_have_a_file_each(run: Evaluate) -> None:
+    texts = ("Hmm,", "Hmm?", "[/INST]")
+    budgets = [{"max_thinking": 12, "num_waits": 1, "wait_text": text, "max_answer": 6} for text in texts]
+    folder = run("run", "--lm-eval", budgets=budgets, samples=1)
+    files = sorted((folder / "lm_eval").iterdir())
+    assert len(files) == 3
+    assert all(len(lines(file)) == 6 for file in files)
+
+
 def test_labels_tell_budgets_apart() -> None:
     assert label_of(Budget()) == "natural"
     assert label_of(Budget(), {"prompt": "tokens", "target": 64}) == "prompt=tokens target=64"

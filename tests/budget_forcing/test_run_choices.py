@@ -22,6 +22,8 @@ def problem(answer: str, **metadata: Any) -> Problem:
         {"options": list(FOUR.values())},
         {"choices": {"label": list(FOUR), "text": list(FOUR.values())}},
         {"choices": [{"label": label, "text": text} for label, text in FOUR.items()]},
+        {"options": [{"id": label, "text": text} for label, text in FOUR.items()]},
+        {"options": [{"text": text} for text in FOUR.values()]},
         {"options": FOUR},
         FOUR,
     ],
@@ -51,6 +53,11 @@ def test_a_gold_answer_that_names_no_option_is_an_error(gold: str) -> None:
         pose(problem(gold, choices=list(FOUR.values())))
 
 
+def test_an_option_without_a_text_is_an_error_that_names_the_problem() -> None:
+    with pytest.raises(DataError, match=r"file: problem q1: an option has no 'text'"):
+        pose(problem("A", options=[{"label": "A", "content": "10"}]))
+
+
 def test_a_gold_answer_with_two_readings_is_an_error_and_not_a_guess() -> None:
     with pytest.raises(DataError, match="can be read as each of A, B"):
         pose(problem("1", choices=["1", "7", "9"]))
@@ -65,11 +72,34 @@ def test_a_problem_without_options_stays_as_it_is() -> None:
     [
         ("B", "B"), ("b", "B"), ("(B)", "B"), ("B.", "B"), ("B) 12", "B"), ("(B) 12", "B"), ("B: 12", "B"), ("12", "B"),
         ("A Pear", "C"), ("option D", "D"), ("选项 D", "D"), ("D、None of these", "D"), ("E", None), ("13", None),
-        ("A banana", None), ("", None), ("B or C", None),
+        ("A banana", None), ("", None), ("B or C", None), ("\\text{B}", "B"), ("\\textbf{(B)}", "B"),
+        ("\\mathrm{B}", "B"), ("\\textbf{(B)}\\ 12", "B"), ("\\text{(B) }12", "B"), ("\\text{a pear}", "C"),
+        ("\\text{E}", None),
     ],
 )  # fmt: skip
 def test_an_answer_names_an_option_by_label_or_by_text(answer: str, label: str | None) -> None:
     assert chosen(answer, FOUR) == label
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("(b)", "b"), ("B", "b"), ("b) 12", "b"), ("(C).", "c"), ("(d)", None), ("aa", "aa"), ("(aa) x", "aa"),
+    ],
+)  # fmt: skip
+def test_labels_may_be_any_and_any_case(answer: str, label: str | None) -> None:
+    assert chosen(answer, {"a": "10", "b": "12", "c": "14", "aa": "16"}) == label
+
+
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("(3)", "3"), ("3) y", "3"), ("3. y", "3"), ("3: 12", "3"), ("option 3", "3"), ("\\text{3}", "3"),
+        ("3.5", None), ("3:1", None), ("13", None), ("-3", None), ("3,000", None), ("5", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_a_label_and_not_the_start_of_another_number(answer: str, label: str | None) -> None:
+    assert chosen(answer, {"1": "v", "2": "x", "3": "y", "4": "z"}) == label
 
 
 def test_a_label_comes_before_another_option_s_text() -> None:

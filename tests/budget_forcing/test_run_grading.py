@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from budget_forcing.grading import grade, is_broken
+from budget_forcing.grading import grade, is_broken, ungradable
 from configs.schema import DataConfig
 from data.problem import Problem
 from data.sources import load_problems
@@ -91,6 +91,12 @@ def test_a_generated_family_is_graded_by_its_own_score() -> None:
     assert verdict(right, it.answer)[0] is True
     assert verdict(right, "123456789")[0] is False
     assert verdict(right, None) == (False, "no answer")
+
+
+def test_a_gold_answer_that_its_family_scores_need_not_parse() -> None:
+    [it] = load_problems(DataConfig(source="reasoning_gym:n_queens", limit=1))
+    assert ungradable(problem(it.answer))
+    assert not ungradable(it)
 
 
 def test_a_scorer_that_fails_makes_its_sample_ungraded() -> None:

@@ -28,6 +28,8 @@ def answers(tmp_path: Path, *rows: Any) -> list[Answer]:
         {"doc_id": 1, "output": "10"},
         {"index": 1, "completion": ["10"]},
         {"doc_id": 1, "resps": [["10"]], "filtered_resps": ["10"]},
+        {"doc_id": 1, "doc": {"id": 77, "question": "$2 ×  5$ ?"}, "target": "#### 10", "resps": [["10"]]},
+        {"doc_id": 0, "doc": {"id": "q2", "problem": "2 × 5"}, "resps": [["10"]]},
     ],
 )
 def test_answers_are_found_under_the_names_that_tools_use(tmp_path: Path, row: dict[str, Any]) -> None:
@@ -52,6 +54,11 @@ def test_samples_of_a_problem_are_numbered_across_rows_and_lists(tmp_path: Path)
         ({"text": "7"}, r"answers.jsonl:1: no id"),
         ({"id": "q9", "text": "7"}, r"no problem 'q9'"),
         ({"doc_id": 2, "text": "7"}, r"doc_id 2 is outside the benchmark's 2 problems"),
+        (
+            {"doc_id": 0, "doc": {"question": "2 × 5?"}, "resps": [["7"]]},
+            r"answers.jsonl:1: its doc is another question",
+        ),
+        ({"doc_id": 0, "doc": {"Problem": "2 × 5?"}, "resps": [["7"]]}, r"another question than problem 'q1'"),
         ({"id": "q1", "score": 1}, r"answers.jsonl:1: no text"),
         ("", r"no answers in it"),
     ],

@@ -12,7 +12,7 @@ from data.problem import Problem
 from data.think import S1
 from models.engine import Engine
 from models.engine_transformers import TransformersEngine
-from models.heldout import changes, check, measure
+from models.heldout import Measure, changes, check, measure
 from models.load import load_model
 from tests.tiny import tiny_model
 
@@ -53,6 +53,7 @@ def test_changes_are_paired_by_problem(tmp_path: Path) -> None:
         rows = [
             {
                 "id": f"p{i}",
+                "question": f"{i}?",
                 "sample": sample,
                 "correct": i in right if sample is None else (None if i > 7 else i in right),
             }
@@ -66,3 +67,29 @@ def test_changes_are_paired_by_problem(tmp_path: Path) -> None:
     assert found["greedy_change"].n == 10
     assert found["greedy_change"].low >= 0  # nobody got worse
     assert len(list(read_jsonl(run / "heldout_after.jsonl"))) == 30
+
+
+def test_changes_leave_out_what_was_measured_only_once(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for when, numbers, other in (("before", range(6), "?"), ("after", range(3, 9), "!")):
+        rows = [
+            {"id": f"p{i}", "question": f"{i}{'?' if i < 5 else other}", "sample": sample, "correct": when == "after"}
+            for i in numbers
+            for sample in (None, 0)
+        ]
+        append_jsonl(run / f"heldout_{when}.jsonl", *rows)
+    found = changes(run)  # p3 and p4: p5 asks something else the second time
+    assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)
+    assert found["avg_at_k_change"].n == 2
+
+
+def test_a_run_resumed_with_other_problems_says_that_nothing_is_paired(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configs.load("grpo", "demo", ["eval.max_tokens=8", "eval.k=1"])
+    run = RunDir(tmp_path)
+    Measure(run, engine, config, PROBLEMS[:2])("before")
+    Measure(run, engine, config, PROBLEMS[2:])("after")
+    assert "paired change: none, no problem was measured both before and after" in capsys.readouterr().out
+    assert {"greedy_before", "greedy_after"} <= run.summary().keys()
+    assert "greedy_change" not in run.summary()
