@@ -27,7 +27,7 @@ from data import think
 from data.problem import Problem
 from data.sources import load_problems
 from report.evaluation import write_report
-from rewards.extract import delimiters, extract, without_unknown_end
+from rewards.extract import delimiters, extract
 
 if TYPE_CHECKING:
     from models.engine import Engine
@@ -165,13 +165,10 @@ def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems:
 
 def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
     """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
-    from models.generation import decode, forced_characters, spans
+    from models.generation import forced_characters, spans
 
     prefill = engine.think_format.prefill
     text = prefill + generation.text
-    last = generation.token_ids[-1:]
-    end = decode(engine.tokenizer, last) if last and last[0] in engine.eos else ""
-    answered = without_unknown_end(text, end, engine.think_format)
     return {
         "point": task.label,
         "id": task.problem.id,
@@ -180,7 +177,7 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "prompt_hash": task.prompt_hash,
         "question": task.problem.question,
         "gold": task.problem.answer,
-        "extracted": extract(answered, engine.think_format).answer,
+        "extracted": extract(engine.turn(generation), engine.think_format).answer,
         "verdict": None,
         "reason": "",
         "text": text,

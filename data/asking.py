@@ -46,8 +46,7 @@ def ask(
         for begin in range(0, len(requests), CALL):
 
             def done(generation: Generation, begin: int = begin) -> None:
-                text = think_format.prefill + generation.text
-                answered(places[begin + generation.request], text, generation.finish)
+                answered(places[begin + generation.request], engine.turn(generation), generation.finish)
 
             engine.generate(requests[begin : begin + CALL], done)
     finally:

@@ -27,6 +27,7 @@ from models.generation import Origin, generation_of, token_at
 from models.generation import decode as decode
 from models.generation import end_of_turn as end_of_turn
 from models.generation import parts_of as parts_of
+from rewards.extract import without_unknown_end
 
 if TYPE_CHECKING:
     from models.load import LoadedModel
@@ -138,6 +139,12 @@ class Engine(ABC):
         forced = [job for job in jobs if job.budget is not None]
         found = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
         return sorted(found, key=lambda generation: (generation.request, generation.sample))
+
+    def turn(self, generation: Generation) -> str:
+        """The assistant's whole turn as rewards read it: without an end of it that they don't know."""
+        last = generation.token_ids[-1:]
+        end = decode(self.tokenizer, last) if last and last[0] in self.eos else ""
+        return without_unknown_end(self.think_format.prefill + generation.text, end, self.think_format)
 
     def generate_in_rounds(self, requests: Sequence[Request]) -> list[Generation]:
         """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""

@@ -116,7 +116,7 @@ def prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkF
 def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[Generation]) -> list[dict[str, Any]]:
     """One row a generation; `sample` is None for the greedy one."""
     asked = [problems[g.request % len(problems)] for g in generations]
-    texts = [engine.think_format.prefill + g.text for g in generations]
+    texts = [engine.turn(g) for g in generations]
     verdicts = judge_texts([p.answer for p in asked], texts, engine.think_format)
     return [
         {

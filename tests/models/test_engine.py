@@ -328,6 +328,18 @@ def test_parts_of_a_completion_without_a_budget(text: str, think: ThinkFormat, p
     assert (decode(tokenizer, tokens[:end]), decode(tokenizer, tokens[start:])) == parts
 
 
+def test_a_turn_comes_without_an_end_that_rewards_do_not_know(loaded: LoadedModel) -> None:
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
+    made = engine.generate([Request([5, 6, 7], seed=1, max_tokens=6)])[0]
+    whole, last = S1.prefill + made.text, made.token_ids[-1]
+    assert engine.turn(made) == whole
+    engine.eos = (last,)
+    assert engine.turn(made) == whole.removesuffix(decode(loaded.tokenizer, [last])) != whole
+    engine.eos = (engine.tokenizer.eos_token_id,)
+    ended = replace(made, text=made.text + "<|im_end|>", token_ids=(*made.token_ids, engine.tokenizer.eos_token_id))
+    assert engine.turn(ended) == whole + "<|im_end|>"
+
+
 def test_messages_are_rendered_with_history_system_and_prefill() -> None:
     tokenizer = tiny_tokenizer()
     messages = [
