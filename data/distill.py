@@ -148,7 +148,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
 
     known = {problem.id: problem for problem in problems}
     found: dict[str, list[Trace]] = defaultdict(list)
-    latest = {row["key"]: row for row in read_jsonl(run / "samples.jsonl")}
+    latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}
     fates: Counter[str] = Counter()
     for row in latest.values():
         problem = known.get(row["id"])

@@ -91,9 +91,9 @@ def _finite(values: Series) -> list[float]:
 
 
 def _points(steps: Sequence[float], values: Series) -> tuple[Sequence[float], Series]:
-    """(steps, values) to draw; of a series that most steps have no value of, those that have one."""
+    """(steps, values) to draw; of a series that half of the steps or more have no value of, those that have one."""
     known = [at for at, value in enumerate(_finite(values)) if not math.isnan(value)]
-    if known and 2 * len(known) < len(values):
+    if known and 2 * len(known) <= len(values):
         return [steps[at] for at in known], [values[at] for at in known]
     return steps, values
 

@@ -155,9 +155,17 @@ def _equal_single(group: Group, single: Answer) -> bool | None:
         return equal(group.items[0], single)
     if group.decimal is None or not isinstance(single, Quantity):
         return False
-    if not all(isinstance(item, Quantity) and item.node[0] == "num" for item in group.items):
+    if not all(isinstance(item, Quantity) and _number(item.node) is not None for item in group.items):
         return False
-    return single.node[0] == "num" and bool(single.node[1] == group.decimal)
+    return _number(single.node) == group.decimal
+
+
+def _number(node: Node) -> Fraction | None:
+    """A plain number with its sign; None for anything else."""
+    if node[0] == "neg":
+        inner = _number(node[1])
+        return None if inner is None else -inner
+    return node[1] if node[0] == "num" else None
 
 
 def _equal_groups(gold: Group, answer: Group) -> bool | None:

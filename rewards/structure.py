@@ -95,7 +95,7 @@ _NAME = re.compile(
     r"|\\text\{[^{}]*\}|\([A-Za-z](?:,\s*[A-Za-z])+\)|[A-Za-z][A-Za-z ]*"
 )
 _ONE_VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+")
-_DECIMAL_COMMA = re.compile(r"[$€£¥]?\s*(\d{1,20}),(\d{1,20})(?![\d.])")  # behind it perhaps a unit
+_DECIMAL_COMMA = re.compile(r"([-+]?)\s*[$€£¥]?\s*(\d{1,20}),(\d{1,20})(?![\d.])")  # behind it perhaps a unit
 _WHOLE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}\.?")
 _WORDS = re.compile(r"[^\W\d_][\w\s'\-.,()&/:\"]*")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|array|smallmatrix)\}(?:\{[clr|\s]*\})?(.*)\\end\{[A-Za-z]+\}")
@@ -197,7 +197,7 @@ def _read_list(text: str, depth: int) -> Answer | None:
         raise Unread
     values = tuple(value for item in items for value in _expanded(item))
     comma = _DECIMAL_COMMA.match(text) if len(values) == 2 else None
-    return Group("", values, decimal=Fraction(f"{comma[1]}.{comma[2]}") if comma else None)
+    return Group("", values, decimal=Fraction(f"{comma[1]}{comma[2]}.{comma[3]}") if comma else None)
 
 
 def _read_relation(text: str, depth: int) -> Answer | None:

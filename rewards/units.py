@@ -84,7 +84,7 @@ _TRAILING = re.compile(
 )
 _VALUE_END = re.compile(r"[\d)}\].πa-z°]\s*$")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]+")
-_TEMPERATURE = re.compile(r"°\s*[CF]\b")
+_TEMPERATURE = re.compile(r"(?:°|\bdeg(?:rees?)?\b)\s*(?:(C)(?:elsius)?|F(?:ahrenheit)?)\b", re.IGNORECASE)
 _TEXT = re.compile(r"\\text\{[^{}]*\}")
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "pi", "arcsin", "arccos", "arctan"}
 _LEADING_CURRENCY = re.compile(r"([-+]?)\s*([$€£¥])\s*(?=[-+\d.\\])")
@@ -128,7 +128,7 @@ def same_unit(first: Unit, second: Unit) -> Fraction | None:
 def unit_of(words: str) -> Unit | None:
     """The unit that `words` name; None for words that name none ("units", "in total")."""
     text = words.replace("\\text", " ").replace("{", " ").replace("}", " ").replace("\\", " ")
-    text = _TEMPERATURE.sub(lambda match: match[0].replace(" ", ""), re.sub(r"\^\s*([23])", r"^\1", text))
+    text = _TEMPERATURE.sub(lambda match: "°C" if match[1] else "°F", re.sub(r"\^\s*([23])", r"^\1", text))
     powers: dict[str, int] = {}
     unknown: set[str] = set()
     size, sign, pending = Fraction(1), 1, 1

@@ -162,7 +162,10 @@ def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: 
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [(t.question, t.reply) for t in traces] == [(p.question, p.answer) for p in moved]
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["answers"] == {"right": len(moved), "of another data set": 1}
+    assert summary["answers"] == {"right": len(moved), "of another data set": len(PROBLEMS)}
+    distill(made, RunDir(tmp_path), PROBLEMS)  # what was answered for them is there still
+    assert [t.question for t in read(tmp_path / "traces.jsonl")] == [p.question for p in PROBLEMS]
+    assert all(teacher.asked[problem.question] == 2 for problem in moved)
 
 
 def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:

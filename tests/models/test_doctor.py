@@ -11,7 +11,8 @@ from tests.tiny import tiny_model
 def arguments(folder: Path, *more: str) -> list[str]:
     return [
         "--config=demo.yaml", f"model.name={tiny_model(folder / 'model')}", "model.precision=fp32", "eval=null",
-        "data.limit=8", "trainer.max_completion_length=24", f"output_dir={folder / 'run'}", *more,
+        "data.limit=8", "trainer.per_device_train_batch_size=4", "trainer.max_completion_length=24",
+        f"output_dir={folder / 'run'}", *more,
     ]  # fmt: skip
 
 

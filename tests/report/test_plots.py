@@ -67,9 +67,10 @@ def test_a_point_without_thinking_does_not_break_the_log_axis() -> None:
     assert "<svg" in plots.curve({"a": [CurvePoint(0.0, 0.1, 0.0, 0.2)]})
 
 
-def test_what_is_measured_now_and_then_is_a_joined_line() -> None:
-    steps = list(range(1, 3_001))
-    values = [math.sin(step / 100) if step % 50 == 0 else None for step in steps]
+@pytest.mark.parametrize(("most", "every"), [(3_000, 50), (120, 2)])
+def test_what_is_measured_now_and_then_is_a_joined_line(most: int, every: int) -> None:
+    steps = list(range(1, most + 1))
+    values = [math.sin(step) if step % every == 0 else None for step in steps]
     paths = re.findall(r'<path d="([^"]*)"', plots.lines("eval_loss", steps, {"x": values}))
     longest = max(paths, key=lambda path: path.count("L "))
     assert (longest.count("M "), longest.count("L ")) == (1, 59)
