@@ -26,12 +26,16 @@ def options(metadata: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(found, Mapping):
         return {str(label): str(text) for label, text in found.items()}
     if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
-        lettered = zip(ascii_uppercase, found, strict=False)
-        return {str(one.get("label", one.get("id", letter))): str(one["text"]) for letter, one in lettered}
+        return {_label(one, at): str(one["text"]) for at, one in enumerate(found)}
     if isinstance(found, list):
-        return dict(zip(ascii_uppercase, map(str, found), strict=False))
+        return {_label({}, at): str(text) for at, text in enumerate(found)}
     columns = [letter for letter in ascii_uppercase if metadata.get(letter) not in (None, "")]
     return {letter: str(metadata[letter]) for letter in columns} if columns[:2] == ["A", "B"] else {}
+
+
+def _label(option: Mapping[str, Any], at: int) -> str:
+    given = (option.get("label"), option.get("id"), ascii_uppercase[at] if at < len(ascii_uppercase) else at + 1)
+    return str(next(label for label in given if label is not None))
 
 
 def pose(problem: Problem) -> Problem:

@@ -6,7 +6,7 @@ and each metric under its own name.
 """
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,8 @@ from data.problem import Problem
 
 TEXTS = ("text", "response", "output", "completion", "generation", "prediction", "answer", "model_output")
 """Names under which tools keep a completion, the first that is there counts."""
+IDS = ("id", "problem_id", "unique_id", "question_id")
+POSITIONS = ("doc_id", "index", "idx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,10 @@ class Answer:
 def read_answers(path: Path, problems: Sequence[Problem]) -> list[Answer]:
     """The answers in a JSONL file: rows with an id and a text (or a list of them), or lm-evaluation-harness's samples.
 
-    `problems`: the whole benchmark in its own order, without an instruction. A row belongs to the problem of its `id`
-    (or its `doc`'s), else of its position `doc_id` (or `index`). Raises `DataError` naming the row for anything else,
-    for a problem that does not exist, and for a `doc` whose question is not that problem's.
+    `problems`: the whole benchmark in its own order, without an instruction. A row belongs to the problem of its `id`,
+    else of its `doc`'s where that one asks the same question, else of its position `doc_id` (or `index`). Raises
+    `DataError` naming the row for anything else, for a problem that does not exist, and where a row without an `id` has
+    a `doc` with another question than its problem's.
     """
     known = {problem.id: problem for problem in problems}
     counts: dict[str, int] = {}
@@ -42,7 +45,8 @@ def read_answers(path: Path, problems: Sequence[Problem]) -> list[Answer]:
         id = _problem_id(row, problems, known, f"{path}:{line}")
         if id not in known:
             raise DataError(f"{path}:{line}: no problem {id!r} in the benchmark; is it the same one, whole?")
-        if not _same_question(row, known[id]):
+        is_named = any(row.get(name) is not None for name in IDS)
+        if not is_named and any(not same for same in _agrees(row, known[id])):
             raise DataError(
                 f"{path}:{line}: its doc is another question than problem {id!r}; give each row the `id` of its problem"
             )
@@ -71,13 +75,15 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, row
 
 
-def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], known: Container[str], where: str) -> str:
-    for name in ("id", "problem_id", "unique_id", "question_id"):
+def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], known: Mapping[str, Problem], where: str) -> str:
+    for name in IDS:
         if row.get(name) is not None:
             return str(row[name])
-    if (id := str(_doc(row).get("id"))) in known:  # other tools' documents may count their ids in their own way
+    id = str(_doc(row).get("id"))  # which others may count in their own way
+    has_position = any(isinstance(row.get(name), int) for name in POSITIONS)
+    if id in known and (any(_agrees(row, known[id])) or not has_position):
         return id
-    for name in ("doc_id", "index", "idx"):
+    for name in POSITIONS:
         at = row.get(name)
         if isinstance(at, int) and not 0 <= at < len(problems):
             raise DataError(f"{where}: {name} {at} is outside the benchmark's {len(problems)} problems")
@@ -91,15 +97,16 @@ def _doc(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return doc if isinstance(doc, Mapping) else {}
 
 
-def _same_question(row: Mapping[str, Any], problem: Problem) -> bool:
-    """Whether the row's document, if it has one with a question, asks what the problem asks.
+def _agrees(row: Mapping[str, Any], problem: Problem) -> list[bool]:
+    """For each question that the row's document has, whether it is the problem's.
 
     But for spaces and what sets formulas, and for what follows on either side: options, an instruction. Targets are not
     compared: theirs may be a whole solution, or an option's number.
     """
     ours = _bare(problem.question)
-    asked = [_bare(str(text)) for name, text in _doc(row).items() if name.casefold() in ("question", "problem")]
-    return all(theirs.startswith(ours) or ours.startswith(theirs) for theirs in asked)
+    texts = [text for name, text in _doc(row).items() if name.casefold() in ("question", "problem")]
+    asked = [_bare(text) for text in texts if isinstance(text, str)]
+    return [theirs.startswith(ours) or ours.startswith(theirs) for theirs in asked]
 
 
 def _bare(text: str) -> str:

@@ -152,7 +152,8 @@ def recorded(run: RunDir) -> dict[tuple[str, str, int], Row]:
 
 def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems: Mapping[str, Problem]) -> None:
     """New verdicts, in the rows and in `samples.jsonl`, where a problem's gold answer was mended since."""
-    changed = [row for row in kept.values() if row["id"] in problems and row["gold"] != problems[row["id"]].answer]
+    golds = {(problem.id, problem.question): problem.answer for problem in problems.values()}
+    changed = [row for row in kept.values() if row["gold"] != golds.get((row["id"], row["question"]), row["gold"])]
     if not changed:
         return
     print(f"grading {len(changed)} samples again: their gold answer has changed")
@@ -221,8 +222,7 @@ def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Proble
 
     The limit of a generated source is its size: without one it makes others.
     """
-    data = config.data.model_copy(update={"limit": None})
-    whole = problems_of(config.model_copy(update={"data": data, "instruction": ""}))
+    whole = load_problems(config.data.model_copy(update={"limit": None}))
     asked = {problem.id: problem.question for problem in whole}
     drawn = all(p.id in asked and p.question.startswith(asked[p.id]) for p in problems)
     return whole if drawn else problems

@@ -38,10 +38,11 @@ def fitting(
 def check_count(config: GrpoConfig, problems: Sequence[Problem]) -> None:
     """Raise `DataError` for fewer problems than a generation takes: TRL leaves out what fills none, so all of them."""
     if len(problems) < config.prompts_per_generation:
+        sizes = ("generation_batch_size", "steps_per_generation")  # the first that is set decides, by TRL's rule
+        lower = next((name for name in sizes if config.trainer.get(name)), "gradient_accumulation_steps")
         raise DataError(
             f"data: {len(problems)} problems to train on, and one generation takes {config.prompts_per_generation} "
-            "(its completions ÷ trainer.num_generations); give more, or lower trainer.per_device_train_batch_size or "
-            "trainer.gradient_accumulation_steps"
+            f"(its completions ÷ trainer.num_generations); give more, or lower trainer.{lower}"
         )
 
 

@@ -308,6 +308,15 @@ def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
     assert [row["text"] for row in after] == [row["text"] for row in rows]
 
 
+def test_samples_of_another_question_under_the_same_id_keep_their_verdicts(run: Evaluate, tmp_path: Path) -> None:
+    rows = lines(run() / "samples.jsonl")
+    data = tmp_path / "problems.jsonl"
+    others = [row | {"question": f"Once more: {row['question']}", "answer": "1234"} for row in lines(data)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in others), "utf-8")
+    folder = run("run", "--resume", budgets=[{"max_thinking": 3, "max_answer": 6}])
+    assert lines(folder / "samples.jsonl")[: len(rows)] == rows
+
+
 def test_points_whose_labels_differ_in_punctuation_have_a_file_each(run: Evaluate) -> None:
     texts = ("Hmm,", "Hmm?", "[/INST]")
     budgets = [{"max_thinking": 12, "num_waits": 1, "wait_text": text, "max_answer": 6} for text in texts]

@@ -24,12 +24,20 @@ def problem(answer: str, **metadata: Any) -> Problem:
         {"choices": [{"label": label, "text": text} for label, text in FOUR.items()]},
         {"options": [{"id": label, "text": text} for label, text in FOUR.items()]},
         {"options": [{"text": text} for text in FOUR.values()]},
+        {"options": [{"label": None, "text": text} for text in FOUR.values()]},
         {"options": FOUR},
         FOUR,
     ],
 )
 def test_options_are_read_in_every_usual_shape(metadata: dict[str, Any]) -> None:
     assert options(metadata) == FOUR
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_more_options_than_letters_are_all_there(bare: bool) -> None:
+    texts = [f"option {i}" for i in range(30)]
+    found = options({"choices": texts if bare else [{"label": f"L{i}", "text": text} for i, text in enumerate(texts)]})
+    assert list(found.values()) == texts
 
 
 def test_a_column_called_a_is_no_option_list() -> None:

@@ -30,6 +30,10 @@ def answers(tmp_path: Path, *rows: Any) -> list[Answer]:
         {"doc_id": 1, "resps": [["10"]], "filtered_resps": ["10"]},
         {"doc_id": 1, "doc": {"id": 77, "question": "$2 ×  5$ ?"}, "target": "#### 10", "resps": [["10"]]},
         {"doc_id": 0, "doc": {"id": "q2", "problem": "2 × 5"}, "resps": [["10"]]},
+        {"doc_id": 1, "doc": {"id": "q1", "input": "2 × 5?"}, "resps": [["10"]]},
+        {"doc_id": 1, "doc": {"id": "q1", "question": {"stem": "2 × 5?"}}, "resps": [["10"]]},
+        {"doc": {"id": "q2", "input": "2 × 5?"}, "resps": [["10"]]},
+        {"id": "q2", "doc": {"question": "Question: 2 × 5?"}, "resps": [["10"]]},
     ],
 )
 def test_answers_are_found_under_the_names_that_tools_use(tmp_path: Path, row: dict[str, Any]) -> None:
