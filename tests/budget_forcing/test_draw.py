@@ -49,6 +49,7 @@ def test_tokens_are_drawn_with_their_probability(vocabulary: int) -> None:
     assert chisquare(groups[0][keep], groups[1][keep]).pvalue > 1e-4
 
 
+@pytest.mark.engine
 def test_logits_that_differ_by_rounding_draw_the_same_tokens() -> None:
     torch.manual_seed(0)
     logits = torch.randn(2_000, 49_152) * 2  # a long tail, as an untrained model has
@@ -57,6 +58,7 @@ def test_logits_that_differ_by_rounding_draw_the_same_tokens() -> None:
     assert (tokens != other).sum() <= 1
 
 
+@pytest.mark.engine
 def test_rare_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should() -> None:
     logits = torch.zeros(1, 40_000)
     logits[0, 0] = 14.5  # the others have 2% together

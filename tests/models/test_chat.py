@@ -34,6 +34,7 @@ def conversation(folder: Path, *options: str) -> Conversation:
     return start(parse([*common, *options]))
 
 
+@pytest.mark.engine
 def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
     talk = conversation(folder, "--budget", "12")
     out = io.StringIO()
@@ -48,6 +49,7 @@ def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
     assert shown.replace("�", "") == made.text.removesuffix("<|im_end|>").replace("�", "") + "\n"
 
 
+@pytest.mark.engine
 def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
     talk = conversation(folder, "--budget", "300", "--waits", "1", "--temperature", "0")
     for text in ("a", "b", "c", "d"):
@@ -61,6 +63,7 @@ def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
     pytest.skip("this random model never ends its thinking")
 
 
+@pytest.mark.engine
 def test_earlier_answers_stay_in_the_conversation_and_earlier_thinking_does_not(folder: Path) -> None:
     talk = conversation(folder, "--budget", "5")
     first = talk.say("one", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
@@ -72,6 +75,7 @@ def test_earlier_answers_stay_in_the_conversation_and_earlier_thinking_does_not(
     assert talk.turns == []
 
 
+@pytest.mark.engine
 def test_commands_change_the_budget(folder: Path) -> None:
     talk = conversation(folder)
     assert talk.budget.max_thinking is None
@@ -110,18 +114,21 @@ def test_text_is_written_token_by_token_as_it_reads_whole(kind: Callable[[], Any
     assert len(set(pieces)) > 15  # as they come, not at the end
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--top-p", "0"), ("--context", "0")])
 def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Path, option: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{option}: .*, found {value}[.0]*$"):
         conversation(folder, option, value)
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "none"], ["--budget", "huge"]])
 def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError):
         conversation(folder, *options)
 
 
+@pytest.mark.engine
 def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(tmp_path: Path) -> None:
     from data.think import DEEPSEEK, S1
     from tests.models.tiny_run import tiny_base, tiny_run

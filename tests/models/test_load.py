@@ -24,6 +24,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
+@pytest.mark.engine
 def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, tokenizer: Any) -> None:
     generation = json.loads((embedded / "generation_config.json").read_text())
     assert generation["eos_token_id"] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>") == 2
@@ -55,6 +56,7 @@ def test_each_of_several_processes_has_a_gpu_of_its_own() -> None:
     assert load.device_map(False, launched) == "cpu"
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
 def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> None:
     loaded = load.load_model(ModelConfig(name=tiny, precision=precision), AdapterConfig(r=4, alpha=8))
@@ -68,6 +70,7 @@ def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> N
     assert "recipe asks" in loaded.choice
 
 
+@pytest.mark.engine
 def test_weights_that_come_packed_are_told_by_what_holds_them(tiny: str, tmp_path: Path) -> None:
     packed = load.load_model(ModelConfig(name=tiny, precision="nf4"))
     packed.model.save_pretrained(tmp_path)
@@ -104,12 +107,14 @@ def test_unsloth_s_fast_inference_needs_the_plugin_too(tmp_path: Path, monkeypat
     load.check(config.model_copy(update={"fast_inference": False}))
 
 
+@pytest.mark.engine
 def test_no_adapter_section_trains_every_weight(tiny: str) -> None:
     loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"))
     assert all(parameter.requires_grad for parameter in loaded.model.parameters())
     assert loaded.base == tiny
 
 
+@pytest.mark.engine
 def test_a_saved_adapter_goes_on_where_it_was(tiny: str, tmp_path: Path) -> None:
     config = ModelConfig(name=tiny, precision="fp32")
     first = load.load_model(config, AdapterConfig(r=4, alpha=16, rslora=True, target_modules=["q_proj"]))
@@ -127,6 +132,7 @@ def test_a_saved_adapter_goes_on_where_it_was(tiny: str, tmp_path: Path) -> None
     assert not any(parameter.requires_grad for parameter in frozen.model.parameters())
 
 
+@pytest.mark.engine
 def test_the_seed_draws_the_adapter(tiny: str) -> None:
     def weights(seed: int) -> torch.Tensor:
         loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(r=4), seed)
@@ -175,6 +181,7 @@ def test_an_adapter_whose_weights_are_gone_is_refused_by_name(tmp_path: Path) ->
         load.check(ModelConfig(name="smollm2-135m", adapter=str(tmp_path)))
 
 
+@pytest.mark.engine
 def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", layers=1)
     saved = load.load_model(
@@ -187,6 +194,7 @@ def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> Non
         load.load_model(ModelConfig(name=tiny, precision="fp32", adapter=str(tmp_path / "adapter")))
 
 
+@pytest.mark.engine
 def test_unknown_target_modules_are_named(tiny: str) -> None:
     with pytest.raises(ModelError, match=r"adapter\.target_modules: .*nope"):
         load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(target_modules=["nope"]))
@@ -217,6 +225,7 @@ def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Pat
         load.finish_tokenizer(several, None)
 
 
+@pytest.mark.engine
 def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path / "model")
     file = tmp_path / "model" / "model.safetensors"
