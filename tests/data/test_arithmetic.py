@@ -14,6 +14,7 @@ from data import arithmetic
 from data.arithmetic import generate
 from data.corpus import traces
 from data.problem import Problem
+from data.scenarios import SCENARIOS
 
 LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
 
@@ -113,7 +114,7 @@ def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
 def test_problems_that_there_are_not_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"operations \['/'\] make no problem of [234] steps"):
         generate(3, 0, operations=["/"])
-    monkeypatch.setattr(arithmetic, "SCENARIOS", arithmetic.SCENARIOS[:1])
+    monkeypatch.setattr(arithmetic, "SCENARIOS", SCENARIOS[:1])
     monkeypatch.setattr(arithmetic, "TRIES", 100)
     with pytest.raises(DataError, match=r"1000000 problems wanted, only \d+ different ones found; lower data\.params"):
         generate(1_000_000, 0, steps=(1, 1), largest=20, operations=["/"])
