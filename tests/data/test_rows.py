@@ -201,17 +201,20 @@ def test_chinese_text_is_read_in_its_own_encoding(tmp_path: Path, name: str, enc
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
-def test_a_row_of_another_encoding_is_an_error_row_and_the_others_are_read(tmp_path: Path, name: str) -> None:
+def test_a_row_of_another_encoding_is_an_error_row_and_the_others_are_read(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.encoding._SAMPLE", 4_096)
     row = {"a.jsonl": b'{"a": "%s"}\n', "a.csv": b"%s,1\n", "a.json": b'{"a": "%s"},\n'}[name]
     start, end = {"a.jsonl": (b"", b""), "a.csv": (b"a,b\n", b""), "a.json": (b"[\n", b'{"a": "end"}]')}[name]
-    many = row % "é".encode() * 150_000  # what is wrong comes after what the encoding is told by
+    many = row % "é".encode() * 1_500  # what is wrong comes after what the encoding is told by
     (tmp_path / name).write_bytes(start + many + row % b"\xff\x81" + row % b"fine" + end)
     found = rows(tmp_path / name)
     bad = [i for i, row in enumerate(found) if row.error]
-    assert bad == [150_000]
-    assert found[150_000].error == "bytes that are not utf-8"
-    assert found[150_000].line == 150_001 + start.count(b"\n")
-    assert found[150_001].fields["a"] == "fine"
+    assert bad == [1_500]
+    assert found[1_500].error == "bytes that are not utf-8"
+    assert found[1_500].line == 1_501 + start.count(b"\n")
+    assert found[1_501].fields["a"] == "fine"
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "a.txt"])
