@@ -12,7 +12,7 @@ def now() -> float:
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-class Clock(TrainerCallback):  # type: ignore[misc]
+class Clock(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
     """Seconds of every step, rollouts and optimizer included."""
 
     def __init__(self) -> None:

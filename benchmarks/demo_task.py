@@ -136,7 +136,7 @@ def count(trainer: Any, useful: list[int]) -> None:
     trainer._generate_and_score_completions = counting
 
 
-class Alarm(TrainerCallback):  # type: ignore[misc]
+class Alarm(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
     """Stops a training after so many seconds, at the end of a step."""
 
     def __init__(self, seconds: float) -> None:

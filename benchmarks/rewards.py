@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ def _raced(
     size = -(-len(texts) // 10)
     for start in range(0, len(texts), size):
         part = slice(start, start + size)
-        took, verdicts = _timed(lambda part=part: judge_texts(golds[part], texts[part]))  # type: ignore[misc]
-        their_took, grades = _timed(lambda part=part: _math_verify(their_golds[part], texts[part]))  # type: ignore[misc]
+        took, verdicts = _timed(partial(judge_texts, golds[part], texts[part]))
+        their_took, grades = _timed(partial(_math_verify, their_golds[part], texts[part]))
         ours, theirs = ours + verdicts, theirs + grades
         seconds = [seconds[0] + took, seconds[1] + their_took]
     return ours, theirs, seconds[0], seconds[1]
@@ -216,7 +217,7 @@ def _linear() -> Figures:
         numbers = range(offset, offset + size)
         golds = [f"\\{{x : x > {n}\\}}" if n % 20 == 0 else f"\\frac{{{n}}}{{7}}" for n in numbers]
         texts = [f"It is $\\boxed{{\\{{x \\mid {n} < x\\}}}}$" if n % 20 == 0 else f"\\boxed{{{n}/7}}" for n in numbers]
-        seconds, verdicts = _timed(lambda golds=golds, texts=texts: judge_texts(golds, texts))  # type: ignore[misc]
+        seconds, verdicts = _timed(partial(judge_texts, golds, texts))
         unjudged.update(verdict.reason for verdict in verdicts if verdict.correct is None)
         points.append((math.log(size), math.log(seconds)))
         offset += size

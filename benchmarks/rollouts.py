@@ -63,7 +63,8 @@ SHORT, LONG = 16, 80  # completions of the step benchmark: 48 tokens on average,
 
 def model(precision: str = "bf16", adapter: str | None = None) -> LoadedModel:
     """The embedded model with a LoRA, fresh or the warm-up's."""
-    return load_model(ModelConfig(name="smollm2-135m", precision=precision, adapter=adapter), AdapterConfig())  # type: ignore[arg-type]
+    config = ModelConfig.model_validate({"name": "smollm2-135m", "precision": precision, "adapter": adapter})
+    return load_model(config, AdapterConfig())
 
 
 def disturb(loaded: LoadedModel, seed: int) -> None:
@@ -155,7 +156,7 @@ def budget(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class EndAt(LogitsProcessor):  # type: ignore[misc]
+class EndAt(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed here
     """Ends each row of `generate` after a given number of tokens, and none before."""
 
     def __init__(self, lengths: Sequence[int], prompt: int, eos: int) -> None:

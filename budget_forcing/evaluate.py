@@ -47,7 +47,9 @@ def main(argv: list[str]) -> None:
         print(describe(config, len(problems)))
         return
     if config.answers is not None:
-        points = [evaluation.grade_answers(config, problems, evaluation.answers_of(config, problems), run)]
+        from budget_forcing import answers
+
+        points = [answers.grade_answers(config, problems, answers.answers_of(config, problems), run)]
     else:
         from data import think
         from models.engine import load_engine

@@ -22,6 +22,12 @@ def grade(rows: Sequence[Row], problems: Mapping[str, Problem]) -> list[Verdict]
     return [next(judged) if verdict is None else verdict for verdict in special]
 
 
+def mark(rows: Sequence[dict[str, Any]], problems: Mapping[str, Problem]) -> None:
+    """Put each row's verdict, and the reason for it, into the row."""
+    for row, verdict in zip(rows, grade(rows, problems), strict=True):
+        row |= {"verdict": verdict.correct, "reason": verdict.reason}
+
+
 def _special(answer: str | None, problem: Problem) -> Verdict | None:
     """The verdict where equivalence with the gold answer is not the question; None where it is."""
     if choices := options(problem.metadata):

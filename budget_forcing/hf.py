@@ -149,7 +149,7 @@ def _without_refused(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
     return logits
 
 
-class BudgetLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
+class BudgetLogitsProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed here
     """Budgets in `model.generate`: leaves one finite score a row, on the token that it drew.
 
     It samples by itself, so give the sampling parameters here and call `generate(do_sample=False)`. One instance serves

@@ -42,11 +42,11 @@ def read_answers(path: Path, problems: Sequence[Problem]) -> list[Answer]:
     counts: dict[str, int] = {}
     answers = []
     for line, row in _rows(path):
-        id = _problem_id(row, problems, known, f"{path}:{line}")
+        given = next((str(row[name]) for name in IDS if row.get(name) is not None), None)
+        id = given if given is not None else _problem_id(row, problems, known, f"{path}:{line}")
         if id not in known:
             raise DataError(f"{path}:{line}: no problem {id!r} in the benchmark; is it the same one, whole?")
-        is_named = any(row.get(name) is not None for name in IDS)
-        if not is_named and any(not same for same in _agrees(row, known[id])):
+        if given is None and not all(_agrees(row, known[id])):
             raise DataError(
                 f"{path}:{line}: its doc is another question than problem {id!r}; give each row the `id` of its problem"
             )
@@ -76,9 +76,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _problem_id(row: Mapping[str, Any], problems: Sequence[Problem], known: Mapping[str, Problem], where: str) -> str:
-    for name in IDS:
-        if row.get(name) is not None:
-            return str(row[name])
+    """The problem of a row without an id of its own."""
     id = str(_doc(row).get("id"))  # which others may count in their own way
     has_position = any(isinstance(row.get(name), int) for name in POSITIONS)
     if id in known and (any(_agrees(row, known[id])) or not has_position):

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from budget_forcing.choices import pose
 from budget_forcing.controls import rejection_sample
-from budget_forcing.grading import grade, ungradable
-from budget_forcing.interchange import Answer, lm_eval_rows, read_answers
+from budget_forcing.grading import grade, mark, ungradable
+from budget_forcing.interchange import lm_eval_rows
 from budget_forcing.plan import Task, adapter_hash, plan
 from budget_forcing.recorder import Recorder
 from budget_forcing.results import Point, questions, results
-from configs.errors import DataError, RunError
+from configs.errors import RunError
 from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_text
 from configs.schema import EvalConfig
 from data import think
 from data.problem import Problem
 from data.sources import load_problems
 from report.evaluation import write_report
-from rewards.extract import delimiters, extract
+from rewards.extract import extract
 
 if TYPE_CHECKING:
     from models.engine import Engine
@@ -159,8 +159,7 @@ def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems:
     print(f"grading {len(changed)} samples again: their gold answer has changed")
     for row in changed:
         row["gold"] = problems[row["id"]].answer
-    for row, verdict in zip(changed, grade(changed, problems), strict=True):
-        row |= {"verdict": verdict.correct, "reason": verdict.reason}
+    mark(changed, problems)
     write_jsonl(run / "samples.jsonl", list(kept.values()))
 
 
@@ -196,64 +195,6 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "control": generation.control,
         "seconds": round(generation.seconds, 3),
     }
-
-
-# ---- another tool's answers
-
-
-def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
-    """The answers in the recipe's file to these problems. Raises `DataError`.
-
-    A file may answer the whole benchmark, and count it whole, though `data.limit` has drawn only some of it.
-    """
-    path = Path(str(config.answers))
-    found = read_answers(path, _counted(config, problems))
-    asked = {problem.id for problem in problems}
-    answers = [answer for answer in found if answer.id in asked]
-    if not answers:
-        raise DataError(f"{path}: none of its {len(found)} answers is to a problem that data.limit has drawn; raise it")
-    if len(answers) < len(found):
-        print(f"{path}: {len(found) - len(answers)} of {len(found)} answers are to problems that data.limit leaves out")
-    return answers
-
-
-def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Problem]:
-    """What an answer's position counts: the benchmark that `problems` were drawn from, or they where none is larger.
-
-    The limit of a generated source is its size: without one it makes others.
-    """
-    whole = load_problems(config.data.model_copy(update={"limit": None}))
-    asked = {problem.id: problem.question for problem in whole}
-    drawn = all(p.id in asked and p.question.startswith(asked[p.id]) for p in problems)
-    return whole if drawn else problems
-
-
-def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
-    """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
-    it, else as in bare text.
-
-    Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
-    would be lost.
-    """
-    if any(point != "answers" for point, _, _ in recorded(run)):
-        raise RunError(f"output_dir: {run.path} holds generated samples; name another for answers: output_dir=…")
-    run.start(config, resume=(run / "config.yaml").is_file())
-    think_format = think.resolve(config.think_format)
-    by_id = {problem.id: problem for problem in problems}
-    rows = []
-    for answer in answers:
-        formatted = any(part in answer.text for part in delimiters(think_format))
-        unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
-        problem = by_id[answer.id]
-        rows.append(
-            {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
-            | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
-            | {"extracted": extract(answer.text, think_format if formatted else None).answer, **unknown}
-        )
-    for row, verdict in zip(rows, grade(rows, by_id), strict=True):
-        row |= {"verdict": verdict.correct, "reason": verdict.reason}
-    write_jsonl(run / "samples.jsonl", rows)
-    return Point("answers", {}, rows)
 
 
 # ---- results

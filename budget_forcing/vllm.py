@@ -61,7 +61,7 @@ class _Pending:
     copied: Any
 
 
-class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]
+class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typed here
     """See the module; one instance serves one model runner."""
 
     @classmethod

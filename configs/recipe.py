@@ -78,12 +78,9 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
     """The first problem in one line: key, what is wrong, the nearest valid name; and how many more there are."""
     problems = _of_the_branch_meant(error.errors())
     first = problems[0]
-    *above, last = first["loc"] or ("",)
-    is_users = first["type"] == "extra_forbidden"  # whatever an unknown key looks like, it is what was written
-    key = ".".join(
-        [*(str(part) for part in above if not _is_union_branch(part))]
-        + ([str(last)] if is_users or not _is_union_branch(last) else [])
-    )
+    written = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()  # whatever an unknown key looks like
+    above = first["loc"][: len(first["loc"]) - len(written)]
+    key = ".".join(map(str, (*(part for part in above if not _is_union_branch(part)), *written)))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key; {_suggest(model, first['loc'])}{more}"

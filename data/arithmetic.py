@@ -65,8 +65,8 @@ def generate(
         if fruitless > TRIES:
             raise DataError(f"arithmetic: {n} problems wanted, only {len(problems)} different ones found; {WAY_OUT}")
         story = _story(rng, rng.randint(least, most), limits)
-        before = len(problems)
         question = " ".join(story.sentences)
+        fruitless = fruitless + 1 if question in problems else 0
         problems.setdefault(
             question,
             Problem(
@@ -78,7 +78,6 @@ def generate(
                 metadata={"steps": len(story.steps), "scenario": story.scenario},
             ),
         )
-        fruitless = 0 if len(problems) > before else fruitless + 1
     return list(problems.values())
 
 

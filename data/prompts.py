@@ -93,11 +93,19 @@ def _tail(tokenizer: Any, template: str) -> str | None:
     return tail if found else None
 
 
+def turn_header(tokenizer: Any) -> str:
+    """What the chat template puts before an assistant's text; "" where it has no generation prompt.
+
+    Raises `ModelError` for a tokenizer without a chat template.
+    """
+    return _header(tokenizer, str(tokenizer.chat_template))
+
+
 @lru_cache(maxsize=8)
-def _opens_a_turn(tokenizer: Any, template: str) -> bool:
-    """Whether `template`, the tokenizer's own, has a generation prompt."""
+def _header(tokenizer: Any, template: str) -> str:
+    """`turn_header` for `template`, the tokenizer's own."""
     turn = [{"role": "user", "content": "?"}]
-    return _apply(tokenizer, turn, generate=True) != _apply(tokenizer, turn, generate=False)
+    return _apply(tokenizer, turn, generate=True).removeprefix(_apply(tokenizer, turn, generate=False))
 
 
 def _generation_prompt(
@@ -109,7 +117,7 @@ def _generation_prompt(
     for user, assistant in history:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
     messages.append({"role": "user", "content": question})
-    if not _opens_a_turn(tokenizer, tokenizer.chat_template):
+    if not turn_header(tokenizer):
         raise ModelError(f"{_name(tokenizer)}: its chat template has no generation prompt; set another template")
     return _apply(tokenizer, messages, generate=True)
 

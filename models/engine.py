@@ -23,11 +23,10 @@ from configs.schema import EngineConfig, ModelConfig, SamplingConfig
 from data.prompts import render_prompt
 from data.think import ThinkFormat
 from models.generation import Generation as Generation
-from models.generation import Origin, generation_of, token_at
+from models.generation import Origin, generation_of, token_at, turn_of
 from models.generation import decode as decode
 from models.generation import end_of_turn as end_of_turn
 from models.generation import parts_of as parts_of
-from rewards.extract import without_unknown_end
 
 if TYPE_CHECKING:
     from models.load import LoadedModel
@@ -141,10 +140,8 @@ class Engine(ABC):
         return sorted(found, key=lambda generation: (generation.request, generation.sample))
 
     def turn(self, generation: Generation) -> str:
-        """The assistant's whole turn as rewards read it: without an end of it that they don't know."""
-        last = generation.token_ids[-1:]
-        end = decode(self.tokenizer, last) if last and last[0] in self.eos else ""
-        return without_unknown_end(self.think_format.prefill + generation.text, end, self.think_format)
+        """The assistant's whole turn as rewards read it."""
+        return turn_of(generation.token_ids, self.eos, self.tokenizer, self.think_format)
 
     def generate_in_rounds(self, requests: Sequence[Request]) -> list[Generation]:
         """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""

@@ -62,7 +62,7 @@ def _evaluating(model: Any) -> Iterator[None]:
             module.training = True
 
 
-class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
+class _GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed here
     """A layer's keys and values in a buffer with room, so that a new token copies nothing but itself."""
 
     keys: torch.Tensor

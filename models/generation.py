@@ -7,6 +7,7 @@ from typing import Any
 
 from budget_forcing.budget import Outcome
 from data.think import ThinkFormat
+from rewards.extract import without_unknown_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,12 @@ def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:
         else:
             high = middle
     return low
+
+
+def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: Any, think: ThinkFormat) -> str:
+    """An assistant's whole turn as rewards read it: prefilled part included, without an end that they don't know."""
+    end = decode(tokenizer, ids[-1:]) if ids and ids[-1] in eos else ""
+    return without_unknown_end(think.prefill + decode(tokenizer, ids), end, think)
 
 
 def end_of_turn(tokenizer: Any, model_config: Any, generation: int | Sequence[int] | None = None) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
+from data.prompts import turn_header
 from data.think import ThinkFormat
 from models.division import divided
 
@@ -21,8 +22,8 @@ NAME, VARIABLE = "mull", "MULL_THINK_FORMAT"
 RECENT = 64  # last tokens that are searched for an end that has just come
 
 
-@ReasoningParserManager.register_module(NAME)  # type: ignore[untyped-decorator,unused-ignore]
-class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
+@ReasoningParserManager.register_module(NAME)  # type: ignore[untyped-decorator,unused-ignore] # typed in some builds
+class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not typed here
     """See the module."""
 
     def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
@@ -90,7 +91,9 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]
 
         Only what follows the last header of an assistant's turn counts: a system prompt may spell out delimiters.
         """
-        header = _header(self.model_tokenizer).partition(self.think.open)[0]
+        if not getattr(self.model_tokenizer, "chat_template", None):
+            return ""
+        header = turn_header(self.model_tokenizer).partition(self.think.open)[0]
         if not header or header not in prompt:
             return ""
         return prompt.rpartition(header)[2].partition(self.think.open)[2]
@@ -101,13 +104,3 @@ def _has_ended(text: str, think: ThinkFormat) -> bool:
     places = [at for at in map(text.find, think.end_tokens) if at >= 0]
     rest = text[min(places) :] if places else ""
     return bool(rest) and (rest == think.end or not think.end.startswith(rest))
-
-
-def _header(tokenizer: Any) -> str:
-    """What the chat template puts before an assistant's text; "" without a template."""
-    if not getattr(tokenizer, "chat_template", None):
-        return ""
-    turn = [{"role": "user", "content": "?"}]
-    bare = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=False)
-    opened = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-    return str(opened).removeprefix(str(bare))

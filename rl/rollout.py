@@ -22,17 +22,21 @@ def fitting(
     config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
 ) -> tuple[list[Problem], list[str]]:
     """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
+    if config.long_prompts == "drop":
+        problems, rendered = _without_long(config, problems, rendered, tokenizer)
     check_count(config, problems)
-    if config.long_prompts == "error":
-        return problems, rendered
+    return problems, rendered
+
+
+def _without_long(
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+) -> tuple[list[Problem], list[str]]:
     room = config.model.max_length - config.completion_length
     kept = [at for at, ids in enumerate(token_ids(tokenizer, rendered)) if len(ids) <= room]
     if len(kept) in (0, len(problems)):
         return problems, rendered
     print(f"{len(problems) - len(kept)} of {len(problems)} problems are left out: prompts over {room} tokens")
-    fit = [problems[at] for at in kept]
-    check_count(config, fit)
-    return fit, [rendered[at] for at in kept]
+    return [problems[at] for at in kept], [rendered[at] for at in kept]
 
 
 def check_count(config: GrpoConfig, problems: Sequence[Problem]) -> None:

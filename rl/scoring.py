@@ -5,10 +5,9 @@ from typing import Any
 
 from data.problem import Problem
 from data.think import ThinkFormat
-from models.engine import Generation, decode, parts_of
-from models.generation import forced_characters
+from models.engine import Generation, parts_of
+from models.generation import forced_characters, turn_of
 from rewards.composition import RewardSet, Scores
-from rewards.extract import without_unknown_end
 from rewards.rollout import Rollout
 
 
@@ -71,11 +70,9 @@ class RolloutScorer:
             length = len(made) - (not truncated)
             thought, answer_at = parts_of(made[:length], self.tokenizer, self.think_format)
             answered, forced = length - answer_at, ()
-        text = self.think_format.prefill + decode(self.tokenizer, ids)
-        end = decode(self.tokenizer, ids[-1:]) if ids and ids[-1] in self.eos else ""
         return Rollout(
             problem=problem,
-            text=without_unknown_end(text, end, self.think_format),
+            text=turn_of(ids, self.eos, self.tokenizer, self.think_format),
             think_format=self.think_format,
             prompt=prompt,
             completion_ids=ids,
