@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(processor(), options.json)
     problems = load_problems(DataConfig(source="gsm8k", limit=QUESTIONS))
     prompts = [[{"role": "user", "content": problem.question}] for problem in problems]
-    for precision, its in (("bf16", (compare, sweeps)), ("fp32", (identical,))):
+    for precision, its in (("auto", (compare, sweeps)), ("fp32", (identical,))):
         wanted = [part for part in its if part.__name__ in options.parts]
         if not wanted:
             continue

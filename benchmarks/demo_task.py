@@ -27,9 +27,9 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 
-quiet_libraries()
+prepare_libraries()
 
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
@@ -80,7 +80,7 @@ def demo(seed: int = 0) -> GrpoConfig:
 
 def contestant(name: str, config: GrpoConfig, problems: Sequence[Problem], adapter: str, folder: str) -> Contestant:
     """Trainer `name` of `TRAINERS` with the warm-up's adapter."""
-    loaded = load_model(ModelConfig(name="smollm2-135m", precision="bf16", adapter=adapter), AdapterConfig())
+    loaded = load_model(ModelConfig(name="smollm2-135m", adapter=adapter), AdapterConfig())
     prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
     clock = Clock()
     rows, group = config.completions_per_generation, config.trainer["num_generations"]

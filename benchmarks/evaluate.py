@@ -33,7 +33,7 @@ LIMITS = (8, 16, 32, 48, 64)
 WARM_UP = 8  # problems evaluated before anything is timed
 
 
-def config_of(problems: int, limits: tuple[int, ...], precision: str = "bf16", batch: int = 64) -> EvalConfig:
+def config_of(problems: int, limits: tuple[int, ...], precision: str = "auto", batch: int = 64) -> EvalConfig:
     """A recipe on generated problems with the embedded model, greedy."""
     values = {
         "model": {"name": "smollm2-135m", "backend": "transformers", "precision": precision, "max_length": 512},

@@ -23,8 +23,8 @@ TARGETS = ("adapter", "merged16", "gguf:q8_0")  # what configs/publish/demo.yaml
 
 MEASURED = """
 import json, resource, sys
-from configs.command import quiet_libraries
-quiet_libraries()
+from configs.command import prepare_libraries
+prepare_libraries()
 import gguf, peft, torch, transformers, bitsandbytes
 from models import convert, merge
 import transformers.models.llama.modeling_llama

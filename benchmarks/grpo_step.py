@@ -17,9 +17,9 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 
-quiet_libraries()
+prepare_libraries()
 
 import torch
 from datasets import Dataset
@@ -47,7 +47,7 @@ BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
 
 def build(ours: bool, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
-    loaded = load_model(ModelConfig(name="smollm2-135m", precision="bf16"), AdapterConfig())
+    loaded = load_model(ModelConfig(name="smollm2-135m"), AdapterConfig())
     problems = generate(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
     forced = {"min_new_tokens": LENGTH}

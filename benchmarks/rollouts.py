@@ -27,9 +27,9 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 
-quiet_libraries()
+prepare_libraries()
 
 import torch
 from datasets import Dataset
@@ -61,7 +61,7 @@ GROUP = 8  # completions a prompt
 SHORT, LONG = 16, 80  # completions of the step benchmark: 48 tokens on average, a third of a padded batch is padding
 
 
-def model(precision: str = "bf16", adapter: str | None = None) -> LoadedModel:
+def model(precision: str = "auto", adapter: str | None = None) -> LoadedModel:
     """The embedded model with a LoRA, fresh or the warm-up's."""
     config = ModelConfig.model_validate({"name": "smollm2-135m", "precision": precision, "adapter": adapter})
     return load_model(config, AdapterConfig())
@@ -89,7 +89,7 @@ def swap(args: argparse.Namespace) -> dict[str, Any]:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # its weights can be looked at in this process
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     loaded = model()
-    config = ModelConfig(name="smollm2-135m", precision="bf16", max_length=256)
+    config = ModelConfig(name="smollm2-135m", max_length=256)
     engine: Any = load_engine(EngineConfig(name="vllm", batch_size=8), config, think.S1, loaded)
 
     def weights(worker: Any) -> int:

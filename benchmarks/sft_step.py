@@ -2,7 +2,7 @@
 
     MULL_DATA=… python benchmarks/sft_step.py [--json FILE] [--steps 2] [--rounds 2]
 
-Three trainers of the embedded model with LoRA (bf16) on Alpaca's rows: plain TRL from prompt-completion text, ours on
+Three trainers of the embedded model with LoRA on Alpaca's rows: plain TRL from prompt-completion text, ours on
 the rows it encodes, and ours with packing into sequences of about as many tokens as a batch has. They take turns,
 `rounds` times the same first `steps` batches each; of each batch the fastest round counts, because other processes can
 only slow a step down. Tokens are real ones: padding doesn't count.
@@ -19,9 +19,9 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 
-quiet_libraries()
+prepare_libraries()
 
 from datasets import Dataset
 from transformers import PrinterCallback
@@ -47,7 +47,7 @@ def recipe(name: str, folder: str) -> schema.SftConfig:
     """The same in all three but for packing."""
     packing = name == "packed"
     return schema.SftConfig(
-        model=schema.ModelConfig(name="smollm2-135m", precision="bf16", max_length=PACKED_LENGTH),
+        model=schema.ModelConfig(name="smollm2-135m", max_length=PACKED_LENGTH),
         data=schema.DataConfig(path=f"{os.environ['MULL_DATA']}/alpaca/alpaca_en_demo.json"),
         truncation="drop",
         output_dir=folder,

@@ -8,10 +8,10 @@ answer phase always follows, truncated thinking is never graded as the answer, a
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> None:
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     if not args.dry_run:
         run.check(args.resume)
 
-    quiet_libraries()
+    prepare_libraries()
     from budget_forcing import run as evaluation
 
     problems = evaluation.problems_of(config)
@@ -91,24 +91,17 @@ def describe(config: Any, problems: int) -> str:
 
 @contextmanager
 def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
-    """One bar a point with the accuracy so far; gives the callback that moves them."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    """A bar a point with the accuracy so far, one after the other; gives the callback that moves them."""
+    from configs.progress import Progress
 
-    tasks: dict[str, Any] = {}
-    names = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*names, TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[right]}")) as bars:
+    with ExitStack() as shown:
+        points: dict[str, Progress] = {}
 
         def move(label: str, done: int, total: int, right: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total, right="")
-            bars.update(tasks[label], completed=done, right=f"right {100 * right / done:.1f}%")
+            if label not in points:
+                shown.close()
+                points[label] = shown.enter_context(Progress(label, total))
+            points[label].update(done, f"right {100 * right / done:.1f}%")
 
         yield move
 

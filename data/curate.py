@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 from configs.errors import DataError
 from configs.rundir import RunDir, append_jsonl, sha256_of, write_json, write_text
 from configs.schema import CurateConfig, DifficultyConfig, ModelConfig, TraceSourceConfig
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     if args.dry_run:
         print(config.model_dump_json(indent=2))
         return
-    quiet_libraries()
+    prepare_libraries()
     curate(config, run, args.resume)
 
 

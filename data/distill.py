@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 from configs.rundir import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_text
 from configs.schema import DistillConfig
 from data import asking
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
         print(config.model_dump_json(indent=2))
         print(f"{len(problems):,} problems × {config.samples} samples")
         return
-    quiet_libraries()
+    prepare_libraries()
     run.start(config, args.resume)
     distill(config, run, problems)
 

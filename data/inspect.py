@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections import Counter
 
-from configs.command import quiet_libraries, run_command
+from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, DataError
 from data.encoding import detect
 from data.formats import MAPPED, Reject, open_traces, registered
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     from data.think import resolve
     from models.load import load_tokenizer
 
-    quiet_libraries()
+    prepare_libraries()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     rejects: list[Reject] = []
     opened = open_traces(args.file, mapping, lambda reject: rejects.append(reject))

@@ -6,7 +6,7 @@ Loads the model, draws one completion a prompt on the run's own engine, grades i
 engine with the model in training. Exit code 1 if a line failed.
 """
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     reward_set = rewards.build(config.rewards)
     problems, held_out = split(config.data, config.eval)
     think_format = think.resolve(config.think_format)
-    quiet_libraries()
+    prepare_libraries()
     import_backend(config.model)
 
     from models import training

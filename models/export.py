@@ -7,7 +7,7 @@ Writes the exports and `gate.json` (every check with its figure) into FOLDER; ex
 
 import argparse
 
-from configs.command import quiet_libraries, run_command
+from configs.command import prepare_libraries, run_command
 
 
 def main(argv: list[str]) -> None:
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
 
     from pathlib import Path
 
-    quiet_libraries()
+    prepare_libraries()
     from models import checks, convert
     from models.trained import open_run
 

@@ -1,5 +1,6 @@
 """Accuracy on held-out problems, before and after training: greedy, and avg@k at the training temperature."""
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from budget_forcing.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
+from configs.progress import Progress
 from configs.rundir import RunDir, read_jsonl, write_text
 from configs.schema import HeldOutConfig, SamplingConfig, TrainingConfig
 from data.problem import Problem
@@ -84,7 +86,10 @@ def measure(
     prompts = prompt_ids(problems, engine.tokenizer, engine.think_format)
     greedy = [Request(ids, GREEDY, config.max_tokens, seed=seed + i) for i, ids in enumerate(prompts)]
     drawn = [Request(ids, sampling, config.max_tokens, seed=seed + i, n=config.k) for i, ids in enumerate(prompts)]
-    generations = engine.generate(greedy + drawn)  # one call: short rows of the one fill the batch of the other
+    with Progress("held-out samples", total=len(problems) * (1 + config.k)) as progress:
+        done = itertools.count(1)
+        # one call: short rows of the one fill the batch of the other
+        generations = engine.generate(greedy + drawn, lambda _: progress.update(next(done)))
     rows = _graded(engine, problems, generations)
     first = [row["correct"] is True for row in rows if row["sample"] is None]
     sampled = [[0.0] * config.k for _ in problems]

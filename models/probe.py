@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 from configs.rundir import write_json
 from data.think import ThinkFormat
 
@@ -200,13 +200,19 @@ _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transform
 
 
 def _load(source: dict[str, str], precision: str = "") -> Any:
-    """A model as its weights are stored, or as a run of that precision holds its base."""
+    """A model as its weights are stored, or as a run of that precision holds its base.
+
+    On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
+    fast.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     from models.load import quantization
+    from models.processor import has_bf16_units
 
-    held = {"": "auto", "fp32": torch.float32}.get(precision, torch.bfloat16)
+    stored = "auto" if torch.cuda.is_available() or has_bf16_units() else torch.float32
+    held = {"": stored, "fp32": torch.float32}.get(precision, torch.bfloat16)
     packing = quantization(precision)
     return AutoModelForCausalLM.from_pretrained(
         **source,
@@ -237,7 +243,7 @@ def _tokenizer(job: Job) -> Any:
 
 def main(argv: list[str]) -> None:
     """Read the job, ask, write the answer."""
-    quiet_libraries()
+    prepare_libraries()
     job = Job(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     write_json(Path(argv[1]), ask(job))
 

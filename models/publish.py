@@ -5,7 +5,7 @@
 Private unless told otherwise. A gate that fails publishes nothing. `--dry-run` leaves the exact folder, sends nothing.
 """
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> None:
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     if config.repo is None and not args.dry_run:
         raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
 
-    quiet_libraries()
+    prepare_libraries()
     from models import checks, convert, hub, publication
     from models.trained import open_run
 

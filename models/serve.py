@@ -17,7 +17,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.command import quiet_libraries, run_command
+from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from models.load import check_vllm, has_gpu
 
@@ -122,7 +122,7 @@ def main(argv: list[str]) -> None:
     """Write the template, become `vllm serve`."""
     args = parse(argv)
 
-    quiet_libraries()
+    prepare_libraries()
     import importlib.util
 
     from configs.rundir import write_text

@@ -6,7 +6,7 @@ Departs from DeepSeekMath's GRPO (arXiv 2402.03300 §4.1) as TRL's defaults do: 
 token-level loss (`trainer.loss_type`). Everything else is the recipe's.
 """
 
-from configs.command import is_lead, quiet_libraries, recipe_parser, run_command
+from configs.command import is_lead, prepare_libraries, recipe_parser, run_command
 
 
 def main(argv: list[str]) -> None:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     problems, held_out = split(config.data, config.eval)
     think_format = think.resolve(config.think_format)
 
-    quiet_libraries()
+    prepare_libraries()
     import_backend(config.model)
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)

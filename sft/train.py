@@ -9,7 +9,7 @@ instead of being cut. Needs nothing but the recipe; writes a run directory with 
 import json
 from typing import TYPE_CHECKING
 
-from configs.command import quiet_libraries, recipe_parser, run_command
+from configs.command import prepare_libraries, recipe_parser, run_command
 
 if TYPE_CHECKING:
     from configs.schema import SftConfig
@@ -39,7 +39,7 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     run = RunDir(config.output_dir)
     check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
-    quiet_libraries()
+    prepare_libraries()
     import_backend(config.model)
     think_format = think.resolve(config.think_format)
     tokenizer = load_tokenizer(config.model)

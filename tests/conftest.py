@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from configs.command import quiet_libraries
+from configs.command import prepare_libraries
 
-quiet_libraries()
+prepare_libraries()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,11 +1,13 @@
 """How a command ends."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from configs.command import prepare_libraries
 from configs.errors import ConfigError, DataError, EngineError, MullError, RunError
 from rl.grpo import main
 from tests.tiny import tiny_model
@@ -59,3 +61,12 @@ def test_what_is_refused_leaves_no_folder(
         main([*arguments, *overrides])
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_threads_of_two_processes_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    prepare_libraries()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    prepare_libraries()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

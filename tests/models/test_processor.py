@@ -1,0 +1,46 @@
+"""The precision that `auto` takes on a CPU is the one that this processor computes fast."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.schema import ModelConfig
+from models import load
+from models.processor import has_bf16_units
+
+
+@pytest.mark.parametrize(
+    ("text", "has_units"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx avx2 fma\n", False),  # AVX2 alone
+        ("flags : avx2 avx512f avx512bw avx512_vnni\n", False),  # AVX-512 before Cooper Lake
+        ("flags : avx512f avx512_bf16\n", True),
+        ("flags : avx512_bf16 amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd sve i8mm bf16\n", True),  # Arm
+        ("model name : bf16\n", False),
+    ],
+)
+def test_bf16_units_are_read_from_the_flags(tmp_path: Path, text: str, has_units: bool) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(text)
+    assert has_bf16_units(file) is has_units
+
+
+def test_a_system_that_does_not_say_has_no_bf16_units(tmp_path: Path) -> None:
+    assert has_bf16_units(tmp_path / "none") is False
+
+
+@pytest.mark.parametrize(("gpu", "units", "precision"), [(False, False, "fp32"), (False, True, "bf16")])
+def test_auto_takes_what_the_processor_computes_fast(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, units: bool, precision: str
+) -> None:
+    monkeypatch.setattr(load, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(load, "has_bf16_units", lambda: units)
+    _, picked, why = load.pick(ModelConfig(name="smollm2-135m"))
+    assert picked == precision
+    assert "bf16" in why
+
+
+def test_a_precision_in_the_recipe_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "has_bf16_units", lambda: False)
+    assert load.pick(ModelConfig(name="smollm2-135m", precision="bf16"))[1] == "bf16"
