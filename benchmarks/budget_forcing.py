@@ -42,11 +42,11 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its r
 from budget_forcing.budget import Budget
 from configs.schema import DataConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.sources import load_problems
-from data.think import S1
-from models.engine import Generation, Request
+from data.think_format import S1
+from models.engines.base import Generation, Request
 
 if TYPE_CHECKING:
-    from models.engine_vllm import VllmEngine
+    from models.engines.vllm import VllmEngine
 
 QUESTIONS = 32
 LOOPED = 4  # the loop runs on one question in so many
@@ -116,8 +116,8 @@ def processor_step(sampling: SamplingConfig, batch: int, waits: int, steps: int 
     from vllm.v1.sample.logits_processor import BatchUpdate
 
     from budget_forcing.tokens import TokenBudget
-    from budget_forcing.vllm import BudgetProcessor
-    from budget_forcing.xargs import extra_args
+    from budget_forcing.vllm_processor import BudgetProcessor
+    from budget_forcing.vllm_request import extra_args
 
     config = SimpleNamespace(get_vocab_size=lambda: VOCABULARY, max_model_len=CONTEXT, seed=0)
     processor = BudgetProcessor(SimpleNamespace(model_config=config), torch.device("cpu"), False)
@@ -144,7 +144,7 @@ def processor_step(sampling: SamplingConfig, batch: int, waits: int, steps: int 
 
 def start(precision: Any) -> "VllmEngine":
     """vLLM on the embedded model, warm."""
-    from models.engine_vllm import VllmEngine
+    from models.engines.vllm import VllmEngine
 
     model = ModelConfig(name="smollm2-135m", precision=precision, max_length=CONTEXT)
     engine = VllmEngine.load(EngineConfig(name="vllm", batch_size=max(BATCHES)), model, S1)

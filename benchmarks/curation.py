@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
 from benchmarks.planted import KINDS, Row, benchmark_questions, planted_rows, rewritten
-from data.decontaminate import Match, contaminated, matches
-from data.duplicates import near_duplicates
+from curation.decontaminate import Match, contaminated, matches
+from data.similarity.near_duplicates import near_duplicates
 
 SIZES = (10_000, 50_000, 200_000)
 ROUNDS = 5
@@ -128,7 +128,7 @@ def duplicates_found(rows: Sequence[Row]) -> float:
 
 
 def pipeline(size: int, folder: str) -> dict[str, float]:
-    """`python -m data.curate` as a whole: peak memory at `size` rows, and how its CPU time grows with the rows."""
+    """`python -m curation.curate` as a whole: peak memory at `size` rows, and how its CPU time grows with the rows."""
     peak, _ = _curate(size, folder)
     seconds = [_curate(n, folder)[1] for n in SIZES]
     slope = statistics.linear_regression([_log(n) for n in SIZES], [_log(s) for s in seconds]).slope
@@ -165,7 +165,7 @@ def _curate(size: int, folder: str) -> tuple[float, float]:
 
 _MEASURED = """
 import resource, sys
-from data.curate import main
+from curation.curate import main
 main(sys.argv[1:])
 print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """

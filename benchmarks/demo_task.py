@@ -39,18 +39,19 @@ import configs
 import rewards
 from benchmarks.clock import Clock
 from benchmarks.grpo_step import arguments, correctness
-from budget_forcing.metrics import cluster_bootstrap, paired_bootstrap
-from configs.rundir import RunDir
+from configs.run_directory import RunDir
 from configs.schema import AdapterConfig, GrpoConfig, ModelConfig
-from data import think
-from data.heldout import split
 from data.problem import Problem
-from models import heldout, training
+from data.splits import split
+from data.think_format import S1
+from evaluation.metrics import cluster_bootstrap, paired_bootstrap
 from models.load import LoadedModel, load_model
 from rl import rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
+from training import heldout
+from training.trainer import RunCallback, engine_of
 
 TRAINERS = ("ours", "trl")
 FROM_RECIPE = ("learning_rate", "lr_scheduler_type", "warmup_steps", "adam_beta2", "temperature")
@@ -81,7 +82,7 @@ def demo(seed: int = 0) -> GrpoConfig:
 def contestant(name: str, config: GrpoConfig, problems: Sequence[Problem], adapter: str, folder: str) -> Contestant:
     """Trainer `name` of `TRAINERS` with the warm-up's adapter."""
     loaded = load_model(ModelConfig(name="smollm2-135m", adapter=adapter), AdapterConfig())
-    prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
+    prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     clock = Clock()
     rows, group = config.completions_per_generation, config.trainer["num_generations"]
     given = {name: config.trainer[name] for name in FROM_RECIPE} | {"seed": config.seed}
@@ -112,13 +113,13 @@ def our_trainer(
     """`rl.grpo`'s trainer, its files and alarms included."""
     run = RunDir(shared["args"].output_dir)
     run.path.mkdir(parents=True, exist_ok=True)
-    scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, think.S1, (2,))
-    engine = training.engine_of(loaded, config, think.S1)
+    scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,))
+    engine = engine_of(loaded, config, S1)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
     return RolloutTrainer(
         scorer=scorer,
         sampler=GroupSampler(engine, config, scorer, prompts, config.trainer["num_generations"]),
-        recorder=Recorder(run, training.RunCallback(run, ()), "warn"),
+        recorder=Recorder(run, RunCallback(run, ()), "warn"),
         train_dataset=Dataset.from_list(rows),
         **shared,
     )
@@ -160,7 +161,7 @@ def learned(name: str, seed: int, adapter: str, minutes: float) -> dict[str, Any
         made = contestant(name, config, problems, adapter, folder)
         made.trainer.add_callback(Alarm(60 * minutes))
         made.train(10_000)
-        engine = training.engine_of(made.loaded, config, think.S1)
+        engine = engine_of(made.loaded, config, S1)
         figures, rows = heldout.measure(engine, held_out, config.eval, config.sampling, config.seed)
     scores = [[0.0] * config.eval.k for _ in held_out]
     for row in rows:

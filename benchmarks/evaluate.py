@@ -21,13 +21,13 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
-from budget_forcing import run as evaluation
-from budget_forcing.plan import plan
 from configs.recipe import validate
-from configs.rundir import RunDir, write_json
+from configs.run_directory import RunDir, write_json
 from configs.schema import EvalConfig
-from data import think
-from models.engine import Engine, Request, load_engine
+from data.think_format import resolve_think_format
+from evaluation import runner as evaluation
+from evaluation.plan import plan
+from models.engines.base import Engine, Request, load_engine
 
 LIMITS = (8, 16, 32, 48, 64)
 WARM_UP = 8  # problems evaluated before anything is timed
@@ -98,7 +98,7 @@ def same_text(problems: int, precision: str) -> float:
     for batch in (64, 8):
         config = config_of(problems, (48,), precision, batch)
         config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"temperature": 1.0})})
-        engine = load_engine(config.engine, config.model, think.resolve(config.think_format))
+        engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         lines = (evaluate(config, engine) / "samples.jsonl").read_text(encoding="utf-8").splitlines()
         texts.append({row["id"]: row["text"] for row in map(json.loads, lines)})
         engine.close()
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     config = config_of(args.problems, (64,))
-    engine = load_engine(config.engine, config.model, think.resolve(config.think_format))
+    engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
     evaluate(config_of(WARM_UP, (8,)), engine)
     figures = {
         "problems": args.problems,

@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # not this folder: its modules would hide ours
 
-from models.checks import gate
+from release.gate import gate
 
 TARGETS = ("adapter", "merged16", "gguf:q8_0")  # what configs/publish/demo.yaml publishes
 

@@ -29,17 +29,17 @@ from trl import GRPOConfig, GRPOTrainer
 import configs
 import rewards
 from benchmarks.clock import Clock
-from configs.rundir import RunDir
+from configs.run_directory import RunDir
 from configs.schema import AdapterConfig, ModelConfig
-from data import think
 from data.arithmetic import generate
 from data.problem import Problem
-from models import training
+from data.think_format import S1
 from models.load import LoadedModel, load_model
-from rewards.verify import grade_texts
+from rewards.grading.math_equivalence import grade_texts
 from rl import rollout
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
+from training.trainer import RunCallback, engine_of
 
 LENGTH = 40
 BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
@@ -49,7 +49,7 @@ def build(ours: bool, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
     loaded = load_model(ModelConfig(name="smollm2-135m"), AdapterConfig())
     problems = generate(64, seed=5)
-    prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
+    prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     forced = {"min_new_tokens": LENGTH}
     clock = Clock()
     shared: dict[str, Any] = {
@@ -93,14 +93,14 @@ def our_trainer(
     """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either."""
     names = "[{name: correctness, weight: 2.0}, {name: benchmarks.grpo_step:digits}]"
     config = configs.load("grpo", "demo", [f"trainer.max_completion_length={LENGTH}", f"rewards={names}"])
-    engine: Any = training.engine_of(loaded, config, think.S1)
+    engine: Any = engine_of(loaded, config, S1)
     engine.eos = ()
     run = RunDir(folder)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
     return RolloutTrainer(
-        scorer=RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, think.S1, (2,)),
+        scorer=RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,)),
         rollout_func=rollout.make_rollout_func(engine, config),
-        recorder=Recorder(run, training.RunCallback(run, ()), "warn"),
+        recorder=Recorder(run, RunCallback(run, ()), "warn"),
         train_dataset=Dataset.from_list(rows),
         **shared,
     )

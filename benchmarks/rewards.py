@@ -26,10 +26,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its r
 
 from benchmarks.hard_answers import hard_cases
 from benchmarks.hostile_answers import MARKER, hostile
-from rewards import pool
-from rewards.extract import extract
-from rewards.verdict import Verdict
-from rewards.verify import grade_many, judge_texts
+from rewards.grading import worker_pool
+from rewards.grading.extract import extract
+from rewards.grading.math_equivalence import grade_many, judge_texts
+from rewards.grading.verdict import Verdict
 
 Figures = dict[str, Any]
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _warm_up() -> None:
     """Every grader process up, math-verify imported and its parser built."""
-    pool.shared().judge([(f"x + {n}", f"{n} + x") for n in range(16)], timeout=60)
+    worker_pool.shared().judge([(f"x + {n}", f"{n} + x") for n in range(16)], timeout=60)
     _math_verify(["\\frac{1}{2}"], ["so $\\boxed{0.5}$"])
 
 
@@ -163,18 +163,18 @@ def _hostile(solutions: Sequence[tuple[str, str, bool]]) -> Figures:
         for pair in zip((row[1] + " " for row in ordinary), (text for _, text in attacks), strict=True)
         for text in pair
     ]
-    before, workers = _open_things(), set(pool.shared().pids())
+    before, workers = _open_things(), set(worker_pool.shared().pids())
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            pool.close()  # so that the grader processes live in this folder too
+            worker_pool.close()  # so that the grader processes live in this folder too
             _warm_up()
             seconds, verdicts = _timed(lambda: judge_texts(golds, texts))
             left_behind = [str(path) for path in Path(folder).rglob("*")]
         finally:
             os.chdir(home)
-    after, new_workers = _open_things(), set(pool.shared().pids())
+    after, new_workers = _open_things(), set(worker_pool.shared().pids())
     wrong = sum(verdict.correct is not row[2] for verdict, row in zip(verdicts[::2], ordinary, strict=True))
     fooled = [name for (name, _), verdict in zip(attacks, verdicts[1::2], strict=True) if verdict.correct]
     return {

@@ -41,20 +41,20 @@ from benchmarks.clock import Clock, now
 from benchmarks.demo_task import TRAINERS, contestant, demo
 from benchmarks.grpo_step import arguments, run
 from budget_forcing.budget import Budget
-from configs.rundir import RunDir
+from configs.run_directory import RunDir
 from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
-from data import think
 from data.arithmetic import generate
-from data.heldout import split
-from models import training
-from models.engine import Request, load_engine
-from models.engine_transformers import TransformersEngine
+from data.splits import split
+from data.think_format import S1
+from models.engines.base import Request, load_engine
+from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
-from rl import proof, rollout
+from rl import policy_check, rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
+from training.trainer import RunCallback, engine_of
 
 SWAPS = 200
 GROUP = 8  # completions a prompt
@@ -78,7 +78,7 @@ def disturb(loaded: LoadedModel, seed: int) -> None:
 
 def prompt_ids(loaded: LoadedModel, count: int) -> list[list[int]]:
     """Prompts of generated arithmetic."""
-    texts = rollout.prompts(generate(count, seed=5), loaded.tokenizer, think.S1)
+    texts = rollout.prompts(generate(count, seed=5), loaded.tokenizer, S1)
     return [list(ids) for ids in loaded.tokenizer(texts)["input_ids"]]
 
 
@@ -90,12 +90,12 @@ def swap(args: argparse.Namespace) -> dict[str, Any]:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     loaded = model()
     config = ModelConfig(name="smollm2-135m", max_length=256)
-    engine: Any = load_engine(EngineConfig(name="vllm", batch_size=8), config, think.S1, loaded)
+    engine: Any = load_engine(EngineConfig(name="vllm", batch_size=8), config, S1, loaded)
 
     def weights(worker: Any) -> int:
-        return proof.checksum(worker.model_runner.model)
+        return policy_check.checksum(worker.model_runner.model)
 
-    before = engine.llm.collective_rpc(weights), proof.checksum(loaded.model)
+    before = engine.llm.collective_rpc(weights), policy_check.checksum(loaded.model)
     seconds = []
     for seed in range(SWAPS):
         disturb(loaded, seed)
@@ -103,8 +103,8 @@ def swap(args: argparse.Namespace) -> dict[str, Any]:
         engine.follow(loaded.model)
         engine.llm.llm_engine.add_lora(engine._lora(None))
         seconds.append(now() - started)
-    found = proof.agreement(engine, loaded.model, prompt_ids(loaded, 8))
-    after = engine.llm.collective_rpc(weights), proof.checksum(loaded.model)
+    found = policy_check.agreement(engine, loaded.model, prompt_ids(loaded, 8))
+    after = engine.llm.collective_rpc(weights), policy_check.checksum(loaded.model)
     engine.close()
     return {
         "swap_ms": round(1000 * statistics.median(seconds), 1),
@@ -120,8 +120,8 @@ def gap(args: argparse.Namespace) -> dict[str, Any]:
     for precision in ("fp32", "bf16"):
         for name, adapter in ((precision, args.adapter), (f"{precision}_untuned", None)):
             loaded = model(precision, adapter)
-            engine = TransformersEngine(loaded.model, loaded.tokenizer, think.S1, 256)
-            found = proof.agreement(engine, loaded.model, prompt_ids(loaded, 32))
+            engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 256)
+            found = policy_check.agreement(engine, loaded.model, prompt_ids(loaded, 32))
             figures |= {f"logprob_gap_{name}": round(found.mean, 6), f"logprob_gap_max_{name}": round(found.maximum, 5)}
     return figures
 
@@ -132,7 +132,7 @@ def budget(args: argparse.Namespace) -> dict[str, Any]:
     ids = [tuple(row) for row in prompt_ids(loaded, 8) for _ in range(8)]
     limits = Budget(max_thinking=40, num_waits=1, min_thinking=8, max_answer=16)
     sampling = SamplingConfig()
-    engine: Any = TransformersEngine(loaded.model, loaded.tokenizer, think.S1, 256)
+    engine: Any = TransformersEngine(loaded.model, loaded.tokenizer, S1, 256)
     eos = engine.eos
     ratios, rates = [], []
     for seed in range(4):
@@ -179,7 +179,7 @@ def noise(ids: Sequence[Sequence[int]]) -> list[float]:
 def plain_trl(folder: str, lengths: Sequence[int]) -> tuple[Any, Clock]:
     """TRL's own trainer; its rows end at `lengths`."""
     loaded = model()
-    prompts = rollout.prompts(generate(64, seed=5), loaded.tokenizer, think.S1)
+    prompts = rollout.prompts(generate(64, seed=5), loaded.tokenizer, S1)
     clock = Clock()
     trainer = GRPOTrainer(
         model=loaded.model,
@@ -205,14 +205,14 @@ def ours(folder: str, lengths: Sequence[int], group: int = GROUP) -> tuple[Any, 
     """Our trainer on our engine, with everything that `rl.grpo` has around it; its rows end at `lengths`."""
     loaded = model()
     problems = generate(64, seed=5)
-    prompts = rollout.prompts(problems, loaded.tokenizer, think.S1)
+    prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     options = [f"trainer.num_generations={group}", f"trainer.gradient_accumulation_steps={max(1, len(lengths) // 8)}"]
     config = configs.load("grpo", "demo", options)
-    engine: Any = training.engine_of(loaded, config, think.S1)
+    engine: Any = engine_of(loaded, config, S1)
     engine.eos = ()
     scorer = RolloutScorer(
         RewardSet([Member("noise", lambda seen: list[float | None](noise([r.completion_ids for r in seen])))]),
-        problems, loaded.tokenizer, think.S1, (2,),
+        problems, loaded.tokenizer, S1, (2,),
     )  # fmt: skip
     sampler = GroupSampler(engine, config, scorer, prompts, group)
 
@@ -234,7 +234,7 @@ def _trainer(
     trainer = RolloutTrainer(
         scorer=sampler.scorer,
         sampler=sampler,
-        recorder=Recorder(where, training.RunCallback(where, ()), "warn"),
+        recorder=Recorder(where, RunCallback(where, ()), "warn"),
         model=loaded.model,
         args=args,
         train_dataset=Dataset.from_list([{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]),

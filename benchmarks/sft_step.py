@@ -29,15 +29,15 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.clock import Clock
 from configs import schema
-from configs.rundir import RunDir
-from data import think
+from configs.run_directory import RunDir
 from data.corpus import load_traces
 from data.prompts import render_turn
-from models import training
+from data.think_format import S1
 from models.load import LoadedModel, load_model
-from sft.packing import packed
+from sft.packed_attention import packed
 from sft.prepare import Prepared, prepare
 from sft.trainer import build
+from training.trainer import trainer_arguments
 
 BATCH, PACKED_LENGTH = 8, 1024
 NAMES = ("trl", "ours", "packed")
@@ -64,7 +64,7 @@ def trainer_of(name: str, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
     config = recipe(name, folder)
     loaded = load_model(config.model, config.adapter, config.seed)
-    data = prepare(config, loaded.tokenizer, think.S1)
+    data = prepare(config, loaded.tokenizer, S1)
     clock = Clock()
     trainer = plain(config, loaded, data, folder) if name == "trl" else build(config, loaded, data, RunDir(folder))
     trainer.add_callback(clock)
@@ -75,9 +75,9 @@ def trainer_of(name: str, folder: str) -> tuple[Any, Clock]:
 def plain(config: schema.SftConfig, loaded: LoadedModel, data: Prepared, folder: str) -> Any:
     """TRL as its documentation has it: prompts and completions as text."""
     known = {example.id for example in data.train}
-    turns = [render_turn(loaded.tokenizer, t, think.S1) for t in load_traces(config.data) if t.id in known]
+    turns = [render_turn(loaded.tokenizer, t, S1) for t in load_traces(config.data) if t.id in known]
     end = str(loaded.tokenizer.eos_token)  # TRL adds it
-    arguments = training.trainer_arguments(SFTConfig, config, RunDir(folder), max_length=config.model.max_length)
+    arguments = trainer_arguments(SFTConfig, config, RunDir(folder), max_length=config.model.max_length)
     rows = [{"prompt": prompt, "completion": completion.removesuffix(end)} for prompt, completion in turns]
     return SFTTrainer(
         model=loaded.model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=loaded.tokenizer

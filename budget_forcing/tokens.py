@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from configs.errors import EngineError
-from data.think import ThinkFormat
+from data.think_format import ThinkFormat
 
 
 class Tokenizer(Protocol):

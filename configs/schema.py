@@ -60,7 +60,7 @@ class AdapterConfig(Section):
 
 
 class ThinkFormatConfig(Section):
-    """A custom think format; the fields of `data.think.ThinkFormat`."""
+    """A custom think format; the fields of `data.think_format.ThinkFormat`."""
 
     name: str = "custom"
     """Its name in reports."""
@@ -160,7 +160,7 @@ class SamplingConfig(Section):
 
 
 class EngineConfig(Section):
-    """What generates: see `models.engine`."""
+    """What generates: see `models.engines.base`."""
 
     name: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
     """`auto`: Unsloth's own engine where it holds the weights, vLLM where it and a GPU are there, else Transformers."""
@@ -436,7 +436,7 @@ class PointConfig(BudgetConfig):
 
 
 class EvalConfig(Section):
-    """`python -m budget_forcing.evaluate`."""
+    """`python -m evaluation.evaluate`."""
 
     model: ModelConfig
     engine: EngineConfig = EngineConfig()
@@ -506,7 +506,7 @@ class TraceSourceConfig(Section):
 
 
 class QualityConfig(Section):
-    """Rows that are never trained on; see `data.quality`."""
+    """Rows that are never trained on; see `curation.quality`."""
 
     require_thinking: bool = False
     """Remove rows without thinking."""
@@ -523,7 +523,7 @@ class QualityConfig(Section):
 
 
 class DecontaminateConfig(Section):
-    """Benchmarks whose questions are removed; see `data.decontaminate`."""
+    """Benchmarks whose questions are removed; see `curation.decontaminate`."""
 
     benchmarks: list[DataConfig]
     """Each is a source like any other: `{source: math500}`, or a file."""
@@ -569,7 +569,7 @@ class DifficultyConfig(Section):
 
 
 class DiversityConfig(Section):
-    """Domains for the selection; see `data.select`."""
+    """Domains for the selection; see `curation.selection`."""
 
     clusters: Positive | None = None
     """Domains are this many TF-IDF clusters; none: each source's `domain` column."""
@@ -580,7 +580,7 @@ class DiversityConfig(Section):
 
 
 class CurateConfig(Section):
-    """`python -m data.curate`."""
+    """`python -m curation.curate`."""
 
     sources: Annotated[list[TraceSourceConfig], Field(min_length=1)]
     """What comes in."""
@@ -632,7 +632,7 @@ class ServerConfig(Section):
 
 
 class DistillConfig(Section):
-    """`python -m data.distill`."""
+    """`python -m curation.distill`."""
 
     data: DataConfig
     """The questions."""
@@ -669,7 +669,7 @@ STAGES |= {"curate": CurateConfig, "distill": DistillConfig}
 
 
 class PublishConfig(Section):
-    """`python -m models.publish`."""
+    """`python -m release.publish`."""
 
     run: str
     """The run folder whose product is published."""
@@ -678,11 +678,11 @@ class PublishConfig(Section):
     public: bool = False
     """Visible to all; `--public` sets it."""
     exports: Annotated[list[str], Field(min_length=1)] = ["adapter"]
-    """Targets of `models.export`: the first one is the repository's root, the others are folders, GGUF files beside."""
+    """Targets of `release.export`: the first is the repository's root, the others are folders, GGUF files beside."""
     evaluations: list[str] = []
-    """Run folders of `budget_forcing.evaluate`: their figures and the first one's curve go into the card."""
+    """Run folders of `evaluation.evaluate`: their figures and the first one's curve go into the card."""
     curation: str | None = None
-    """Run folder of `data.curate` that made the training data: its manifest and decontamination go into the card."""
+    """Run folder of `curation.curate` that made the training data: its manifest and decontamination are in the card."""
     base_model: str | None = None
     """The base's hub id, where the run names a local folder."""
     license: str | None = None

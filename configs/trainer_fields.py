@@ -27,7 +27,7 @@ OURS = {
     "resume_from_checkpoint": "pass --resume",
     "max_length": "set model.max_length",
     "restore_callback_states_from_checkpoint": "leave it out: a resumed run restores what it needs",
-    "push_to_hub": "leave it out: python -m models.publish publishes, after the gate",
+    "push_to_hub": "leave it out: python -m release.publish publishes, after the gate",
     "hub_token": "leave it out, a recipe is published with its model: run `hf auth login`, or set HF_TOKEN",
     "disable_tqdm": "leave it out: progress is a line a step, or a bar on a terminal",
     "chat_template_kwargs": "leave it out: prompts are rendered as think_format says, everywhere alike",

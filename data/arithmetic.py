@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from configs.errors import DataError
+from data.arithmetic_scenarios import HE, SCENARIOS, SHE, Line, Scenario
 from data.problem import Problem
-from data.scenarios import HE, SCENARIOS, SHE, Line, Scenario
 
 OPERATIONS = ("+", "-", "*", "/", "k-")
-"""As in `data.scenarios`."""
+"""As in `data.arithmetic_scenarios`."""
 TRIES = 10_000
 """Fruitless ones in a row, after which there is nothing to be found."""
 WAY_OUT = "lower data.params.steps_max or data.limit, or allow more data.params.operations"

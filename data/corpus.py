@@ -5,7 +5,7 @@ from pathlib import Path
 
 from configs.schema import DataConfig
 from data.formats import Reject, of_rows, open_traces, stop
-from data.hub import hub_rows
+from data.hub_rows import hub_rows
 from data.layouts import worked
 from data.problem import Problem, Trace
 from data.sources import BENCHMARKS, drawn, load_problems

@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.errors import DataError, ModelError
 from data.problem import Problem, Trace
-from data.think import ThinkFormat
+from data.think_format import ThinkFormat
 
 _MARK = "\u2063mull\u2063"
 """An assistant's reply that no template changes, to find what the template puts after it."""

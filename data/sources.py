@@ -17,7 +17,7 @@ from configs.errors import DataError
 from configs.schema import DataConfig
 from data import answers, arithmetic
 from data.formats import Reject, stop
-from data.hub import hub_rows
+from data.hub_rows import hub_rows
 from data.layouts import BadRow
 from data.problem import Problem
 from data.rows import Row, read_rows

@@ -1,6 +1,6 @@
 """Taking a reply that holds its own reasoning apart: thinking, and what comes after it."""
 
-from data.think import DEEPSEEK, S1, XML
+from data.think_format import DEEPSEEK, S1, XML
 
 MARCO = ("<Thought>", ("</Thought>",), "<Output>", "</Output>")
 """Marco-o1's tags: opening, endings, opening and closing of the answer."""

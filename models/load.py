@@ -148,7 +148,8 @@ def has_gpu() -> bool:
 def pick(config: ModelConfig) -> tuple[str, str, str]:
     """(backend, precision, a sentence that says why)."""
     gpu = has_gpu()
-    backend, precision = config.backend, config.precision
+    backend: str = config.backend
+    precision: str = config.precision
     why = []
     if backend == "auto":
         unsloth = gpu and importlib.util.find_spec("unsloth") is not None

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "build":  # lazy: `python -m rewards.worker` and `--help` need none of it
+    if name == "build":  # lazy: `python -m rewards.grading.worker` and `--help` need none of it
         from rewards.registry import build
 
         return build

@@ -14,10 +14,10 @@ from typing import Any
 
 from configs.errors import RewardError
 from data.problem import Problem
-from data.think import ThinkFormat
-from rewards.limit import Overrun, within
+from data.think_format import ThinkFormat
 from rewards.plugin import TrlReward
 from rewards.rollout import Reward, Rollout
+from rewards.time_limit import Overrun, within
 
 Scores = dict[str, list[float | None]]
 """One column a reward, one row a rollout."""

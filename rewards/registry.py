@@ -35,7 +35,7 @@ SHIPPED = (
     "budget",
     "exact",
 )
-"""Each is a function of the same name in `rewards/families/<name>.py`."""
+"""Each is a function of the same name in `rewards/shipped/<name>.py`."""
 
 _GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -93,7 +93,7 @@ def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
 
 def _reward(spec: RewardSpec) -> Reward:
     if spec.name in SHIPPED:
-        factory = getattr(importlib.import_module(f"rewards.families.{spec.name}"), spec.name)
+        factory = getattr(importlib.import_module(f"rewards.shipped.{spec.name}"), spec.name)
         _check_params(spec, factory, supplied=())
         try:
             reward: Reward = factory(**spec.params)

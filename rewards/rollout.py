@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from data.problem import Problem
-from data.think import ThinkFormat
+from data.think_format import ThinkFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +12,12 @@ class Rollout:
     """One completion and what is known of it; rewards read it and never change it.
 
     `text` is the raw completion *with* special tokens (`<|im_start|>answer` stays visible) and with the prefilled part
-    in front, but without the prompt, without padding, and without an end of turn that `rewards.extract` does not know.
-    Token counts are in token ids. `truncated`: the completion hit the length limit before its end of turn. `stop` is
-    what ended the thinking: "natural", "waited:k", "limit" or "context" (see `budget_forcing.budget`). `forced`:
-    [start, end) character ranges of `text` that a budget put there. `prompt` is the rendered prompt. `completion_ids`
-    (without the prompt and the padding) may be left out; TRL-style plug-ins that ask for them need them.
+    in front, but without the prompt, without padding, and without an end of turn that `rewards.grading.extract` does
+    not know. Token counts are in token ids. `truncated`: the completion hit the length limit before its end of turn.
+    `stop` is what ended the thinking: "natural", "waited:k", "limit" or "context" (see `budget_forcing.budget`).
+    `forced`: [start, end) character ranges of `text` that a budget put there. `prompt` is the rendered prompt.
+    `completion_ids` (without the prompt and the padding) may be left out; TRL-style plug-ins that ask for them need
+    them.
     """
 
     problem: Problem

@@ -18,7 +18,7 @@ from configs.command import recipe_parser, run_command
 from configs.errors import DataError
 
 if TYPE_CHECKING:
-    from data.think import ThinkFormat
+    from data.think_format import ThinkFormat
     from rewards.composition import Member, RewardSet, Scores
     from rewards.rollout import Rollout
 
@@ -34,13 +34,13 @@ def main(argv: list[str]) -> None:
 
     import rewards
     from configs.recipe import load
-    from data import think
+    from data.think_format import resolve_think_format
     from rewards.composition import statistics
-    from rewards.families.correctness import is_correct
+    from rewards.shipped.correctness import is_correct
 
     config = load("grpo", args.config, args.overrides)
     reward_set = rewards.build(config.rewards)
-    rollouts = read_rollouts(args.text, think.resolve(config.think_format), config.completion_length)
+    rollouts = read_rollouts(args.text, resolve_think_format(config.think_format), config.completion_length)
     raw = reward_set.raw(rollouts)
     scores = reward_set.shaped(raw)
     for line in table(reward_set, rollouts, raw, scores):
@@ -87,7 +87,7 @@ def reason(
     reward_set: "RewardSet", member: "Member", rollout: "Rollout", raw: "Scores", scores: "Scores", row: int
 ) -> str:
     """Why one reward gave one score, what gates, clip and `required` made of it included."""
-    from rewards.reasons import why
+    from rewards.explain import why
 
     parts = [why(member.name, rollout)]
     own, shown = raw[member.name][row], scores[member.name][row]
@@ -105,7 +105,7 @@ def reason(
 def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
     from data.answers import clean
     from data.problem import Problem
-    from rewards.extract import extract
+    from rewards.grading.extract import extract
     from rewards.rollout import Rollout
 
     try:

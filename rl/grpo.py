@@ -24,13 +24,13 @@ def main(argv: list[str]) -> None:
     config = load("grpo", args.config, args.overrides)  # before anything heavy is imported
 
     import rewards
-    from configs.rundir import RunDir
-    from data import think
-    from data.heldout import split
+    from configs.run_directory import RunDir
     from data.prompts import token_ids
-    from models import diagnosis, heldout
+    from data.splits import split
+    from data.think_format import resolve_think_format
     from models.load import check, import_backend, load_model, load_tokenizer
     from rl import rollout
+    from training import heldout, preflight
 
     run = RunDir(config.output_dir)
     check(config.model)
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     if lead:
         run.check(args.resume)
     problems, held_out = split(config.data, config.eval)
-    think_format = think.resolve(config.think_format)
+    think_format = resolve_think_format(config.think_format)
 
     prepare_libraries()
     import_backend(config.model)
@@ -51,13 +51,13 @@ def main(argv: list[str]) -> None:
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
     rollout.check_budget(config, tokenizer, think_format, longest)
     if args.dry_run:
-        from models import plan
+        from training.dry_run import grpo_plan
 
-        print(plan.of_grpo(config, len(problems), len(held_out), longest))
+        print(grpo_plan(config, len(problems), len(held_out), longest))
         return
 
     if lead:
-        diagnosis.refuse(diagnosis.quick(config, tokenizer, think_format, prompts[0]))
+        preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
 
@@ -65,23 +65,32 @@ def main(argv: list[str]) -> None:
     from datasets import Dataset
     from trl import GRPOConfig
 
-    from models import training
-    from rl import probe, proof
+    from rl import memory_check, policy_check
     from rl.sampling import Curriculum, GroupSampler
     from rl.scoring import RolloutScorer
     from rl.trainer import Recorder, RolloutTrainer
+    from training.trainer import (
+        RunCallback,
+        build_trainer,
+        engine_of,
+        finish_run,
+        run_training,
+        save_product,
+        start_run,
+        trainer_arguments,
+    )
 
     with run.removed_if_unused():
-        callback = training.RunCallback(run, ("reward", "completion_tokens"))
-        arguments = training.trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
-        engine = training.engine_of(loaded, config, think_format)
+        callback = RunCallback(run, ("reward", "completion_tokens"))
+        arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
+        engine = engine_of(loaded, config, think_format)
         print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
         scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, engine.eos)
         group = arguments.num_generations
         curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
         sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
         texts = rollout.as_trl_wants(prompts, tokenizer) if arguments.use_vllm else prompts
-        trainer = training.build(
+        trainer = build_trainer(
             RolloutTrainer,
             scorer=scorer,
             sampler=sampler,
@@ -93,21 +102,21 @@ def main(argv: list[str]) -> None:
             processing_class=tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
-        probes = token_ids(tokenizer, prompts[: proof.PROMPTS])
-        trainer.add_callback(proof.Proof(engine, probes, config.rollout.check_every, callback, loaded.precision))
+        probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
+        trainer.add_callback(policy_check.Proof(engine, probes, config.rollout.check_every, callback, loaded.precision))
         if torch.cuda.is_available():
-            probe.probe(trainer, longest, config.completion_length)
+            memory_check.probe(trainer, longest, config.completion_length)
         measure = heldout.Measure(run, engine, config, held_out)
         if lead:
-            training.start(run, config, loaded, args.resume)
+            start_run(run, config, loaded, args.resume)
             engine.follow(trainer.model)
             measure("before")
-        training.train(trainer, run, args.resume, config.steps_per_rollout)
+        run_training(trainer, run, args.resume, config.steps_per_rollout)
     if lead:
-        product = training.save_product(trainer.model, tokenizer, run)
+        product = save_product(trainer.model, tokenizer, run)
         engine.follow(trainer.model)
         measure("after")
-        training.finish(run, product)
+        finish_run(run, product)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from statistics import fmean
 from typing import Any, Literal
 
 from configs.errors import RewardError
-from configs.rundir import RunDir, append_jsonl
+from configs.run_directory import RunDir, append_jsonl
 from report.training import write_report
 from rewards.composition import BrokenReward, Scores
-from rewards.extract import extract
-from rewards.families.correctness import judged
+from rewards.grading.extract import extract
 from rewards.rollout import Rollout
+from rewards.shipped.correctness import judged
 from rl import symptoms
 
 FORMAT_REWARDS = ("strict_format", "soft_format", "xmlcount", "tag_count", "think_format", "integer")

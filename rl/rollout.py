@@ -9,8 +9,8 @@ from configs.errors import DataError, ModelError
 from configs.schema import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
-from data.think import ThinkFormat
-from models.engine import Engine, Generation, Request
+from data.think_format import ThinkFormat
+from models.engines.base import Engine, Generation, Request
 
 
 def prompts(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[str]:

@@ -14,10 +14,10 @@ from transformers.trainer_callback import ExportableState
 
 from configs.schema import GrpoConfig
 from data.problem import Problem
-from models.engine import Engine, Generation
+from models.engines.base import Engine, Generation
 from rewards.composition import Scores
-from rewards.families.correctness import is_correct
 from rewards.rollout import Rollout
+from rewards.shipped.correctness import is_correct
 from rl.rollout import as_columns, make_generate
 from rl.scoring import RolloutScorer
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from data.problem import Problem
-from data.think import ThinkFormat
-from models.engine import Generation, parts_of
-from models.generation import forced_characters, turn_of
+from data.think_format import ThinkFormat
+from models.engines.base import Generation, parts_of
+from models.engines.generation import forced_characters, turn_of
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
 

@@ -3,11 +3,12 @@
 TRL is handed rewards and rollouts through its public interface. Overridden are
 
     _generate_and_score_completions      groups are drawn and scored first (`rl.sampling`), advantages recorded after
-    _prepare_inputs                      rows of a prompt come into one micro-batch (`rl.batch`)
+    _prepare_inputs                      rows of a prompt come into one micro-batch (`rl.trl_batch`)
     _compute_loss                        rows that teach nothing are left out, where that is exact
-    _get_per_token_logps_and_entropies   a prompt is computed once for its completions (`rl.packing`)
+    _get_per_token_logps_and_entropies   a prompt is computed once for its completions (`rl.shared_prompts`)
 
-Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py`, `tests/rl/test_packing.py` and `tests/rl/test_pinned_sources.py`.
+Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py`, `tests/rl/test_shared_prompts.py` and
+`tests/rl/test_pinned_sources.py`.
 
 On the Unsloth backend TRL's class is Unsloth's, whose loss calls these methods by its own signatures and shares prompts
 in its own way: there only the first override does anything.
@@ -24,17 +25,17 @@ from transformers.trainer_callback import ExportableState
 from trl import GRPOTrainer
 from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
-from configs.rundir import RunDir, append_jsonl
-from models.training import RunCallback
+from configs.run_directory import RunDir, append_jsonl
 from rewards.composition import BrokenReward, Scores
-from rewards.extract import extract
-from rewards.families.correctness import is_correct
+from rewards.grading.extract import extract
 from rewards.rollout import Rollout
-from rl import packing
-from rl.batch import Batch, loss_mask, regrouped, select, teaches, trimmed
+from rewards.shipped.correctness import is_correct
+from rl import shared_prompts
 from rl.monitor import Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
+from rl.trl_batch import Batch, loss_mask, regrouped, select, teaches, trimmed
+from training.trainer import RunCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
     def shares_prompts(self) -> bool:
         """Whether a prompt's completions can be computed in one row with it."""
         unusual = self.is_unsloth or self.use_liger_kernel or self.is_fsdp_enabled
-        return not unusual and "logits_to_keep" in self.model_kwarg_keys and packing.can_pack(self._bare_model)
+        return not unusual and "logits_to_keep" in self.model_kwarg_keys and shared_prompts.can_pack(self._bare_model)
 
     @property
     def _bare_model(self) -> Any:
@@ -144,15 +145,15 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         """Log-probabilities and entropies (B, T), and no auxiliary loss; packed where that is cheaper than padding."""
         plain = super()._get_per_token_logps_and_entropies
         ids, mask = ((t[:, :-logits_to_keep], t[:, -logits_to_keep:]) for t in (input_ids, attention_mask))
-        prompts, completions = (packing.unpadded(*pair) for pair in zip(ids, mask, strict=True))
+        prompts, completions = (shared_prompts.unpadded(*pair) for pair in zip(ids, mask, strict=True))
         size = batch_size or len(prompts)
         parts = []
         for at in range(0, len(prompts), size):
             rows = slice(at, at + size)
-            if any(completions[rows]) and packing.is_cheaper(
+            if any(completions[rows]) and shared_prompts.is_cheaper(
                 prompts[rows], completions[rows], self._bare_model.config.hidden_size
             ):
-                packed = packing.pack(prompts[rows], completions[rows], input_ids.device)
+                packed = shared_prompts.pack(prompts[rows], completions[rows], input_ids.device)
                 parts.append(self._packed(model, packed, (len(prompts[rows]), logits_to_keep), compute_entropy))
             else:
                 found = plain(
@@ -163,7 +164,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         return torch.cat([part[0] for part in parts]), entropies, None
 
     def _packed(
-        self, model: Any, packed: packing.Pack, shape: tuple[int, int], entropy: bool
+        self, model: Any, packed: shared_prompts.Pack, shape: tuple[int, int], entropy: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Log-probabilities and entropies (B, T) of packed rows, 0.0 at padding, by TRL's own functions."""
         logits = model(

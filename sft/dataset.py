@@ -10,7 +10,7 @@ import numpy as np
 from configs.errors import DataError
 from data.problem import Trace
 from data.prompts import render_turn
-from data.think import ThinkFormat
+from data.think_format import ThinkFormat
 
 IGNORED = -100  # the label that PyTorch's cross entropy skips
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from configs.errors import DataError
 from configs.schema import SftConfig, ValidationConfig
+from curation.mixture import split
 from data.corpus import load_traces
 from data.formats import Reject, stop
-from data.heldout import split_traces
-from data.mix import split
 from data.problem import Problem, Trace
-from data.think import ThinkFormat
+from data.splits import split_traces
+from data.think_format import ThinkFormat
 from sft.dataset import Example, Ledger, encode, fit, ledger
 
 

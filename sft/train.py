@@ -32,8 +32,8 @@ def command(argv: list[str]) -> None:
 
 def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> None:
     """Load → data → train → save. Raises `MullError`s."""
-    from configs.rundir import RunDir, write_json, write_text
-    from data import think
+    from configs.run_directory import RunDir, write_json, write_text
+    from data.think_format import resolve_think_format
     from models.load import check, import_backend, load_model, load_tokenizer
 
     run = RunDir(config.output_dir)
@@ -41,12 +41,12 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     run.check(resume)
     prepare_libraries()
     import_backend(config.model)
-    think_format = think.resolve(config.think_format)
+    think_format = resolve_think_format(config.think_format)
     tokenizer = load_tokenizer(config.model)
 
-    from models import heldout
     from sft.dataset import show_loss
     from sft.prepare import prepare
+    from training import heldout
 
     data = prepare(config, tokenizer, think_format)
     print(data.summary())
@@ -54,30 +54,30 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     heldout.check(config, data.held_out, tokenizer, think_format)
     print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     if dry_run:
-        from models import plan
+        from training.dry_run import sft_plan
 
-        print(plan.of_sft(config, data.ledger, data.sequences(config), len(data.held_out)))
+        print(sft_plan(config, data.ledger, data.sequences(config), len(data.held_out)))
         return
 
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
 
-    from models import training
     from sft.trainer import build, check_first_batch, trained
+    from training.trainer import engine_of, finish_run, save_product, start_run
 
     with run.removed_if_unused():
         trainer = build(config, loaded, data, run)
         check_first_batch(trainer, config, data)
-        measure = heldout.Measure(run, training.engine_of(loaded, config, think_format), config, data.held_out)
-    training.start(run, config, loaded, resume)
+        measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
+    start_run(run, config, loaded, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
     measure("before")
     run.add_summary(**trained(trainer, config, run, resume))
-    product = training.save_product(trainer.model, tokenizer, run)
+    product = save_product(trainer.model, tokenizer, run)
     measure("after")
-    training.finish(run, product)
+    finish_run(run, product)
 
 
 if __name__ == "__main__":

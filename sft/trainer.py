@@ -9,14 +9,14 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from configs.errors import ConfigError
-from configs.rundir import RunDir, read_jsonl
+from configs.run_directory import RunDir, read_jsonl
 from configs.schema import SftConfig, ValidationConfig
 from data.prompts import turn_end
-from models import training
 from models.load import LoadedModel
-from sft import dataset, packing
-from sft.batch import check_loss, check_packing
+from sft import dataset, packed_attention
+from sft.first_batch import check_loss, check_packing
 from sft.prepare import Prepared
+from training.trainer import RunCallback, build_trainer, run_training, trainer_arguments
 
 SHOWN = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
 
@@ -25,16 +25,16 @@ def build(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -
     """The trainer, its rows tokenised already: TRL neither templates nor cuts them."""
     if config.trained_layers:
         freeze(loaded.model, config.trained_layers)
-    callbacks: list[Any] = [training.RunCallback(run, SHOWN)]
+    callbacks: list[Any] = [RunCallback(run, SHOWN)]
     decided: dict[str, Any] = {"max_length": config.model.max_length, **end_of_turn(loaded.tokenizer)}
     if config.validation:
         decided |= checkpoints(config.validation)
         if config.validation.patience:
             callbacks.append(EarlyStoppingCallback(config.validation.patience))
-    return training.build(
+    return build_trainer(
         SFTTrainer,
         model=loaded.model,
-        args=training.trainer_arguments(TrlConfig, config, run, **decided),
+        args=trainer_arguments(TrlConfig, config, run, **decided),
         train_dataset=Dataset.from_dict(dataset.columns(data.train)),
         eval_dataset=Dataset.from_dict(dataset.columns(data.validation)) if data.validation else None,
         processing_class=loaded.tokenizer,
@@ -77,8 +77,8 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
 
 def trained(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
     """Train, and return figures for the summary."""
-    with packing.packed(trainer.model, bool(config.trainer.get("packing"))):
-        training.train(trainer, run, resume)
+    with packed_attention.packed(trainer.model, bool(config.trainer.get("packing"))):
+        run_training(trainer, run, resume)
     rows = list(read_jsonl(run / "metrics.jsonl"))
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
     figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}
@@ -98,5 +98,5 @@ def check_first_batch(trainer: Any, config: SftConfig, data: Prepared) -> None:
     prompt_too = config.trainer.get("completion_only_loss") is False
     print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
     if "position_ids" in batch:
-        with packing.packed(trainer.model, True):
+        with packed_attention.packed(trainer.model, True):
             print(check_packing(batch, trainer.model))

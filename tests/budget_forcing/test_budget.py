@@ -11,7 +11,7 @@ from budget_forcing.budget import Budget, BudgetState, Outcome, effort_limit, re
 from budget_forcing.tokens import ThinkTokens, TokenBudget, think_tokens
 from configs.errors import EngineError
 from configs.schema import BudgetConfig
-from data.think import S1, XML
+from data.think_format import S1, XML
 from tests.budget_forcing.policies import by_rounds, by_state, scripted
 from tests.tiny import tiny_tokenizer
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from budget_forcing.budget import BudgetState
-from budget_forcing.draw import Truncation, draw, uniform
-from budget_forcing.ends import Choice, Policies, choose
-from budget_forcing.hf import Row, Sampler
+from budget_forcing.end_decision import Choice, Policies, choose
+from budget_forcing.sampling import Truncation, draw, uniform
 from budget_forcing.tokens import TokenBudget
+from budget_forcing.transformers_sampler import Row, Sampler
 from configs.schema import SamplingConfig
 from tests.budget_forcing.toy import (
     BUDGETS,

@@ -8,7 +8,7 @@ import pytest
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
-from data.think import XML
+from data.think_format import XML
 from tests.tiny import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -126,8 +126,8 @@ def test_texts_are_as_frequent_as_with_stop_and_re_prompt(budget: TokenBudget, s
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
 def test_corrected_log_probabilities_are_the_policy_s(budget: TokenBudget, sampling: SamplingConfig) -> None:
-    from budget_forcing.vllm import budget_outcomes
-    from models.engine_vllm import outcome_of
+    from budget_forcing.vllm_processor import budget_outcomes
+    from models.engines.vllm import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     count = 100
@@ -161,7 +161,7 @@ def test_corrected_log_probabilities_are_the_policy_s(budget: TokenBudget, sampl
 
 
 def test_what_a_worker_is_ahead_of_the_tokens_is_not_told() -> None:
-    from models.engine_vllm import outcome_of
+    from models.engines.vllm import outcome_of
 
     told = {"forced": [False] * 3 + [True], "thought": 3, "answer_at": 4, "reason": "limit", "corrections": {3: 1.0}}
     cut = outcome_of([7, 7, 7], [-1.0, -1.0, -1.0], told)
@@ -285,8 +285,8 @@ def test_ids_that_the_model_lacks_end_the_request_and_no_other() -> None:
 def test_what_can_t_be_kept_is_refused_with_a_reason(change: dict[str, Any], word: str) -> None:
     from vllm import SamplingParams
 
-    from budget_forcing.vllm import BudgetProcessor
-    from budget_forcing.xargs import extra_args
+    from budget_forcing.vllm_processor import BudgetProcessor
+    from budget_forcing.vllm_request import extra_args
 
     fields: dict[str, Any] = {"max_tokens": 50, "extra_args": extra_args(BUDGETS[0])}
     BudgetProcessor.validate_params(SamplingParams(**fields))
@@ -300,8 +300,8 @@ def test_structured_outputs_and_several_samples_in_one_process_are_refused(monke
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    from budget_forcing.vllm import BudgetProcessor
-    from budget_forcing.xargs import extra_args
+    from budget_forcing.vllm_processor import BudgetProcessor
+    from budget_forcing.vllm_request import extra_args
 
     fields: dict[str, Any] = {"max_tokens": 50, "extra_args": extra_args(BUDGETS[0])}
     with pytest.raises(ValueError, match="structured"):
@@ -318,13 +318,13 @@ def test_vllm_itself_refuses_the_processor_with_speculative_decoding() -> None:
 
     config: Any = SimpleNamespace(speculative_config=object())
     with pytest.raises(ValueError, match="speculative"):
-        build_logitsprocs(config, torch.device("cpu"), False, False, ["budget_forcing.vllm:BudgetProcessor"])
+        build_logitsprocs(config, torch.device("cpu"), False, False, ["budget_forcing.vllm_processor:BudgetProcessor"])
 
 
 def test_the_plug_in_s_entry_point_is_what_vllm_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.v1.sample.logits_processor import _load_logitsprocs_plugins
 
-    from budget_forcing.vllm import BudgetProcessor
+    from budget_forcing.vllm_processor import BudgetProcessor
 
     assert BudgetProcessor not in _load_logitsprocs_plugins()  # only where the plug-in is installed
     project = tomllib.loads((ROOT / "plugins/vllm/pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -11,14 +11,14 @@ import pytest
 
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import encode, think_tokens
-from budget_forcing.xargs import extra_args
+from budget_forcing.vllm_request import extra_args
 from configs.schema import ModelConfig, SamplingConfig
-from data.think import S1
-from models.engine import Request, prompt_ids
-from models.engine_transformers import TransformersEngine
+from data.think_format import S1
+from models.engines.base import Request, prompt_ids
+from models.engines.transformers import TransformersEngine
 from models.load import load_model
-from tests.models.vllm_env import ROOT, free_port, serving
 from tests.tiny import tiny_model
+from tests.vllm_env import ROOT, free_port, serving
 
 pytestmark = pytest.mark.engine
 
@@ -43,7 +43,7 @@ def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "300"]
     command += ["--enforce-eager", "--generation-config", "vllm", "--max-num-seqs", "8"]
-    command += ["--logits-processors", "budget_forcing.vllm:BudgetProcessor"]
+    command += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
     command += ["--no-enable-chunked-prefill"]  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
     log = tmp_path_factory.mktemp("server") / "log"
     paths = [ROOT] if any(distributions(name="vllm")) else [ROOT, distribution_named_vllm(log.parent / "named")]

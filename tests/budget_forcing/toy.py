@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import chi2
 
-from budget_forcing.draw import Truncation
+from budget_forcing.sampling import Truncation
 from budget_forcing.tokens import TokenBudget
 from configs.schema import SamplingConfig
 

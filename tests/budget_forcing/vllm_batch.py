@@ -12,8 +12,8 @@ from vllm.v1.sample.sampler import Sampler
 from vllm.v1.worker.gpu_input_batch import CachedRequestState, InputBatch
 
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.vllm import BudgetProcessor
-from budget_forcing.xargs import extra_args
+from budget_forcing.vllm_processor import BudgetProcessor
+from budget_forcing.vllm_request import extra_args
 from configs.schema import SamplingConfig
 
 CONTEXT = 64

@@ -30,7 +30,7 @@ def test_no_recipe_is_left_out() -> None:
         ("trainer.max_steps=many", r"trainer\.max_steps: expected int, found 'many'"),
         ("trainer.bf16=3", r"trainer\.bf16: expected bool or none, found 3"),
         ("trainer.output_dir=x", r"trainer\.output_dir: set output_dir at the top level"),
-        ("trainer.push_to_hub=true", r"trainer\.push_to_hub: leave it out: python -m models\.publish publishes"),
+        ("trainer.push_to_hub=true", r"trainer\.push_to_hub: leave it out: python -m release\.publish publishes"),
         ("trainer.hub_token=hf_secret", r"trainer\.hub_token: leave it out, .* set HF_TOKEN"),
         ("trainer.num_generations=5", "5 does not divide the 64 completions"),
         ("trainer.num_generations=1", "a group needs at least 2"),
@@ -116,7 +116,7 @@ def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
     text = (RECIPES / "grpo" / "demo.yaml").read_text()
     own = "think_format: {open: <t>, end: '</t>\n', end_tokens: [</t>]}"
     path.write_text(text.replace("think_format: s1", own))
-    from data import think
+    from data.think_format import resolve_think_format
 
-    found = think.resolve(configs.load("grpo", str(path)).think_format)
+    found = resolve_think_format(configs.load("grpo", str(path)).think_format)
     assert (found.open, found.end_tokens, found.system) == ("<t>", ("</t>",), None)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from configs.errors import DataError
 from data import arithmetic
 from data.arithmetic import generate
+from data.arithmetic_scenarios import SCENARIOS
 from data.corpus import traces
 from data.problem import Problem
-from data.scenarios import SCENARIOS
 
 LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
 

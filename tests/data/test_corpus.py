@@ -10,9 +10,9 @@ from configs.errors import DataError
 from configs.schema import DataConfig, HeldOutConfig
 from data.corpus import load_traces, of_problem, traces
 from data.formats import Reject
-from data.heldout import split, split_traces
 from data.problem import Problem
 from data.sources import load_problems
+from data.splits import split, split_traces
 
 REAL = os.environ.get("MULL_DATA")
 ROWS = [{"instruction": f"Say {i}.", "input": "", "output": str(i)} for i in range(20)]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
+from curation.table import as_json
 from data.formats import Reject, open_traces, read
 from data.problem import Trace
-from data.table import as_json
 
 REAL = os.environ.get("MULL_DATA")
 real_data = pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")

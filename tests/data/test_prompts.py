@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from configs.errors import DataError, ModelError
 from data.problem import Trace
 from data.prompts import render_prompt, render_turn, turn_end
-from data.think import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
+from data.think_format import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
 
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"

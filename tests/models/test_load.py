@@ -211,7 +211,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Pat
 
 def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Path) -> None:
     from data.prompts import render_prompt
-    from data.think import S1
+    from data.think_format import S1
 
     plain = load.load_tokenizer(ModelConfig(name=tiny))
     shutil.copytree(tiny, tmp_path / "model")

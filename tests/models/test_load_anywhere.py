@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from models.convert import export
-from tests.models.tiny_run import tiny_base, tiny_run
-from tests.models.vllm_env import ENVIRONMENT
+from release.formats import export
 from tests.sources import flat, function, parse, unsloth_wheels
+from tests.tiny_run import tiny_base, tiny_run
+from tests.vllm_env import ENVIRONMENT
 
 pytestmark = pytest.mark.engine
 TOKENS = 24

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from configs.errors import RewardError
 from data.problem import Problem
-from data.think import S1, XML
+from data.think_format import S1, XML
 from rewards.composition import BrokenReward, Gate, Member, RewardSet, statistics
 from rewards.rollout import Rollout
 
@@ -97,7 +97,7 @@ def test_a_dummy_batch_shows_a_broken_reward_at_start() -> None:
 
 
 def test_the_dummy_batch_has_a_right_a_wrong_and_an_empty_completion() -> None:
-    from rewards.families.correctness import is_correct
+    from rewards.shipped.correctness import is_correct
 
     seen: list[Rollout] = []
 

@@ -9,7 +9,7 @@ import rewards
 from configs.errors import RewardError
 from configs.schema import RewardSpec
 from data.problem import Problem
-from data.think import DEEPSEEK, XML
+from data.think_format import DEEPSEEK, XML
 from rewards.registry import SHIPPED
 from rewards.rollout import Rollout
 
@@ -42,7 +42,7 @@ def test_plain_yaml_will_do_and_is_checked() -> None:
 def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str) -> None:
     import importlib
 
-    text = importlib.import_module(f"rewards.families.{name}").__doc__ or ""
+    text = importlib.import_module(f"rewards.shipped.{name}").__doc__ or ""
     assert text.startswith(f"`{name}`: ")
     assert "Range: " in text
     assert "Source: " in text

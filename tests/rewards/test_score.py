@@ -10,9 +10,9 @@ import pytest
 
 from configs.errors import DataError, RewardError
 from data.problem import Problem
-from data.think import XML
+from data.think_format import XML
 from rewards import score
-from rewards.reasons import why
+from rewards.explain import why
 from rewards.registry import SHIPPED
 from rewards.rollout import Rollout
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from configs.errors import RewardError
-from configs.rundir import RunDir
+from configs.run_directory import RunDir
 from data.problem import Problem
-from data.think import DEEPSEEK, XML
+from data.think_format import DEEPSEEK, XML
 from rewards.composition import BrokenReward, Scores
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor, format_without_accuracy, length_collapse, stop_on, write_failure

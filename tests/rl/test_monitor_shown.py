@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from configs.errors import RewardError
-from configs.rundir import RunDir, read_jsonl
+from configs.run_directory import RunDir, read_jsonl
 from data.problem import Problem
-from data.think import XML
-from models.training import RunCallback
+from data.think_format import XML
 from report.training import write_report
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor
 from rl.trainer import Recorder, Scored
+from training.trainer import RunCallback
 
 pytestmark = pytest.mark.engine
 

@@ -93,7 +93,7 @@ def test_unsloths_engine_takes_the_live_adapter(unsloth: Path) -> None:
     vllm = parse(unsloth / "unsloth_zoo/vllm_utils.py")
     found = parameters(function(vllm, "load_lora"))
     assert found[:3] == ["model", "save_directory", "load_tensors"]
-    assert called("models/engine_unsloth.py", "load_lora") == {"load_tensors"}
+    assert called("models/engines/unsloth.py", "load_lora") == {"load_tensors"}
     assert "vllm_engine" in (unsloth / "unsloth/models/llama.py").read_text(encoding="utf-8")
 
 
@@ -144,6 +144,6 @@ def test_our_command_says_whose_model_it_is_and_the_probe_switches_unsloths_mode
     assert "use_gc = _model._unsloth_gradient_checkpointing" in trainer
     assert "self.model.for_training(use_gradient_checkpointing=use_gc)" in trainer
     assert "self.model.for_inference()" in trainer
-    assert called("rl/probe.py", "for_training") == {"use_gradient_checkpointing"}
+    assert called("rl/memory_check.py", "for_training") == {"use_gradient_checkpointing"}
     for name, takes in (("for_training", ["model", "use_gradient_checkpointing"]), ("for_inference", ["model"])):
         assert parameters(function(parse(unsloth / "unsloth/models/llama.py"), name, "FastLlamaModel")) == takes

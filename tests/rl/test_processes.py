@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from configs.rundir import read_jsonl
+from configs.run_directory import read_jsonl
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.recipe

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs.rundir import read_jsonl
-from models.interrupt import STOPPED
+from configs.run_directory import read_jsonl
 from tests.tiny import tiny_model
+from training.sigterm import STOPPED
 
 pytestmark = pytest.mark.recipe
 

@@ -14,13 +14,13 @@ from tokenizers.processors import TemplateProcessing
 import configs
 from configs.errors import ConfigError, DataError, EngineError, ModelError
 from data.prompts import token_ids
-from data.think import S1
-from models import heldout
-from models.engine_transformers import TransformersEngine
+from data.think_format import S1
+from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import rollout
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise, recipe
+from training import heldout
 
 pytestmark = pytest.mark.engine
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from configs.rundir import RunDir, read_jsonl
+from configs.run_directory import RunDir, read_jsonl
 from data.problem import Problem
-from data.think import S1
+from data.think_format import S1
 from models.load import LoadedModel
-from models.training import train
 from rewards.composition import Member, RewardSet
 from rewards.rollout import Rollout
 from rl.sampling import Curriculum
 from tests.rl.trainers import built
+from training.trainer import run_training
 
 pytestmark = pytest.mark.engine
 
@@ -101,7 +101,7 @@ def test_a_curriculum_that_a_resumed_run_adds_is_in_its_next_checkpoint(tiny: Lo
     for steps, curriculum in ((1, False), (2, True)):
         trainer = built(tiny, tmp_path, hopeless_below(12), problems=MANY, rollout={"curriculum": curriculum},
                         max_steps=steps, **options)  # fmt: skip
-        train(trainer, run, resume=curriculum)
+        run_training(trainer, run, resume=curriculum)
     state = json.loads((run / "checkpoints" / "checkpoint-2" / "trainer_state.json").read_text())
     assert sum(tried for _, _, tried in state["stateful_callbacks"]["Curriculum"]["seen"]) == 16
 

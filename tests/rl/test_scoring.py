@@ -4,7 +4,7 @@ import pytest
 
 import rewards
 from data.problem import Problem
-from data.think import DEEPSEEK
+from data.think_format import DEEPSEEK
 from rl.scoring import RolloutScorer
 from tests.tiny import tiny_tokenizer
 

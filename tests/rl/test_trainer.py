@@ -10,10 +10,9 @@ import pytest
 import torch
 from trl import GRPOTrainer
 
-from configs.rundir import RunDir, read_jsonl
-from data.think import S1
+from configs.run_directory import RunDir, read_jsonl
+from data.think_format import S1
 from models.load import LoadedModel
-from models.training import RunCallback, train
 from report import training
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
@@ -21,6 +20,7 @@ from rl import rollout
 from rl.trainer import Recorder, Scored
 from rl.trainer import rows as rows_of
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
+from training.trainer import RunCallback, run_training
 
 pytestmark = pytest.mark.engine
 
@@ -109,7 +109,7 @@ def test_a_resumed_run_knows_what_its_alarms_knew(tiny: LoadedModel, tmp_path: P
         (checkpoint / "trainer_state.json").write_text(json.dumps(kept))
     again = built(tiny, tmp_path, rewards, rollout={}, **options)
     shutil.rmtree(tmp_path / "checkpoints" / "checkpoint-4")
-    train(again, RunDir(tmp_path), resume=True)
+    run_training(again, RunDir(tmp_path), resume=True)
     found = again.recorder.monitor.state()["past"]["tokens"]
     assert (found[:2] == past and len(found) == 4) if known else len(found) == 2
     assert "Recorder" in (tmp_path / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text()

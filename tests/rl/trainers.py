@@ -9,18 +9,18 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from configs.recipe import validate
-from configs.rundir import RunDir
+from configs.run_directory import RunDir
 from configs.schema import GrpoConfig
 from data.problem import Problem
-from data.think import S1
-from models.engine_transformers import TransformersEngine
+from data.think_format import S1
+from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
-from models.training import RunCallback
 from rewards.composition import RewardSet
 from rl import rollout as rollouts
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
+from training.trainer import RunCallback
 
 PROBLEMS = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(4)]
 

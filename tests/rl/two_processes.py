@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from configs.schema import AdapterConfig, ModelConfig
-from models.generation import Generation
+from models.engines.generation import Generation
 from models.load import load_model
 from rewards.composition import Member, RewardSet
 from tests.rl.trainers import built, randomise

@@ -8,7 +8,7 @@ import pytest
 from configs.errors import DataError
 from data.arithmetic import generate
 from data.corpus import traces
-from data.think import DEEPSEEK, S1, XML, ThinkFormat
+from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from sft import dataset
 
 pytestmark = pytest.mark.engine

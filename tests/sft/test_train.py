@@ -18,7 +18,7 @@ import configs
 from configs.errors import ConfigError, DataError
 from configs.recipe import RECIPES, validate
 from configs.schema import ModelConfig, SftConfig
-from data import think
+from data.think_format import S1
 from models import load
 from sft.prepare import prepare
 from sft.train import main
@@ -103,7 +103,7 @@ def test_rows_that_a_benchmark_is_known_to_lack_are_counted(
     (tmp_path / "math_train" / "train.json").write_text(json.dumps(rows, indent=0))
     monkeypatch.setenv("MULL_DATA", str(tmp_path))
     recipe = config(folder, tmp_path / "out", data={"source": "math"}, bad_rows=bad_rows)
-    data = prepare(recipe, tokenizer, think.S1)
+    data = prepare(recipe, tokenizer, S1)
     assert len(data.train) == 3
     assert [row["fields"]["problem"] for row in data.rejected] == ["3?"]
     assert "rejected 1: no answer in column 'answer'" in data.summary()
@@ -118,7 +118,7 @@ def test_a_benchmarks_bad_row_is_skipped_and_every_lost_line_counts(
     (tmp_path / "rows.csv").write_text('question,answer\n1?,1\n2?,"2\n3?,3\n4?,4\n')
     lost = {}
     for name, data in (("gsm8k", {"source": "gsm8k"}), ("csv", {"path": str(tmp_path / "rows.csv")})):
-        found = prepare(config(folder, tmp_path / "out", data=data, bad_rows="skip"), tokenizer, think.S1)
+        found = prepare(config(folder, tmp_path / "out", data=data, bad_rows="skip"), tokenizer, S1)
         assert len(found.train) == 1
         lost[name] = found.summary().partition("rejected ")[2].partition(":")[0]
     assert lost == {"gsm8k": "1", "csv": "3"}

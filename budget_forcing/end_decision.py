@@ -1,0 +1,189 @@
+"""Whether the policy ends its thinking here: drawn from its final distribution, ahead of an engine's own sampler.
+
+The engine's sampler then draws among the other tokens. Masking the ends gives it exactly that distribution where
+nothing truncates. Where top-p, top-k or min-p do, masked ends would let other tokens in; so a truncated row in which an
+end survives the truncation is drawn here altogether, and one in which none does is left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from budget_forcing.sampling import draw
+from configs.schema import SamplingConfig
+
+Truncate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Logits after the temperature (R, V), min_p, top_k, top_p (R,) → the logits with -inf for what they drop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Sampling parameters and end tokens of W rows, as tensors.
+
+    ends (W, E), rows with fewer ends repeat their first one where `spare`; the rest (W,). `top_k` is the vocabulary's
+    size where it keeps all. `cut`: rows that truncate; `wants`: rows whose log-probabilities are asked for.
+    """
+
+    ends: torch.Tensor
+    spare: torch.Tensor
+    greedy: torch.Tensor
+    temperature: torch.Tensor
+    min_p: torch.Tensor
+    top_k: torch.Tensor
+    top_p: torch.Tensor
+    cut: torch.Tensor
+    wants: torch.Tensor
+    any_cut: bool
+    any_wants: bool
+
+    @classmethod
+    def of(
+        cls,
+        ends: Sequence[Sequence[int]],
+        sampling: Sequence[SamplingConfig],
+        wants: Sequence[bool],
+        vocabulary: int,
+        device: torch.device | str = "cpu",
+    ) -> "Policies":
+        """Tensors on `device` from each row's end tokens, sampling parameters and wish for log-probabilities."""
+        width = max(map(len, ends))
+        greedy = [s.temperature == 0 for s in sampling]
+        cut = [not g and (s.top_p < 1 or s.top_k > 0 or s.min_p > 0) for g, s in zip(greedy, sampling, strict=True)]
+
+        def tensor(values: Sequence[object]) -> torch.Tensor:
+            return torch.tensor(values, device=device)
+
+        return cls(
+            ends=tensor([[*its, *[its[0]] * (width - len(its))] for its in ends]),
+            spare=tensor([[at >= len(its) for at in range(width)] for its in ends]),
+            greedy=tensor(greedy),
+            temperature=tensor([s.temperature or 1.0 for s in sampling]),
+            min_p=tensor([s.min_p for s in sampling]),
+            top_k=tensor([min(s.top_k or vocabulary, vocabulary) for s in sampling]),
+            top_p=tensor([s.top_p for s in sampling]),
+            cut=tensor(cut),
+            wants=tensor(list(wants)),
+            any_cut=any(cut),
+            any_wants=any(wants),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the policy does about ending, in W rows; all (W,).
+
+    end      the end token that it drew, or -1
+    token    another token that was drawn here in place of the engine's sampler, or -1
+    mask     the engine's sampler draws, and the ends must be masked for it
+    logprob  log-probability of `end` or `token`
+    none     log-probability of no end, which masked ends add to the others' and which must be taken off again; known
+             for rows that want it, and 0 where the truncation leaves nothing but ends
+    """
+
+    end: torch.Tensor
+    token: torch.Tensor
+    mask: torch.Tensor
+    logprob: torch.Tensor
+    none: torch.Tensor
+
+
+def choose(
+    logits: torch.Tensor, index: torch.Tensor, rows: Policies, uniforms: torch.Tensor, truncate: Truncate
+) -> Choice:
+    """Draw for rows `index` (W,) of `logits` (B, V) float32 whether an end comes; `uniforms` (W,) float64 in [0, 1).
+
+    On a CPU the vocabulary is summed only over rows where an end is possible at all; elsewhere over every row, without
+    waiting for the device.
+    """
+    everywhere = logits.device.type != "cpu"
+    top = logits.amax(1)[index] if 2 * len(index) >= len(logits) else logits[index].amax(1)
+    scores = logits[index[:, None], rows.ends].masked_fill_(rows.spare, -torch.inf)
+    # the most likely token alone bounds the normaliser from below, whatever is truncated
+    bound = ((scores - top[:, None]) / rows.temperature[:, None]).exp().sum(1)
+    maybe = torch.where(rows.greedy, scores.amax(1) >= top, uniforms < bound)
+    choice = Choice(
+        end=torch.full_like(rows.top_k, -1),
+        token=torch.full_like(rows.top_k, -1),
+        mask=~rows.greedy & ~rows.cut,
+        logprob=torch.zeros_like(top),
+        none=torch.zeros_like(top),
+    )
+    if rows.any_wants:
+        maybe = maybe | (rows.wants & choice.mask)
+    _untruncated(logits, index, scores, rows, uniforms, _rows(maybe & ~rows.cut, everywhere), choice)
+    if rows.any_cut:
+        _truncated(logits, index, scores, top, rows, uniforms, truncate, everywhere, choice)
+    return choice
+
+
+def _rows(wanted: torch.Tensor, everywhere: bool) -> torch.Tensor:
+    return torch.arange(len(wanted), device=wanted.device) if everywhere else wanted.nonzero().flatten()
+
+
+def _untruncated(
+    logits: torch.Tensor,
+    index: torch.Tensor,
+    scores: torch.Tensor,
+    rows: Policies,
+    uniforms: torch.Tensor,
+    at: torch.Tensor,
+    choice: Choice,
+) -> None:
+    """Settle rows `at` that draw from all tokens, or greedily."""
+    if not len(at):
+        return
+    some = logits[index[at]]
+    temperature, greedy, ends = rows.temperature[at, None], rows.greedy[at], rows.ends[at]
+    best = (ends == some.argmax(1, keepdim=True)) & ~rows.spare[at]
+    scaled = scores[at] / temperature  # (R, E)
+    others = some.scatter_(1, ends, -torch.inf).div_(temperature).logsumexp(1, keepdim=True)
+    every = torch.logaddexp(others, scaled.logsumexp(1, keepdim=True))
+    logprobs = scaled - every
+    hit = torch.where(greedy[:, None], best, uniforms[at, None] < logprobs.double().exp().cumsum(1))
+    column = hit.int().argmax(1, keepdim=True)
+    ours = ~rows.cut[at]
+    drawn = hit.any(1) & ours
+    choice.end[at] = torch.where(drawn, ends.gather(1, column)[:, 0], choice.end[at])
+    choice.mask[at] &= ~drawn
+    choice.logprob[at] = torch.where(drawn, logprobs.gather(1, column)[:, 0], choice.logprob[at])
+    choice.none[at] = torch.where(ours, (others - every)[:, 0], choice.none[at])
+
+
+def _truncated(
+    logits: torch.Tensor,
+    index: torch.Tensor,
+    scores: torch.Tensor,
+    top: torch.Tensor,
+    rows: Policies,
+    uniforms: torch.Tensor,
+    truncate: Truncate,
+    everywhere: bool,
+    choice: Choice,
+) -> None:
+    """Draw rows in which an end may survive the truncation."""
+    ends = (scores / rows.temperature[:, None]).amax(1)
+    gap = ends - top / rows.temperature
+    # no more than V tokens are as unlikely as the end: where even those weigh too little, top-p drops it
+    maybe = rows.cut & (gap >= rows.min_p.log()) & (gap.exp() * logits.shape[1] > 1 - rows.top_p)
+    at = _rows(maybe, everywhere)
+    if not len(at):
+        return
+    scaled = logits[index[at]].div_(rows.temperature[at, None])
+    above = scaled > ends[at, None]  # tokens more likely than every end
+    mass = scaled.softmax(1).mul_(above).sum(1)
+    survives = (mass < rows.top_p[at]) & (above.sum(1) < rows.top_k[at]) & maybe[at]
+    some = _rows(survives, everywhere)
+    if not len(some):
+        return
+    scaled, at, survives = scaled[some], at[some], survives[some]
+    kept = truncate(scaled, rows.min_p[at], rows.top_k[at], rows.top_p[at])
+    tokens, logprobs = draw(kept, uniforms[at])
+    is_end = (rows.ends[at] == tokens[:, None]).any(1)
+    choice.end[at] = torch.where(survives & is_end, tokens, choice.end[at])
+    choice.token[at] = torch.where(survives & ~is_end, tokens, choice.token[at])
+    choice.logprob[at] = torch.where(survives, logprobs, choice.logprob[at])
+    if rows.any_wants:
+        every = kept.gather(1, tokens[:, None])[:, 0] - logprobs
+        none = kept.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - every
+        choice.none[at] = torch.where(survives & none.isfinite(), none, choice.none[at])

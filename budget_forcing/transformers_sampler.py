@@ -1,0 +1,166 @@
+"""Budgets in Transformers: a sampler over a batch of rows, and the same as a `LogitsProcessor` for `generate`.
+
+The sampler draws each token itself, from the policy's final distribution, and tells the row's `BudgetState` when an end
+of thinking came. So what it writes has exactly the distribution of stopping, appending "Wait" and prompting again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import LogitsProcessor
+
+from budget_forcing.budget import BudgetState, Outcome
+from budget_forcing.sampling import Truncation, draw, uniform
+from budget_forcing.tokens import TokenBudget
+from configs.schema import SamplingConfig
+
+REDRAW = 1  # the stream of uniforms for a second draw at one position
+
+
+@dataclass(slots=True)
+class Row:
+    """One sequence in a batch; `logprobs` are the policy's, 0.0 where a token was forced.
+
+    Rounds go on with a sequence whose first `start` tokens are in the prompt; `refuse`: `eos` may not come next.
+    """
+
+    sampling: SamplingConfig
+    seed: int
+    eos: frozenset[int]
+    state: BudgetState | None = None
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    done: bool = False
+    start: int = 0
+    refuse: bool = False
+
+    @classmethod
+    def of(cls, sampling: SamplingConfig, seed: int, eos: Sequence[int], budget: TokenBudget | None = None) -> "Row":
+        """A fresh row; under a budget the end of the turn counts only in the answer."""
+        return cls(sampling, seed, frozenset(eos), None if budget is None else BudgetState(budget))
+
+    @property
+    def refused(self) -> tuple[int, ...]:
+        """Ids that may not come next."""
+        if self.state is not None:
+            return self.state.budget.ends if self.state.refused else ()
+        return tuple(self.eos) if self.refuse and not self.tokens else ()
+
+    def outcome(self) -> Outcome:
+        """What was decoded."""
+        state, tokens = self.state, self.tokens
+        if state is None:
+            return Outcome(tokens, self.logprobs, [False] * len(tokens))
+        whole = Outcome(tokens, self.logprobs, state.forced, state.thought, state.answer_at, state.reason)
+        return whole.cut(len(tokens))
+
+    def record(self, token: int, logprob: float) -> None:
+        """Append a token and see whether it ends the sequence."""
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
+        self.done = token in self.eos and (self.state is None or self.state.answering)
+        if self.state is not None:
+            self.state.advance()
+
+
+class Sampler:
+    """Draws the next token of every row; each row has its own sampling parameters, seed and budget, or none."""
+
+    def __init__(self, rows: Sequence[Row], device: torch.device | str = "cpu") -> None:
+        self.rows = list(rows)
+        self.all = _Drawn(self.rows, device)
+
+    def step(self, logits: torch.Tensor) -> list[int]:
+        """The next token of each row, recorded there. logits (B, V), of any float type."""
+        logits = logits.float()
+        tokens, logprobs = self.all.draw(logits)
+        again = []
+        for at, row in enumerate(self.rows):
+            state = row.state
+            if row.done:
+                continue
+            if state is not None and state.thinking and tokens[at] in state.budget.ends:
+                state.end(tokens[at])
+            if row.refused:
+                again.append(at)
+            elif state is not None and state.due is not None:
+                logprobs[at] = logprobs[at] if state.chosen else 0.0
+                tokens[at] = state.due
+        if again:
+            rows = [self.rows[at] for at in again]
+            second, among = _Drawn(rows, logits.device), logits[again]
+            spared = second.spared(among)
+            drawn = second.draw(_without_refused(among, rows), REDRAW)
+            for at, token, logprob, none in zip(again, *drawn, spared, strict=True):
+                tokens[at], logprobs[at] = token, logprob + none
+        for row, token, logprob in zip(self.rows, tokens, logprobs, strict=True):
+            if not row.done:
+                row.record(token, logprob)
+        return tokens
+
+
+class _Drawn:
+    """The policy's choice for some rows, their sampling parameters as tensors."""
+
+    def __init__(self, rows: Sequence[Row], device: torch.device | str) -> None:
+        self.rows = rows
+        sampling = [row.sampling for row in rows]
+        self.seeds = [row.seed for row in rows]
+        self.greedy = torch.tensor([s.temperature == 0 for s in sampling], device=device)
+        self.temperature = torch.tensor([s.temperature or 1.0 for s in sampling], device=device)[:, None]
+        self.truncation = Truncation.of(sampling, device)
+        self.all_greedy = all(s.temperature == 0 for s in sampling)
+        self.any_greedy = any(s.temperature == 0 for s in sampling)
+        self.scaled = any(s.temperature not in (0, 1) for s in sampling)
+
+    def draw(self, logits: torch.Tensor, stream: int = 0) -> tuple[list[int], list[float]]:
+        """Token and log-probability of each row; a greedy row's is that at temperature 1."""
+        best = logits.argmax(1) if self.any_greedy else torch.empty(0)
+        plain = logits.gather(1, best[:, None])[:, 0] - logits.logsumexp(1) if self.any_greedy else torch.empty(0)
+        if self.all_greedy:
+            return best.tolist(), plain.tolist()
+        logits = self._final(logits)
+        positions = [row.start + len(row.tokens) for row in self.rows]
+        numbers = torch.from_numpy(uniform(self.seeds, positions, stream)).to(logits.device)
+        tokens, logprobs = draw(logits, numbers)
+        if self.any_greedy:
+            tokens, logprobs = torch.where(self.greedy, best, tokens), torch.where(self.greedy, plain, logprobs)
+        return tokens.tolist(), logprobs.tolist()
+
+    def spared(self, logits: torch.Tensor) -> list[float]:
+        """Of each row the log-probability that none of its refused ids comes; 0 where truncation leaves but those."""
+        final = torch.where(self.greedy[:, None], logits, self._final(logits))
+        every = final.logsumexp(1)
+        none = _without_refused(final, self.rows).logsumexp(1) - every
+        found: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
+        return found
+
+    def _final(self, logits: torch.Tensor) -> torch.Tensor:
+        """What is sampled from; a greedy row's is of no use."""
+        if self.scaled:
+            logits = logits / self.temperature
+        return logits if self.truncation is None else self.truncation(logits)
+
+
+def _without_refused(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    for at, row in enumerate(rows):
+        logits[at, list(row.refused)] = -torch.inf
+    return logits
+
+
+class BudgetLogitsProcessor(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed here
+    """Budgets in `model.generate`: leaves one finite score a row, on the token that it drew.
+
+    It samples by itself, so give the sampling parameters here and call `generate(do_sample=False)`. One instance serves
+    one `generate` call of as many rows as `rows`, left padded; afterwards each row holds its tokens and its state.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.sampler = Sampler(rows)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        tokens = self.sampler.step(scores)
+        forced = torch.full_like(scores, -torch.inf)
+        forced[torch.arange(len(tokens)), tokens] = 0.0
+        return forced

@@ -1,0 +1,1 @@
+"""From raw questions and traces to a small set to train on."""

@@ -1,0 +1,93 @@
+"""How hard a question is: the share of answers that some models get right."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.run_directory import append_jsonl, keep_jsonl, read_jsonl
+from configs.schema import DifficultyConfig, ModelConfig
+from curation.ask_model import seed_of
+from curation.filters import Removal, Removals
+from curation.table import column
+
+Answered = Callable[[int, Sequence[bool | None], str], None]
+"""(place of a question, which of its answers are right (None: could not be judged), why it was not asked or "")."""
+Answers = Callable[[ModelConfig, DifficultyConfig, Sequence[str], Sequence[str], Sequence[int], Answered], None]
+"""(model, config, questions, golds, seeds, answered)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What one model made of a row: its pass rate, None if nobody could judge it; or why it was not asked."""
+
+    row: int
+    id: str
+    model: str
+    rate: float | None
+    not_asked: str
+
+
+def rates(
+    table: Any, rows: Sequence[int], config: DifficultyConfig, seed: int, answers: Answers, path: Path
+) -> list[Rated]:
+    """Every row that has a gold answer × every model.
+
+    `path` keeps a line for each question that a model was asked, under all that its answers depend on; what is there
+    is not asked again, whatever else of the run is new.
+    """
+    keep_jsonl(path, lambda line: True)
+    known = {line["key"]: line for line in read_jsonl(path)}
+    columns = (column(table, name, rows) for name in ("id", "question", "answer"))
+    asked = [it for it in zip(rows, *columns, strict=True) if it[3]]
+    rated = []
+    for model in config.models:
+        name = f"{model.name}+{model.adapter}" if model.adapter else model.name
+        keys = [_key(model, config, seed, question, gold) for _, _, question, gold in asked]
+        open_ = {key: it for key, it in zip(keys, asked, strict=True) if key not in known}
+        blank = [{"key": key, "model": name, "id": identity} for key, (_, identity, _, _) in open_.items()]
+
+        def answered(place: int, right: Sequence[bool | None], why: str, blank: Any = blank) -> None:
+            line = {**blank[place], "rate": pass_rate(right), "not_asked": why}
+            append_jsonl(path, line)
+            known[line["key"]] = line
+
+        if open_:
+            questions, golds = [it[2] for it in open_.values()], [it[3] for it in open_.values()]
+            answers(model, config, questions, golds, [seed_of(seed, question) for question in questions], answered)
+        rated += [
+            Rated(row, identity, name, known[key]["rate"], known[key]["not_asked"])
+            for (row, identity, _, _), key in zip(asked, keys, strict=True)
+        ]
+    return rated
+
+
+def too_easy_or_hard(rated: Sequence[Rated], config: DifficultyConfig) -> Removals:
+    """Rows that the best of the models solves too often, or too seldom; a row that nobody could judge stays."""
+    best: dict[int, float] = {}
+    for it in rated:
+        if it.rate is not None:
+            best[it.row] = max(best.get(it.row, 0.0), it.rate)
+    return {
+        row: Removal(reason, {"pass_rate": rate}) for row, rate in best.items() if (reason := _verdict(rate, config))
+    }
+
+
+def pass_rate(right: Sequence[bool | None]) -> float | None:
+    """The share of right answers among those that could be judged; None if none could."""
+    judged = [verdict for verdict in right if verdict is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
+def _verdict(rate: float, config: DifficultyConfig) -> str:
+    if rate > config.max_pass_rate:
+        return "too easy"
+    return "too hard" if rate < config.min_pass_rate else ""
+
+
+def _key(model: ModelConfig, config: DifficultyConfig, seed: int, question: str, gold: str) -> str:
+    """Of all that a model's answers to a question, and their verdicts, depend on."""
+    who = model.model_dump_json(include={"name", "adapter", "precision", "max_length"})
+    how = config.model_dump_json(include={"think_format", "instruction", "sampling", "samples", "max_tokens"})
+    return hashlib.sha256("\0".join((who, how, str(seed), question, gold)).encode()).hexdigest()[:32]

@@ -1,0 +1,85 @@
+"""What is in a file of traces: its layout, its bad rows, three rows as a model would see them, and how long they are.
+
+python -m curation.inspect FILE [--model NAME] [--think-format s1] [key=column …]
+"""
+
+import argparse
+import sys
+from collections import Counter
+
+from configs.command import prepare_libraries, run_command
+from configs.errors import ConfigError, DataError
+from data.encoding import detect
+from data.formats import MAPPED, Reject, open_traces, registered
+
+SHOWN = 3
+QUANTILES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
+
+
+def main(argv: list[str]) -> int:
+    """Print what was found; exit code 1 if a row was rejected."""
+    parser = argparse.ArgumentParser(prog="python -m curation.inspect", description="Say what a file of traces holds.")
+    parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, or FOLDER/dataset_info.json#NAME")
+    parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
+    parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml"))
+    parser.add_argument("mapping", nargs="*", metavar="key=column", help=f"columns of {', '.join(MAPPED)}")
+    args = parser.parse_args(argv)
+    mapping = dict(_pair(text) for text in args.mapping)
+
+    import logging
+
+    from configs.schema import ModelConfig
+    from data.prompts import render_turn
+    from data.think_format import resolve_think_format
+    from models.load import load_tokenizer
+
+    prepare_libraries()
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    rejects: list[Reject] = []
+    opened = open_traces(args.file, mapping, lambda reject: rejects.append(reject))
+    print(f"layout: {opened.layout}")
+    file, _ = registered(args.file)
+    if file.suffix.lower() != ".parquet":
+        print(f"encoding: {detect(file)}")
+    tokenizer = load_tokenizer(ModelConfig(name=args.model))
+    think_format = resolve_think_format(args.think_format)
+    lengths: list[int] = []
+    with_thinking = 0
+    for trace in opened.traces:
+        try:
+            prompt, completion = render_turn(tokenizer, trace, think_format)
+        except DataError as error:
+            rejects.append(Reject(args.file, 0, str(error).partition(": ")[2], {"id": trace.id}))
+            continue
+        lengths.append(len(tokenizer(prompt + completion, add_special_tokens=False)["input_ids"]))
+        with_thinking += bool(trace.thinking)
+        if len(lengths) <= SHOWN:
+            print(f"\n──── {trace.id} ({lengths[-1]} tokens)\n{prompt}⟦{completion}⟧")
+    print(f"\nrows: {len(lengths):,}, {with_thinking:,} with thinking; rejected: {sum(r.lines for r in rejects):,}")
+    for reason, count in Counter(reject.reason for reject in rejects).most_common():
+        first = next(reject for reject in rejects if reject.reason == reason)
+        print(f"  {count:,} × {reason} (first: {first.place}{first.extent})")
+    if lengths:
+        print("tokens:", ", ".join(f"{name} {value:,}" for name, value in quantiles(lengths).items()))
+    return 1 if rejects else 0
+
+
+def quantiles(lengths: list[int]) -> dict[str, int]:
+    """The smallest length that so many rows don't exceed: min, 50%, 90%, 95%, 99%, max."""
+    ordered = sorted(lengths)
+    names = {0.0: "min", 1.0: "max"}
+    return {
+        names.get(share, f"{share:.0%}"): ordered[max(0, -(-int(share * 100) * len(ordered) // 100) - 1)]
+        for share in QUANTILES
+    }
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, column = text.partition("=")
+    if not equals or not column:
+        raise ConfigError(f"{text}: not a mapping; write key=column, as in question=prompt")
+    return key, column
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,51 @@
+"""A chat template that carries a think format, so that any program which renders it prompts as the training did."""
+
+from typing import Any
+
+from data.prompts import render_prompt
+from data.think_format import ThinkFormat
+
+PROBES: tuple[tuple[str, list[tuple[str, str]]], ...] = (("What is 2+3?", []), ("And 4?", [("2+3?", "5")]))
+"""(question, history): conversations that a carried template must render as the training did."""
+
+
+def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
+    """`tokenizer`'s template with the format's system prompt where none is given, and its prefill after the header.
+
+    A template that does both already comes back as it is.
+    """
+    template = str(tokenizer.chat_template)
+    if _renders(tokenizer, template, think_format):
+        return template
+    head = tail = ""
+    if think_format.system is not None:
+        system = "{'role': 'system', 'content': " + _literal(think_format.system) + "}"
+        head = "{% if messages[0]['role'] != 'system' %}{% set messages = [" + system + "] + messages %}{% endif %}"
+    if think_format.prefill:
+        tail = "{% if add_generation_prompt %}{{ " + _literal(think_format.prefill) + " }}{% endif %}"
+    return head + template.removesuffix("\n") + tail
+
+
+def _renders(tokenizer: Any, template: str, think_format: ThinkFormat) -> bool:
+    return all(
+        render(tokenizer, template, *probe) == render_prompt(tokenizer, probe[0], think_format, history=probe[1])
+        for probe in PROBES
+    )
+
+
+def render(tokenizer: Any, template: str, question: str, history: list[tuple[str, str]]) -> str:
+    """What any program makes of the template: a prompt, nothing of ours added."""
+    messages = [
+        {"role": role, "content": text}
+        for turn in history
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    messages.append({"role": "user", "content": question})
+    text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
+    return str(text)
+
+
+def _literal(text: str) -> str:
+    """`text` as a Jinja string."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"

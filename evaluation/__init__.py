@@ -1,0 +1,1 @@
+"""Measuring a model: problems × budgets × samples, with intervals."""

@@ -1,0 +1,70 @@
+"""Answers that another tool made, graded as an evaluation's own samples are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.errors import DataError, RunError
+from configs.run_directory import RunDir
+from configs.schema import EvalConfig
+from data.problem import Problem
+from data.sources import load_problems
+from data.think_format import delimiters, resolve_think_format
+from evaluation.lm_eval_format import Answer, read_answers
+from evaluation.results import Point
+from evaluation.runner import recorded, write_jsonl
+from rewards.grading.extract import extract
+from rewards.grading.grade import mark
+
+
+def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
+    """The answers in the recipe's file to these problems. Raises `DataError`.
+
+    A file may answer the whole benchmark, and count it whole, though `data.limit` has drawn only some of it.
+    """
+    path = Path(str(config.answers))
+    found = read_answers(path, _counted(config, problems))
+    asked = {problem.id for problem in problems}
+    answers = [answer for answer in found if answer.id in asked]
+    if not answers:
+        raise DataError(f"{path}: none of its {len(found)} answers is to a problem that data.limit has drawn; raise it")
+    if len(answers) < len(found):
+        print(f"{path}: {len(found) - len(answers)} of {len(found)} answers are to problems that data.limit leaves out")
+    return answers
+
+
+def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """What an answer's position counts: the benchmark that `problems` were drawn from, or they where none is larger.
+
+    The limit of a generated source is its size: without one it makes others.
+    """
+    whole = load_problems(config.data.model_copy(update={"limit": None}))
+    asked = {problem.id: problem.question for problem in whole}
+    drawn = all(p.id in asked and p.question.startswith(asked[p.id]) for p in problems)
+    return whole if drawn else problems
+
+
+def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
+    """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
+    it, else as in bare text.
+
+    Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
+    would be lost.
+    """
+    if any(point != "answers" for point, _, _ in recorded(run)):
+        raise RunError(f"output_dir: {run.path} holds generated samples; name another for answers: output_dir=…")
+    run.start(config, resume=(run / "config.yaml").is_file())
+    think_format = resolve_think_format(config.think_format)
+    by_id = {problem.id: problem for problem in problems}
+    rows = []
+    for answer in answers:
+        formatted = any(part in answer.text for part in delimiters(think_format))
+        unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
+        problem = by_id[answer.id]
+        rows.append(
+            {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
+            | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
+            | {"extracted": extract(answer.text, think_format if formatted else None).answer, **unknown}
+        )
+    mark(rows, by_id)
+    write_jsonl(run / "samples.jsonl", rows)
+    return Point("answers", {}, rows)

@@ -1,0 +1,168 @@
+"""Two runs on the same questions: is one better, or is it chance?
+
+    python -m evaluation.compare RUN_A RUN_B [--json FILE]
+
+A run is an evaluation's folder; `FOLDER@LABEL` takes one point of a sweep (its label in `results.json`), so that two
+budgets of one run can be compared too. Without a label, points with the same label are paired, or the only ones.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.command import run_command
+from configs.errors import RunError
+from evaluation import metrics
+from evaluation.results import Row, questions, scores
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B against A, question by question.
+
+    a, b         their mean scores; difference: B - A, its interval from resampling questions
+    better, worse  questions on which B scores higher, and lower
+    p            chance of a difference at least this large if A and B were alike: exact McNemar for single samples,
+                 sign flips of the questions' means otherwise
+    needed       questions it would take to see a difference like this 4 times in 5; None where there is none
+    unpaired     questions left out: answered or graded in one run only
+    """
+
+    label: str
+    questions: int
+    a: metrics.Interval
+    b: metrics.Interval
+    difference: metrics.Interval
+    better: int
+    worse: int
+    p: float
+    test: str
+    needed: int | None
+    unpaired: int
+
+    def verdict(self) -> str:
+        """The comparison in words."""
+        if self.better == self.worse == 0:
+            return f"A and B score the same on each of {self.questions} questions."
+        if self.needed is None:  # no difference but for rounding
+            lead = f"A and B are equal over {self.questions} questions: A ahead on {self.worse}, B on {self.better}."
+            return f"{lead} Nothing speaks for either."
+        net = self.difference.value * self.questions
+        size = f"{abs(net):.0f}" if abs(net - round(net)) < 1e-9 else f"{abs(net):.1f}"
+        side = "better" if net > 0 else "worse"
+        chance = "less than 0.1%" if self.p < 0.001 else f"{100 * self.p:.{0 if self.p >= 0.095 else 1}f}%"
+        text = (
+            f"B is {size} of {self.questions} {side}; a difference of this size appears by chance {chance} of the time."
+        )
+        if self.p < 0.05:
+            return text
+        return f"{text} To see a difference like this would take about {self.needed:,} questions."
+
+
+def compare(label: str, a: Sequence[Row], b: Sequence[Row]) -> Comparison:
+    """Compare two lists of rows of `samples.jsonl`. Raises `RunError` where they share no graded question."""
+    scores_a, scores_b = scores(a), scores(b)
+    shared = [id for id in scores_a if id in scores_b]
+    golds = [{id: rows[0]["gold"] for id, rows in questions(side).items()} for side in (a, b)]
+    if changed := [id for id in shared if golds[0][id] != golds[1][id]]:
+        raise RunError(f"question {changed[0]} has another gold answer in the other run; the benchmarks differ")
+    if not shared:
+        raise RunError(f"{label}: the two runs share no graded question; compare runs on the same benchmark")
+    its_a, its_b = ([sum(its[id]) / len(its[id]) for id in shared] for its in (scores_a, scores_b))
+    better = sum(y > x for x, y in zip(its_a, its_b, strict=True))
+    worse = sum(y < x for x, y in zip(its_a, its_b, strict=True))
+    single = set(its_a + its_b) <= {0.0, 1.0}
+    return Comparison(
+        label=label,
+        questions=len(shared),
+        a=metrics.accuracy([scores_a[id] for id in shared]),
+        b=metrics.accuracy([scores_b[id] for id in shared]),
+        difference=metrics.paired_bootstrap(its_a, its_b),
+        better=better,
+        worse=worse,
+        p=metrics.mcnemar_exact(better, worse) if single else metrics.sign_flip(its_a, its_b),
+        test="exact McNemar" if single else "sign flips",
+        needed=metrics.questions_needed(its_a, its_b),
+        unpaired=len(questions(a).keys() | questions(b).keys()) - len(shared),
+    )
+
+
+def read_run(name: str) -> dict[str, list[Row]]:
+    """Rows by point of the run `FOLDER` or `FOLDER@LABEL`. Raises `RunError`."""
+    parts = name.split("@")  # a folder's own name may hold one, and so may a label
+    readings = [("@".join(parts[:at]), "@".join(parts[at:])) for at in range(len(parts), 0, -1)]
+    found = [reading for reading in readings if (Path(reading[0]) / "samples.jsonl").is_file()]
+    if not found:
+        raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation")
+    folder, label = found[0]
+    from configs.run_directory import read_jsonl
+
+    points: dict[str, list[Row]] = {}
+    for row in read_jsonl(Path(folder) / "samples.jsonl"):
+        points.setdefault(row["point"], []).append(row)
+    if label and label not in points:
+        raise RunError(f"{folder}: no point {label!r}; it has {', '.join(map(repr, points))}")
+    return {label: points[label]} if label else points
+
+
+def pairs(a: Mapping[str, list[Row]], b: Mapping[str, list[Row]]) -> dict[str, tuple[list[Row], list[Row]]]:
+    """Points to compare: the only one of each, else those of the same label. Raises `RunError` if there are none."""
+    if len(a) == len(b) == 1:
+        (label_a, rows_a), (label_b, rows_b) = *a.items(), *b.items()
+        return {label_a if label_a == label_b else f"{label_a} → {label_b}": (rows_a, rows_b)}
+    found = {label: (a[label], b[label]) for label in a if label in b}
+    if not found:
+        raise RunError(f"no point in common: A has {', '.join(a)}; B has {', '.join(b)}; choose with FOLDER@LABEL")
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Read → compare → print."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.compare", description="Compare two evaluations.")
+    parser.add_argument("a", metavar="RUN_A", help="an evaluation's folder, or FOLDER@LABEL for one point of it")
+    parser.add_argument("b", metavar="RUN_B", help="the other")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args(argv)
+    found = [compare(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
+    show(found)
+    if args.json:
+        from configs.run_directory import write_json
+
+        write_json(args.json, [as_dict(one) for one in found])
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """For JSON."""
+    return asdict(comparison) | {"verdict": comparison.verdict()}
+
+
+def show(found: Sequence[Comparison]) -> None:
+    """The paired table, and the verdict of each point in words."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE)
+    for column in ("budget", "questions", "A", "B", "B − A, 95% interval", "B better / worse", "p", "test"):
+        table.add_column(column, justify="left" if column in ("budget", "test") else "right", no_wrap=True)
+    for one in found:
+        low, value, high = (100 * x for x in (one.difference.low, one.difference.value, one.difference.high))
+        table.add_row(
+            escape(one.label), str(one.questions), f"{100 * one.a.value:.1f}%", f"{100 * one.b.value:.1f}%",
+            f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{one.better} / {one.worse}", f"{one.p:.3g}", one.test,
+        )  # fmt: skip
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console.print(table)
+    for one in found:
+        label = f"{escape(one.label)}: " if len(found) > 1 else ""
+        console.print(label + one.verdict(), highlight=False)
+        if one.unpaired:
+            console.print(f"left out, answered or graded in one run only: {one.unpaired} questions", highlight=False)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,147 @@
+"""What an evaluation makes: a task a sample, with its prompt, its seed, and a key of all that decides its text."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from budget_forcing.budget import Budget
+from configs.errors import ConfigError, EngineError
+from configs.schema import EvalConfig, PointConfig
+from data.problem import Problem
+from data.prompts import render_prompt
+from data.think_format import ThinkFormat
+from evaluation import length_prompts
+
+
+class Prompted(Protocol):
+    """What of an engine decides prompts and keys."""
+
+    name: str
+    tokenizer: Any
+    think_format: ThinkFormat
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One sample to make: sample `sample` of `problem` at the point called `label`.
+
+    `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
+    often to draw until the thinking ends by itself.
+    """
+
+    label: str
+    budget: Budget
+    asked: Mapping[str, Any]
+    problem: Problem
+    sample: int
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    seed: int
+    key: str
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Where its row belongs: (point, problem, sample)."""
+        return self.label, self.problem.id, self.sample
+
+    @property
+    def prompt_hash(self) -> str:
+        """SHA-256 of the prompt's text, as lm-evaluation-harness has it."""
+        return sha256(self.prompt.encode()).hexdigest()
+
+    @property
+    def tries(self) -> int:
+        """How many draws at most; more than one is rejection sampling."""
+        return int(self.asked.get("tries", 1))
+
+    def seed_of(self, attempt: int) -> int:
+        """The seed of draw `attempt`, from 0."""
+        return int(_hash(self.seed, attempt)[:15], 16) if attempt else self.seed
+
+
+def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
+    """A point's name: every field that is not its default, so that different points have different names."""
+    defaults = {field.name: field.default for field in fields(Budget)}
+    parts = [
+        f"{name}={json.dumps(value, ensure_ascii=False) if name.endswith('_text') else value}"
+        for name, value in {**asdict(budget), **(asked or {})}.items()
+        if value is not None and value != defaults.get(name)
+    ]
+    return " ".join(parts) or "natural"
+
+
+def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> list[list[Task]]:
+    """What to make, a list a point: each problem's samples next to each other.
+
+    Seeds depend on the problem and the sample's number only: budgets of a sweep share their random numbers, and a
+    problem's samples stay the same when others are added. Raises `ConfigError` where an effort level and a number of
+    tokens come to the same, `EngineError` where a prompt leaves no room for an answer.
+    """
+    points: list[list[Task]] = []
+    for section in config.budgets:
+        tasks = _point(config, section, problems, engine)
+        if tasks[0].label in [earlier[0].label for earlier in points]:
+            raise ConfigError(f"budgets: two of them are the same in a context of {engine.context}: {tasks[0].label}")
+        points.append(tasks)
+    return points
+
+
+def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
+    budget = Budget.from_config(section, engine.context)
+    asked = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    if section.tries > 1:
+        asked["tries"] = section.tries
+    label = label_of(budget, asked)
+    identity = _identity(config, engine)
+    tasks = []
+    for problem in problems:
+        prompt = render_prompt(engine.tokenizer, conditioned(problem.question, section), engine.think_format)
+        ids = tuple(engine.tokenizer.encode(prompt, add_special_tokens=False))
+        if len(ids) + budget.max_answer >= engine.context:
+            raise EngineError(
+                f"problem {problem.id}: {len(ids)} prompt tokens and max_answer={budget.max_answer} are over the "
+                f"context of {engine.context}: raise model.max_length or leave the problem out"
+            )
+        for sample in range(config.samples):
+            seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
+            key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
+            tasks.append(Task(label, budget, asked, problem, sample, prompt, ids, seed, key))
+    return tasks
+
+
+def conditioned(question: str, section: PointConfig) -> str:
+    """The question with what the point asks for in the prompt."""
+    match section.prompt, section.target:
+        case "tokens", int(target):
+            return length_prompts.token_conditional(question, target)
+        case "steps", int(target):
+            return length_prompts.step_conditional(question, target)
+        case ("short" | "long") as length, _:
+            return length_prompts.class_conditional(question, length)
+    return question
+
+
+def _hash(*parts: Any) -> str:
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(config: EvalConfig, engine: Prompted) -> list[Any]:
+    """What decides a sample's text besides its prompt, budget and seed; an adapter counts by its weights."""
+    model = config.model.model_dump(exclude={"gpu_memory_utilization", "adapter"})
+    weights = adapter_hash(config.model.adapter)
+    return [model, weights, engine.name, asdict(engine.think_format), config.sampling.model_dump()]
+
+
+def adapter_hash(adapter: str | None) -> str | None:
+    """A digest of a local adapter's weights; a hub id stands for itself."""
+    if adapter is None:
+        return None
+    digest = sha256()
+    files = sorted(Path(adapter).glob("adapter_model.*"))
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16] if files else adapter

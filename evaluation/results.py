@@ -1,0 +1,150 @@
+"""Rows of `samples.jsonl` → the points of `results.json`; no I/O, no clock, so that equal samples give equal bytes.
+
+A sample that could not be graded counts in no accuracy; its share stands beside it. An answer that is missing is wrong.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluation import metrics
+
+Row = Mapping[str, Any]
+
+STEP_TOKENS = 100  # of a step in a prompt that limits steps (arXiv 2501.19393 §3.1)
+SHARES: dict[str, Callable[[Row], bool]] = {
+    "natural": lambda row: row["stop"] == "natural",
+    "waited": lambda row: str(row["stop"]).startswith("waited"),
+    "limited": lambda row: row["stop"] in ("limit", "context"),
+    "truncated": lambda row: row["finish"] == "length",
+    "unanswered": lambda row: row["extracted"] is None,
+    "ungraded": lambda row: row["verdict"] is None,
+}
+"""How the thinking ended (natural, waited, limited), whether the answer was cut, is missing, could not be graded."""
+
+
+def questions(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by problem id, in order of first sight, samples by number."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row["id"], []).append(row)
+    return {id: sorted(samples, key=lambda row: row["sample"]) for id, samples in grouped.items()}
+
+
+def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """1 or 0 for each graded sample of each question that has one."""
+    graded = {
+        id: [float(row["verdict"]) for row in samples if row["verdict"] is not None]
+        for id, samples in questions(rows).items()
+    }
+    return {id: its for id, its in graded.items() if its}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One budget of a sweep: its name, its fields, and its rows of `samples.jsonl`."""
+
+    label: str
+    budget: Mapping[str, Any]
+    rows: Sequence[Row]
+
+
+def results(points: Sequence[Point], seed: int = 0) -> dict[str, Any]:
+    """The points, and over them s1's Control, Scaling (accuracy per thinking token) and Performance."""
+    table = [summary(point, seed) for point in points]
+    return {"points": table, **_sweep(table, points)}
+
+
+def summary(point: Point, seed: int = 0) -> dict[str, Any]:
+    """Everything that is said of one point's samples, as JSON values; None where nothing is known."""
+    rows = point.rows
+    its = scores(rows)
+    thinking = [row["thinking_tokens"] for row in rows if row["thinking_tokens"] is not None]
+    answer = [row["answer_tokens"] for row in rows if row["answer_tokens"] is not None]
+    return {
+        "label": point.label,
+        "budget": dict(point.budget),
+        "questions": len(questions(rows)),
+        "samples": len(rows),
+        "accuracy": _dict(metrics.accuracy(list(its.values()), seed=seed)) if its else None,
+        "pass_at_k": pass_at(its, seed),
+        "maj_at_k": majority_at(rows, seed),
+        "thinking_tokens": metrics.token_summary(thinking) if thinking else None,
+        "answer_tokens": metrics.token_summary(answer) if answer else None,
+        "shares": {name: sum(map(holds, rows)) / len(rows) for name, holds in SHARES.items()} if rows else {},
+        "ungraded_reasons": dict(sorted(Counter(row["reason"] for row in rows if row["verdict"] is None).items())),
+        "control": metrics.control(thinking, *_bounds(point.budget)) if thinking else None,
+    }
+
+
+def _bounds(budget: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Least and most thinking tokens that a point asks for, by its budget or in its prompt."""
+    limits = [budget.get("max_thinking")]
+    if budget.get("target"):
+        limits.append(budget["target"] * (STEP_TOKENS if budget["prompt"] == "steps" else 1))
+    return budget.get("min_thinking") or None, min((limit for limit in limits if limit is not None), default=None)
+
+
+def pass_at(its: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Any]:
+    """pass@k for k = 1, 2, 4, … and the number of samples, over the questions that have so many graded ones."""
+    most = max((len(samples) for samples in its.values()), default=0)
+    found = {}
+    for k in sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), *({most} if most else ())}):
+        chances = [[metrics.pass_at_k(len(s), round(sum(s)), k)] for s in its.values() if len(s) >= k]
+        found[str(k)] = _dict(metrics.accuracy(chances, seed=seed))
+    return found
+
+
+def majority_at(rows: Sequence[Row], seed: int = 0) -> dict[str, Any] | None:
+    """maj@k over all samples: a tie goes to the answer seen first, and (`ties_unbroken`) to nobody, which is wrong.
+
+    Right spellings of the gold answer vote as one; wrong answers vote as they were extracted. A question whose winner
+    could not be graded is left out. None without any question.
+    """
+    broken, unbroken = [], []
+    samples_most = 0
+    for samples in questions(rows).values():
+        votes = [row["gold"] if row["verdict"] else row["extracted"] for row in samples]
+        verdicts = {vote: row["verdict"] for vote, row in zip(votes, samples, strict=True) if vote is not None}
+        winner = metrics.majority(votes)
+        right = False if winner is None else verdicts[winner]
+        if right is None:
+            continue
+        samples_most = max(samples_most, len(samples))
+        broken.append([float(right)])
+        unbroken.append([float(right and metrics.majority(votes, ties="none") is not None)])
+    if not broken:
+        return None
+    return {
+        "k": samples_most,
+        **_dict(metrics.accuracy(broken, seed=seed)),
+        "ties_unbroken": _dict(metrics.accuracy(unbroken, seed=seed)),
+    }
+
+
+def _sweep(table: Sequence[Mapping[str, Any]], points: Sequence[Point]) -> dict[str, float | None]:
+    tokens: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+    for point in points:
+        least, most = _bounds(point.budget)
+        thinking = [row["thinking_tokens"] for row in point.rows if row["thinking_tokens"] is not None]
+        tokens += thinking
+        low += [least or 0] * len(thinking)
+        high += [math.inf if most is None else most] * len(thinking)
+    known = [
+        (one["thinking_tokens"]["mean"], one["accuracy"]["value"])
+        for one in table
+        if one["thinking_tokens"] and one["accuracy"]
+    ]
+    return {
+        "control": metrics.control(tokens, low, high) if tokens else None,
+        "scaling": metrics.scaling(known),
+        "performance": max((one["accuracy"]["value"] for one in table if one["accuracy"]), default=None),
+    }
+
+
+def _dict(interval: metrics.Interval) -> dict[str, float]:
+    return interval.as_dict()

@@ -1,0 +1,1 @@
+"""What generates: requests in, generations out."""

@@ -1,0 +1,315 @@
+"""What generates: requests in, generations out, the same for Transformers, vLLM and Unsloth's vLLM.
+
+    engine = load_engine(config.engine, config.model, think_format)
+    generations = engine.generate([Request(prompt, budget=Budget(max_thinking=512, num_waits=1))])
+
+A budget runs inside the engine where every end of thinking is one token, and in rounds of stopping and prompting again
+where the tokenizer splits one (`budget_forcing.rounds`); `Generation.control` says which it was.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from budget_forcing.budget import Budget, Outcome, resolve
+from budget_forcing.rounds import Ask, in_rounds
+from budget_forcing.sampling import mix
+from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens
+from configs.errors import EngineError, ModelError
+from configs.schema import EngineConfig, ModelConfig, SamplingConfig
+from data.prompts import render_prompt
+from data.think_format import ThinkFormat
+from models.engines.generation import Generation as Generation
+from models.engines.generation import Origin, generation_of, token_at, turn_of
+from models.engines.generation import decode as decode
+from models.engines.generation import end_of_turn as end_of_turn
+from models.engines.generation import parts_of as parts_of
+
+if TYPE_CHECKING:
+    from models.load import LoadedModel
+
+logger = logging.getLogger(__name__)
+Message = Mapping[str, str]
+PLAIN = SamplingConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to generate.
+
+    prompt      token ids, or chat messages (`role`, `content`), rendered with the chat template and the think format
+    sampling    temperature and truncation; a model's own `generation_config` adds nothing but ends of a turn
+    max_tokens  most completion tokens, forced ones included; None: what the context leaves
+    seed        sample j draws from (seed, j), whatever else is in the batch; None: torch's global generator decides, or
+                with vLLM the one in its process, which starts anew from vLLM's own seed with every engine
+    budget      how long to think; None: plain generation
+    n           how many samples
+    stop        strings that end the completion; it keeps them
+    adapter     folder of a LoRA adapter to answer with (vLLM only; a Transformers model answers with its own)
+    logprobs    return the policy's log-probabilities; an engine that has them anyway returns them unasked
+    """
+
+    prompt: Sequence[int] | Sequence[Message]
+    sampling: SamplingConfig = PLAIN
+    max_tokens: int | None = None
+    seed: int | None = None
+    budget: Budget | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    adapter: str | None = None
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One sequence for an engine to decode: ids, a seed, and limits as numbers.
+
+    `ends` stop it. `seeded`: the request named a seed. Rounds go on with a sequence whose first `start` tokens are in
+    the prompt; `refuse`: none of `ends` may come first.
+    """
+
+    request: int
+    sample: int
+    prompt: tuple[int, ...]
+    sampling: SamplingConfig
+    seed: int
+    max_tokens: int
+    ends: tuple[int, ...]
+    budget: TokenBudget | None = None
+    stop: tuple[str, ...] = ()
+    adapter: str | None = None
+    logprobs: bool = False
+    seeded: bool = True
+    start: int = 0
+    refuse: bool = False
+
+
+Decoded = Callable[[int, Outcome], None]
+"""Called with a job's index and what became of it, as soon as that is known."""
+
+
+class Engine(ABC):
+    """Behind it: Transformers, vLLM, or Unsloth's vLLM.
+
+    `context`: most tokens of prompt + completion. `eos`: ids that end a turn.
+    """
+
+    name: str
+    about: str
+    """Whose weights it decodes with."""
+    is_exact = True
+    """Its log-probabilities are those of the model in training, but for the order of additions."""
+
+    def __init__(self, tokenizer: Any, think_format: ThinkFormat, context: int, eos: tuple[int, ...]) -> None:
+        self.tokenizer = tokenizer
+        self.think_format = think_format
+        self.context = context
+        self.eos = eos
+
+    @abstractmethod
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """Decode every job and report each when it ends."""
+
+    def follow(self, model: Any) -> None:  # noqa: B027  (most engines share the weights that are trained)
+        """From now on answer with the adapter that `model` has at this moment."""
+
+    def close(self) -> None:  # noqa: B027  (most engines hold nothing that needs freeing)
+        """Free what the engine holds."""
+
+    def generate(
+        self, requests: Sequence[Request], on_done: Callable[[Generation], None] | None = None
+    ) -> list[Generation]:
+        """All samples of all requests, a request's samples side by side; `on_done` gets each as soon as it is there.
+
+        Raises `EngineError` before anything is generated.
+        """
+        tokens = self._think_tokens(requests)
+        jobs = [job for at, request in enumerate(requests) for job in self._jobs(at, request, tokens)]
+        if tokens is None or not tokens.texts:
+            return self._generations(jobs, self.decode, on_done)
+        logger.warning(
+            "the tokenizer splits %r: budgets run in rounds of stopping and prompting again, not inside the engine",
+            tokens.texts[0],
+        )
+        plain = [job for job in jobs if job.budget is None]
+        forced = [job for job in jobs if job.budget is not None]
+        found = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
+        return sorted(found, key=lambda generation: (generation.request, generation.sample))
+
+    def turn(self, generation: Generation) -> str:
+        """The assistant's whole turn as rewards read it."""
+        return turn_of(generation.token_ids, self.eos, self.tokenizer, self.think_format)
+
+    def generate_in_rounds(self, requests: Sequence[Request]) -> list[Generation]:
+        """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""
+        tokens = self._think_tokens(requests)
+        jobs = [job for at, request in enumerate(requests) for job in self._jobs(at, request, tokens)]
+        return self._generations(jobs, self._rounds, None)
+
+    def _think_tokens(self, requests: Sequence[Request]) -> ThinkTokens | None:
+        if all(request.budget is None for request in requests):
+            return None
+        return think_tokens(self.think_format, self.tokenizer, self.eos)
+
+    def _jobs(self, at: int, request: Request, tokens: ThinkTokens | None) -> list[Job]:
+        prompt = prompt_ids(request.prompt, self.tokenizer, self.think_format)
+        room = self.context - len(prompt)
+        wanted = 1 if request.max_tokens is None else request.max_tokens
+        if not prompt or not 1 <= wanted <= room or request.n < 1:
+            raise EngineError(
+                f"request {at}: prompt {len(prompt)} + completion {wanted} tokens, n={request.n}: it needs a prompt, a "
+                f"token, a sample, and no more than the context of {self.context}; shorten one or raise "
+                "model.max_length"
+            )
+        budget = None
+        if request.budget is not None and tokens is not None:
+            budget = resolve(request.budget, tokens, self.tokenizer, len(prompt), self.context, request.max_tokens)
+        job = Job(
+            request=at,
+            sample=0,
+            prompt=prompt,
+            sampling=request.sampling,
+            seed=0,
+            max_tokens=room if request.max_tokens is None else request.max_tokens,
+            ends=self.eos,
+            budget=budget,
+            stop=request.stop,
+            adapter=request.adapter,
+            logprobs=request.logprobs,
+            seeded=request.seed is not None,
+        )
+        seed = fresh_seed() if request.seed is None else request.seed
+        return [replace(job, sample=j, seed=mix(mix(seed) + j)) for j in range(request.n)]
+
+    def _generations(
+        self,
+        jobs: Sequence[Job],
+        decode: Callable[[Sequence[Job], Decoded], None],
+        on_done: Callable[[Generation], None] | None,
+    ) -> list[Generation]:
+        started = time.perf_counter()
+        found: dict[int, Generation] = {}
+
+        def take(at: int, outcome: Outcome) -> None:
+            job = jobs[at]
+            control = "none" if job.budget is None else "rounds" if decode == self._rounds else "engine"
+            seconds = time.perf_counter() - started
+            origin = Origin(job.request, job.sample, job.prompt, job.stop, control, seconds)
+            found[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
+            if on_done is not None:
+                on_done(found[at])
+
+        if jobs:
+            decode(jobs, take)
+        return [found[at] for at in range(len(jobs))]
+
+    def _rounds(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """`decode` by stopping and prompting again."""
+
+        def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
+            found: dict[int, Outcome] = {}
+            self.decode([_asked(jobs[ask.sequence], ask) for ask in asks], found.__setitem__)
+            return [(found[at].tokens, found[at].logprobs) for at in range(len(asks))]
+
+        budgets = [job.budget for job in jobs if job.budget is not None]
+        for at, outcome in enumerate(in_rounds(budgets, complete, self.tokenizer)):
+            decoded(at, _cut_at_stop(outcome, jobs[at].stop, self.tokenizer))
+
+
+def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: Any) -> Outcome:
+    """`outcome` up to its first stop string, of which a round may have drawn a part, or which a budget forced."""
+    text = decode(tokenizer, outcome.tokens)
+    found = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    return outcome.cut(token_at(outcome.tokens, tokenizer, min(found))) if found else outcome
+
+
+def _asked(job: Job, ask: Ask) -> Job:
+    """The job of one round."""
+    return replace(
+        job,
+        prompt=job.prompt + ask.tokens,
+        max_tokens=min(ask.max_tokens, job.max_tokens - len(ask.tokens)),
+        ends=ask.ends,
+        budget=None,
+        stop=job.stop + ask.texts,
+        start=len(ask.tokens),
+        refuse=ask.refuse,
+    )
+
+
+def prompt_ids(prompt: Sequence[int] | Sequence[Message], tokenizer: Any, think: ThinkFormat) -> tuple[int, ...]:
+    """Token ids as they are; messages as `data.prompts` renders them. Raises `EngineError` for an odd conversation."""
+    ids = tuple(part for part in prompt if isinstance(part, int))
+    messages = [part for part in prompt if not isinstance(part, int)]
+    if not messages:
+        return ids
+    system = messages[0]["content"] if messages[0]["role"] == "system" else None
+    turns = messages[system is not None :]
+    roles = [turn["role"] for turn in turns]
+    if roles != ["user", "assistant"] * (len(turns) // 2) + ["user"]:
+        raise EngineError(f"request: messages of roles {roles}; user and assistant take turns, and a user's comes last")
+    texts = [turn["content"] for turn in turns]
+    history = list(zip(texts[:-1:2], texts[1:-1:2], strict=True))
+    return encode(tokenizer, render_prompt(tokenizer, texts[-1], think, system, history))
+
+
+def fresh_seed() -> int:
+    """A seed from torch's global generator, so that `torch.manual_seed` governs requests without one."""
+    import torch
+
+    return int(torch.randint(2**62, ()).item())
+
+
+def load_engine(
+    config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, loaded: "LoadedModel | None" = None
+) -> Engine:
+    """The engine that a recipe's `engine:` and `model:` sections describe.
+
+    `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM leaves
+    room for its adapter (`Engine.follow`).
+    """
+    if config.data_parallel > 1 and loaded is None:
+        from models.engines.replicas import Replicas
+
+        return Replicas(config, model, think_format)
+    name = pick(config, model, loaded)
+    if name == "vllm":
+        from models.engines.vllm import VllmEngine, lora_room
+
+        return VllmEngine.load(config, model, think_format, **(lora_room(loaded.model) if loaded else {}))
+    from models.load import load_model
+
+    loaded = loaded or load_model(model)
+    if name == "unsloth":
+        from models.engines.unsloth import UnslothEngine
+
+        return UnslothEngine(loaded, model, think_format)
+    from models.engines.transformers import TransformersEngine
+
+    return TransformersEngine(loaded.model, loaded.tokenizer, think_format, model.max_length, config.batch_size)
+
+
+def pick(config: EngineConfig, model: ModelConfig, loaded: "LoadedModel | None" = None) -> str:
+    """`config.name`, with `auto` decided.
+
+    Unsloth's engine where it holds the weights; vLLM on a GPU for weights that it can hold; else Transformers.
+    """
+    if config.name != "auto":
+        return config.name
+    if loaded is not None:
+        return "unsloth" if loaded.backend == "unsloth" and model.fast_inference else "transformers"
+    import importlib.util
+
+    from models import load
+
+    if not load.has_gpu() or not importlib.util.find_spec("vllm"):
+        return "transformers"
+    try:
+        load.check_vllm(model.name, load.pick(model)[1])
+    except ModelError as error:
+        logger.warning("engine.name: auto takes Transformers, which is slower: %s", error)
+        return "transformers"
+    return "vllm"

@@ -1,0 +1,164 @@
+"""What an engine returns, and how a decoded sequence becomes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from budget_forcing.budget import Outcome
+from data.think_format import ThinkFormat, without_unknown_end
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One completion.
+
+    request, sample   which request of the call, and which of its `n` samples
+    prompt_ids        the prompt, prefilled part included
+    token_ids         the completion; an end of turn that the model chose is its last id, one forced at a limit is not
+    text              all of `token_ids`, special tokens kept, without the prompt
+    thinking, answer  the parts of `text`, delimiters excluded; `answer` is "" where no answer was begun
+    thinking_tokens, answer_tokens  their lengths; the end of thinking and the end of the turn count to neither
+    forced            per token: the policy did not choose it (a trainer masks it)
+    logprobs          per token: the policy's log-probability under what was sampled from, truncation included and
+                      nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for. The
+                      token drawn after a refused end: that of the draw that made it, among the tokens that are no end
+                      and truncated anew, plus log P(no end)
+    finish            "stop" (end of turn, stop string) or "length"
+    stop              what ended the thinking: "natural", "waited:k", "limit", "context"; None: it never ended, or there
+                      was no thinking to end
+    control           "engine", "rounds", or "none" (no budget)
+    seconds           from the call of `generate` to this completion's last token
+    """
+
+    request: int
+    sample: int
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    text: str
+    thinking: str
+    answer: str
+    thinking_tokens: int
+    answer_tokens: int
+    forced: tuple[bool, ...]
+    logprobs: tuple[float, ...]
+    finish: str
+    stop: str | None
+    control: str = "none"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a completion comes from, and how it was controlled; the fields as in `Generation`."""
+
+    request: int
+    sample: int
+    prompt_ids: tuple[int, ...]
+    stop_strings: tuple[str, ...]
+    control: str
+    seconds: float
+
+
+def generation_of(
+    outcome: Outcome, origin: Origin, eos: Sequence[int], tokenizer: Any, think_format: ThinkFormat
+) -> Generation:
+    """A decoded sequence with its text and parts: by the budget's counts, or by the delimiters in the text."""
+    tokens = outcome.tokens
+    budgeted = origin.control != "none"
+    answering = not budgeted or (outcome.answer_at is not None and len(tokens) > outcome.answer_at)
+    ended = bool(tokens) and tokens[-1] in eos and answering
+    if ended and outcome.forced[-1]:  # the answer's limit forced this end of the turn
+        tokens, ended = tokens[:-1], False
+    length = len(tokens) - ended
+    if budgeted:
+        thought = min(outcome.thought, length)
+        answer_at = length if outcome.answer_at is None else min(outcome.answer_at, length)
+        reason = outcome.reason
+    else:
+        thought, answer_at = parts_of(tokens[:length], tokenizer, think_format)
+        reason = "natural" if thought < answer_at else None
+    text = decode(tokenizer, tokens)
+    stopped = ended or any(stop in text for stop in origin.stop_strings)
+    return Generation(
+        request=origin.request,
+        sample=origin.sample,
+        prompt_ids=origin.prompt_ids,
+        token_ids=tuple(tokens),
+        text=text,
+        thinking=decode(tokenizer, tokens[:thought]),
+        answer=decode(tokenizer, tokens[answer_at:length]),
+        thinking_tokens=thought,
+        answer_tokens=length - answer_at,
+        forced=tuple(outcome.forced[: len(tokens)]),
+        logprobs=tuple(outcome.logprobs[: len(tokens)]),
+        finish="stop" if stopped else "length",
+        stop=reason,
+        control=origin.control,
+        seconds=origin.seconds,
+    )
+
+
+def forced_characters(generation: Generation, tokenizer: Any, prefill: str) -> list[tuple[int, int]]:
+    """[start, end) character ranges of `prefill` + `text` that the policy did not choose."""
+
+    def character(token: int) -> int:
+        return len(prefill) + len(decode(tokenizer, generation.token_ids[:token]))
+
+    return [(character(start), character(end)) for start, end in spans(generation.forced)]
+
+
+def spans(mask: Sequence[bool]) -> list[tuple[int, int]]:
+    """[start, end) ranges where a mask is true."""
+    edges = [at for at, (before, here) in enumerate(pairwise((False, *mask, False))) if before != here]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Text with special tokens kept; ids that a padded vocabulary has and the tokenizer lacks decode to nothing."""
+    size = len(tokenizer)
+    return str(tokenizer.decode([i for i in ids if 0 <= i < size], skip_special_tokens=False))
+
+
+def parts_of(tokens: Sequence[int], tokenizer: Any, think: ThinkFormat) -> tuple[int, int]:
+    """(end of the thinking, start of the answer) as token positions, found by the delimiters in the text.
+
+    Without an end of thinking both are the length.
+    """
+    text = decode(tokenizer, tokens)
+    ends = [at for at in (text.find(end) for end in think.end_tokens) if at >= 0]
+    if not ends:
+        return len(tokens), len(tokens)
+    first = min(ends)
+    opened = next((e for e in (think.end, think.end.rstrip()) if text.startswith(e, first)), None)
+    after = first + len(opened or max(e for e in think.end_tokens if text.startswith(e, first)))
+    return token_at(tokens, tokenizer, first), token_at(tokens, tokenizer, after)
+
+
+def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:
+    """The smallest number of tokens whose text has at least `characters` characters."""
+    low, high = 0, len(tokens)
+    while low < high:
+        middle = (low + high) // 2
+        if len(decode(tokenizer, tokens[:middle])) < characters:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: Any, think: ThinkFormat) -> str:
+    """An assistant's whole turn as rewards read it: prefilled part included, without an end that they don't know."""
+    end = decode(tokenizer, ids[-1:]) if ids and ids[-1] in eos else ""
+    return without_unknown_end(think.prefill + decode(tokenizer, ids), end, think)
+
+
+def end_of_turn(tokenizer: Any, model_config: Any, generation: int | Sequence[int] | None = None) -> tuple[int, ...]:
+    """Ids that end a turn: the tokenizer's first, then those that the model's config adds.
+
+    `generation`: the `eos_token_id` of its generation config, which may name more and which vLLM always stops at.
+    """
+    ids = [tokenizer.eos_token_id]
+    for named in (getattr(model_config, "eos_token_id", None), generation):
+        ids += named if isinstance(named, Sequence) else [named]
+    return tuple(dict.fromkeys(i for i in ids if i is not None))

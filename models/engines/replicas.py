@@ -1,0 +1,133 @@
+"""The same engine in several processes, each on devices of its own: requests are dealt out, a process takes its part.
+
+This is how vLLM does data parallelism offline, for which `vllm.LLM` has no option (its example
+`data_parallel_offline.py`).
+"""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from configs.errors import EngineError, MullError
+from configs.schema import EngineConfig, ModelConfig
+from data.think_format import ThinkFormat
+from models.engines.base import Decoded, Engine, Job, load_engine
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class Replicas(Engine):
+    """`config.data_parallel` engines behind one; samples are as from one of them, whatever their number."""
+
+    def __init__(self, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat) -> None:
+        """Start them all at once. Raises `EngineError` where devices are missing or a replica can't start."""
+        from models.load import load_tokenizer
+
+        alone = config.model_copy(update={"data_parallel": 1})
+        context = multiprocessing.get_context("spawn")
+        self.processes: list[Any] = []
+        self.pipes: list[Connection] = []
+        try:
+            for devices in device_sets(config.data_parallel, config.tensor_parallel):
+                pipe, theirs = context.Pipe()
+                # not a daemon: vLLM starts a process of its own; the end of the pipe ends it
+                process = context.Process(target=serve, args=(theirs, alone, model, think_format))
+                with only(devices):
+                    process.start()
+                theirs.close()
+                self.processes.append(process)
+                self.pipes.append(pipe)
+            started = [self._receive(at) for at in range(config.data_parallel)]
+        except BaseException:
+            self.close()
+            raise
+        self.name, self.about, tokens, eos = started[0]
+        super().__init__(load_tokenizer(model), think_format, tokens, eos)
+
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """See `Engine.decode`; the samples of a request stay together, for the sake of prefix caches."""
+        count = len(self.pipes)
+        parts = [[at for at, job in enumerate(jobs) if job.request % count == replica] for replica in range(count)]
+        for pipe, part in zip(self.pipes, parts, strict=True):
+            pipe.send([jobs[at] for at in part])
+        busy = dict(zip(self.pipes, range(count), strict=True))
+        while busy:
+            for replica in [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]:
+                told = self._receive(replica)
+                if told is None:
+                    del busy[self.pipes[replica]]
+                else:
+                    decoded(parts[replica][told[0]], told[1])
+
+    def close(self) -> None:
+        """End every replica."""
+        for pipe in self.pipes:
+            pipe.close()
+        for process in self.processes:
+            process.join(timeout=10)
+            process.terminate()
+
+    def _receive(self, replica: int) -> Any:
+        """The next message of a replica. Raises `EngineError` for an error of its own, or its death."""
+        try:
+            told = self.pipes[replica].recv()
+        except (EOFError, ConnectionError):
+            self.processes[replica].join(timeout=10)
+            code = self.processes[replica].exitcode
+            raise EngineError(f"engine: replica {replica} ended with exit code {code}; its log is above") from None
+        if isinstance(told, str):
+            raise EngineError(f"engine: replica {replica}: {told}")
+        return told
+
+
+def serve(pipe: Connection, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat) -> None:
+    """A replica: says what it is; then takes lists of jobs and sends (index, outcome) for each, and None at the end."""
+    try:
+        engine = load_engine(config, model, think_format)
+        pipe.send((engine.name, engine.about, engine.context, engine.eos))
+        while True:
+            jobs = pipe.recv()
+            if jobs:
+                engine.decode(jobs, lambda at, outcome: pipe.send((at, outcome)))
+            pipe.send(None)
+    except (EOFError, ConnectionError):  # closed, or the parent is gone
+        engine.close()
+    except MullError as error:
+        pipe.send(str(error))
+
+
+def device_sets(replicas: int, each: int) -> list[list[str]]:
+    """Devices for each replica, of those that `CUDA_VISIBLE_DEVICES` allows; none on a machine without a GPU.
+
+    Raises `EngineError` if they are too few.
+    """
+    import torch
+
+    allowed = os.environ.get(VISIBLE)
+    devices = allowed.split(",") if allowed else [str(at) for at in range(torch.cuda.device_count())]
+    if not torch.cuda.is_available():
+        return [[] for _ in range(replicas)]
+    if len(devices) < replicas * each:
+        raise EngineError(
+            f"engine: data_parallel={replicas} × tensor_parallel={each} needs {replicas * each} GPUs; here are "
+            f"{len(devices)}"
+        )
+    return [devices[at * each : (at + 1) * each] for at in range(replicas)]
+
+
+@contextmanager
+def only(devices: Sequence[str]) -> Iterator[None]:
+    """Processes started inside see these devices alone."""
+    before = os.environ.get(VISIBLE)
+    if devices:
+        os.environ[VISIBLE] = ",".join(devices)
+    try:
+        yield
+    finally:
+        if devices and before is None:
+            del os.environ[VISIBLE]
+        elif before is not None:
+            os.environ[VISIBLE] = before

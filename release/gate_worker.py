@@ -1,0 +1,253 @@
+"""What the publish gate asks of one model, in a process of its own.
+
+    python -m release.gate_worker JOB.json ANSWER.json
+
+Everything is loaded as a stranger would load it: plain Transformers and PEFT, the export's own tokenizer and template.
+It answers as its weights are stored; then it is scored in fp32, so that what is compared is what was stored and not how
+a machine rounds (4-bit weights run as bitsandbytes runs them).
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.command import prepare_libraries
+from configs.run_directory import write_json
+from data.think_format import ThinkFormat
+
+BATCH = 4  # sequences in one forward pass: their logits are what takes memory
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to load and what to ask it.
+
+    kind       "trained" (a run's own product), "adapter", "transformers" (merged or 4-bit weights), "gguf"
+    folder     the export, or the run
+    file       a GGUF's name in `folder`
+    base       the base model's folder or hub id, for "adapter"
+    questions  held-out questions, answered greedily with at most `max_tokens` tokens in a context of `context`
+    histories  conversations of which the prompt's text is wanted
+    forced     (prompt ids, completion ids) to score teacher-forced; None ("trained"): its own first `own` answers
+    """
+
+    kind: str
+    folder: str
+    think_format: dict[str, Any]
+    questions: list[str]
+    histories: list[tuple[str, list[tuple[str, str]]]]
+    max_tokens: int
+    context: int
+    file: str = ""
+    base: str = ""
+    forced: list[tuple[list[int], list[int]]] | None = None
+    own: int = 16
+
+
+def ask(job: Job) -> dict[str, Any]:
+    """The model's answers and scores.
+
+    `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, `rope` (rotary frequencies), what an
+    export stores of its format, `forced`, per forced token `logprob` and `top` (the likeliest id), and of a run
+    `base_logprob`, without its adapter.
+    """
+    from models.engines.base import Request
+    from models.engines.transformers import TransformersEngine
+    from training.heldout import GREEDY
+
+    model, tokenizer, without = _LOADERS[job.kind](job)
+    model.eval()
+    think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
+    prompt_ids = [_ids(tokenizer, job, question) for question in job.questions]
+    engine = TransformersEngine(model, tokenizer, think_format, job.context, batch_size=len(prompt_ids))
+    answers = engine.generate([Request(ids, GREEDY, job.max_tokens) for ids in prompt_ids])
+    forced = (
+        job.forced
+        or [(list(ids), list(answer.token_ids)) for ids, answer in zip(prompt_ids, answers, strict=True)][: job.own]
+    )
+    logprobs, tops = score(_widened(model), forced)
+    answer = {
+        "texts": [answer.text for answer in answers],
+        "prompts": [_prompt(tokenizer, job, *history) for history in job.histories],
+        "prompt_ids": prompt_ids,
+        "eos": list(engine.eos),
+        "rope": _rope(model),
+        "forced": forced,
+        "logprob": logprobs,
+        "top": tops,
+        **_stored(Path(job.folder), job),
+    }
+    if without is not None:
+        with without() as base:
+            answer["base_logprob"] = score(_widened(base), forced)[0]
+    return answer
+
+
+def score(model: Any, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[int]]:
+    """(log-probability of each completion token, the most likely id in its place), sequences one after the other."""
+    import torch
+
+    logprobs: list[float] = []
+    tops: list[int] = []
+    for at in range(0, len(forced), BATCH):
+        rows = forced[at : at + BATCH]
+        longest = max(len(prompt) + len(completion) for prompt, completion in rows)
+        ids = torch.zeros((len(rows), longest), dtype=torch.long)  # (B, T), padded on the right
+        mask = torch.zeros_like(ids)
+        for row, (prompt, completion) in enumerate(rows):
+            ids[row, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
+            mask[row, : len(prompt) + len(completion)] = 1
+        with torch.inference_mode():
+            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits  # (B, T, V)
+        for row, (prompt, completion) in enumerate(rows):
+            places = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
+            found = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
+            logprobs += found.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
+            tops += found.argmax(-1).tolist()
+    return logprobs, tops
+
+
+def _rope(model: Any) -> list[float]:
+    """The rotary frequencies, (head size / 2,), and last what the cosines are scaled with; empty without such."""
+    found = [module for module in model.modules() if hasattr(module, "inv_freq")]
+    return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
+
+
+def _ids(tokenizer: Any, job: Job, question: str) -> list[int]:
+    return list(tokenizer(_prompt(tokenizer, job, question, []), add_special_tokens=False)["input_ids"])
+
+
+def _prompt(tokenizer: Any, job: Job, question: str, history: list[tuple[str, str]]) -> str:
+    """The run's prompt as training renders it; an export's through its template alone."""
+    from data.chat_template import render
+    from data.prompts import render_prompt
+
+    if job.kind == "trained":
+        think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
+        return render_prompt(tokenizer, question, think_format, history=history)
+    return render(tokenizer, tokenizer.chat_template, question, history)
+
+
+def _stored(folder: Path, job: Job) -> dict[str, Any]:
+    """What the export's own files say of the end of a turn and of the think format."""
+    if job.kind == "trained":
+        return {}
+    from transformers import GenerationConfig
+
+    config = GenerationConfig.from_pretrained(folder)
+    eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    return {"stored_eos": eos, "stored_think_format": getattr(config, "think_format", None)}
+
+
+def _trained(job: Job) -> tuple[Any, Any, Any]:
+    """The run's model as it was trained, and a context in which it is its base."""
+    from models.load import source_kwargs
+    from training.finished_run import load_run_tokenizer, open_run
+
+    run = open_run(job.folder)
+    if run.adapter is None:
+        base = _load(source_kwargs(run.base))
+        return _load(source_kwargs(str(run.product))), load_run_tokenizer(run), lambda: nullcontext(base)
+    model = _with_adapter(_load(source_kwargs(run.base), run.precision), run.adapter)
+
+    @contextmanager
+    def without() -> Iterator[Any]:
+        with model.disable_adapter():
+            yield model
+
+    return model, load_run_tokenizer(run), without
+
+
+def _adapter(job: Job) -> tuple[Any, Any, Any]:
+    from models.load import source_kwargs
+
+    return _with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job), None
+
+
+def _transformers(job: Job) -> tuple[Any, Any, Any]:
+    return _load({"pretrained_model_name_or_path": job.folder}), _tokenizer(job), None
+
+
+def _gguf(job: Job) -> tuple[Any, Any, Any]:
+    """The weights as Transformers reads them from the file; template, end of turn and vocabulary as the file has them.
+
+    Rotary embeddings too are scaled as the file has them: Transformers reads no scaling. Its tokenizer is not used:
+    Transformers rebuilds that with a splitting of its own, whatever the file says.
+    """
+    from gguf import GGUFReader
+
+    from release.gguf import rope, vocabulary
+
+    reader = GGUFReader(Path(job.folder) / job.file)
+    fields = reader.fields
+    tokenizer = _tokenizer(job)
+    stored = fields["tokenizer.ggml.tokens"].contents()
+    if any(stored[at] != token for token, at in tokenizer.get_vocab().items()):
+        raise ValueError("the file's vocabulary is not the tokenizer's")
+    tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
+    ends = vocabulary.ends_of(fields)
+    tokenizer.eos_token = stored[ends[0]]
+    model = _load({"pretrained_model_name_or_path": job.folder, "gguf_file": job.file})
+    model.config.eos_token_id = ends
+    rope.restore(model, reader)
+    return model, tokenizer, None
+
+
+_LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transformers, "gguf": _gguf}
+
+
+def _load(source: dict[str, str], precision: str = "") -> Any:
+    """A model as its weights are stored, or as a run of that precision holds its base.
+
+    On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
+    fast.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from models.load import quantization
+    from models.processor import has_bf16_units
+
+    stored = "auto" if torch.cuda.is_available() or has_bf16_units() else torch.float32
+    held = {"": stored, "fp32": torch.float32}.get(precision, torch.bfloat16)
+    packing = quantization(precision)
+    return AutoModelForCausalLM.from_pretrained(
+        **source,
+        dtype=torch.float32 if "gguf_file" in source else held,
+        device_map="auto" if torch.cuda.is_available() else "cpu",
+        **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
+    )
+
+
+def _widened(model: Any) -> Any:
+    """`model` in fp32; one whose weights are packed stays as it is."""
+    return model if getattr(model, "is_quantized", False) else model.float()
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
+
+
+def _tokenizer(job: Job) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(job.folder)
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def main(argv: list[str]) -> None:
+    """Read the job, ask, write the answer."""
+    prepare_libraries()
+    job = Job(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
+    write_json(Path(argv[1]), ask(job))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

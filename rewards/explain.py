@@ -1,0 +1,91 @@
+"""Why a shipped reward gave its score, in a few words for a person who debugs a recipe."""
+
+from collections.abc import Callable
+
+from data.think_format import delimiters
+from rewards.grading.extract import extract, format_fault
+from rewards.grading.math_equivalence import judge_many
+from rewards.rollout import Rollout
+from rewards.shipped import reasoning_steps, repetition, soft_format, strict_format
+
+
+def why(name: str, rollout: Rollout) -> str:
+    """What the reward called `name` saw in this completion; "" for one that is not known here."""
+    explain = _EXPLAIN.get(name)
+    return explain(rollout) if explain else ""
+
+
+def _verdict(rollout: Rollout) -> str:
+    answer = extract(rollout.text, rollout.think_format).answer
+    verdict = judge_many([rollout.problem.answer], [answer])[0]
+    word = {True: "right", False: "wrong", None: "not judged"}[verdict.correct]
+    return f"{word} ({verdict.reason}): {_short(answer)}, gold {_short(rollout.problem.answer)}"
+
+
+def _answer(rollout: Rollout) -> str:
+    return f"answer {_short(extract(rollout.text, rollout.think_format).answer)}"
+
+
+def _strict(rollout: Rollout) -> str:
+    wrong = _format(rollout)
+    if wrong != "well-formed" or strict_format.matches(rollout.text, rollout.think_format):
+        return wrong
+    return "line breaks are not the format's"
+
+
+def _soft(rollout: Rollout) -> str:
+    return soft_format.fault(rollout) or "well-formed"
+
+
+def _format(rollout: Rollout) -> str:
+    return format_fault(rollout.text, rollout.think_format) or "well-formed"
+
+
+def _tags(rollout: Rollout) -> str:
+    tags = delimiters(rollout.think_format)
+    counts = [f"{tag} {rollout.text.count(tag)}" for tag in tags]
+    missing = rollout.think_format.prefill and rollout.think_format.open not in rollout.text
+    return ", ".join(counts) + (" (prefilled)" if missing else "")
+
+
+def _tokens(rollout: Rollout) -> str:
+    return f"{rollout.completion_tokens} tokens"
+
+
+def _verdict_and_tokens(rollout: Rollout) -> str:
+    return f"{_verdict(rollout)}; {_tokens(rollout)}"
+
+
+def _thinking_tokens(rollout: Rollout) -> str:
+    return f"{rollout.thinking_tokens} thinking tokens"
+
+
+def _steps(rollout: Rollout) -> str:
+    return f"{reasoning_steps.markers(rollout)} step markers"
+
+
+def _words(rollout: Rollout) -> str:
+    words = repetition.words(rollout.text)
+    return f"{len(words)} words, {len(set(words))} different"
+
+
+def _short(answer: str | None) -> str:
+    return "no answer" if answer is None else repr(answer if len(answer) <= 40 else answer[:37] + "...")
+
+
+_EXPLAIN: dict[str, Callable[[Rollout], str]] = {
+    "correctness": _verdict,
+    "exact": _verdict,
+    "cosine": _verdict_and_tokens,
+    "length": _verdict_and_tokens,
+    "integer": _answer,
+    "strict_format": _strict,
+    "soft_format": _soft,
+    "think_format": _format,
+    "xmlcount": _tags,
+    "tag_count": _tags,
+    "reasoning_steps": _steps,
+    "repetition": _words,
+    "soft_overlong": _tokens,
+    "budget": _thinking_tokens,
+}

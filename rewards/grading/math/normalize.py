@@ -1,0 +1,210 @@
+"""One spelling for answers: LaTeX commands, Unicode symbols and white space that mean the same become the same.
+
+The result is not LaTeX: frequent commands become one character (`\\cdot` → `*`, `\\{` → `⦃`, `\\le` → `≤`, degrees →
+`°`), fonts become `\\text{…}`, and what is only typesetting goes. `rewards.grading.math.parser` and
+`rewards.grading.math.structure` read it.
+"""
+
+import re
+import unicodedata
+from decimal import Decimal
+from functools import lru_cache
+
+from rewards.grading.prose import tidy
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_SUBSCRIPT_RUN = re.compile("[₀-₉]+")
+_VULGAR = re.compile(r"(\d?)\s*([¼-¾⅐-⅞])")
+_SYMBOLS = str.maketrans(
+    {
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "‐": "-",
+        "×": "*",
+        "·": "*",
+        "⋅": "*",
+        "∙": "*",
+        "÷": "/",
+        "⁄": "/",
+        "∕": "/",
+        "≦": "≤",
+        "⩽": "≤",
+        "≧": "≥",
+        "⩾": "≥",
+        "º": "°",
+        "˚": "°",
+        "。": ".",
+        "、": ",",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "⟨": "(",
+        "⟩": ")",
+        "√": "\\sqrt ",
+        "％": "%",
+        "￥": "¥",
+        "ℝ": "\\mathbb{R}",
+        "∅": "\\emptyset ",
+    }
+)
+_COMMANDS = {
+    **dict.fromkeys(["cdot", "times", "ast", "bullet"], "*"),
+    **dict.fromkeys(["leq", "le", "leqslant"], "≤"),
+    **dict.fromkeys(["geq", "ge", "geqslant"], "≥"),
+    **dict.fromkeys(["neq", "ne"], "≠"),
+    **dict.fromkeys(["approx", "simeq"], "≈"),
+    **dict.fromkeys(["lbrace"], "⦃"),
+    **dict.fromkeys(["rbrace"], "⦄"),
+    **dict.fromkeys(["langle", "lparen"], "("),
+    **dict.fromkeys(["rangle", "rparen"], ")"),
+    **dict.fromkeys(["lbrack"], "["),
+    **dict.fromkeys(["rbrack"], "]"),
+    **dict.fromkeys(["lvert", "rvert", "vert", "mid"], "|"),
+    **dict.fromkeys(["dfrac", "tfrac", "cfrac"], "\\frac"),
+    **dict.fromkeys(["dbinom", "tbinom"], "\\binom"),
+    **dict.fromkeys(["varnothing"], "\\emptyset"),
+    **dict.fromkeys(["land", "wedge"], ","),
+    **dict.fromkeys(["lor", "vee"], "∨"),
+    **dict.fromkeys(["quad", "qquad", "space", "enspace", "thinspace"], " "),
+    "div": "/",
+    "lt": "<",
+    "gt": ">",
+    "infty": "∞",
+    "cup": "∪",
+    "in": "∈",
+    "pm": "±",
+    "mp": "∓",
+    "pi": "π",
+    "degree": "°",
+    "degrees": "°",
+    "euro": "€",
+    "pounds": "£",
+    "yen": "¥",
+}
+_TYPESETTING = {
+    *("left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr"),
+    *("displaystyle", "textstyle", "limits", "boxed", "fbox", "ensuremath", "negthinspace", "rm", "bf", "it"),
+}
+_FONTS = {
+    *("text", "textbf", "textit", "textrm", "textnormal", "texttt", "textsf", "mathrm", "mathbf", "mathit", "mathsf"),
+    *("mbox", "hbox", "operatorname", "boldsymbol", "emph"),
+}
+_TOKEN = re.compile(
+    r"\\(?P<name>(?![hv]?phantom)[A-Za-z]+)(?P<gap>\s*)"
+    r"|\\(?P<mark>[^A-Za-z])"
+    r"|(?P<degree>\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z])|°|\{\s*°\s*\}))"
+    r"|(?P<comma>\{\s*,\s*\}|,\s*\\!\s*)"
+    r"|(?P<phantom>\\[hv]?phantom\s*(?:\{[^{}]*\}|.))"
+    r"|(?P<power>\*\*)"
+    r"|~"
+)
+_MARKS = {"{": "⦃", "}": "⦄", "$": "$", "%": "%", "|": "|", "!": "", "\\": "\\\\", "(": "(", ")": ")", "#": "#"}
+_CONJUNCTION = re.compile(
+    r"\\text\{\s*,?\s*(and|or)\s*\}|(?<![A-Za-z\\{])\s*,?\s*\b(and|or)\b(?![A-Za-z}])", re.IGNORECASE
+)
+_CJK_CONJUNCTION = re.compile("[和或与]")
+_MULTIPLIERS = {
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+    "万": 10**4,
+    "亿": 10**8,
+}
+_MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS)})(?:s\b|(?![a-z]))", re.IGNORECASE)
+_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
+_LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
+_ABOUT = re.compile(
+    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only|约|大约)(?![a-z]))\s*", re.IGNORECASE
+)
+_BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tuple
+    r"\{\s*([^{},]+|[-+]?\d{1,3}(?:,\d{3})+|\\begin\{(\w+)\}(?:(?!\\begin).)*\\end\{\2\})\s*\}", re.DOTALL
+)
+_SPACES = re.compile(r"\s+")
+_THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
+_COMMA_GROUPS = re.compile(r"(?:[A-Za-z]\w*\s*=\s*)?[-+]?\$?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_E_NOTATION = re.compile(  # but "2e-1" is Euler's number doubled, less one
+    r"(?<![\w.\\^])(?:(?:\d{0,40}\.\d{1,40}|1)[eE][-+]?|\d{1,40}[eE](?:[-+](?=\d\d))?)[0-2]?\d{1,2}(?![\w.])"
+)
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_SPACED_GROUPS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+
+
+@lru_cache(maxsize=8192)
+def normalize(answer: str) -> str:
+    """The canonical spelling of one extracted answer; linear in its length."""
+    text = answer if answer.isascii() and answer.isprintable() else _plain_characters(answer)
+    text = tidy(text)
+    if "\\\\" in text and "\\begin" not in text:  # commands escaped twice, as in JSON
+        text = text.replace("\\\\", "\\")
+    if "$" in text and (text.count("$") - text.count("\\$")) % 2 == 0:
+        text = _DOLLAR.sub("", text)  # math delimiters come in pairs
+    if "\\" in text or "^" in text or "{" in text or "~" in text or "*" in text:
+        text = _LABEL.sub("", _TOKEN.sub(_respelled, _BOLD.sub("", text)))
+    text = _ABOUT.sub("", text.strip())
+    braced = _BRACED.fullmatch(text) if text[:1] == "{" else None
+    text = braced[1] if braced else text
+    if "nd" in text or "or" in text or "ND" in text or "OR" in text:
+        text = _CONJUNCTION.sub(lambda match: "∨" if (match[1] or match[2]).lower() == "or" else ", ", text)
+    if "\u2009" in text:
+        text = _THIN_GROUPS.sub(lambda match: re.sub("[,\u2009]", "", match[0]), text).replace("\u2009", " ")
+    if _COMMA_GROUPS.match(text) and _is_one_number(text):
+        text = text.replace(",", "")
+    if _SPACED_GROUPS.fullmatch(text):
+        text = text.replace(" ", "")
+    if "e" in text or "E" in text:
+        text = _E_NOTATION.sub(_positional, text)
+    if not text[-1:].isdigit():
+        text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
+    return _SPACES.sub(" ", text).strip().rstrip(".")
+
+
+def _plain_characters(text: str) -> str:
+    """Half-width, without control characters and lone surrogates, superscripts as powers, symbols in one form."""
+    text = text.encode("utf-8", "ignore").decode("utf-8")
+    text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
+    text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + unicodedata.normalize("NFKC", match.group()) + "}", text)
+    text = _VULGAR.sub(lambda match: f"{match[1]} {unicodedata.normalize('NFKC', match[2])}", text)
+    text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).translate(_SYMBOLS)
+    text = "".join(" " if char.isspace() else char for char in text if char.isspace() or char.isprintable())
+    return _CJK_CONJUNCTION.sub(", ", text)
+
+
+def _respelled(match: re.Match[str]) -> str:
+    """The canonical form of one command or mark."""
+    name, gap = match["name"], match["gap"]
+    if name is not None:
+        if name in _TYPESETTING:
+            return ""
+        if name in _FONTS:
+            return "\\text"
+        known = _COMMANDS.get(name)
+        return f"\\{name}{gap}" if known is None else known + (gap if known.startswith("\\") else "")
+    if match["mark"] is not None:
+        mark = match["mark"]
+        if mark in ", ":
+            return "\u2009" if mark == "," else " "
+        return _MARKS.get(mark, " " if mark in ";:>" else mark)
+    if match["degree"]:
+        return "°"
+    if match["comma"]:
+        return "\u2009"
+    if match["phantom"]:
+        return ""
+    return "^" if match["power"] else " "
+
+
+def _positional(match: re.Match[str]) -> str:
+    """`1.5e-05` as 0.000015."""
+    return format(Decimal(match[0]), "f")
+
+
+def _is_one_number(text: str) -> bool:
+    """Whether commas in `text` are thousands separators: a number and perhaps a unit, not a list."""
+    rest = _COMMA_GROUPS.sub("", text, count=1)
+    return "," not in rest and not re.match(r"\s*[\d\[\](){}]", rest)

@@ -1,0 +1,149 @@
+"""Whether two expressions have the same value: exactly for numbers, at several rational points for the rest.
+
+An identity of rational functions that holds at random points holds (Schwartz 1980, Zippel 1979); the points here are
+fixed, so that a verdict never depends on a seed. What is not rational is compared in complex floats, with a gap between
+"same" and "different" in which neither is claimed.
+"""
+
+import math
+from fractions import Fraction
+
+from rewards.grading.math.parser import Node
+from rewards.grading.math.value import Undefined, Value, evaluate, variables
+
+_SAME, _DIFFERENT = 1e-11, 1e-8  # relative differences of floats
+_ROUNDED_DIGITS = 6  # decimals, and significant digits, from which on one may be another number's rounding
+# One row a point, one column a variable; in the first two rows all are positive, so that roots and logarithms are tame.
+_FIRST = (
+    (Fraction(7, 3), Fraction(11, 5), Fraction(13, 7), Fraction(17, 11), Fraction(19, 13), Fraction(23, 17)),
+    (Fraction(5, 11), Fraction(3, 13), Fraction(29, 19), Fraction(31, 23), Fraction(2, 29), Fraction(37, 31)),
+    (Fraction(-5, 3), Fraction(9, 7), Fraction(-8, 11), Fraction(14, 13), Fraction(-15, 17), Fraction(21, 19)),
+    (Fraction(3, 7), Fraction(-12, 5), Fraction(10, 13), Fraction(-16, 11), Fraction(25, 17), Fraction(-27, 23)),
+)
+_POINTS = tuple((*row, *(Fraction(k, k + 4) + at for k in range(5, 50, 2))) for at, row in enumerate(_FIRST))
+_POSITIVE = 2
+
+
+def same_value(
+    gold: Node, answer: Node, signs: tuple[int, int] = (1, 1), factor: Fraction = Fraction(1)
+) -> bool | None:
+    """Whether `gold` = `answer` · `factor`; None when that can't be told. `signs` choose the ± on each side.
+
+    Raises TooBig.
+    """
+    if gold == answer and signs[0] == signs[1] and factor == 1:
+        return True
+    infinite = (_infinite(gold), _infinite(answer))
+    if any(infinite):
+        return infinite[0] == infinite[1]
+    names = sorted(variables(gold) | variables(answer))
+    if not names:
+        return _same_number(gold, answer, signs, factor)
+    if len(names) > len(_POINTS[0]):
+        return None
+    found: list[bool | None] = []
+    for row in _POINTS:
+        point = dict(zip(names, row, strict=False))
+        try:
+            left, right = evaluate(gold, point, signs[0]), evaluate(answer, point, signs[1]) * factor
+        except Undefined:
+            found.append(None)
+            continue
+        found.append(close(left, right))
+    return _agreed(found)
+
+
+def proportional(gold: tuple[Node, Node], answer: tuple[Node, Node]) -> bool | None:
+    """Whether two equations (left, right) are one: their differences have one ratio, not zero, at all points."""
+    names = sorted({name for side in (*gold, *answer) for name in variables(side)})
+    if not names or len(names) > len(_POINTS[0]):
+        return None
+    ratios: list[Value] = []
+    for row in _POINTS:
+        point = dict(zip(names, row, strict=False))
+        try:
+            left = evaluate(gold[0], point) - evaluate(gold[1], point)
+            right = evaluate(answer[0], point) - evaluate(answer[1], point)
+            ratios.append(left / right)
+        except (Undefined, ZeroDivisionError):
+            continue
+    if len(ratios) < 3:
+        return None
+    verdicts = [close(ratios[0], ratio) for ratio in ratios[1:]]
+    if None in verdicts:
+        return None
+    return all(verdicts) and _size(ratios[0]) > 1e-9
+
+
+def close(left: Value, right: Value) -> bool | None:
+    """Exact equality of fractions; for floats True, False, or None in the gap between."""
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return left == right
+    sizes = _size(left), _size(right)
+    size = max(sizes)
+    if math.isinf(size):
+        return None
+    difference = _size(left - right)
+    if difference <= _SAME * size:
+        return True
+    if difference > _DIFFERENT * size and (difference > 1e-12 or size < 1e-300):
+        return False
+    # one of them is a rounding error away from zero, or the floats can't tell
+    return True if difference <= 1e-13 and min(sizes) == 0.0 else None
+
+
+def _infinite(node: Node) -> int:
+    """1 for ∞, -1 for -∞, else 0."""
+    if node == ("const", "∞"):
+        return 1
+    return -1 if node == ("neg", ("const", "∞")) else 0
+
+
+def _size(value: Value) -> float:
+    """The absolute value as a float, infinite when it is too large for one."""
+    try:
+        return abs(complex(value))
+    except OverflowError:
+        return math.inf
+
+
+def _same_number(gold: Node, answer: Node, signs: tuple[int, int], factor: Fraction) -> bool | None:
+    try:
+        left = evaluate(gold, {}, signs[0])
+    except Undefined:
+        return None
+    try:
+        right = evaluate(answer, {}, signs[1]) * factor
+    except Undefined:
+        return False  # the gold answer is a number, this is none
+    same = close(left, right)
+    if same is not True and factor == 1 and _is_rounding(gold, answer, left, right):
+        return True
+    return same
+
+
+def _is_rounding(gold: Node, answer: Node, left: Value, right: Value) -> bool:
+    """Whether one side is a decimal of enough digits within one unit of its last place."""
+    places = [count for node in (gold, answer) if (count := _decimals(node)) is not None]
+    if not places or min(places) < _ROUNDED_DIGITS or math.isinf(_size(left - right)):
+        return False
+    count = min(places)
+    decimal = left if _decimals(gold) == count else right
+    if _size(decimal) * 10.0**count < 10 ** (_ROUNDED_DIGITS - 1):
+        return False
+    return _size(left - right) < max(10.0**-count, 1e-12 * _size(left))
+
+
+def _decimals(node: Node) -> int | None:
+    """Digits after the point of a decimal with or without a sign; None for anything else."""
+    while node[0] == "neg":
+        node = node[1]
+    return node[2] if node[0] == "num" else None
+
+
+def _agreed(found: list[bool | None]) -> bool | None:
+    """Same at every point, or different where all variables are positive; else nobody knows."""
+    known = [same for same in found if same is not None]
+    if len(known) >= 2 and all(known):
+        return True
+    return False if False in found[:_POSITIVE] else None

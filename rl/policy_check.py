@@ -1,0 +1,158 @@
+"""Proof that rollouts are the policy's, made at the start of a run and every `rollout.check_every` steps.
+
+The engine writes a few tokens and says how likely it found them; the model in training says the same of them.
+
+- Both agree, but for rounding: else the engine samples something else than what is trained.
+- The engine is nearer to the model with its adapter than to the base model, as soon as the adapter changes anything:
+  else it samples the base model, as engines that lose an adapter do.
+- The base weights' checksum stays what it was: nothing merged into them, nothing drifted.
+
+What does not hold stops the run, and says what to do. The gap goes into `metrics.jsonl` either way.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from configs.errors import RunError
+from configs.schema import SamplingConfig
+from models.engines.base import Engine, Request
+from training.trainer import RunCallback
+
+PROMPTS, TOKENS = 4, 16
+"""How many prompts are asked, and how many tokens of each completion compared."""
+ROUNDING, ROUNDING_16 = 1e-3, 0.25
+"""Most that the mean gap may be, in nats a token: in fp32, and in 16 bits, which whatever is not fp32 computes in.
+
+There logits of 16 to 32 are 0.125 apart: on the embedded model a gap of 0.06 is rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Gaps between log-probabilities of the same tokens, in nats.
+
+    mean, maximum  engine and model in training
+    base           engine and base model: without the adapter; None where there is none
+    effect         model with and without the adapter
+    """
+
+    mean: float
+    maximum: float
+    base: float | None = None
+    effect: float | None = None
+
+
+def agreement(engine: Engine, model: Any, prompts: Sequence[Sequence[int]], seed: int = 0) -> Agreement:
+    """Ask `engine` for a few tokens after each prompt (ids), and `model` what it thinks of them."""
+    engine.follow(model)
+    plain = SamplingConfig()  # the whole distribution: a truncated one would differ for a reason
+    asked = [Request(tuple(p), plain, TOKENS, seed=seed + at, logprobs=True) for at, p in enumerate(prompts)]
+    made = engine.generate(asked)
+    pairs = [(list(g.prompt_ids), list(g.token_ids)) for g in made]
+    drawn = [logprob for g in made for logprob in g.logprobs]
+    own = logprobs(model, pairs)
+    gaps = [abs(a - b) for a, b in zip(drawn, own, strict=True)]
+    if not hasattr(model, "peft_config"):
+        return Agreement(fmean(gaps), max(gaps))
+    with model.disable_adapter():
+        base = logprobs(model, pairs)
+    return Agreement(
+        mean=fmean(gaps),
+        maximum=max(gaps),
+        base=fmean(abs(a - b) for a, b in zip(drawn, base, strict=True)),
+        effect=fmean(abs(a - b) for a, b in zip(own, base, strict=True)),
+    )
+
+
+def logprobs(model: Any, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+    """`model`'s log-probability of every completion token; `pairs`: (prompt ids, completion ids)."""
+    found: list[float] = []
+    with _calm(model), torch.inference_mode():
+        for prompt, completion in pairs:
+            ids = torch.tensor([prompt + completion], device=model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+            told = logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])
+            found += told[:, 0].tolist()
+    return found
+
+
+@contextmanager
+def _calm(model: Any) -> Iterator[None]:
+    """No dropout inside."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def verdict(found: Agreement, bound: float) -> str:
+    """What is wrong, and what to do; "" if nothing."""
+    if found.base is not None and 2 * found.base < found.mean:
+        return (
+            "the rollout engine answers as the base model, without the adapter (which changes "
+            f"{found.effect:.2g} nats a token); set rollout.engine=transformers"
+        )
+    if found.mean > bound:
+        return (
+            f"the rollout engine and the model in training disagree by {found.mean:.2g} nats a token (up to "
+            f"{bound:.2g} is rounding): completions are not the policy's; set rollout.engine=transformers"
+        )
+    return ""
+
+
+def bound_of(precision: str) -> float:
+    """Most that the mean gap may be for base weights held so."""
+    return ROUNDING if precision == "fp32" else ROUNDING_16
+
+
+def checksum(model: Any) -> int:
+    """Of all weights that are not trained, bit by bit and wherever they are; 4-bit ones as they are stored."""
+    total = 0
+    for weight in _frozen(model):
+        data = weight.detach().contiguous().view(-1).view(torch.uint8)
+        words = data.view(torch.int32) if len(data) % 4 == 0 else data
+        total = (total * 31 + int(words.sum(dtype=torch.int64))) % (1 << 61)
+    return total
+
+
+def _frozen(model: Any) -> Iterator[torch.Tensor]:
+    return (parameter for parameter in model.parameters() if not parameter.requires_grad)
+
+
+class Proof(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Makes the proof; its figures go into the next row of `metrics.jsonl`."""
+
+    def __init__(
+        self, engine: Engine, prompts: Sequence[Sequence[int]], every: int, rows: RunCallback, precision: str
+    ) -> None:
+        self.engine, self.prompts, self.every, self.rows = engine, list(prompts)[:PROMPTS], every, rows
+        self.bound = bound_of(precision)
+        self.base: int | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+        """Before the first rollout, also of a resumed run."""
+        self.base = checksum(model)
+        self._prove(model, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+        """After every so many steps."""
+        if state.global_step % self.every == 0:
+            self._prove(model, state.global_step)
+
+    def _prove(self, model: Any, step: int) -> None:
+        found = agreement(self.engine, model, self.prompts)
+        self.rows.extra |= {"logprob_gap_mean": found.mean, "logprob_gap_max": found.maximum}
+        if wrong := verdict(found, self.bound):
+            raise RunError(f"stopped at step {step}: {wrong}")
+        if checksum(model) != self.base:
+            raise RunError(
+                f"stopped at step {step}: base weights that are not trained have changed since the start; something "
+                "merged the adapter into them: go on with --resume from the last checkpoint, without other engines"
+            )

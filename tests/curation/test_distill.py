@@ -1,0 +1,258 @@
+"""Distillation from a server that fails, truncates and errs as servers do; and what is kept of its answers."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ConfigError, EngineError
+from configs.recipe import validate
+from configs.run_directory import RunDir
+from configs.schema import DistillConfig
+from curation import ask_model
+from curation.distill import distill
+from data.arithmetic import generate
+from data.formats import read
+from models import server as client
+
+PROBLEMS = generate(6, 0)
+
+
+class Teacher(ThreadingHTTPServer):
+    """An OpenAI-compatible server: `behave` makes each reply from (problem, times asked)."""
+
+    request_queue_size = 256
+
+    def __init__(self, behave: Any) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behave, self.asked, self.bodies = behave, Counter[str](), list[dict[str, Any]]()
+        self.lock = threading.Lock()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Teacher
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        question = body["messages"][-1]["content"]
+        with self.server.lock:
+            self.server.asked[question] += 1
+            self.server.bodies.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
+        problem = next(p for p in PROBLEMS if question.startswith(p.question))
+        status, reply = self.server.behave(problem, self.server.asked[question])
+        data = json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def completion(text: str, finish: str = "stop", reasoning: str | None = None) -> dict[str, Any]:
+    message = {"content": text} | ({"reasoning_content": reasoning} if reasoning else {})
+    return {"choices": [{"message": message, "finish_reason": finish}], "usage": {"completion_tokens": 3}}
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_WAIT", 0.001)
+
+
+@pytest.fixture
+def teach() -> Iterator[Any]:
+    started: list[Teacher] = []
+
+    def start(behave: Any) -> Teacher:
+        teacher = Teacher(behave)
+        threading.Thread(target=teacher.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        started.append(teacher)
+        return teacher
+
+    yield start
+    for teacher in started:
+        teacher.shutdown()
+        teacher.server_close()
+
+
+def config(tmp_path: Path, url: str, **changes: Any) -> DistillConfig:
+    values = {
+        "data": {"source": "arithmetic"},
+        "server": {"url": url, "model": "teacher", "retries": 3, **changes.pop("server", {})},
+        "samples": 2,
+        "output_dir": str(tmp_path),
+        **changes,
+    }
+    checked: DistillConfig = validate("distill", values, "test")
+    return checked
+
+
+def url(teacher: Teacher) -> str:
+    return f"http://127.0.0.1:{teacher.server_address[1]}/v1"
+
+
+def samples(tmp_path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+
+
+def test_right_answers_become_traces_and_the_others_are_counted(tmp_path: Path, teach: Any) -> None:
+    def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
+        place = PROBLEMS.index(problem)
+        if place == 0:
+            return 200, completion("<think>\nlong it is\n</think>\n\nIt is -1.")  # wrong
+        if place == 1:
+            return 200, completion("<think>\nand on and on", "length")
+        if place == 2:
+            return 200, completion(problem.answer, reasoning="reasoned " * times)
+        return 200, completion(f"<think>\n{'so ' * times}\n</think>\n\nThe answer is {problem.answer}.")
+
+    teacher = teach(behave)
+    distill(config(tmp_path, url(teacher)), RunDir(tmp_path), PROBLEMS)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [t.question for t in traces] == [p.question for p in PROBLEMS[2:]]
+    assert [t.answer for t in traces] == [p.answer for p in PROBLEMS[2:]]
+    assert traces[0].thinking == "reasoned"
+    assert traces[1].thinking == "so"  # the shorter of two
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["problems"], summary["solved"], summary["traces"]) == (6, 4, 4)
+    assert summary["answers"] == {"right": 8, "wrong": 2, "cut off": 2}
+    body = teacher.bodies[0]
+    assert body["path"] == "/v1/chat/completions"
+    assert {b["seed"] for b in teacher.bodies} > {body["seed"]}
+
+
+def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_open(tmp_path: Path, teach: Any) -> None:
+    broken = True
+
+    def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
+        if problem == PROBLEMS[0] and broken:
+            return 500, {"error": "out of memory"}
+        if times % 2:
+            return 429, {"error": "slow down"}
+        return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
+
+    teacher = teach(behave)
+    made = config(tmp_path, url(teacher), server={"concurrency": 1}, samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    rows = {row["id"]: row for row in samples(tmp_path)}
+    assert "500" in rows[PROBLEMS[0].id]["error"]
+    assert teacher.asked[PROBLEMS[0].question] == 4
+    assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
+    broken = False
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
+    assert len(list(read(tmp_path / "traces.jsonl"))) == 6
+
+
+def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: Any) -> None:
+    teacher = teach(lambda problem, times: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
+    made = config(tmp_path, url(teacher), samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    moved = [replace(problem, id=before.id) for before, problem in pairwise(PROBLEMS)]
+    distill(made, RunDir(tmp_path), moved)
+    assert all(teacher.asked[problem.question] == 2 for problem in moved)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [(t.question, t.reply) for t in traces] == [(p.question, p.answer) for p in moved]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["answers"] == {"right": len(moved), "of another data set": len(PROBLEMS)}
+    distill(made, RunDir(tmp_path), PROBLEMS)  # what was answered for them is there still
+    assert [t.question for t in read(tmp_path / "traces.jsonl")] == [p.question for p in PROBLEMS]
+    assert all(teacher.asked[problem.question] == 2 for problem in moved)
+
+
+def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = teach(lambda problem, _: (200, completion(problem.answer)))
+    made = config(tmp_path, url(teacher), server={"api_key_env": "TEACHER_KEY"}, samples=1)
+    with pytest.raises(EngineError, match="TEACHER_KEY is not set"):
+        distill(made, RunDir(tmp_path), PROBLEMS)
+    monkeypatch.setenv("TEACHER_KEY", "k")
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert teacher.bodies[0]["key"] == "Bearer k"
+    assert "Bearer" not in (tmp_path / "samples.jsonl").read_text()
+
+
+def test_as_many_requests_as_asked_for_are_under_way_at_once(tmp_path: Path, teach: Any) -> None:
+    together = threading.Barrier(120, timeout=20)
+
+    def behave(problem: Any, _: int) -> tuple[int, dict[str, Any]]:
+        together.wait()
+        return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
+
+    made = config(tmp_path, url(teach(behave)), server={"concurrency": 120, "retries": 0}, samples=20)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert not any(row["error"] for row in samples(tmp_path))
+
+
+def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, teach: Any) -> None:
+    written = {"open": "[[think]]", "end": "[[answer]]\n", "end_tokens": ["[[answer]]"]}
+    teacher = teach(lambda problem, _: (200, completion(f"[[think]]\n2 + 2\n[[answer]]\n{problem.answer}")))
+    distill(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [(t.thinking, t.reply) for t in traces] == [("2 + 2", p.answer) for p in PROBLEMS]
+
+
+def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
+    teacher = teach(lambda problem, _: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
+    made = config(tmp_path, url(teacher), samples=1)
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    file = tmp_path / "samples.jsonl"
+    file.write_text(file.read_text()[:-40])
+    distill(made, RunDir(tmp_path), PROBLEMS)
+    assert sorted(row["id"] for row in samples(tmp_path)) == sorted(p.id for p in PROBLEMS)
+    assert len(list(read(tmp_path / "traces.jsonl"))) == 6
+
+
+@pytest.mark.parametrize(("status", "message"), [(401, "401"), (404, "check server.url, model and key")])
+def test_a_server_that_refuses_stops_the_run_at_once(tmp_path: Path, teach: Any, status: int, message: str) -> None:
+    teacher = teach(lambda *_: (status, {"error": "no"}))
+    with pytest.raises(EngineError, match=message):
+        distill(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
+    assert sum(teacher.asked.values()) == 1
+
+
+def test_no_server_at_all_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="start the server"):
+        distill(config(tmp_path, "http://127.0.0.1:9/v1", server={"retries": 1}), RunDir(tmp_path), PROBLEMS)
+
+
+def test_a_teacher_is_a_server_or_a_model_and_not_both() -> None:
+    with pytest.raises(ConfigError, match="a server or a model"):
+        validate("distill", {"data": {"source": "gsm8k"}}, "test.yaml")
+
+
+def test_answers_as_long_as_the_context_are_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(ConfigError, match=r"max_tokens: 8192 .* model\.max_length=2048"):
+        validate("distill", {"data": {"source": "gsm8k"}, "model": {"name": "smollm2-135m"}}, "test.yaml")
+
+
+@pytest.mark.engine
+def test_an_engine_of_ours_can_teach_in_several_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask_model, "CALL", 3)
+    made: DistillConfig = validate(
+        "distill",
+        {
+            "data": {"source": "arithmetic", "limit": 2},
+            "model": {"name": "smollm2-135m", "max_length": 256, "precision": "fp32"},
+            "think_format": "s1",
+            "samples": 2,
+            "max_tokens": 24,
+            "output_dir": str(tmp_path),
+        },
+        "test",
+    )
+    long = replace(PROBLEMS[2], question=PROBLEMS[2].question * 20)
+    distill(made, RunDir(tmp_path), [PROBLEMS[0], long, PROBLEMS[1]])
+    rows = [row for row in samples(tmp_path) if not row["error"]]
+    assert {row["key"] for row in rows} == {f"{p.id}#{i}" for p in PROBLEMS[:2] for i in range(2)}
+    assert all(row["text"].startswith("<|im_start|>think\n") for row in rows)
+    assert len({row["text"] for row in rows}) == 4
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["answers"]["not asked"], summary["not_asked"]) == (2, [long.id])

@@ -1,0 +1,137 @@
+"""Two runs on the same questions: the paired figures, and the verdict in words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import RunError
+from evaluation.compare import compare, main, pairs, read_run
+from evaluation.metrics import mcnemar_exact
+
+Row = dict[str, Any]
+
+
+def rows(scores: str, point: str = "natural", gold: str = "7") -> list[Row]:
+    """ "101?" → four questions: right, wrong, right, ungraded."""
+    verdicts = {"1": True, "0": False, "?": None}
+    return [
+        {"id": f"q{i}", "sample": 0, "verdict": verdicts[c], "extracted": "7", "gold": gold, "point": point}
+        for i, c in enumerate(scores)
+    ]
+
+
+def write(folder: Path, its: list[Row]) -> Path:
+    folder.mkdir()
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in its), "utf-8")
+    return folder
+
+
+def test_single_samples_are_compared_by_exact_mcnemar() -> None:
+    found = compare("x", rows("1" * 10 + "0" * 12 + "1" * 8), rows("0" * 3 + "1" * 7 + "1" * 6 + "0" * 6 + "1" * 8))
+    assert (found.better, found.worse) == (6, 3)
+    assert found.p == mcnemar_exact(6, 3)
+    assert found.test == "exact McNemar"
+    assert found.difference.value == pytest.approx(3 / 30)
+    assert found.verdict().startswith(
+        "B is 3 of 30 better; a difference of this size appears by chance 51% of the time. To see"
+    )
+
+
+def test_a_clear_difference_needs_no_more_questions() -> None:
+    found = compare("x", rows("0" * 30), rows("1" * 30))
+    assert found.verdict() == (
+        "B is 30 of 30 better; a difference of this size appears by chance less than 0.1% of the time."
+    )
+
+
+def test_a_run_against_itself_is_the_same() -> None:
+    found = compare("x", rows("10110"), rows("10110"))
+    assert found.p == 1.0
+    assert found.needed is None
+    assert found.verdict() == "A and B score the same on each of 5 questions."
+
+
+def test_wins_and_losses_that_cancel_speak_for_neither() -> None:
+    assert "A ahead on 1, B on 1" in compare("x", rows("10"), rows("01")).verdict()
+
+
+def sampled(*counts: int, k: int = 4) -> list[Row]:
+    """The number of right samples a question."""
+    return [
+        {"id": f"q{i}", "sample": j, "verdict": j < c, "extracted": "7", "gold": "7"}
+        for i, c in enumerate(counts)
+        for j in range(k)
+    ]
+
+
+def test_means_that_cancel_but_for_rounding_are_equal() -> None:
+    found = compare("x", sampled(9, 0, 0, k=10), sampled(2, 6, 1, k=10))
+    assert found.difference.value != 0
+    assert found.needed is None
+    assert found.verdict().startswith("A and B are equal over 3 questions: A ahead on 1, B on 2.")
+
+
+def test_several_samples_are_compared_by_question_means() -> None:
+    found = compare("x", sampled(0, 1, 2, 3, 4, 2), sampled(1, 2, 3, 4, 4, 3))
+    assert found.test == "sign flips"
+    assert found.p == pytest.approx(2 / 2**5, abs=0.005)
+    assert found.difference.value == pytest.approx(1.25 / 6)
+    assert "B is 1.2 of 6 better" in found.verdict() or "B is 1.3 of 6 better" in found.verdict()
+
+
+def test_questions_graded_in_one_run_only_are_left_out_and_counted() -> None:
+    found = compare("x", rows("11?0"), rows("1?00"))
+    assert (found.questions, found.unpaired) == (2, 2)
+
+
+def test_runs_on_different_benchmarks_are_refused() -> None:
+    with pytest.raises(RunError, match="another gold answer"):
+        compare("x", rows("11"), rows("11", gold="8"))
+    with pytest.raises(RunError, match="no graded question"):
+        compare("x", rows("1"), rows("?"))
+
+
+def test_points_are_paired_by_label_or_chosen(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", rows("10", "max_thinking=8") + rows("11", "max_thinking=16"))
+    b = write(tmp_path / "b", rows("01", "max_thinking=8") + rows("00", "natural"))
+    assert list(pairs(read_run(str(a)), read_run(str(b)))) == ["max_thinking=8"]
+    one, other = read_run(f"{a}@max_thinking=8"), read_run(f"{a}@max_thinking=16")
+    assert list(pairs(one, other)) == ["max_thinking=8 → max_thinking=16"]
+    with pytest.raises(RunError, match="no point 'max_thinking=9'; it has 'max_thinking=8'"):
+        read_run(f"{a}@max_thinking=9")
+    with pytest.raises(RunError, match="no point in common"):
+        pairs({"x": [], "y": []}, {"z": []})
+    for nothing in (tmp_path, f"{tmp_path}@max_thinking=8"):
+        with pytest.raises(RunError, match=r"no samples.jsonl there"):
+            read_run(str(nothing))
+
+
+def test_a_folder_and_a_label_may_hold_an_at_sign(tmp_path: Path) -> None:
+    folder = write(tmp_path / "me@home", rows("10", 'wait_text="@"') + rows("11"))
+    assert list(read_run(str(folder))) == ['wait_text="@"', "natural"]
+    assert list(read_run(f"{folder}@natural")) == ["natural"]
+    assert list(read_run(f'{folder}@wait_text="@"')) == ['wait_text="@"']
+    with pytest.raises(RunError, match="no point 'none'"):
+        read_run(f"{folder}@none")
+
+
+def test_labels_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    label = 'wait_text="[/INST]"'
+    a = write(tmp_path / "a", rows("1100", label) + rows("1100"))
+    main([str(a), str(a)])
+    assert capsys.readouterr().out.count(label) == 2
+
+
+def test_the_command_prints_the_table_and_the_verdict_and_writes_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = write(tmp_path / "a", rows("1100?")), write(tmp_path / "b", rows("11110"))
+    main([str(a), str(b), "--json", str(tmp_path / "c.json")])
+    printed = capsys.readouterr().out
+    assert "B is 2 of 4 better" in printed
+    assert "left out, answered or graded in one run only: 1 questions" in printed
+    [found] = json.loads((tmp_path / "c.json").read_text("utf-8"))
+    assert found["better"] == 2
+    assert found["difference"]["n"] == 4

@@ -1,0 +1,123 @@
+"""From rows of samples to the points of results.json."""
+
+from typing import Any
+
+import pytest
+
+from evaluation.results import SHARES, Point, majority_at, pass_at, questions, results, scores, summary
+
+Row = dict[str, Any]
+
+
+def row(id: str = "q1", sample: int = 0, verdict: bool | None = True, extracted: str | None = "7", **more: Any) -> Row:
+    return {
+        "id": id, "sample": sample, "verdict": verdict, "extracted": extracted, "gold": "7", "reason": "number",
+        "stop": "natural", "finish": "stop", "thinking_tokens": 10, "answer_tokens": 2,
+    } | more  # fmt: skip
+
+
+def test_a_sample_that_could_not_be_graded_is_never_a_zero() -> None:
+    rows = [row("q1"), row("q2", verdict=None, reason="timeout"), row("q3", verdict=False)]
+    found = summary(Point("a", {}, rows))
+    assert found["accuracy"]["value"] == 0.5
+    assert found["accuracy"]["n"] == 2
+    assert found["shares"]["ungraded"] == pytest.approx(1 / 3)
+    assert found["ungraded_reasons"] == {"timeout": 1}
+
+
+def test_a_point_without_any_graded_sample_has_no_accuracy() -> None:
+    found = results([Point("a", {}, [row(verdict=None)])])
+    assert found["points"][0]["accuracy"] is None
+    assert found["performance"] is None
+
+
+def test_a_missing_answer_is_wrong_and_counted() -> None:
+    found = summary(Point("a", {}, [row("q1"), row("q2", verdict=False, extracted=None)]))
+    assert found["accuracy"]["value"] == 0.5
+    assert found["shares"]["unanswered"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("share", "fields"),
+    [
+        ("natural", {"stop": "natural"}),
+        ("waited", {"stop": "waited:2"}),
+        ("limited", {"stop": "limit"}),
+        ("limited", {"stop": "context"}),
+        ("truncated", {"finish": "length"}),
+        ("unanswered", {"extracted": None}),
+        ("ungraded", {"verdict": None}),
+    ],
+)
+def test_shares_say_how_samples_ended(share: str, fields: Row) -> None:
+    assert SHARES[share](row(**fields))
+    assert not SHARES[share](row(stop="natural" if share != "natural" else "limit"))
+
+
+def test_pass_at_k_is_unbiased_over_questions_and_drops_those_with_too_few_samples() -> None:
+    its = {"q1": [1.0, 0.0, 0.0, 0.0], "q2": [1.0, 1.0, 0.0], "q3": [0.0]}
+    found = pass_at(its)
+    assert list(found) == ["1", "2", "4"]
+    assert found["1"]["value"] == pytest.approx((1 / 4 + 2 / 3 + 0) / 3)
+    assert found["2"]["value"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["2"]["n"] == 2
+    assert found["4"]["value"] == 1.0
+
+
+def test_pass_at_k_includes_the_number_of_samples_itself() -> None:
+    assert list(pass_at({"q1": [1.0] * 6})) == ["1", "2", "4", "6"]
+
+
+def test_majority_counts_right_spellings_as_one_and_shows_ties_broken_and_not() -> None:
+    tied = [
+        row("q1", 0, True, "7.0"),
+        row("q1", 1, True, "7"),
+        row("q1", 2, False, "8"),
+        row("q1", 3, False, "8"),
+    ]
+    clear = [row("q2", 0, False, "8"), row("q2", 1, True, "7"), row("q2", 2, True, "14/2"), row("q2", 3, False, None)]
+    found = majority_at(tied + clear)
+    assert found is not None
+    assert found["k"] == 4
+    assert found["value"] == 1.0
+    assert found["ties_unbroken"]["value"] == 0.5
+
+
+def test_majority_leaves_out_a_question_whose_winner_could_not_be_graded() -> None:
+    rows = [row("q1", 0, None, "9"), row("q1", 1, None, "9"), row("q1", 2, True, "7"), row("q2")]
+    found = majority_at(rows)
+    assert found is not None
+    assert found["n"] == 1
+
+
+def test_samples_of_a_question_are_in_their_order_whatever_order_they_came_in() -> None:
+    rows = [row("q1", 1), row("q2", 0), row("q1", 0)]
+    assert [r["sample"] for r in questions(rows)["q1"]] == [0, 1]
+    assert list(scores(rows)) == ["q1", "q2"]
+
+
+def test_a_sweep_has_control_over_every_sample_and_its_own_budget() -> None:
+    short = Point(
+        "s", {"max_thinking": 10, "min_thinking": 0}, [row(thinking_tokens=10), row("q2", thinking_tokens=11)]
+    )
+    long = Point(
+        "l", {"max_thinking": None, "min_thinking": 20}, [row(thinking_tokens=19), row("q2", thinking_tokens=50)]
+    )
+    found = results([short, long])
+    assert found["control"] == 0.5
+    assert [point["control"] for point in found["points"]] == [0.5, 0.5]
+
+
+def test_scaling_and_performance_come_from_the_points() -> None:
+    low = Point("l", {}, [row(verdict=False, thinking_tokens=10), row("q2", verdict=False, thinking_tokens=30)])
+    high = Point("h", {}, [row(thinking_tokens=100), row("q2", verdict=False, thinking_tokens=140)])
+    found = results([low, high])
+    assert found["scaling"] == pytest.approx(0.5 / 100)
+    assert found["performance"] == 0.5
+
+
+def test_answers_of_another_tool_have_no_tokens_and_that_is_said_not_guessed() -> None:
+    found = results([Point("answers", {}, [row(thinking_tokens=None, answer_tokens=None, stop=None, finish=None)])])
+    assert found["points"][0]["thinking_tokens"] is None
+    assert found["control"] is None
+    assert found["scaling"] is None

@@ -1,0 +1,369 @@
+"""A whole evaluation of a tiny model: files, resume, reuse, and equal results for equal runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from budget_forcing.budget import Budget
+from configs.errors import ConfigError, DataError, EngineError, RunError
+from evaluation import evaluate
+from evaluation.plan import label_of
+from models.engines.generation import spans
+from tests.tiny import tiny_model
+
+pytestmark = pytest.mark.recipe
+
+Evaluate = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"), seed=3, scale=2.0)
+
+
+@pytest.fixture
+def run(model: Path, tmp_path: Path) -> Evaluate:
+    """Evaluate 6 problems × 2 budgets × 2 samples into a folder; keyword arguments change the recipe."""
+
+    def evaluated(name: str = "run", *flags: str, **changes: Any) -> Path:
+        problems = [{"id": f"p{i}", "question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(6)]
+        data = tmp_path / "problems.jsonl"
+        if not data.exists():
+            data.write_text("".join(json.dumps(row) + "\n" for row in problems), "utf-8")
+        recipe = {
+            "model": {"name": str(model), "backend": "transformers", "precision": "fp32", "max_length": 256},
+            "engine": {"name": "transformers", "batch_size": 4},
+            "data": {"source": "file", "path": str(data)},
+            "budgets": [{"max_thinking": 6, "max_answer": 6}, {"max_thinking": 12, "num_waits": 1, "max_answer": 6}],
+            "sampling": {"temperature": 1.0},
+            "samples": 2,
+            "output_dir": str(tmp_path / name),
+        } | changes
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe), "utf-8")
+        evaluate.main(["--config", str(path), *flags])
+        return tmp_path / name
+
+    return evaluated
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def texts(folder: Path) -> dict[tuple[str, str, int], str]:
+    return {(row["point"], row["id"], row["sample"]): row["text"] for row in lines(folder / "samples.jsonl")}
+
+
+def test_a_run_writes_everything_and_every_sample_adds_up(run: Evaluate) -> None:
+    folder = run()
+    names = {file.name for file in folder.iterdir()}
+    assert {"config.yaml", "samples.jsonl", "results.json", "summary.json", "metrics.jsonl", "report.html"} <= names
+    assert {"scaling.png", "scaling.svg"} <= names
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    rows = lines(folder / "samples.jsonl")
+    assert len(rows) == 6 * 2 * 2
+    assert [point["label"] for point in results["points"]] == [
+        "max_thinking=6 max_answer=6",
+        "max_thinking=12 num_waits=1 max_answer=6",
+    ]
+    for point in results["points"]:
+        assert {"budget", "accuracy", "pass_at_k", "maj_at_k", "thinking_tokens", "shares"} <= point.keys()
+        assert set(point["accuracy"]) == {"value", "low", "high", "n"}
+        assert point["thinking_tokens"]["max"] <= point["budget"]["max_thinking"]
+        assert set(point["pass_at_k"]) == {"1", "2"}
+        mine = [row for row in rows if row["point"] == point["label"]]
+        assert point["shares"]["limited"] == sum(row["stop"] == "limit" for row in mine) / len(mine)
+    assert {"control", "scaling", "performance"} <= results.keys()
+    assert results["control"] == 1.0
+
+
+def test_forced_ranges_of_a_row_point_at_what_was_forced(run: Evaluate) -> None:
+    limited = [row for row in lines(run() / "samples.jsonl") if row["stop"] == "limit"]
+    assert limited
+    for row in limited:
+        start, end = row["forced"][-1]
+        assert row["text"][start:end] == "<|im_start|>answer\n"
+        first, last = row["forced_tokens"][-1]
+        assert 0 < first < last <= len(row["token_ids"])
+
+
+def test_two_runs_with_the_same_recipe_give_the_same_bytes(run: Evaluate) -> None:
+    one, other = run("one"), run("other")
+    assert (one / "results.json").read_bytes() == (other / "results.json").read_bytes()
+
+
+def test_the_text_of_a_sample_depends_neither_on_the_batch_nor_on_its_neighbours(run: Evaluate) -> None:
+    together = texts(run("together", engine={"name": "transformers", "batch_size": 32}))
+    alone = texts(run("alone", engine={"name": "transformers", "batch_size": 1}))
+    few = texts(run("few", samples=1))
+    same = sum(together[place] == alone[place] for place in together) / len(together)
+    assert same >= 0.99
+    assert len(few) == 12
+    assert sum(together[place] == text for place, text in few.items()) >= 11
+
+
+def test_a_killed_run_goes_on_to_the_same_results(run: Evaluate) -> None:
+    whole = run("whole")
+    broken = run("broken")
+    rows = (broken / "samples.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (broken / "samples.jsonl").write_text("".join(rows[:7]) + rows[7][:40], "utf-8")
+    for name in ("results.json", "summary.json", "report.html"):
+        (broken / name).unlink()
+    run("broken", "--resume")
+    assert (broken / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert len(lines(broken / "samples.jsonl")) == 24
+    assert lines(broken / "metrics.jsonl")[-1]["samples"] < 24
+
+
+def test_a_finished_run_generates_nothing_again(run: Evaluate) -> None:
+    folder = run()
+    before = (folder / "samples.jsonl").read_bytes()
+    sessions = len(lines(folder / "metrics.jsonl"))
+    run("run", "--resume")
+    assert (folder / "samples.jsonl").read_bytes() == before
+    assert len(lines(folder / "metrics.jsonl")) == sessions
+
+
+def test_a_budget_and_samples_can_be_added_to_a_finished_run(run: Evaluate) -> None:
+    folder = run(samples=1)
+    before = texts(folder)
+    budgets = [{"max_thinking": n, "max_answer": 6} for n in (6, 9)]
+    run("run", "--resume", samples=2, budgets=budgets)
+    added = lines(folder / "metrics.jsonl")[2:]
+    assert [(session["point"], session["samples"]) for session in added] == [
+        ("max_thinking=6 max_answer=6", 6),
+        ("max_thinking=9 max_answer=6", 12),
+    ]
+    assert before.items() <= texts(folder).items()
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    assert [point["samples"] for point in results["points"]] == [12, 12]
+
+
+def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_written(run: Evaluate, tmp_path: Path) -> None:
+    data = tmp_path / "long.jsonl"
+    data.write_text(json.dumps({"id": "long", "question": "x" * 300, "answer": "1"}) + "\n", "utf-8")
+    with pytest.raises(EngineError, match=r"problem long: \d+ prompt tokens"):
+        run(data={"source": "file", "path": str(data)})
+    assert not (tmp_path / "run").exists()
+
+
+def test_samples_of_another_model_or_prompt_are_never_mixed_in(run: Evaluate) -> None:
+    folder = run()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(RunError, match="made with another"):
+        run("run", "--resume", instruction="Think hard.")
+    with pytest.raises(RunError, match="made with another"):
+        run("run", "--resume", sampling={"temperature": 0.9})
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_an_existing_run_is_never_overwritten(run: Evaluate) -> None:
+    run()
+    with pytest.raises(RunError, match="in use"):
+        run()
+
+
+def test_a_damaged_line_is_named_and_not_skipped(run: Evaluate) -> None:
+    folder = run()
+    rows = (folder / "samples.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "samples.jsonl").write_text(rows[0] + "{broken}\n" + "".join(rows[2:]), "utf-8")
+    with pytest.raises(RunError, match="damaged"):
+        run("run", "--resume")
+
+
+def test_greedy_samples_of_one_problem_would_all_be_the_same_and_are_refused(run: Evaluate) -> None:
+    with pytest.raises(ConfigError, match="all the same"):
+        run(sampling={"temperature": 0.0})
+
+
+def test_the_same_budget_twice_is_refused(run: Evaluate) -> None:
+    with pytest.raises(ConfigError, match="the same budget twice"):
+        run(budgets=[{"max_thinking": 6}, {"max_thinking": 6}])
+    limit = int(0.2 * (256 - 6))
+    with pytest.raises(ConfigError, match="the same in a context of 256"):
+        run("again", budgets=[{"max_thinking": limit, "max_answer": 6}, {"effort": "low", "max_answer": 6}])
+
+
+def test_prompts_can_ask_for_a_length_instead_and_are_measured_against_it(run: Evaluate) -> None:
+    asked = [
+        {"prompt": "tokens", "target": 5, "max_answer": 6},
+        {"prompt": "long", "max_thinking": 20, "max_answer": 6},
+    ]
+    folder = run(budgets=asked, samples=1)
+    prompts = [row["prompt"] for row in lines(folder / "prompts.jsonl")]
+    assert sum("Think for up to 5 tokens." in prompt for prompt in prompts) == 6
+    assert sum("Answer after a long amount of thinking." in prompt for prompt in prompts) == 6
+    tokens, long = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    within = [row["thinking_tokens"] <= 5 for row in lines(folder / "samples.jsonl") if row["point"] == tokens["label"]]
+    assert tokens["label"] == "max_answer=6 prompt=tokens target=5"
+    assert tokens["control"] == sum(within) / 6
+    assert long["control"] == 1.0
+    with pytest.raises(ConfigError, match="`target` goes with"):
+        run("wrong", budgets=[{"prompt": "tokens"}])
+
+
+def test_a_dry_run_plans_and_writes_nothing(run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("dry", "--dry-run")
+    assert "6 problems × 2 budgets × 2 samples = 24 completions" in capsys.readouterr().out
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_gold_answer_that_cannot_be_parsed_is_reported_and_never_a_zero(run: Evaluate, tmp_path: Path) -> None:
+    data = tmp_path / "broken.jsonl"
+    golds = ["4", "\\frac{1}{", "6"]
+    data.write_text("".join(json.dumps({"id": g, "question": "?", "answer": g}) + "\n" for g in golds), "utf-8")
+    folder = run(data={"source": "file", "path": str(data)}, samples=1)
+    [point, _] = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    assert point["shares"]["ungraded"] == pytest.approx(1 / 3)
+    assert point["accuracy"]["n"] == 2
+    warnings = json.loads((folder / "summary.json").read_text("utf-8"))["warnings"]
+    assert "1 gold answers can't be parsed" in warnings[0]
+    assert "gold answer can&#x27;t be parsed" in (folder / "report.html").read_text("utf-8")
+
+
+def test_duplicate_ids_are_refused_before_anything_is_loaded(run: Evaluate, tmp_path: Path) -> None:
+    data = tmp_path / "twice.jsonl"
+    data.write_text('{"id": "a", "question": "?", "answer": "1"}\n' * 2, "utf-8")
+    with pytest.raises(DataError, match="id 'a' is already"):
+        run(data={"source": "file", "path": str(data)})
+    assert not (tmp_path / "run").exists()
+
+
+def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    rows = [{"id": f"p{i}", "response": f"The answer is {2 * i if i < 3 else 1}."} for i in range(5)]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    folder = run("run", "--lm-eval", answers=str(answers))
+    [point] = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    assert point["accuracy"]["value"] == 3 / 5
+    warnings = json.loads((folder / "summary.json").read_text("utf-8"))["warnings"]
+    assert "1 of 6 problems have no answer" in warnings[0]
+    [exported] = (folder / "lm_eval").iterdir()
+    assert [row["exact_match"] for row in lines(exported)] == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
+    run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = [{"id": f"p{i}", "question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(6)]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems), "utf-8")
+    answers = tmp_path / "answers.jsonl"
+    rows = [{"doc_id": i, "doc": {"question": f"What is {i} + {i}?"}, "resps": [[f"{2 * i}"]]} for i in range(6)]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    data = {"source": "file", "path": str(tmp_path / "problems.jsonl"), "limit": 2, "seed": 1}
+    folder = run("run", "--lm-eval", answers=str(answers), data=data, instruction="Be brief.")
+    [point] = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    assert (point["accuracy"]["value"], point["accuracy"]["n"]) == (1.0, 2)
+    assert "4 of 6 answers are to problems that data.limit leaves out" in capsys.readouterr().out
+    [exported] = (folder / "lm_eval").iterdir()
+    again = run("again", answers=str(exported), data=data, instruction="Be thorough.")
+    assert json.loads((again / "results.json").read_text("utf-8"))["points"] == [point]
+    answers.write_text(json.dumps(rows[0]) + "\n", "utf-8")
+    with pytest.raises(DataError, match=r"none of its 1 answers is to a problem that data\.limit"):
+        run("none", answers=str(answers), data=data)
+    assert not (tmp_path / "none").exists()
+
+
+def test_answers_to_a_generated_benchmark_count_what_was_generated(run: Evaluate, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"doc_id": 1100, "text": "7"}\n', "utf-8")
+    folder = run(answers=str(answers), data={"source": "arithmetic", "limit": 1200})
+    assert lines(folder / "samples.jsonl")[0]["id"] == "arithmetic-0-1100"
+
+
+def test_generated_samples_are_never_replaced_by_answers(run: Evaluate, tmp_path: Path) -> None:
+    folder = run()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"id": "p1", "text": "2"}\n', "utf-8")
+    with pytest.raises(RunError, match="holds generated samples; name another for answers: output_dir="):
+        run("run", "--resume", answers=str(answers))
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    run("answers", answers=str(answers))
+    answers.write_text('{"id": "p1", "text": "2"}\n{"id": "p2", "text": "4"}\n', "utf-8")
+    assert len(lines(run("answers", "--resume", answers=str(answers)) / "samples.jsonl")) == 2
+
+
+def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
+    run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run()
+    rows = lines(folder / "samples.jsonl")
+    said = next(row for row in rows if row["extracted"] and row["verdict"] is False)
+    data = tmp_path / "problems.jsonl"
+    mended = [row | ({"answer": said["extracted"]} if row["id"] == said["id"] else {}) for row in lines(data)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in mended), "utf-8")
+    run("run", "--resume")
+    assert "grading 4 samples again: their gold answer has changed" in capsys.readouterr().out
+    after = lines(folder / "samples.jsonl")
+    its = ("point", "id", "sample")
+    found = next(row for row in after if all(row[name] == said[name] for name in its))
+    assert (found["gold"], found["verdict"]) == (said["extracted"], True)
+    assert [row for row in after if row["id"] != said["id"]] == [row for row in rows if row["id"] != said["id"]]
+    assert [row["text"] for row in after] == [row["text"] for row in rows]
+
+
+def test_samples_of_another_question_under_the_same_id_keep_their_verdicts(run: Evaluate, tmp_path: Path) -> None:
+    rows = lines(run() / "samples.jsonl")
+    data = tmp_path / "problems.jsonl"
+    others = [row | {"question": f"Once more: {row['question']}", "answer": "1234"} for row in lines(data)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in others), "utf-8")
+    folder = run("run", "--resume", budgets=[{"max_thinking": 3, "max_answer": 6}])
+    assert lines(folder / "samples.jsonl")[: len(rows)] == rows
+
+
+def test_points_whose_labels_differ_in_punctuation_have_a_file_each(run: Evaluate) -> None:
+    texts = ("Hmm,", "Hmm?", "[/INST]")
+    budgets = [{"max_thinking": 12, "num_waits": 1, "wait_text": text, "max_answer": 6} for text in texts]
+    folder = run("run", "--lm-eval", budgets=budgets, samples=1)
+    files = sorted((folder / "lm_eval").iterdir())
+    assert len(files) == 3
+    assert all(len(lines(file)) == 6 for file in files)
+
+
+def test_labels_tell_budgets_apart() -> None:
+    assert label_of(Budget()) == "natural"
+    assert label_of(Budget(), {"prompt": "tokens", "target": 64}) == "prompt=tokens target=64"
+    assert label_of(Budget(max_thinking=8, wait_text="Hmm wait")) == 'max_thinking=8 wait_text="Hmm wait"'
+
+
+def test_spans_are_the_runs_of_a_mask() -> None:
+    assert spans([False, True, True, False, True]) == [(1, 3), (4, 5)]
+    assert spans([]) == []
+
+
+def test_an_adapter_counts_by_its_weights(tmp_path: Path) -> None:
+    from evaluation.plan import adapter_hash
+
+    assert adapter_hash(None) is None
+    assert adapter_hash("someone/adapter") == "someone/adapter"
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"one")
+    first = adapter_hash(str(tmp_path))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"two")
+    assert first != adapter_hash(str(tmp_path))
+
+
+def test_rejection_sampling_draws_again_until_thinking_ends_by_itself(run: Evaluate) -> None:
+    limit = {"max_thinking": 60, "max_answer": 6}
+    rows = lines(run(budgets=[limit, {**limit, "tries": 4}]) / "samples.jsonl")
+    forced, rejected = ([row for row in rows if ("tries" in row["point"]) is again] for again in (False, True))
+    assert {row["tries"] for row in forced} == {1}
+    tries = {row["tries"] for row in rejected}
+    assert {1, 4} <= tries <= {1, 2, 3, 4}
+    assert all(row["stop"] != "limit" or row["tries"] == 4 for row in rejected)
+    ended = [sum(row["stop"] == "natural" for row in group) for group in (forced, rejected)]
+    assert ended[0] < ended[1]
+    texts = {(row["id"], row["sample"]): row["text"] for row in forced}
+    assert all(row["text"] == texts[row["id"], row["sample"]] for row in rejected if row["tries"] == 1)
+
+
+def test_rejection_sampling_needs_a_limit_and_a_temperature(run: Evaluate) -> None:
+    with pytest.raises(ConfigError, match="give `max_thinking`"):
+        run(budgets=[{"tries": 2}])
+    with pytest.raises(ConfigError, match="every draw is the same"):
+        run(budgets=[{"tries": 2, "max_thinking": 8}], sampling={"temperature": 0.0}, samples=1)

@@ -1,0 +1,30 @@
+"""A generation as a row of `samples.jsonl`."""
+
+from collections.abc import Sequence
+
+from budget_forcing.budget import Budget, Outcome
+from data.problem import Problem
+from data.think_format import DEEPSEEK
+from evaluation.plan import Task
+from evaluation.runner import row_of
+from models.engines.base import Decoded, Engine, Job
+from models.engines.generation import Origin, generation_of
+from tests.tiny import tiny_tokenizer
+
+
+class Asked(Engine):
+    """Has been asked already."""
+
+    def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None: ...
+
+
+def test_an_end_of_turn_that_no_list_knows_is_no_part_of_the_answer() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<fin>"]})
+    ids = tokenizer.encode("so.</think>\n\n42<fin>")
+    engine = Asked(tokenizer, DEEPSEEK, 100, (ids[-1],))
+    outcome = Outcome(ids, [0.0] * len(ids), [False] * len(ids))
+    made = generation_of(outcome, Origin(0, 0, (), (), "none", 0.0), engine.eos, tokenizer, DEEPSEEK)
+    task = Task("free", Budget(), {}, Problem("p", "6 · 7?", "42", "test"), 0, "?", (), 0, "key")
+    row = row_of(task, made, engine)
+    assert (row["extracted"], row["text"]) == ("42", "<think>\nso.</think>\n\n42<fin>")

@@ -1,0 +1,347 @@
+"""The vLLM engine on a CPU, in this process and in its own."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budget_forcing.budget import Budget
+from configs.errors import EngineError, ModelError
+from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from data.think_format import S1, XML
+from models.engines.base import Generation, Request
+from models.engines.transformers import TransformersEngine
+from models.load import load_model
+from tests.tiny import tiny_model
+from tests.vllm_env import ENVIRONMENT
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore"),  # vLLM's own
+]
+GREEDY = SamplingConfig(temperature=0.0)
+OTHER_END = 162  # a byte that the model writes now and then
+SAMPLINGS = [SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9), SamplingConfig(top_k=5, min_p=0.01)]
+BUDGETS = [
+    Budget(max_thinking=24, num_waits=2, max_answer=8, final_answer_text="So "),
+    Budget(max_thinking=24, num_waits=2, wait_text="", max_answer=8),
+    Budget(max_thinking=30, min_thinking=25, max_answer=3),
+    Budget(max_thinking=0, max_answer=1),
+    Budget(max_answer=90),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that ends its thinking now and then, and whose vocabulary is larger than its tokenizer's.
+
+    That `OTHER_END` ends a turn too, its generation config alone says.
+    """
+    from safetensors.torch import load_file, save_file
+    from transformers import GenerationConfig
+
+    folder = tiny_model(tmp_path_factory.mktemp("tiny"), vocabulary=320)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][1:3] *= 2  # <|im_start|> and <|im_end|>
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    GenerationConfig(eos_token_id=[2, OTHER_END]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[Any]:
+    pytest.importorskip("vllm")
+    from models.engines.vllm import VllmEngine
+
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
+    model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
+    # chunks of 32 prompt tokens, and a cache of 24 blocks: long prompts are chunked and requests preempted
+    chunks = {"enable_chunked_prefill": True, "max_num_batched_tokens": 32}
+    cache = {"num_gpu_blocks_override": 24, "block_size": 32}
+    options = {"enforce_eager": True, "enable_lora": True, "max_lora_rank": 8} | chunks | cache
+    engine = VllmEngine.load(EngineConfig(name="vllm", batch_size=8), model, S1, **options)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def apart(folder: Path, engine: Any) -> Iterator[Any]:
+    """An engine as recipes start it, in a process of its own; but uncompiled, which starts faster."""
+    from models.engines.vllm import VllmEngine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
+        model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
+        other = VllmEngine.load(EngineConfig(name="vllm", batch_size=16), model, S1, enforce_eager=True)
+    try:
+        yield other
+    finally:
+        other.close()
+
+
+@pytest.fixture(scope="module")
+def transformers_engine(folder: Path) -> TransformersEngine:
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32", max_length=300))
+    return TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
+
+
+def ask(text: str, **fields: Any) -> Request:
+    return Request([{"role": "user", "content": text}], **{"seed": len(text), "logprobs": True, **fields})
+
+
+def facts(generation: Generation) -> tuple[Any, ...]:
+    g = generation
+    return g.token_ids, g.forced, g.stop, g.finish, g.thinking, g.answer, g.thinking_tokens, g.answer_tokens
+
+
+@pytest.mark.parametrize("precision", ["nf4", "int8"])
+def test_packed_weights_are_refused_before_anything_starts(
+    folder: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("vllm")
+    from models.engines.vllm import VllmEngine
+
+    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
+    with pytest.raises(ModelError, match=r"model\.precision: "):
+        VllmEngine.load(EngineConfig(name="vllm"), ModelConfig(name=str(folder), precision=precision), S1)
+
+
+def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_rounds(
+    engine: Any, transformers_engine: TransformersEngine
+) -> None:
+    requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 50, 120) for b in BUDGETS]
+    requests += [ask("plain" * n, sampling=GREEDY, max_tokens=30) for n in (1, 9)]
+    inside, theirs = engine.generate(requests), transformers_engine.generate(requests)
+    assert {g.stop for g in inside} >= {"natural", "waited:2", "limit", "context"}
+    assert [facts(g) for g in inside] == [facts(g) for g in theirs]
+    for one, other in zip(inside, theirs, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+    rounds = engine.generate_in_rounds(requests[:-2])
+    assert [facts(g) for g in inside[:-2]] == [facts(g) for g in rounds]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
+    apart: Any, sampling: SamplingConfig
+) -> None:
+    requests = [ask("q" * n, budget=b, sampling=sampling, n=3) for n in (1, 50) for b in BUDGETS]
+    generations = apart.generate(requests)
+    assert len({g.token_ids for g in generations}) > 20
+    for g in generations:
+        budget = requests[g.request].budget
+        assert budget is not None
+        assert g.stop is not None
+        assert budget.min_thinking <= g.thinking_tokens <= (budget.max_thinking or 300)
+        assert g.answer_tokens + (g.finish == "stop") > 0
+        assert g.text.startswith(g.thinking + S1.end + g.answer)
+    again = apart.generate(list(reversed(requests)))
+    assert sorted(g.token_ids for g in again) == sorted(g.token_ids for g in generations)
+
+
+def test_a_preempted_request_goes_on_where_it_was(engine: Any, transformers_engine: TransformersEngine) -> None:
+    before = preemptions(engine)
+    requests = [
+        ask("x" * 40 + str(n), budget=Budget(max_thinking=150, num_waits=3, max_answer=20), sampling=GREEDY)
+        for n in range(8)
+    ]
+    generations = engine.generate(requests)
+    assert preemptions(engine) > before
+    assert [facts(g) for g in generations] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def preemptions(engine: Any) -> int:
+    """How often the scheduler has preempted a request that finished since."""
+    core = engine.llm.llm_engine.engine_core.engine_core
+    if not hasattr(core, "_mull_preemptions"):
+        core._mull_preemptions = 0
+        preempt = core.scheduler._preempt_request
+
+        def counted(*args: Any, **kwargs: Any) -> None:
+            core._mull_preemptions += 1
+            preempt(*args, **kwargs)
+
+        core.scheduler._preempt_request = counted
+    return int(core._mull_preemptions)
+
+
+@pytest.mark.parametrize(("where", "seed"), [("engine", None), ("apart", 5)], ids=["chunked prefill", "seeded"])
+def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
+    where: str, seed: int | None, transformers_engine: TransformersEngine, request: pytest.FixtureRequest
+) -> None:
+    import torch
+
+    requests = [ask("q" * n, budget=b, n=2, seed=seed) for n in (1, 30, 90) for b in BUDGETS[:3]]
+    for g in request.getfixturevalue(where).generate(requests):
+        ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
+        with torch.inference_mode():
+            logits = transformers_engine.model(ids).logits[0, len(g.prompt_ids) - 1 : -1]
+        own = logits.log_softmax(1).gather(1, ids[0, len(g.prompt_ids) :, None])[:, 0]
+        for at, forced in enumerate(g.forced):
+            if forced:
+                assert g.logprobs[at] == 0.0
+            else:
+                assert g.logprobs[at] == pytest.approx(own[at].item(), abs=1e-3)
+
+
+def test_requests_with_and_without_a_budget_share_a_batch(engine: Any, transformers_engine: TransformersEngine) -> None:
+    requests = [
+        ask("q" * n, budget=BUDGETS[0] if n % 2 else None, sampling=GREEDY, max_tokens=None if n % 2 else 40)
+        for n in range(1, 9)
+    ]
+    assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def test_stop_strings_end_a_completion_that_keeps_them(engine: Any, transformers_engine: TransformersEngine) -> None:
+    free = engine.generate(
+        [ask("hello", budget=BUDGETS[0], sampling=GREEDY), ask("hello", sampling=GREEDY, max_tokens=40)]
+    )
+    # single characters: the bytes of a random model seldom make two in a row
+    words = [re.findall("[!-~]", text)[-1] for text in (free[0].thinking, free[0].answer, "answ", free[1].text)]
+    requests = [ask("hello", budget=BUDGETS[0], sampling=GREEDY, stop=(word,)) for word in words[:3]]
+    requests.append(ask("hello", sampling=GREEDY, max_tokens=40, stop=(words[3],)))
+    stopped = engine.generate(requests)
+    assert [g.finish for g in stopped] == ["stop"] * 4
+    assert all(g.text.endswith(word) for g, word in zip(stopped, words, strict=True))
+    assert [facts(g) for g in stopped] == [facts(g) for g in transformers_engine.generate(requests)]
+
+
+def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
+    apart: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(apart, "think_format", XML)
+    rounds = apart.generate([ask("hello", budget=Budget(max_thinking=9, max_answer=3))])[0]
+    assert rounds.control == "rounds"
+    assert "rounds of stopping and prompting again" in caplog.text
+    assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
+
+
+def test_an_end_of_turn_that_only_the_generation_config_names_is_one(
+    engine: Any, transformers_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engine.eos == transformers_engine.eos == (2, OTHER_END)
+    requests = [ask("q" * n, sampling=GREEDY, max_tokens=80) for n in range(1, 30)]
+    plain = engine.generate(requests)
+    ended = [g for g in plain if g.token_ids[-1] == OTHER_END]
+    assert ended
+    assert {g.finish for g in ended} == {"stop"}
+    assert [facts(g) for g in plain] == [facts(g) for g in transformers_engine.generate(requests)]
+    for each in (engine, transformers_engine):
+        monkeypatch.setattr(each, "think_format", XML)
+    budget = Budget(max_thinking=60, max_answer=8)
+    asked = [replace(request, budget=budget, max_tokens=None) for request in requests]
+    rounds = engine.generate(asked)
+    assert all(g.stop for g in rounds)  # a turn that ends while thinking is answered all the same
+    assert all(g.answer_tokens + (g.finish == "stop") > 0 for g in rounds)
+    assert [facts(g) for g in rounds] == [facts(g) for g in transformers_engine.generate(asked)]
+
+
+def test_every_round_has_a_seed_of_its_own(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = apart.llm.llm_engine
+    seeds: list[int] = []
+    add = engine.add_request
+
+    def noted(name: str, prompt: Any, params: Any, **options: Any) -> None:
+        seeds.append(params.seed)
+        add(name, prompt, params, **options)
+
+    monkeypatch.setattr(engine, "add_request", noted)
+    budget = Budget(max_thinking=30, min_thinking=25, wait_text="", max_answer=3)
+    for seed in range(4):
+        apart.generate_in_rounds([ask("hello", budget=budget, seed=seed)])
+    assert len(seeds) > 8  # not every sequence ended in its first round
+    assert len(set(seeds)) == len(seeds)
+    first = len(seeds)
+    apart.generate([ask("hello", max_tokens=3, seed=0)])
+    assert seeds[first] == seeds[0]  # a first round's seed is that of a request without a budget
+
+
+def test_a_completion_cut_in_its_thinking_does_not_say_what_would_have_ended_it(
+    engine: Any, transformers_engine: TransformersEngine
+) -> None:
+    free = engine.generate([ask("hello", budget=BUDGETS[0], sampling=GREEDY)])[0]
+    words = re.findall("[!-~]", free.thinking)
+    requests = [ask("hello", budget=BUDGETS[0], sampling=GREEDY, stop=(word,)) for word in words]
+    for ours, theirs in zip(engine.generate(requests), transformers_engine.generate(requests), strict=True):
+        assert facts(ours) == facts(theirs)
+        assert (ours.stop is None) == (ours.thinking_tokens == len(ours.token_ids))
+
+
+def test_unsloth_s_vllm_has_to_report_what_was_sampled_from(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from models.engines.unsloth import UnslothEngine
+
+    loaded: Any = SimpleNamespace(model=SimpleNamespace(vllm_engine=engine.llm), tokenizer=engine.tokenizer)
+    model = ModelConfig(name="x", max_length=300)
+    monkeypatch.setattr(engine.llm.llm_engine.model_config, "logprobs_mode", "raw_logprobs")
+    with pytest.raises(EngineError, match=r"reports raw_logprobs.*unsloth_zoo"):
+        UnslothEngine(loaded, model, S1)
+
+
+def test_an_adapter_is_used_where_named_and_swapped_when_rewritten(engine: Any, folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
+    plain = engine.generate(requests)
+    found = []
+    for seed in (1, 2):
+        loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4))
+        for name, parameter in loaded.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(seed))
+        loaded.model.save_pretrained(tmp_path / "adapter")
+        os.utime(tmp_path / "adapter" / "adapter_model.safetensors", (seed, seed))
+        theirs = TransformersEngine(loaded.model, loaded.tokenizer, S1, 300).generate(requests)
+        with_adapter = [
+            ask("q" * n, budget=BUDGETS[0], sampling=GREEDY, adapter=str(tmp_path / "adapter")) for n in (1, 20)
+        ]
+        ours = engine.generate(with_adapter)
+        assert [g.token_ids for g in ours] == [g.token_ids for g in theirs]
+        found.append([g.token_ids for g in ours])
+    assert found[0] != found[1]
+    assert [g.token_ids for g in engine.generate(requests)] == [g.token_ids for g in plain]  # the base is untouched
+
+
+def test_what_does_not_fit_is_refused_and_the_engine_goes_on(engine: Any) -> None:
+    with pytest.raises(EngineError, match=r"thinking 290 .* context of 300"):
+        engine.generate([ask("x", budget=Budget(max_thinking=290))])
+    assert engine.generate([ask("x", max_tokens=3)])[0].token_ids
+
+
+def test_a_processor_can_be_added_to_a_running_engine_in_this_process(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from budget_forcing.vllm_processor import BudgetProcessor, budget_outcomes, install
+
+    requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
+    before = engine.generate(requests)
+
+    def take_out(worker: Any) -> int:
+        found = worker.model_runner.input_batch.logitsprocs.non_argmax_invariant
+        taken = [processor for processor in found if isinstance(processor, BudgetProcessor)]
+        for processor in taken:
+            found.remove(processor)
+        return len(taken)
+
+    assert engine.llm.collective_rpc(take_out) == [1]
+    assert engine.llm.collective_rpc(install) == [True]
+    assert engine.llm.collective_rpc(install) == [True]  # once is enough
+    monkeypatch.setattr(engine, "_ask", lambda names: engine.llm.collective_rpc(budget_outcomes, args=(names,))[0])
+    assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in before]
+    assert engine.llm.collective_rpc(take_out) == [1]
+    engine.llm.collective_rpc(install)
+
+
+def test_in_a_process_of_its_own_it_generates_the_same(engine: Any, apart: Any) -> None:
+    requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
+    assert [facts(g) for g in apart.generate(requests)] == [facts(g) for g in engine.generate(requests)]

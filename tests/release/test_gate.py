@@ -1,0 +1,171 @@
+"""The publish gate: what it measures, and that each way to ruin an export fails the check that names it."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import RunError
+from release.formats import export
+from release.gate import FULL, QUANTISED, bounds_of, compare, format_checks, gate, held_out, passed_before
+from release.gate_worker import Job, ask
+from tests.tiny_run import LLAMA3, tiny_base, tiny_run
+from training.finished_run import open_run
+
+LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30)
+
+
+def figures(export: list[float], trained: list[float], base: list[float]) -> dict[str, Any]:
+    tops = list(range(len(trained)))
+    checks = compare(
+        "x",
+        {"logprob": export, "top": tops},
+        {"logprob": trained, "top": tops, "base_logprob": base},
+        FULL,
+    )
+    return {check.name: check for check in checks}
+
+
+@given(LOGPROBS)
+def test_an_exact_export_agrees_and_one_that_lost_its_adapter_does_not(pairs: list[tuple[float, float]]) -> None:
+    trained, base = ([pair[at] for pair in pairs] for at in (0, 1))
+    exact, lost = figures(trained, trained, base), figures(base, trained, base)
+    assert exact["logprob_gap"].figure == 0
+    assert exact["top1"].figure == 1
+    assert lost["apart_from_base"].figure == 0
+    assert not lost["apart_from_base"].passed
+    changed = sum(abs(a - b) for a, b in pairs) / len(pairs)
+    assert exact["changed_by_training"].passed == (changed >= 0.005)
+    assert lost["logprob_gap"].figure == pytest.approx(changed, abs=1e-4)
+
+
+@given(st.floats(0, 1))
+def test_half_an_adapter_is_half_an_effect(share: float) -> None:
+    trained, base = [-1.0, -2.0, -0.5], [-3.0, -1.0, -4.0]
+    between = [b + share * (t - b) for t, b in zip(trained, base, strict=True)]
+    assert figures(between, trained, base)["apart_from_base"].figure == pytest.approx(share, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("target", "precision", "bounds"),
+    [
+        ("adapter", "bf16", FULL),
+        ("merged16", "fp32", FULL),
+        ("gguf:q8_0", "bf16", FULL),
+        ("nf4", "bf16", QUANTISED),
+        ("gguf:q4_k_m", "bf16", QUANTISED),
+        ("merged16", "nf4", QUANTISED),
+    ],
+)
+def test_bounds_are_looser_only_where_weights_are_coarser(target: str, precision: str, bounds: Any) -> None:
+    assert bounds_of(target, precision) == bounds
+
+
+def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    with pytest.raises(RunError, match=r"holds no exports \(no export\.json\)"):
+        gate(tmp_path / "base", run)
+
+
+def test_a_run_without_held_out_problems_is_refused(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval=None)
+    out = export(run, ["adapter"], tmp_path / "out")
+    with pytest.raises(RunError, match="holds no problems out; add `eval"):
+        gate(out, run)
+
+
+def test_held_out_problems_are_those_of_the_training_command(tmp_path: Path) -> None:
+    from data.corpus import load_traces
+    from data.splits import split_traces
+
+    run = open_run(tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval={"problems": 7}))
+    config = run.config
+    assert held_out(run) == split_traces(load_traces(config.data), config.eval, config.data.seed)[1]
+    assert len(held_out(run)) == 7
+
+
+def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model like Llama 3: scaled rotary embeddings, which Transformers does not read, and two ends of a turn."""
+    base = tiny_base(tmp_path / "base", rope=LLAMA3)
+    rewrite(base / "config.json", eos_token_id=[2, 0])
+    run = open_run(tiny_run(tmp_path / "run", base))
+    folder = export(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
+    own = Job("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
+    reference = ask(own)
+    file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
+    assert set(reference["eos"]) == {2, 0}
+    assert all(check.passed for check in format_checks("gguf:f16", ask(file), reference, run))
+    monkeypatch.setattr("release.gguf.rope.restore", lambda model, reader: None)
+    found = {check.name: check.passed for check in format_checks("gguf:f16", ask(file), reference, run)}
+    assert found == {"template": True, "eos": True, "think_format": True, "rope": False}
+
+
+@pytest.mark.engine
+class TestGate:
+    """In fresh processes."""
+
+    @pytest.fixture(scope="class")
+    def run(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("run")
+        return tiny_run(folder / "run", tiny_base(folder / "base"))
+
+    @pytest.fixture(scope="class")
+    def out(self, tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
+        return export(run, ["adapter", "merged16", "gguf:f16"], tmp_path_factory.mktemp("out") / "out")
+
+    def test_good_exports_pass_and_the_report_says_what_was_checked(self, run: Path, out: Path) -> None:
+        report = gate(out, run)
+        assert report.passed, report.failed
+        stored = json.loads((out / "gate.json").read_text())
+        assert stored["passed"] is True
+        assert {check["export"] for check in stored["checks"]} == {"adapter", "merged16", "gguf:f16"}
+        names = {"top1", "logprob_gap", "apart_from_base", "held_out_score", "template", "eos", "think_format", "rope"}
+        for check in stored["checks"]:
+            assert {"export", "name", "figure", "bound", "passed"} <= check.keys()
+            names.discard(check["name"])
+        assert not names
+        assert (stored["prompts"], stored["problems"]) == (16, 50)
+        assert passed_before(out) == report
+        (out / "adapter" / "LICENSE").write_text("changed")
+        assert passed_before(out) is None
+
+    def test_each_ruined_export_fails_the_check_that_names_it(self, run: Path, out: Path, tmp_path: Path) -> None:
+        """No update in the adapter, none in the weights; template, EOS or rotary base lost; a file cut short."""
+        ruined = {name: tmp_path / name for name in ("adapter", "unmerged", "template", "eos", "rope", "cut")}
+        for name, folder in ruined.items():
+            shutil.copytree(out / ("adapter" if name == "adapter" else "merged16"), folder)
+        (tmp_path / "export.json").write_text(json.dumps({"exports": {name: name for name in ruined}}))
+        ruin_update(ruined["adapter"] / "adapter_model.safetensors")
+        shutil.copy(run.parent / "base" / "model.safetensors", ruined["unmerged"])
+        shutil.copy(run / "adapter" / "chat_template.jinja", ruined["template"])
+        rewrite(ruined["eos"] / "generation_config.json", eos_token_id=1)
+        rewrite(ruined["rope"] / "config.json", rope_parameters={"rope_type": "default", "rope_theta": 9_000.0})
+        weights = ruined["cut"] / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:5000])
+        report = gate(tmp_path, run)
+        with pytest.raises(RunError, match=r"gate: adapter: top1 is .* publishes nothing"):
+            report.require()
+        failed = {name: {check.name for check in report.failed if check.export == name} for name in ruined}
+        lost = {"top1", "logprob_gap", "apart_from_base"}
+        assert lost <= failed["adapter"]
+        assert lost <= failed["unmerged"]
+        assert (failed["template"], failed["eos"], failed["cut"]) == ({"template"}, {"eos"}, {"loads"})
+        assert "rope" in failed["rope"]
+        assert passed_before(tmp_path) is None
+
+
+def ruin_update(file: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_file({name: tensor * ("lora_A" in name) for name, tensor in load_file(file).items()}, file)
+
+
+def rewrite(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))

@@ -1,0 +1,103 @@
+"""The grader: verdicts in order with their reasons, from threads and asyncio, and from the cache."""
+
+import asyncio
+import threading
+
+import pytest
+
+from configs.errors import RewardError
+from data.think_format import XML
+from rewards.grading import math_equivalence, worker_pool
+from rewards.grading.math_equivalence import grade_many, grade_texts, judge_many
+from rewards.grading.verdict import Verdict
+from rewards.grading.worker_pool import GraderPool
+
+# only math-verify can tell: (gold, right, wrong)
+HARD = ("\\sum_{k=1}^{3} k", "\\sum_{j=1}^{3} j", "\\sum_{k=1}^{4} k")
+
+
+def test_verdicts_come_in_order_and_say_how() -> None:
+    verdicts = judge_many(["18", HARD[0], "\\frac12", "18", "18"], ["18.0", HARD[2], "0.5", None, " "], timeout=60)
+    assert [verdict.correct for verdict in verdicts] == [True, False, True, False, False]
+    assert [verdict.reason for verdict in verdicts] == ["number", "math-verify", "expression", "no answer", "no answer"]
+
+
+def test_whole_completions_are_graded_by_their_think_format() -> None:
+    text = XML.render("1 + 1 = 3, no: 2", "\\boxed{2}")
+    assert grade_texts(["2", "3"], [text, text], XML) == [True, False]
+    assert grade_texts(["#### 18", "\\boxed{18}"], ["so A: 18", "so A: 19"]) == [True, False]
+
+
+def test_lengths_have_to_match() -> None:
+    with pytest.raises(RewardError, match="2 gold answers for 1 answers"):
+        grade_many(["1", "2"], ["1"])
+
+
+def test_a_gold_answer_that_nobody_can_read_judges_nothing() -> None:
+    before = math_equivalence.unjudged()["no gold answer"]
+    assert grade_many(["", "\\undefinedcommand{{"], ["1", "1"]) == [None, None]
+    assert math_equivalence.unjudged()["no gold answer"] == before + 2
+
+
+def test_a_box_inside_the_answer_is_not_the_answer() -> None:
+    assert grade_many([HARD[0]] * 2, ["17 \\neq \\boxed{\\sum_{j=1}^{3} j", f"\\fbox{{{HARD[1]}}}"], 60) == [
+        False,
+        True,
+    ]
+
+
+def test_a_bomb_is_none_with_a_counted_reason() -> None:
+    before = math_equivalence.unjudged()["refused: too big to evaluate"]
+    assert grade_many(["18"], ["9^{9^{9^9}}"]) == [None]
+    assert math_equivalence.unjudged()["refused: too big to evaluate"] == before + 1
+
+
+def test_threads_share_the_pool() -> None:
+    found: dict[int, list[bool | None]] = {}
+
+    def ask(number: int) -> None:
+        golds = [f"\\sum_{{k=1}}^{{{number + 2}}} k"] * 2
+        answers = [f"\\sum_{{j=1}}^{{{number + 2}}} j", f"\\sum_{{k=1}}^{{{number + 20}}} k"]
+        found[number] = grade_many(golds, answers, timeout=60)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: [True, False] for number in range(6)}
+
+
+def test_it_works_inside_asyncio() -> None:
+    async def ask() -> list[list[bool | None]]:
+        direct = grade_many([HARD[0]], [HARD[1]], timeout=60)
+        apart = await asyncio.gather(*(asyncio.to_thread(grade_many, [HARD[0]], [answer], 60) for answer in HARD[1:]))
+        return [direct, *apart]
+
+    assert asyncio.run(ask()) == [[True], [True], [False]]
+
+
+def test_repeats_come_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = ("\\{z : z > 5\\}", "\\{z : z > 6\\}")
+    assert grade_many([pair[0]], [pair[1]], timeout=60) == [False]
+
+    def nobody() -> GraderPool:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(worker_pool, "shared", nobody)
+    assert grade_many([pair[0]] * 3, [pair[1]] * 3) == [False] * 3
+
+
+def test_a_timeout_is_tried_again_only_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    class Recorder(GraderPool):
+        def judge(self, pairs, timeout):  # type: ignore[no-untyped-def]
+            asked.append(timeout)
+            return [Verdict(None, "timeout") for _ in pairs]
+
+    monkeypatch.setattr(worker_pool, "shared", Recorder)
+    pair = (["\\{w : w > 5\\}"], ["\\{w : w > 6\\}"])
+    for timeout in (1.0, 1.0, 0.5, 2.0):
+        assert grade_many(*pair, timeout=timeout) == [None]
+    assert asked == [1.0, 2.0]

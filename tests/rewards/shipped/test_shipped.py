@@ -1,0 +1,304 @@
+"""Each shipped reward: its range, and what earns it."""
+
+import math
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import RewardError
+from configs.schema import RewardSpec
+from data.problem import Problem
+from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
+from rewards.registry import SHIPPED, build
+from rewards.rollout import Rollout
+
+NEEDED: dict[str, dict[str, Any]] = {"soft_overlong": {"soft_punish_cache": 20}, "budget": {"target": 100}}
+FORMATS = [S1, DEEPSEEK, XML]
+
+
+def rollout(text: str, think_format: ThinkFormat = XML, gold: str = "42", **facts: Any) -> Rollout:
+    """A completion of one problem."""
+    return Rollout(Problem("p", "What is 6 · 7?", gold, "test"), text, think_format, **facts)
+
+
+def answered(answer: str, think_format: ThinkFormat = XML, **facts: Any) -> Rollout:
+    """A well-formed completion with this answer."""
+    return rollout(think_format.render("6 · 7 is 42.\nSo it is.", answer), think_format, **facts)
+
+
+def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
+    """What one reward gives."""
+    return build([RewardSpec(name=name, params=params or NEEDED.get(name, {}))]).score(rollouts)[name]
+
+
+def test_correctness_pays_two_for_a_right_answer_in_any_form() -> None:
+    assert scores("correctness", answered("42"), answered("\\frac{84}{2}"), answered("41"), rollout("42")) == [
+        2,
+        2,
+        0,
+        0,
+    ]
+
+
+def test_correctness_is_none_where_the_grader_does_not_know() -> None:
+    assert scores("correctness", answered("9^{9^{9^9}}")) == [None]
+
+
+def test_partial_credit_is_the_share_of_the_list_that_is_right() -> None:
+    golds = [answered(answer, gold="1, 2, 3, 4") for answer in ("1, 2", "4,3,2,1", "1,2,9,9", "1,2,3,4,5", "7")]
+    assert scores("correctness", *golds, score=1.0, partial=0.5) == [0.25, 1.0, 0.25, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"), [("42", 0.5), ("-1,234", 0.5), ("４２", 0.5), ("42.0", 0), ("x", 0), ("4 2", 0)]
+)
+def test_integer_pays_for_any_integer(answer: str, score: float) -> None:
+    assert scores("integer", answered(answer)) == [score]
+
+
+@pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize("name", ["strict_format", "soft_format"])
+def test_formats_pay_for_what_the_format_renders_though_it_spans_lines(name: str, think_format: ThinkFormat) -> None:
+    right = answered("42", think_format)
+    assert scores(
+        name, right, replace(right, text=right.text.rstrip() + "<|im_end|>"), rollout("no", think_format)
+    ) == [
+        0.5,
+        0.5,
+        0.0,
+    ]
+
+
+def test_only_the_soft_format_forgives_missing_line_breaks_and_text_behind() -> None:
+    lax = [
+        rollout("<reasoning>a</reasoning><answer>b</answer>"),
+        replace(answered("42"), text=answered("42").text + "!"),
+    ]
+    assert scores("strict_format", *lax) == [0.0, 0.0]
+    assert scores("soft_format", *lax) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", ["strict_format", "soft_format", "think_format"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<reasoning>\na\n</reasoning>\n<answer>\n1\n</answer>\n<answer>\n2\n</answer>\n",
+        "<reasoning>\n<reasoning>\na\n</reasoning>\n</reasoning>\n<answer>\n1\n</answer>\n",
+        "<answer>\n1\n</answer>\n<reasoning>\na",
+    ],
+)
+def test_repeated_nested_and_swapped_tags_earn_no_format_reward(name: str, text: str) -> None:
+    paid = scores(name, rollout(text))
+    if name == "think_format" and "<answer>\n2" in text:
+        assert paid == [1.0]  # it is about thinking alone
+    else:
+        assert paid == [0.0]
+
+
+@pytest.mark.parametrize("name", ["strict_format", "soft_format"])
+def test_empty_parts_earn_no_format_reward(name: str) -> None:
+    assert scores(name, answered(" "), rollout(XML.render("", "42"))) == [0.0, 0.0]
+
+
+def test_xmlcount_pays_an_eighth_a_tag_and_charges_for_text_behind_the_last() -> None:
+    whole = answered("42").text
+    texts = [whole, whole + "x" * 10, whole + "<|im_end|>", "<reasoning>\na\n</reasoning>", "<answer><answer>", "no"]
+    assert scores("xmlcount", *map(rollout, texts)) == pytest.approx([0.5, 0.49, 0.5, 0.25, 0.0, 0.0])
+
+
+def test_xmlcount_and_tag_count_take_a_prefilled_opening_as_written() -> None:
+    asked = [rollout("a\n</think>\n42", DEEPSEEK), rollout("<think>a<think></think>", DEEPSEEK)]
+    assert scores("xmlcount", *asked) == [0.25, 0.125]
+    assert scores("tag_count", *asked) == [1.0, 0.5]
+
+
+def test_tag_count_is_the_share_of_tags_written_once() -> None:
+    texts = ["<reasoning> </reasoning> <answer> </answer>", "<reasoning><reasoning></reasoning><answer>", "no"]
+    assert scores("tag_count", *map(rollout, texts)) == [1.0, 0.5, 0.0]
+    assert scores("tag_count", rollout("thinking goes on", S1)) == [0.5]  # the prompt wrote the opening
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("<think>a</think>b", 1.0),
+        ("<think>\na\nb\n</think>\nc", 1.0),
+        ("a\n</think>\nb", 1.0),  # the prompt prefilled the opening: TRL's own would give 0
+        ("<think>\na", 0.0),
+        ("so <think>a</think>b", 0.0),
+        ("<think>a<think>b</think></think>c", 0.0),
+        ("<think>a</think>b</think>c", 0.0),
+    ],
+)
+def test_think_format_wants_thinking_opened_at_the_start_and_closed_once(text: str, score: float) -> None:
+    assert scores("think_format", rollout(text, DEEPSEEK)) == [score]
+
+
+@pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
+def test_think_format_knows_every_format(think_format: ThinkFormat) -> None:
+    assert scores("think_format", answered("42", think_format), rollout("no thinking", XML)) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "score"),
+    [
+        ("Step 1: a\nStep 2: b\nStep 3: c", 1.0),
+        ("First, a.\nSecond, b.\nFinally, c.", 1.0),
+        ("首先算左边，然后算右边。", 2 / 3),
+        ("1. a", 1 / 3),
+        ("- a\n- b\n- c\n- d", 1.0),
+        ("plain text", 0.0),
+    ],
+)
+def test_reasoning_steps_count_up_to_three(thinking: str, score: float) -> None:
+    assert scores("reasoning_steps", rollout(XML.render(thinking, "1"))) == pytest.approx([score])
+
+
+def test_steps_in_the_answer_earn_nothing() -> None:
+    assert scores("reasoning_steps", rollout(XML.render("a", "1. b\n2. c\n3. d"))) == [0.0]
+
+
+def test_length_prefers_short_right_answers_and_never_pays_wrong_ones() -> None:
+    group = [
+        answered(answer, completion_tokens=n)
+        for answer, n in [("42", 10), ("42", 30), ("1", 10), ("1", 30), ("42", 20)]
+    ]
+    assert scores("length", *group) == [0.5, -0.5, 0.0, -0.5, 0.0]
+
+
+def test_length_compares_within_a_problem_only() -> None:
+    other = replace(answered("42", completion_tokens=500), problem=Problem("q", "Else?", "42", "test"))
+    assert scores("length", answered("42", completion_tokens=10), other, answered("42", completion_tokens=10)) == [
+        0,
+        0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens", "score"),
+    [
+        ("42", 0, 1.0),
+        ("42", 50, 0.75),
+        ("42", 100, 0.5),
+        ("42", 300, 0.5),
+        ("1", 0, -1.0),
+        ("1", 50, -0.75),
+        ("1", 200, -0.5),
+    ],
+)
+def test_cosine_pays_short_right_answers_most_and_charges_short_wrong_ones_most(
+    answer: str, tokens: int, score: float
+) -> None:
+    assert scores("cosine", answered(answer, completion_tokens=tokens), max_len=100) == pytest.approx([score])
+    assert scores("cosine", answered(answer, completion_tokens=tokens, max_tokens=100)) == pytest.approx([score])
+
+
+@pytest.mark.parametrize("tokens", [0, 17, 50, 100, 300])
+def test_cosine_is_trls_schedule_on_our_verdict(tokens: int) -> None:
+    from trl.rewards import get_cosine_scaled_reward
+
+    asked = [answered(answer, completion_tokens=tokens) for answer in ("42", "41")]
+    messages = [[{"role": "assistant", "content": f"\\boxed{{{answer}}}"}] for answer in ("42", "41")]
+    theirs = get_cosine_scaled_reward(100)(messages, ["$42$"] * 2, completion_ids=[[1] * tokens] * 2)
+    assert scores("cosine", *asked, max_len=100) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "score"),
+    [
+        ("this is a test sentence", {"ngram_size": 2}, 0.0),
+        ("this this this this this", {"ngram_size": 2}, -0.75),
+        ("This is a this IS a test", {"ngram_size": 2}, -1 / 3),
+        ("word word word word", {"ngram_size": 3, "max_penalty": -0.5}, -0.25),
+        ("two words", {"ngram_size": 3}, 0.0),
+        ("", {"ngram_size": 2}, 0.0),
+        ("我们计算我们计算我们计算", {"ngram_size": 2}, -0.6),
+    ],
+)
+def test_repetition_charges_for_repeated_ngrams(text: str, params: dict[str, Any], score: float) -> None:
+    assert scores("repetition", rollout(text), **params) == pytest.approx([score])
+
+
+@pytest.mark.parametrize(("tokens", "score"), [(50, 0.0), (80, 0.0), (90, -0.5), (100, -1.0), (110, -1.0)])
+def test_soft_overlong_charges_from_the_safe_length_on(tokens: int, score: float) -> None:
+    asked = [rollout("a", completion_tokens=tokens, max_tokens=100)]
+    assert scores("soft_overlong", *asked, soft_punish_cache=20) == [score]
+    assert scores("soft_overlong", *asked, soft_punish_cache=20, max_completion_len=1000) == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "score"), [(100, 0.0), (110, 0.0), (90, 0.0), (150, -0.4), (50, -0.4), (0, -0.9), (900, -1.0)]
+)
+def test_budget_keeps_thinking_near_its_target(tokens: int, score: float) -> None:
+    assert scores("budget", rollout("a", thinking_tokens=tokens), target=100) == pytest.approx([score])
+
+
+def test_exact_forgives_nothing_but_white_space() -> None:
+    assert scores("exact", answered(" 42 "), answered("42.0"), rollout("42")) == [1.0, 0.0, 0.0]
+
+
+def test_a_missing_limit_is_an_error_that_names_the_parameter() -> None:
+    with pytest.raises(RewardError, match=r"'cosine' needs `max_len`"):
+        scores("cosine", answered("42"))
+    with pytest.raises(RewardError, match=r"'soft_overlong' needs `max_completion_len`"):
+        scores("soft_overlong", answered("42"))
+
+
+RANGES = {
+    "correctness": (0, 2),
+    "integer": (0, 0.5),
+    "strict_format": (0, 0.5),
+    "soft_format": (0, 0.5),
+    "xmlcount": (-math.inf, 0.5),
+    "tag_count": (0, 1),
+    "think_format": (0, 1),
+    "reasoning_steps": (0, 1),
+    "length": (-0.5, 0.5),
+    "cosine": (-1, 1),
+    "repetition": (-1, 0),
+    "soft_overlong": (-1, 0),
+    "budget": (-1, 0),
+    "exact": (0, 1),
+}
+PIECES = [
+    "<reasoning>",
+    "</reasoning>",
+    "<answer>",
+    "</answer>",
+    "\\boxed{",
+    "}",
+    "42",
+    "Step 1: ",
+    "我们",
+    "a b a b ",
+    "\n",
+]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=1, max_size=3), st.integers(0, 300)
+)
+def test_every_reward_keeps_to_its_range(texts: list[str], tokens: int) -> None:
+    assert set(RANGES) == set(SHIPPED)
+    rewards = build([RewardSpec(name=name, params=NEEDED.get(name, {})) for name in SHIPPED])
+    facts: dict[str, Any] = {"completion_tokens": tokens, "thinking_tokens": tokens // 2, "max_tokens": 100}
+    for name, column in rewards.score([rollout(text, **facts) for text in texts]).items():
+        low, high = RANGES[name]
+        assert all(score is None or low <= score <= high for score in column)
+
+
+def test_building_rewards_imports_nothing_heavy() -> None:
+    import subprocess
+
+    script = (
+        "import sys, rewards; from rewards.registry import SHIPPED; from configs.schema import RewardSpec\n"
+        f"rewards.build([RewardSpec(name=n, params={NEEDED!r}.get(n, {{}})) for n in SHIPPED])\n"
+        "print([m for m in ('torch', 'trl', 'sympy', 'math_verify', 'transformers', 'jieba') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

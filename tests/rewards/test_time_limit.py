@@ -1,0 +1,148 @@
+"""A call that takes too long is interrupted, whatever it waits for; one that can't be ends the process with a word."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from configs.errors import RewardError
+from configs.schema import RewardSpec
+from data.problem import Problem
+from data.think_format import XML
+from rewards import build
+from rewards.composition import BlockedReward, BrokenReward, Member, RewardSet
+from rewards.rollout import Rollout
+from rewards.time_limit import Overrun, within
+
+ROLLOUTS = [Rollout(Problem(f"p{row}", "q", "1", "test"), "text", XML) for row in range(3)]
+
+
+def loops() -> None:
+    while True:
+        with contextlib.suppress(Exception):
+            sum(range(100))
+
+
+def reads() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        here.recv(1)
+
+
+def waits_for_threads() -> None:
+    let_go = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        try:
+            pool.submit(let_go.wait, 60).result()
+        finally:
+            let_go.set()
+
+
+@pytest.mark.parametrize("call", [loops, reads, waits_for_threads, lambda: time.sleep(60)])
+def test_a_call_that_blocks_is_interrupted(call: Callable[[], None]) -> None:
+    before = signal.getsignal(signal.SIGURG)
+    with pytest.raises(Overrun):
+        within(0.05, call, "")
+    assert signal.getsignal(signal.SIGURG) == before
+    signal.raise_signal(signal.SIGURG)  # a late one does no harm
+
+
+def test_what_comes_in_time_is_returned_and_errors_pass() -> None:
+    assert within(60.0, lambda: 3, "") == 3
+    with pytest.raises(ZeroDivisionError):
+        within(60.0, lambda: 1 / 0, "")
+
+
+def test_on_other_threads_calls_run_without_a_limit() -> None:
+    def late() -> int:
+        time.sleep(0.1)
+        return 4
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(within, 0.01, late, "").result() == 4
+
+
+def test_alarms_of_the_call_s_own_still_ring() -> None:
+    """Grading with math-verify sets some."""
+
+    class Rang(Exception):
+        pass
+
+    def ring(*_: Any) -> None:
+        raise Rang
+
+    def own_limit() -> None:
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            time.sleep(60)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+    with pytest.raises(Rang):
+        within(30.0, own_limit, "")
+
+
+def test_a_call_that_can_t_be_interrupted_ends_the_process() -> None:
+    script = """
+import time
+from rewards import time_limit
+time_limit.GRACE = 1
+def deaf():
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+time_limit.within(0.01, deaf, "it was the reward")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "error: it was the reward\n")
+
+
+def sleeps(rollouts: Any) -> Any:
+    time.sleep(60)
+
+
+def test_a_reward_that_blocks_is_named_with_the_step_and_the_key() -> None:
+    rewards = RewardSet([Member("mine", sleeps, timeout=0.05)])
+    message = (
+        r"reward 'mine', step 8: no scores for 3 completions after 0.05 s "
+        r"\(it was in sleeps, test_time_limit.py:\d+\); "
+        r"mend it, or raise `timeout` of its entry in `rewards:`"
+    )
+
+    class State:
+        global_step = 7
+
+    with pytest.raises(BlockedReward, match=message):
+        rewards.score(ROLLOUTS, State())
+    with pytest.raises(BlockedReward, match="reward 'mine': no scores"):  # before training
+        rewards.score(ROLLOUTS)
+
+
+def test_looking_for_the_row_that_raises_takes_no_longer_than_the_reward_may() -> None:
+    def raises(rollouts: Any) -> Any:
+        if len(rollouts) == 1:
+            time.sleep(60)
+        raise LookupError("no model")
+
+    with pytest.raises(BrokenReward, match=r"row 0 .*LookupError: no model"):
+        RewardSet([Member("mine", raises, timeout=0.05)]).score(ROLLOUTS)
+
+
+def test_rewards_of_one_s_own_have_a_limit_and_shipped_ones_their_own() -> None:
+    own = "tests.rewards.plugins:own"
+    limits = [build([spec]).members[0].timeout for spec in ({"name": own}, {"name": own, "timeout": 5.0})]
+    assert limits == [300.0, 5.0]
+    assert build([{"name": "correctness"}]).members[0].timeout is None
+    with pytest.raises(RewardError, match="reward 'correctness': timeout: it is for a reward of your own"):
+        build([RewardSpec(name="correctness", timeout=5.0)])

@@ -1,0 +1,46 @@
+"""`python -m rl.doctor` on a recipe: a line for everything, and an exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from rl import doctor
+from tests.tiny import tiny_model
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    return [
+        "--config=demo.yaml", f"model.name={tiny_model(folder / 'model')}", "model.precision=fp32", "eval=null",
+        "data.limit=8", "trainer.per_device_train_batch_size=4", "trainer.max_completion_length=24",
+        f"output_dir={folder / 'run'}", *more,
+    ]  # fmt: skip
+
+
+def test_every_line_is_there_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = ["rollout.budget.max_thinking=4", "rollout.budget.max_answer=4"]
+    assert doctor.main(arguments(tmp_path, *budget)) == 0
+    out = capsys.readouterr().out
+    names = ["versions", "memory", "prompt", "tokens", "disk", "hub", "lengths", "completion", "loss mask"]
+    for name in [*names, "reward correctness", "engine"]:
+        assert f"  {name}: " in out
+    assert "forced ones are not" in out
+    assert " and 0 forced" not in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_line_is_an_exit_code_and_names_the_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = ["rollout.budget.max_thinking=20", "rollout.budget.max_answer=20"]
+    assert doctor.main(arguments(tmp_path, *budget)) == 1
+    out = capsys.readouterr().out
+    assert "failed  lengths: budget: prompt" in out
+    assert "1 failed" in out
+
+
+def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_out = "eval={data: {source: arithmetic, limit: 4}, max_tokens: 250}"
+    assert doctor.main(arguments(tmp_path, held_out)) == 1
+    assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out

@@ -1,0 +1,195 @@
+"""The terminal chat."""
+
+import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budget_forcing.budget import Budget, BudgetState
+from budget_forcing.tokens import TokenBudget
+from budget_forcing.transformers_sampler import Row
+from configs.errors import ConfigError
+from configs.schema import SamplingConfig
+from serving.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
+from tests.release.gguf.test_vocabulary import llama_tokenizer
+from tests.tiny import tiny_model, tiny_tokenizer
+from training.finished_run import open_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def conversation(folder: Path, *options: str) -> Conversation:
+    common = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
+    return start(parse([*common, *options]))
+
+
+@pytest.mark.engine
+def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "12")
+    out = io.StringIO()
+    made = talk.say("hi", Writer(out, talk.engine.tokenizer, ansi=True))
+    assert made.stop == "limit"
+    shown = out.getvalue()
+    assert shown.startswith(DIM)
+    assert f"{MARK}<|im_start|>answer\n{PLAIN}" in shown
+    assert shown.endswith(f"{PLAIN}\n")
+    for code in (DIM, MARK, PLAIN):
+        shown = shown.replace(code, "")
+    assert shown.replace("�", "") == made.text.removesuffix("<|im_end|>").replace("�", "") + "\n"
+
+
+@pytest.mark.engine
+def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "300", "--waits", "1", "--temperature", "0")
+    for text in ("a", "b", "c", "d"):
+        out = io.StringIO()
+        made = talk.say(text, Writer(out, talk.engine.tokenizer, ansi=False))
+        talk.command("/reset")
+        if made.stop != "limit":
+            assert made.stop == "waited:1"
+            assert "⟦Wait⟧" in out.getvalue()
+            return
+    pytest.skip("this random model never ends its thinking")
+
+
+@pytest.mark.engine
+def test_earlier_answers_stay_in_the_conversation_and_earlier_thinking_does_not(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "5")
+    first = talk.say("one", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+    second = talk.say("two", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+    prompt = talk.engine.tokenizer.decode(second.prompt_ids)
+    assert first.answer.strip() in prompt
+    assert prompt.count("<|im_start|>think") == 1
+    assert talk.command("/reset") == "a new conversation"
+    assert talk.turns == []
+
+
+@pytest.mark.engine
+def test_commands_change_the_budget(folder: Path) -> None:
+    talk = conversation(folder)
+    assert talk.budget.max_thinking is None
+    talk.command("/budget 7")
+    assert talk.budget.max_thinking == 7
+    talk.command("/budget medium")
+    assert talk.budget.max_thinking == (400 - 8) // 2
+    talk.command("/waits 3")
+    assert talk.budget.num_waits == 3
+    assert "what the context leaves" in talk.command("/budget auto")
+    for wrong in ("/budget huge", "/waits many", "/what"):
+        with pytest.raises(ConfigError):
+            talk.command(wrong)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("low", 100), ("high", 400), ("auto", None), ("0", 0)])
+def test_budgets_are_named_or_numbers(name: str, limit: int | None) -> None:
+    assert budget_named(name, Budget(max_answer=500), 1000).max_thinking == limit
+
+
+@pytest.mark.parametrize("kind", [tiny_tokenizer, llama_tokenizer])
+def test_text_is_written_token_by_token_as_it_reads_whole(kind: Callable[[], Any]) -> None:
+    tokenizer = kind()
+    ids = tokenizer.encode("Wait, is “2 + 2” naïve ☃?\n\n  No: it is 4.<|im_start|>so on", add_special_tokens=False)
+    budget = TokenBudget(ends=(1,), end=(1,), eos=(1,), limit=1000)
+    row = Row(SamplingConfig(), 0, frozenset(), BudgetState(budget))
+    out = io.StringIO()
+    writer = Writer(out, tokenizer, ansi=False)
+    pieces = []
+    for token in ids:
+        row.record(token, -1.0)
+        writer.token(row)
+        pieces.append(out.getvalue())
+    writer.finish()
+    assert out.getvalue() == tokenizer.decode(ids) + "\n"
+    assert len(set(pieces)) > 15  # as they come, not at the end
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--top-p", "0"), ("--context", "0")])
+def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Path, option: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{option}: .*, found {value}[.0]*$"):
+        conversation(folder, option, value)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "none"], ["--budget", "huge"]])
+def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        conversation(folder, *options)
+
+
+@pytest.mark.engine
+def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(tmp_path: Path) -> None:
+    from data.think_format import DEEPSEEK, S1
+    from tests.tiny_run import tiny_base, tiny_run
+
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    assert conversation(run).engine.think_format == open_run(run).think_format
+    other = S1 if open_run(run).think_format == DEEPSEEK else DEEPSEEK
+    with pytest.raises(ConfigError, match=f"splits the delimiters of {other.name}"):
+        conversation(run, "--think-format", other.name)
+    with pytest.raises(ConfigError, match=f"--adapter: the run {run} has its own"):
+        conversation(run, "--adapter", str(run / "adapter"))
+
+
+@pytest.mark.recipe
+def test_the_command_answers_lines_from_a_pipe(folder: Path) -> None:
+    command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--budget", "6", "--max-answer", "4"]
+    said = subprocess.run(
+        [*command, "--seed", "1"], input="hi\n/what\n/quit\n", capture_output=True, text=True, timeout=300
+    )
+    assert said.returncode == 0
+    assert "⟦<|im_start|>answer\n⟧" in said.stdout
+    assert "6 thinking tokens, ended: limit" in said.stderr
+    assert "error: /what" in said.stderr
+
+
+@pytest.mark.recipe
+def test_on_a_terminal_it_prompts_dims_marks_and_survives_ctrl_c(folder: Path) -> None:
+    command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--seed", "1", "--context", "30000"]
+    ours, its = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    options: dict[str, Any] = {
+        "stdin": its,
+        "stdout": its,
+        "stderr": its,
+        "env": environment,
+        "start_new_session": True,
+    }
+    # a runner in the background ignores SIGINT, and its children would inherit that
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, **options) as chat:
+        try:
+            read_until(ours, "/quit leaves")
+            os.write(ours, b"/waits 10000\nhello\n")  # thinks on until it is stopped
+            read_until(ours, DIM)
+            read_until(ours, f"{MARK}Wait{DIM}")
+            os.kill(chat.pid, signal.SIGINT)
+            assert PLAIN in read_until(ours, "stopped:")
+            os.write(ours, b"/waits 0\n/budget 3\nhello\n")
+            assert f"{MARK}<|im_start|>answer" in read_until(ours, "3 thinking tokens, ended: limit")
+            os.write(ours, b"\x04")  # Ctrl-D
+            assert chat.wait(60) == 0
+        finally:
+            chat.kill()
+            os.close(ours)
+            os.close(its)
+
+
+def read_until(terminal: int, words: str) -> str:
+    """What the terminal shows up to `words`."""
+    shown = b""
+    while words.encode() not in shown:
+        assert select.select([terminal], [], [], 120)[0], shown.decode(errors="replace")
+        shown += os.read(terminal, 1000)
+    return shown.decode(errors="replace")

@@ -1,0 +1,253 @@
+"""`serving.serve`: the command it builds, what it refuses, and a real `vllm serve` on a tiny run."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ModelError
+from data.prompts import render_prompt
+from data.think_format import THINK_FORMATS, ThinkFormat
+from serving.serve import command, lora_rank, parse
+from tests.tiny import tiny_tokenizer
+from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
+from tests.vllm_env import free_port, serving
+from training.finished_run import open_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("serve")
+    return tiny_run(folder / "tiny-run", tiny_base(folder / "base"))
+
+
+def option(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
+def test_the_server_gets_adapter_template_format_and_budgets(run: Path, tmp_path: Path) -> None:
+    words = command(open_run(run), parse([str(run), "--port", "81", "--", "--max-num-seqs", "4"]), tmp_path / "t.jinja")
+    assert str(run.parent / "base") in words
+    assert json.loads(option(words, "--lora-modules")) == {"name": "tiny-run", "path": str(run / "adapter")}
+    assert option(words, "--max-lora-rank") == "8"
+    assert option(words, "--chat-template") == str(tmp_path / "t.jinja")
+    assert option(words, "--reasoning-parser") == "mull"
+    assert Path(option(words, "--reasoning-parser-plugin")).is_file()
+    assert option(words, "--logits-processors") == "budget_forcing.vllm_processor:BudgetProcessor"
+    assert option(words, "--max-model-len") == "256"
+    assert words[-2:] == ["--max-num-seqs", "4"]
+
+
+def test_a_run_without_lora_is_served_as_a_model(tmp_path: Path) -> None:
+    run = whole_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    words = command(open_run(run), parse([str(run)]), tmp_path / "t.jinja")
+    assert str(run / "model") in words
+    assert "--enable-lora" not in words
+
+
+def test_the_base_is_packed_as_it_was_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    args = parse([str(run)])
+    tell(run, precision="int8")
+    with pytest.raises(ModelError, match="serve the merged16 export"):
+        command(open_run(run), args, tmp_path / "t.jinja")
+    tell(run, precision="nf4")
+    (tmp_path / "vllm_bnb_plugin.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert option(command(open_run(run), args, tmp_path / "t.jinja"), "--quantization") == "bitsandbytes"
+
+
+@pytest.mark.parametrize(
+    ("rank", "further", "found"),
+    [(1, [], 1), (16, [], 16), (17, [], 32), (512, [], 512), (8, ["--max-lora-rank", "64"], 64)],
+)
+def test_the_server_has_room_for_the_adapter(tmp_path: Path, rank: int, further: list[str], found: int) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    assert lora_rank(tmp_path, further) == found
+
+
+@pytest.mark.parametrize(
+    ("rank", "further", "words"),
+    [
+        (513, [], "rank 513 is above the 512 that vLLM has room for; serve its merged16 export"),
+        (32, ["--max-lora-rank", "16"], "--max-lora-rank: 16, and .* has rank 32; raise it, or leave it out"),
+        (32, ["--max-lora-rank=16"], "has rank 32"),
+        (32, ["--max-lora-rank"], "has rank 32"),
+    ],
+)
+def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list[str], words: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    with pytest.raises(ModelError, match=words):
+        lora_rank(tmp_path, further)
+
+
+@pytest.mark.engine
+def test_known_ranks_are_vllm_s() -> None:
+    from typing import get_args
+
+    pytest.importorskip("vllm")
+    from vllm.config.lora import MaxLoRARanks
+
+    from serving.serve import RANKS
+
+    assert get_args(MaxLoRARanks) == RANKS
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""
+    pytest.importorskip("vllm")
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think)))
+    text = think.render("2 + 3 is 5", "It is 5.").removeprefix(think.prefill)
+    streamed, whole = parsed(render_prompt(tiny_tokenizer(), "2 + 3?", think), text)
+    assert streamed == whole
+    assert [part.strip() for part in streamed] == ["2 + 3 is 5", "It is 5."]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("<open>\n2 + 3 is", ["5", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<half an end>", ["", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<end>", ["", "It is 5."]),
+        ("<open>\n2 + 3 is 5\n<end>It", ["", "is 5."]),
+    ],
+)
+@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+def test_a_continued_message_goes_on_where_it_stands(
+    think: ThinkFormat, written: str, left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`continue_final_message`: the prompt's last turn holds a part of the thinking, or of the answer."""
+    pytest.importorskip("vllm")
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think)))
+    text = think.render("2 + 3 is 5", "It is 5.")
+    marks = {"<open>": think.open, "<half an end>": think.end.rstrip()[:-3], "<end>": think.end}
+    for mark, meant in marks.items():
+        written = written.replace(mark, meant)
+    assert text.startswith(written)
+    before = render_prompt(tiny_tokenizer(), "2 + 3?", think, history=[("1 + 1?", text)]).removesuffix(think.prefill)
+    streamed, whole = parsed(before + written, text.removeprefix(written))
+    assert streamed == whole
+    assert [part.strip() for part in streamed] == left
+
+
+def parsed(prompt: str, text: str) -> tuple[list[str], list[str]]:
+    """[reasoning, content] of `text` through vLLM's own parser, as its server calls it: token by token, and whole."""
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+    from vllm.parser import ParserManager
+
+    from serving import reasoning_parser
+
+    tokenizer = tiny_tokenizer()
+    made = ParserManager.get_parser(reasoning_parser_name=reasoning_parser.NAME)
+    request = ChatCompletionRequest(messages=[{"role": "user", "content": "2 + 3?"}])
+    before, ids = (tokenizer.encode(part, add_special_tokens=False) for part in (prompt, text))
+    parser, streamed = made(tokenizer), ["", ""]
+    for at, token in enumerate(ids):
+        last = at == len(ids) - 1
+        if delta := parser.parse_delta(tokenizer.decode([token]), [token], request, before, finished=last):
+            streamed = [streamed[0] + (delta.reasoning or ""), streamed[1] + (delta.content or "")]
+    parser = made(tokenizer)
+    parser.is_reasoning_end(before)
+    reasoning, content, _ = parser.parse(text, request)
+    return streamed, [reasoning or "", content or ""]
+
+
+@pytest.mark.engine
+class TestServer:
+    """One server for all of these: it takes a minute to start."""
+
+    @pytest.fixture(scope="class")
+    def client(self, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        pytest.importorskip("vllm")
+        port = free_port()
+        log = tmp_path_factory.mktemp("log") / "log"
+        words = [sys.executable, "-m", "serving.serve", str(run), "--port", str(port)]
+        words += ["--", "--enforce-eager", "--max-num-seqs", "4"]
+        with serving(words, port, log) as client:
+            client.log = log
+            yield client
+
+    def test_the_adapter_answers_in_its_think_format(self, client: Any, run: Path) -> None:
+        """The printed example: a budget ends the thinking, which arrives apart from the answer; and as trained."""
+        body = printed_request(client)
+        answered = client.chat.completions.create(
+            model=body["model"],
+            messages=body["messages"],
+            temperature=0,
+            extra_body={"vllm_xargs": body["vllm_xargs"]},
+        )
+        message = answered.choices[0].message
+        thinking, answer = trained_answer(run, body)
+        assert (shown(message.reasoning), shown(message.content)) == (shown(thinking), shown(answer))
+        assert "<|im_start|>" not in (message.content or "")
+
+    def test_streaming_says_the_same(self, client: Any) -> None:
+        body = printed_request(client)
+        request = {
+            "model": body["model"],
+            "messages": body["messages"],
+            "temperature": 0,
+            "extra_body": {"vllm_xargs": body["vllm_xargs"]},
+        }
+        whole = client.chat.completions.create(**request).choices[0].message
+        deltas = [chunk.choices[0].delta for chunk in client.chat.completions.create(**request, stream=True)]
+        parts = ["".join(getattr(delta, name, None) or "" for delta in deltas) for name in ("reasoning", "content")]
+        assert [shown(part) for part in parts] == [shown(whole.reasoning), shown(whole.content)]
+
+    def test_adapter_and_base_are_two_models(self, client: Any) -> None:
+        assert {model.id for model in client.models.list()} == {"base", "tiny-run"}
+        texts = {
+            model: client.completions.create(model=model, prompt=[1, 40, 41], temperature=0, max_tokens=20)
+            .choices[0]
+            .text
+            for model in ("base", "tiny-run")
+        }
+        assert texts["base"] != texts["tiny-run"]
+
+
+def shown(text: str | None) -> str:
+    """Without the half characters at its end, which vLLM holds back."""
+    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}")
+
+
+def printed_request(client: Any) -> dict[str, Any]:
+    """The body of the `curl` that the command prints."""
+    line = next(line for line in client.log.read_text().splitlines() if line.startswith("curl "))
+    return dict(json.loads(line.partition(" -d '")[2].removesuffix("'")))
+
+
+def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
+    """(thinking, answer) of the run's own model in Transformers under the request's budget."""
+    from budget_forcing.budget import Budget
+    from configs.schema import ModelConfig, SamplingConfig
+    from data.think_format import S1
+    from models.engines.base import Request
+    from models.engines.transformers import TransformersEngine
+    from models.load import load_model
+    from serving.division import divided
+
+    xargs = body["vllm_xargs"]
+    budget = Budget(
+        max_thinking=xargs["budget_limit"], num_waits=xargs["budget_num_waits"], max_answer=xargs["budget_max_answer"]
+    )
+    config = ModelConfig(name=str(run.parent / "base"), adapter=str(run / "adapter"), precision="fp32", max_length=256)
+    loaded = load_model(config)
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 256)
+    made = engine.generate([Request(body["messages"], SamplingConfig(temperature=0.0), budget=budget)])[0]
+    return divided(made.text.removesuffix("<|im_end|>"), S1, whole=True)
+
+
+def test_the_terminal_chat_takes_a_run_folder(run: Path) -> None:
+    from serving.chat import parse as parse_chat
+    from serving.chat import start
+
+    talk = start(parse_chat(["--model", str(run), "--precision", "fp32", "--context", "256", "--max-answer", "9"]))
+    assert talk.engine.think_format == open_run(run).think_format
+    assert talk.engine.model.peft_config["default"].r == 4

@@ -1,0 +1,93 @@
+"""The doctor's lines that need no weights: each says what it saw and what to do."""
+
+import copy
+import importlib
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import configs
+from configs.errors import RunError
+from data.think_format import S1
+from training import preflight
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n"
+
+
+def test_the_pins_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = project["dependencies"] + project["optional-dependencies"]["gpu"]
+    for name, pin in (preflight.PINS | preflight.GPU_PINS).items():
+        assert any(need in (f"{name}=={pin}", f"{name}<5") or need.startswith(f"{name}>={pin}") for need in needs)
+
+
+def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert preflight.versions().state == "passed"
+    monkeypatch.setitem(preflight.PINS, "trl", "1.2.3")
+    found = preflight.versions()
+    assert (found.state, "pinned 1.2.3" in found.text) == ("warned", True)
+    for gpu, fix in ((True, "pip install --no-deps -r requirements/gpu.txt"), (False, "make -B install")):
+        monkeypatch.setattr(preflight, "has_gpu", lambda gpu=gpu: gpu)
+        assert preflight.versions().fix == fix
+
+
+def test_where_vllm_is_its_bitsandbytes_plugin_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, version in preflight.GPU_PINS.items():
+        folder = tmp_path / f"{name.replace('-', '_')}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert preflight.versions().state == "passed"
+    shutil.rmtree(tmp_path / "vllm_bnb_plugin.dist-info")
+    importlib.invalidate_caches()
+    found = preflight.versions()
+    assert found.text == "vllm-bnb-plugin missing (pinned 0.0.3)"
+    assert found.fix == "pip install --no-deps -r requirements/gpu.txt"
+
+
+def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configs.load("grpo", "demo", ["model.precision=bf16"])
+    assert preflight.memory(config).state == "passed"
+    monkeypatch.setattr(preflight, "device", lambda: ("a small GPU", 280_000_000))
+    assert preflight.memory(config).state == "failed"
+    monkeypatch.setattr(preflight, "device", lambda: ("a small GPU", 480_000_000))
+    assert preflight.memory(config).state == "warned"
+
+
+def test_the_prompt_is_shown_and_a_missing_prefill_seen(tokenizer: Any) -> None:
+    assert preflight.rendered(PROMPT, tokenizer, S1).state == "passed"
+    assert preflight.rendered(PROMPT.removesuffix(S1.prefill), tokenizer, S1).state == "warned"
+
+
+def test_a_doubled_bos_fails(tokenizer: Any) -> None:
+    twice = copy.deepcopy(tokenizer)
+    twice.bos_token = "<|endoftext|>"
+    assert preflight.rendered("<|endoftext|><|endoftext|>" + PROMPT, twice, S1).state == "failed"
+
+
+def test_a_pad_token_that_ends_turns_is_a_warning(tokenizer: Any) -> None:
+    assert preflight.special_tokens(tokenizer).state == "passed"
+    same = copy.deepcopy(tokenizer)
+    same.pad_token = same.eos_token
+    assert preflight.special_tokens(same).state == "warned"
+    same.eos_token = None
+    assert preflight.special_tokens(same).state == "failed"
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configs.load("grpo", "demo")
+    assert preflight.disk(tmp_path / "not" / "there", config).state == "passed"
+    monkeypatch.setattr(preflight, "SPARE_DISK", 1 << 60)
+    assert preflight.disk(tmp_path, config).state == "failed"
+
+
+def test_what_fails_stops_a_run_and_what_warns_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    warned = preflight.Finding("disk", "warned", "nearly full", "tidy up")
+    preflight.refuse([warned, preflight.passed("hub", "fine")])
+    assert capsys.readouterr().out == "warned  disk: nearly full → tidy up\n"
+    with pytest.raises(RunError, match="disk: full; tidy up"):
+        preflight.refuse([preflight.Finding("disk", "failed", "full", "tidy up")])

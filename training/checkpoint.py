@@ -1,0 +1,129 @@
+"""Checkpoints to go on from: the last whole one of a run, and the one that an error in the middle of a step leaves."""
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerState
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import get_last_checkpoint
+
+from configs.run_directory import RunDir, keep_jsonl
+
+
+def checkpoint_to_resume(run: RunDir) -> str | None:
+    """The last whole checkpoint of `run`, or None to start over. Rows of later steps leave the run's logs.
+
+    `trainer_state.json` is what a checkpoint gets last: one without it, or with half of it, was cut off, and is set
+    aside.
+    """
+    folder = run / "checkpoints"
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    while found and not is_whole(Path(found)):
+        Path(found).rename(Path(found).with_name(f"incomplete-{Path(found).name}-{time.time_ns()}"))
+        found = get_last_checkpoint(str(folder))
+    step = saved_step(found) if found else 0
+    if not found:
+        print(
+            "no whole checkpoint yet: this run starts from its beginning (trainer.save_steps: how often one is saved)"
+        )
+    for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
+        keep_jsonl(run / name, lambda row: int(row["step"]) <= step)
+    return found
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end."""
+    try:
+        return bool(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return False
+
+
+def saved_step(checkpoint: str) -> int:
+    """The step after which a checkpoint was saved."""
+    return int(Path(checkpoint).name.rpartition("-")[2])
+
+
+class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Saves the last whole step when the next one fails.
+
+    Until the optimizer steps, only random states have moved, and what callbacks remember (of `handler`).
+    `boundary`: checkpoints fall on multiples of so many steps, where no drawn completions are left over.
+    """
+
+    def __init__(self, handler: Any, boundary: int = 1) -> None:
+        self.handler, self.boundary = handler, boundary
+        self._step = 0
+        self._states: tuple[Any, ...] = ()
+        self._remembered: dict[str, Any] = {}
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The step is whole from here on, though it is counted later."""
+        self._keep(state.global_step + 1)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Other callbacks may have drawn numbers."""
+        self._keep(state.global_step)
+
+    def _keep(self, step: int) -> None:
+        """Keep what a checkpoint of this step would hold and the next one changes."""
+        if step % self.boundary == 0:
+            self._step, self._states = step, random_states()
+            self._remembered = {type(c).__name__: c.state() for c in exportable(self.handler)}
+
+    def save(self, trainer: Any) -> int:
+        """Save a checkpoint of the last whole step, unless it has one; returns the step of the last one, 0 for none.
+
+        Nothing is saved where other processes wait for this one in the middle of the step.
+        """
+        step = trainer.state.global_step
+        folder = Path(trainer.args.output_dir)
+        is_known = step > 0 and step == self._step and PartialState().num_processes == 1
+        if is_known and not is_whole(folder / f"checkpoint-{step}"):
+            set_random_states(self._states)
+            trainer._save_checkpoint(trainer.model, trial=None)
+            path = folder / f"checkpoint-{step}" / "trainer_state.json"
+            state = TrainerState.load_from_json(str(path))
+            state.stateful_callbacks |= self._remembered
+            state.save_to_json(str(path))
+        found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+        return saved_step(found) if found else 0
+
+
+class Newcomers(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Lets a resumed run save callbacks that its checkpoint knows nothing of, which the library looks up by name."""
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Each saves itself in its place."""
+        for callback in exportable(self.handler):
+            state.stateful_callbacks.setdefault(type(callback).__name__, {})
+
+
+def exportable(handler: Any) -> list[Any]:
+    """The callbacks that checkpoints hold."""
+    return [callback for callback in handler.callbacks if isinstance(callback, ExportableState)]
+
+
+def random_states() -> tuple[Any, ...]:
+    """Of every generator that a checkpoint holds."""
+    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return random.getstate(), numpy.random.get_state(), torch.get_rng_state(), on_gpu
+
+
+def set_random_states(states: tuple[Any, ...]) -> None:
+    """Put back what `random_states` told."""
+    python, of_numpy, of_torch, on_gpu = states
+    random.setstate(python)
+    numpy.random.set_state(of_numpy)
+    torch.set_rng_state(of_torch)
+    if on_gpu:
+        torch.cuda.set_rng_state_all(on_gpu)

@@ -1,0 +1,135 @@
+"""A finished training run, opened for export, publishing or serving."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.errors import ConfigError, ModelError, RunError
+from configs.recipe import validate
+from configs.run_directory import RunDir
+from configs.schema import TrainingConfig
+from data.think_format import ThinkFormat, resolve_think_format
+from models import embedded
+from models.load import HUB_ID, base_of, check, finish_tokenizer, pick, source_kwargs
+
+NAME_ONE = "name the output_dir of sft.train or rl.grpo"
+QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A run folder of `sft.train` or `rl.grpo` that has its product.
+
+    base       folder or hub id of the untouched base weights
+    hub_base   the base's hub id, None if it has none (a local folder)
+    adapter    the LoRA's folder, None where every weight was trained
+    product    the adapter's folder, or the trained model's
+    precision  how the base weights were held while training: "nf4", "int8", "bf16", "fp32"
+    """
+
+    path: Path
+    stage: str
+    config: TrainingConfig
+    base: str
+    hub_base: str | None
+    adapter: Path | None
+    product: Path
+    precision: str
+    think_format: ThinkFormat
+
+
+def open_run(path: str | Path) -> TrainedRun:
+    """The run in `path`. Raises `RunError` if it is none or has no product, `ModelError` if its base can't be had."""
+    path = Path(path)
+    file = path / "config.yaml"
+    if not file.is_file():
+        raise RunError(f"{path}: no run folder (no config.yaml); {NAME_ONE}")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RunError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict) or not {"model", "data"} <= values.keys():
+        raise RunError(f"{file}: not the recipe of a training run; {NAME_ONE}")
+    stage = "grpo" if "rewards" in values else "sft"
+    try:
+        config: TrainingConfig = validate(stage, values, str(file))
+    except ConfigError as error:  # an evaluation's, or edited by hand
+        raise RunError(f"{error}; {NAME_ONE}") from None
+    products = [path / name for name in ("adapter", "model") if (path / name).is_dir()]
+    if not products:
+        raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
+    adapter = products[0] if products[0].name == "adapter" else None
+    loaded = RunDir(path).summary().get("loaded", {})
+    precision = loaded.get("precision") or pick(config.model)[1]  # a guess for runs that did not tell
+    try:
+        check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
+    except ModelError as error:
+        raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
+    if adapter is not None:
+        shape = _adapter_config(adapter)
+        _check_base(adapter, shape, config.model.name, loaded)
+        if not loaded and QUANTISED_COPY.search(str(shape.get("base_model_name_or_path"))):
+            precision = "nf4"
+    return TrainedRun(
+        path=path,
+        stage=stage,
+        config=config,
+        base=base_of(config.model),
+        hub_base=_hub_base(config.model.name),
+        adapter=adapter,
+        product=products[0],
+        precision=precision,
+        think_format=resolve_think_format(config.think_format),
+    )
+
+
+def load_run_tokenizer(run: TrainedRun) -> Any:
+    """The tokenizer that was trained with."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(run.product)
+    finish_tokenizer(tokenizer, None)
+    return tokenizer
+
+
+def _hub_base(name: str) -> str | None:
+    if name == embedded.NAME:
+        return embedded.HUB_NAME
+    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
+
+
+def _adapter_config(adapter: Path) -> dict[str, Any]:
+    missing = [n for n in ("adapter_config.json", "adapter_model.safetensors") if not (adapter / n).is_file()]
+    if missing:
+        raise ModelError(f"{adapter}: no {missing[0]}, so it is no whole adapter; finish the training (--resume) first")
+    return dict(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")))
+
+
+def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: dict[str, str]) -> None:
+    """Raise `ModelError` where the adapter says it was trained on another model than the recipe's.
+
+    `loaded`: what the training told (`training.trainer.start`); Unsloth may have taken a copy of another name.
+    """
+    trained_on = str(shape.get("base_model_name_or_path") or name)
+    names = [name, source_kwargs(base_of_name(name))["pretrained_model_name_or_path"]]
+    if loaded and _same(loaded["name"]) == _same(name):
+        names.append(loaded["base"])
+    if _same(trained_on) not in map(_same, names):
+        raise ModelError(
+            f"{adapter}: was trained on {trained_on}, and the run's config.yaml names {name}; "
+            "correct model.name there, or put the right adapter in its place"
+        )
+
+
+def base_of_name(name: str) -> str:
+    """The embedded model's folder name for its short name, without converting it; any other name as it is."""
+    return f"{embedded.NAME}-instruct-v{embedded.VERSION}" if name == embedded.NAME else name
+
+
+def _same(name: str) -> str:
+    """What two names of one model share: caches and Unsloth's copies differ in the rest."""
+    return QUANTISED_COPY.sub("", Path(name).name.casefold())

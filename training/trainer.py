@@ -1,0 +1,285 @@
+"""What `sft.train` and `rl.grpo` share: TRL arguments, metrics, progress, checkpoints, the saved product."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainerState
+
+from configs.errors import ConfigError, EngineError, RewardError
+from configs.run_directory import RunDir, append_jsonl
+from configs.schema import EngineConfig, GrpoConfig, TrackingConfig, TrainingConfig
+from data.think_format import ThinkFormat
+from models.engines.base import Engine, load_engine
+from models.load import LoadedModel
+from report.training import write_report
+from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
+from training.sigterm import STOPPED, Interrupt
+
+BATCH = 100
+"""Most sequences that a training command decodes together."""
+
+RENAMED = {
+    "completions/mean_length": "completion_tokens",
+    "completions/max_length": "completion_tokens_max",
+    "completions/clipped_ratio": "truncated_share",
+    "frac_reward_zero_std": "zero_variance_share",
+    "mean_token_accuracy": "token_accuracy",
+}
+"""TRL's metric name → ours."""
+
+
+def trainer_arguments(config_class: type, config: TrainingConfig, run: RunDir, **decided: Any) -> Any:
+    """An instance of TRL's `config_class` from `config.trainer`, with the fields that other sections decide."""
+    import torch
+
+    defaults: dict[str, Any] = {
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "save_strategy": "no",
+        "run_name": run.path.name,
+    }
+    if not torch.cuda.is_available():
+        # the model's own dtype is computed in; autocast and checkpointing only cost time on a CPU
+        defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+    fixed = {
+        "output_dir": str(run / "checkpoints"),
+        "seed": config.seed,
+        "report_to": "none" if config.tracking.to == "none" else config.tracking.to,
+        "disable_tqdm": True,
+        **decided,
+    }
+    set_tracking(config.tracking, run)
+    with refusals():
+        return config_class(**(defaults | config.trainer | fixed))
+
+
+def build_trainer(trainer_class: type, **arguments: Any) -> Any:
+    """A trainer, with the optimizer that it will take. Raises `ConfigError` for what TRL or the optimizer refuses."""
+    import torch
+
+    with refusals():
+        trainer = trainer_class(**arguments)
+        late = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # made of the wrapped model
+        if not late and "layerwise" not in trainer.args.optim:  # those step in every backward pass from here on
+            trainer.create_optimizer()
+        unused = torch.optim.SGD([torch.zeros(1)], lr=trainer.args.learning_rate)
+        trainer.create_scheduler(1, unused)  # `train` replaces it
+    return trainer
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Inside, what the library says against a recipe's `trainer:` is a `ConfigError` of one line."""
+    try:
+        yield
+    except (ValueError, TypeError, ImportError, NotImplementedError) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def set_tracking(tracking: TrackingConfig, run: RunDir) -> None:
+    """Trackers are configured through the environment; a variable that the user has set wins."""
+    if tracking.to == "wandb":
+        os.environ.setdefault("WANDB_PROJECT", tracking.project)
+        os.environ.setdefault("WANDB_MODE", tracking.mode)
+        os.environ.setdefault("WANDB_DIR", str(run.path))
+    elif tracking.to == "trackio":
+        os.environ.setdefault("TRACKIO_PROJECT", tracking.project)
+    elif tracking.to == "tensorboard":
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run / "tensorboard"))
+
+
+def metrics_row(step: int, logs: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN."""
+    row: dict[str, Any] = {"step": step, "step_seconds": round(seconds, 3)}
+    for key, value in logs.items():
+        if key.startswith("eval_") and key.endswith(("runtime", "_per_second", "num_tokens")):
+            continue
+        name = RENAMED.get(key, key.removesuffix("/mean") if key.startswith("rewards/") else key)
+        row[name] = None if isinstance(value, float) and not math.isfinite(value) else value
+    return row
+
+
+class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Writes `metrics.jsonl` and shows progress: a bar on a terminal, a line a step elsewhere."""
+
+    def __init__(self, run: RunDir, shown: tuple[str, ...]) -> None:
+        self.run, self.shown = run, shown
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.alarms: list[str] = []
+        """Raised since the last row; they go into it and onto the progress line."""
+        self.extra: dict[str, float] = {}
+        """Figures for the next row."""
+        self.started = self.seconds = 0.0
+        self.clock, self.steps = 0.0, 0
+        """Seconds and steps since training began."""
+        self.counted = (0.0, 0)
+        """(`clock`, tokens) at the last row."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the bar at the step that a resumed run has reached."""
+        if state.is_world_process_zero:
+            self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, metrics="")
+            self.bar.start()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A step's clock starts before its rollouts."""
+        self.started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """And ends after the optimizer."""
+        self.seconds = time.perf_counter() - self.started
+        self.clock, self.steps = self.clock + self.seconds, self.steps + 1
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """One row a step; the closing summary (`train_runtime`) is no step."""
+        if not state.is_world_process_zero or "train_runtime" in logs:
+            return
+        row = metrics_row(state.global_step, logs, self.seconds) | self._throughput(logs) | self.extra
+        self.extra = {}
+        if self.alarms:
+            row["alarms"], self.alarms = self.alarms, []
+        append_jsonl(self.run / "metrics.jsonl", row)
+        shown = "  ".join(f"{name} {row[name]:.3g}" for name in self.shown if row.get(name) is not None)
+        text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in row.get("alarms", []))])
+        self.bar.update(self.task, completed=state.global_step, metrics=text)
+        if self.bar.disable:
+            left = timedelta(seconds=round((state.max_steps - state.global_step) * self.clock / max(1, self.steps)))
+            self.console.print(
+                f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}",
+                soft_wrap=True,
+            )
+
+    def _throughput(self, logs: dict[str, Any]) -> dict[str, float]:
+        """Tokens per second since the last row, padding not counted; SFT's loss rows alone have it."""
+        (seconds, tokens), now = self.counted, logs.get("num_tokens", 0)
+        if "loss" not in logs or "reward" in logs or self.clock == seconds or not now:
+            return {}
+        self.counted = self.clock, now
+        return {"tokens_per_second": round((now - tokens) / (self.clock - seconds), 1)}
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Leave the finished bar on the screen."""
+        if state.is_world_process_zero:
+            self.bar.stop()
+
+
+def start_run(run: RunDir, config: TrainingConfig, loaded: LoadedModel, resume: bool) -> None:
+    """Begin the run's folder; `summary.json` says what was really loaded, for the machine that exports the run."""
+    run.start(config, resume)
+    shape = getattr(loaded.model, "peft_config", {}).get("default")
+    base = shape.base_model_name_or_path if shape else loaded.base  # Unsloth may take a copy of another name
+    told = {"name": config.model.name, "base": base, "backend": loaded.backend, "precision": loaded.precision}
+    run.add_summary(loaded=told)
+
+
+def run_training(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
+    """Train with our progress line instead of the library's own printing.
+
+    A SIGTERM ends the step, saves a checkpoint (on a multiple of `boundary` steps) and raises `SystemExit`. An engine
+    or a reward that fails leaves a checkpoint of the last whole step, and its error says how to go on.
+    """
+    trainer.remove_callback(PrinterCallback)
+    interrupt, rescue = Interrupt(boundary), Rescue(trainer.callback_handler, boundary)
+    for callback in (interrupt, rescue, Newcomers(trainer.callback_handler)):
+        trainer.add_callback(callback)
+    found = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
+    [checkpoint] = broadcast_object_list([found])  # it also tidies the run's files: one process does
+    state: Any = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
+    if state:
+        restore_patience(trainer, state)
+    if state and has_ended(trainer, state):
+        best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
+        keeps_best = trainer.args.load_best_model_at_end and is_whole(best)
+        trainer._load_from_checkpoint(str(best) if keeps_best else checkpoint)
+        trainer.state = state
+        return
+    with interrupt.listening():
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        except (EngineError, RewardError) as error:
+            saved = rescue.save(trainer)
+            if (run / "metrics.jsonl").is_file() and PartialState().is_main_process:
+                write_report(run.path)
+            way_on = "" if "--resume" in str(error) or not saved else "; go on with --resume"
+            error.args = (f"{error}{way_on} ({f'saved after step {saved}' if saved else 'no step is saved yet'})",)
+            raise
+    if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
+        if PartialState().is_main_process:
+            write_report(run.path)
+        print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
+        raise SystemExit(STOPPED)
+
+
+def restore_patience(trainer: Any, state: TrainerState) -> None:
+    """How long a saved run had waited for a better loss.
+
+    Transformers' `restore_callback_states_from_checkpoint` would bring back how long it may wait, too: a resumed run
+    could not be given more patience.
+    """
+    saved = state.stateful_callbacks.get("EarlyStoppingCallback", {}).get("attributes", {})
+    for callback in stopping(trainer):
+        callback.early_stopping_patience_counter = saved.get("early_stopping_patience_counter", 0)
+
+
+def has_ended(trainer: Any, state: TrainerState) -> bool:
+    """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
+    if state.global_step >= last_step(trainer):
+        return True
+    return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in stopping(trainer))
+
+
+def last_step(trainer: Any) -> int:
+    """The step that training ends with: `max_steps`, or what Transformers makes of the epochs."""
+    if trainer.args.max_steps > 0:
+        return int(trainer.args.max_steps)
+    import torch
+
+    with torch.random.fork_rng():  # a look must not change what is drawn later
+        return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
+
+
+def stopping(trainer: Any) -> list[Any]:
+    """What may stop a trainer early."""
+    return [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+
+
+def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
+    """An engine that decodes with the model in training; GRPO's recipe may name which."""
+    name = config.rollout.engine if isinstance(config, GrpoConfig) else "auto"
+    return load_engine(EngineConfig(name=name, batch_size=BATCH), config.model, think_format, loaded)
+
+
+def save_product(model: Any, tokenizer: Any, run: RunDir) -> Path:
+    """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder."""
+    folder = run / ("adapter" if hasattr(model, "peft_config") else "model")
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+def finish_run(run: RunDir, product: Path) -> None:
+    """Write the report and say where everything is."""
+    report = write_report(run.path)
+    print(f"{product.name}: {product}")
+    print(f"report: {report} (open it in a browser; it needs no network)")
