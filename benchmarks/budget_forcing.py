@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its rewards.py would hide ours
 
 from budget_forcing.budget import Budget
-from configs.schema import DataConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import DataConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.sources import load_problems
 from data.think_format import S1
 from models.engines.base import Generation, Request

@@ -40,7 +40,8 @@ import rewards
 from benchmarks.clock import Clock
 from benchmarks.grpo_step import arguments, correctness
 from configs.run_directory import RunDir
-from configs.schema import AdapterConfig, GrpoConfig, ModelConfig
+from configs.schema.grpo import GrpoConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from data.problem import Problem
 from data.splits import split
 from data.think_format import S1

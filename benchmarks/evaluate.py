@@ -23,7 +23,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: its r
 
 from configs.recipe import validate
 from configs.run_directory import RunDir, write_json
-from configs.schema import EvalConfig
+from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import runner as evaluation
 from evaluation.plan import plan

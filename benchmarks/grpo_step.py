@@ -30,7 +30,7 @@ import configs
 import rewards
 from benchmarks.clock import Clock
 from configs.run_directory import RunDir
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from data.arithmetic import generate
 from data.problem import Problem
 from data.think_format import S1

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data.formats import read
 from data.sources import load_problems
 

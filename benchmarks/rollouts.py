@@ -42,7 +42,7 @@ from benchmarks.demo_task import TRAINERS, contestant, demo
 from benchmarks.grpo_step import arguments, run
 from budget_forcing.budget import Budget
 from configs.run_directory import RunDir
-from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.arithmetic import generate
 from data.splits import split
 from data.think_format import S1

@@ -28,8 +28,9 @@ from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.clock import Clock
-from configs import schema
 from configs.run_directory import RunDir
+from configs.schema.sections import DataConfig, ModelConfig
+from configs.schema.sft import SftConfig
 from data.corpus import load_traces
 from data.prompts import render_turn
 from data.think_format import S1
@@ -43,12 +44,12 @@ BATCH, PACKED_LENGTH = 8, 1024
 NAMES = ("trl", "ours", "packed")
 
 
-def recipe(name: str, folder: str) -> schema.SftConfig:
+def recipe(name: str, folder: str) -> SftConfig:
     """The same in all three but for packing."""
     packing = name == "packed"
-    return schema.SftConfig(
-        model=schema.ModelConfig(name="smollm2-135m", max_length=PACKED_LENGTH),
-        data=schema.DataConfig(path=f"{os.environ['MULL_DATA']}/alpaca/alpaca_en_demo.json"),
+    return SftConfig(
+        model=ModelConfig(name="smollm2-135m", max_length=PACKED_LENGTH),
+        data=DataConfig(path=f"{os.environ['MULL_DATA']}/alpaca/alpaca_en_demo.json"),
         truncation="drop",
         output_dir=folder,
         trainer={
@@ -72,7 +73,7 @@ def trainer_of(name: str, folder: str) -> tuple[Any, Clock]:
     return trainer, clock
 
 
-def plain(config: schema.SftConfig, loaded: LoadedModel, data: Prepared, folder: str) -> Any:
+def plain(config: SftConfig, loaded: LoadedModel, data: Prepared, folder: str) -> Any:
     """TRL as its documentation has it: prompts and completions as text."""
     known = {example.id for example in data.train}
     turns = [render_turn(loaded.tokenizer, t, S1) for t in load_traces(config.data) if t.id in known]

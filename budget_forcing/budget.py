@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from budget_forcing.tokens import ThinkTokens, TokenBudget, Tokenizer, encode
 from configs.errors import EngineError
-from configs.schema import BudgetConfig
+from configs.schema.sections import BudgetConfig
 
 EFFORT_SHARES = {"low": 0.2, "medium": 0.5, "high": 0.8}
 """Share of the context minus answer that an effort level may think for; the ratios that OpenRouter's `effort` uses."""

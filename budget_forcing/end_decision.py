@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from budget_forcing.sampling import draw
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 Truncate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Logits after the temperature (R, V), min_p, top_k, top_p (R,) → the logits with -inf for what they drop."""

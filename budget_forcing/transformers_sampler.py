@@ -13,7 +13,7 @@ from transformers import LogitsProcessor
 from budget_forcing.budget import BudgetState, Outcome
 from budget_forcing.sampling import Truncation, draw, uniform
 from budget_forcing.tokens import TokenBudget
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 REDRAW = 1  # the stream of uniforms for a second draw at one position
 

@@ -30,7 +30,7 @@ from budget_forcing.sampling import mix, uniform
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.vllm_request import LOGPROBS, NONCE, budget_of, check_params
 from configs.errors import EngineError
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 logger = logging.getLogger(__name__)
 KEPT = 8192  # requests whose outcome waits to be asked for

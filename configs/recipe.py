@@ -10,8 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from configs import schema
 from configs.errors import ConfigError
+from configs.schema.sections import Section
+from configs.schema.stages import STAGES
 
 RECIPES = Path(__file__).parent
 
@@ -20,7 +21,7 @@ def load(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
     """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`.
 
     `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.
-    Returns an instance of the stage's class in `configs.schema`. Raises `ConfigError`.
+    Returns an instance of the stage's class in `configs.schema.stages`. Raises `ConfigError`.
     """
     path = find(stage, name)
     try:
@@ -41,9 +42,9 @@ def load(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
 def validate(stage: str, values: Any, origin: str) -> Any:
     """Check `values` against the stage's schema; `origin` is the file that errors name."""
     try:
-        return schema.STAGES[stage].model_validate({"output_dir": default_output(stage, origin)} | values)
+        return STAGES[stage].model_validate({"output_dir": default_output(stage, origin)} | values)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {explain(schema.STAGES[stage], error)}") from None
+        raise ConfigError(f"{origin}: {explain(STAGES[stage], error)}") from None
 
 
 def default_output(stage: str, origin: str) -> str:
@@ -104,8 +105,13 @@ def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
 def _is_union_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union it tried ("list[str]", "ThinkFormatConfig"); a reader has no use for it."""
     return isinstance(part, str) and (
-        not part.isidentifier() or part in vars(schema) or part in {"str", "int", "float"}
+        not part.isidentifier() or part in _section_names(Section) or part in {"str", "int", "float"}
     )
+
+
+def _section_names(section: type[Section]) -> set[str]:
+    below = (_section_names(child) for child in section.__subclasses__())
+    return {section.__name__}.union(*below)
 
 
 def _suggest(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:

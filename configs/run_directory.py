@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from configs.errors import RunError
-from configs.schema import Section
+from configs.schema.sections import Section
 
 WRITTEN_FIRST = {"config.yaml", "summary.json", "truncation.json", "rejected.jsonl"}
 """What a command writes before it trains or measures."""

@@ -6,7 +6,8 @@ A question that leaves no room for an answer in the model's context is not asked
 import hashlib
 from collections.abc import Callable, Sequence
 
-from configs.schema import DifficultyConfig, DistillConfig, ModelConfig
+from configs.schema.curation import DifficultyConfig, DistillConfig
+from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat
 
 CALL = 2048

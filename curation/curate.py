@@ -19,7 +19,8 @@ from typing import Any
 from configs.command import prepare_libraries, recipe_parser, run_command
 from configs.errors import DataError
 from configs.run_directory import RunDir, append_jsonl, sha256_of, write_json, write_text
-from configs.schema import CurateConfig, DifficultyConfig, ModelConfig, TraceSourceConfig
+from configs.schema.curation import CurateConfig, DifficultyConfig, TraceSourceConfig
+from configs.schema.sections import ModelConfig
 from curation import filters
 from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from configs.errors import DataError
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data.problem import Problem, Trace
 from data.similarity.bags import Bags, Bools, Floats, Postings
 from data.similarity.words import Ints, Words, hash_words, ngrams

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.run_directory import append_jsonl, keep_jsonl, read_jsonl
-from configs.schema import DifficultyConfig, ModelConfig
+from configs.schema.curation import DifficultyConfig
+from configs.schema.sections import ModelConfig
 from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
 from curation.table import column

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.command import prepare_libraries, recipe_parser, run_command
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_text
-from configs.schema import DistillConfig
+from configs.schema.curation import DistillConfig
 from curation import ask_model
 from data.problem import Problem, Trace
 from data.think_format import ThinkFormat

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from configs.schema import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
+from configs.schema.curation import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
 from curation.decontaminate import matches
 from curation.mixture import counts
 from curation.quality import fault

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
 
     import logging
 
-    from configs.schema import ModelConfig
+    from configs.schema.sections import ModelConfig
     from data.prompts import render_turn
     from data.think_format import resolve_think_format
     from models.load import load_tokenizer

@@ -7,7 +7,7 @@ images that are not there, broken formatting; and languages, by script.
 import re
 from collections import Counter
 
-from configs.schema import QualityConfig
+from configs.schema.curation import QualityConfig
 from data.problem import Trace
 
 _FAILED = re.compile(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data.formats import Reject, of_rows, open_traces, stop
 from data.hub_rows import hub_rows
 from data.layouts import worked

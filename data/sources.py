@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from configs.errors import DataError
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data import answers, arithmetic
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from configs.errors import DataError
-from configs.schema import DataConfig, HeldOutConfig
+from configs.schema.sections import DataConfig
+from configs.schema.training import HeldOutConfig
 from data.problem import Problem, Trace
 from data.sources import load_problems
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from configs.errors import DataError, RunError
 from configs.run_directory import RunDir
-from configs.schema import EvalConfig
+from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import delimiters, resolve_think_format

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from budget_forcing.budget import Budget
 from configs.errors import ConfigError, EngineError
-from configs.schema import EvalConfig, PointConfig
+from configs.schema.evaluation import EvalConfig, PointConfig
 from data.problem import Problem
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import RunError
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_text
-from configs.schema import EvalConfig
+from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ModelError
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from models import embedded
 from models.processor import has_bf16_units
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import EngineError
-from configs.schema import SamplingConfig, ServerConfig
+from configs.schema.sections import SamplingConfig, ServerConfig
 
 _WAIT = 0.5
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}

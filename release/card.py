@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from configs.schema import PublishConfig
+from configs.schema.publish import PublishConfig
 from release.formats import file_of, folder_of
 from release.gate import GateReport
 from training.finished_run import TrainedRun

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs.errors import ConfigError
 from configs.run_directory import write_json
-from configs.schema import PublishConfig
+from configs.schema.publish import PublishConfig
 from release.formats import made_from
 from release.gate import GateReport, listed
 from release.licence import UNKNOWN, licence_of

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.errors import RewardError
-from configs.schema import RewardSpec
+from configs.schema.sections import RewardSpec
 from rewards import plugin
 from rewards.composition import COMPARISONS, Gate, Member, RewardSet
 from rewards.rollout import Reward

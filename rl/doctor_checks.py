@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from configs.schema import GrpoConfig
+from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import ThinkFormat

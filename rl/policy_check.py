@@ -20,7 +20,7 @@ import torch
 from transformers import TrainerCallback
 
 from configs.errors import RunError
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
 from training.trainer import RunCallback
 

@@ -6,7 +6,7 @@ from typing import Any
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import think_tokens
 from configs.errors import DataError, ModelError
-from configs.schema import GrpoConfig
+from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat

@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from configs.schema import GrpoConfig
+from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from models.engines.base import Engine, Generation
 from rewards.composition import Scores

@@ -21,7 +21,7 @@ from configs.errors import ConfigError, MullError
 if TYPE_CHECKING:
     from budget_forcing.budget import Budget
     from budget_forcing.transformers_sampler import Row
-    from configs.schema import Section
+    from configs.schema.sections import Section
     from models.engines.base import Generation
     from models.engines.transformers import TransformersEngine
 
@@ -166,7 +166,7 @@ def start(options: argparse.Namespace) -> Conversation:
     """Load the model and settle the budget."""
     from budget_forcing.budget import Budget
     from budget_forcing.tokens import think_tokens
-    from configs.schema import ModelConfig, SamplingConfig
+    from configs.schema.sections import ModelConfig, SamplingConfig
     from data.think_format import S1, THINK_FORMATS
     from models.engines.transformers import TransformersEngine
     from models.load import load_model

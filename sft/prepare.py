@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.errors import DataError
-from configs.schema import SftConfig, ValidationConfig
+from configs.schema.sft import SftConfig, ValidationConfig
 from curation.mixture import split
 from data.corpus import load_traces
 from data.formats import Reject, stop

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from configs.command import prepare_libraries, recipe_parser, run_command
 
 if TYPE_CHECKING:
-    from configs.schema import SftConfig
+    from configs.schema.sft import SftConfig
 
 
 def command(argv: list[str]) -> None:

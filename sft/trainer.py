@@ -10,7 +10,7 @@ from trl import SFTTrainer
 
 from configs.errors import ConfigError
 from configs.run_directory import RunDir, read_jsonl
-from configs.schema import SftConfig, ValidationConfig
+from configs.schema.sft import SftConfig, ValidationConfig
 from data.prompts import turn_end
 from models.load import LoadedModel
 from sft import dataset, packed_attention

@@ -33,7 +33,7 @@ def embedded() -> Path:
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
     """The embedded model's tokenizer, as `load_model` returns it."""
-    from configs.schema import ModelConfig
+    from configs.schema.sections import ModelConfig
     from models.load import load_tokenizer
 
     return load_tokenizer(ModelConfig(name="smollm2-135m"))

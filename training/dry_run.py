@@ -4,7 +4,9 @@ from typing import Any
 
 import yaml
 
-from configs.schema import GrpoConfig, SftConfig, TrainingConfig
+from configs.schema.grpo import GrpoConfig
+from configs.schema.sft import SftConfig
+from configs.schema.training import TrainingConfig
 from models.load import base_of, pick, source_kwargs
 
 BYTES = {"nf4": 0.56, "int8": 1.06, "bf16": 2.0, "fp32": 4.0}

@@ -11,7 +11,7 @@ import yaml
 from configs.errors import ConfigError, ModelError, RunError
 from configs.recipe import validate
 from configs.run_directory import RunDir
-from configs.schema import TrainingConfig
+from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat, resolve_think_format
 from models import embedded
 from models.load import HUB_ID, base_of, check, finish_tokenizer, pick, source_kwargs

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from configs.progress import Progress
 from configs.run_directory import RunDir, read_jsonl, write_text
-from configs.schema import HeldOutConfig, SamplingConfig, TrainingConfig
+from configs.schema.sections import SamplingConfig
+from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat

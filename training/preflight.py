@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import MullError, RunError
-from configs.schema import TrainingConfig
+from configs.schema.training import TrainingConfig
 from data.prompts import token_ids
 from data.think_format import ThinkFormat
 from models.load import has_gpu, pick

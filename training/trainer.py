@@ -17,7 +17,9 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir, append_jsonl
-from configs.schema import EngineConfig, GrpoConfig, TrackingConfig, TrainingConfig
+from configs.schema.grpo import GrpoConfig
+from configs.schema.sections import EngineConfig
+from configs.schema.training import TrackingConfig, TrainingConfig
 from data.think_format import ThinkFormat
 from models.engines.base import Engine, load_engine
 from models.load import LoadedModel

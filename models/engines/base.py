@@ -19,7 +19,7 @@ from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.sampling import mix
 from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens
 from configs.errors import EngineError, ModelError
-from configs.schema import EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from models.engines.generation import Generation as Generation

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from configs.errors import EngineError, MullError
-from configs.schema import EngineConfig, ModelConfig
+from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job, load_engine
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.errors import EngineError
-from configs.schema import ModelConfig
+from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Job
 from models.engines.vllm import VllmEngine

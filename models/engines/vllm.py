@@ -17,7 +17,7 @@ from budget_forcing.budget import Outcome
 from budget_forcing.sampling import mix
 from budget_forcing.vllm_request import extra_args
 from configs.errors import EngineError, ModelError
-from configs.schema import EngineConfig, ModelConfig
+from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job, end_of_turn

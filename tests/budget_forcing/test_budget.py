@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from budget_forcing.budget import Budget, BudgetState, Outcome, effort_limit, resolve
 from budget_forcing.tokens import ThinkTokens, TokenBudget, think_tokens
 from configs.errors import EngineError
-from configs.schema import BudgetConfig
+from configs.schema.sections import BudgetConfig
 from data.think_format import S1, XML
 from tests.budget_forcing.policies import by_rounds, by_state, scripted
 from tests.tiny import tiny_tokenizer

@@ -12,7 +12,7 @@ from budget_forcing.end_decision import Choice, Policies, choose
 from budget_forcing.sampling import Truncation, draw, uniform
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.transformers_sampler import Row, Sampler
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.toy import (
     BUDGETS,
     EOS,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
 from budget_forcing.sampling import BLOCK, Truncation, draw, uniform
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 
 def test_uniforms_are_uniform_and_differ_by_seed_position_and_stream() -> None:

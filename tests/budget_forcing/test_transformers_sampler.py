@@ -10,7 +10,7 @@ from budget_forcing.budget import Budget, BudgetState, resolve
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from budget_forcing.transformers_sampler import BudgetLogitsProcessor, Row, Sampler
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 from data.think_format import S1
 from tests.tiny import tiny_model
 

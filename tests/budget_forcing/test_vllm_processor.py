@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budget_forcing.tokens import TokenBudget
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.policies import by_state
 from tests.budget_forcing.test_budget import budgets
 from tests.budget_forcing.toy import (

@@ -12,7 +12,7 @@ import pytest
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import encode, think_tokens
 from budget_forcing.vllm_request import extra_args
-from configs.schema import ModelConfig, SamplingConfig
+from configs.schema.sections import ModelConfig, SamplingConfig
 from data.think_format import S1
 from models.engines.base import Request, prompt_ids
 from models.engines.transformers import TransformersEngine

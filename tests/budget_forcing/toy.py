@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from budget_forcing.sampling import Truncation
 from budget_forcing.tokens import TokenBudget
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 VOCABULARY = 6
 EOS, OPEN, WAIT, MORE, OTHER, LAST = range(VOCABULARY)

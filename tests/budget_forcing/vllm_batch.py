@@ -14,7 +14,7 @@ from vllm.v1.worker.gpu_input_batch import CachedRequestState, InputBatch
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.vllm_processor import BudgetProcessor
 from budget_forcing.vllm_request import extra_args
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 
 CONTEXT = 64
 Logits = Callable[[str, Sequence[int]], torch.Tensor]

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import configs
-from configs import schema
 from configs.errors import ConfigError
 from configs.recipe import RECIPES
+from configs.schema.stages import STAGES
 
-SHIPPED = sorted(path for stage in schema.STAGES for path in (RECIPES / stage).glob("*.yaml"))
+SHIPPED = sorted(path for stage in STAGES for path in (RECIPES / stage).glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -19,7 +19,7 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
 
 
 def test_no_recipe_is_left_out() -> None:
-    assert {path.parent.name for path in RECIPES.glob("*/*.yaml")} <= set(schema.STAGES)
+    assert {path.parent.name for path in RECIPES.glob("*/*.yaml")} <= set(STAGES)
     assert {"gsm8k.yaml", "gsm8k_cpu.yaml", "demo.yaml", "arithmetic_cpu.yaml"} <= {p.name for p in SHIPPED}
 
 

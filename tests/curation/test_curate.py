@@ -13,7 +13,7 @@ import pytest
 from configs.errors import ConfigError, DataError
 from configs.recipe import load, validate
 from configs.run_directory import RunDir
-from configs.schema import CurateConfig, DifficultyConfig
+from configs.schema.curation import CurateConfig, DifficultyConfig
 from curation import curate as command
 from curation import filters
 from curation.difficulty import pass_rate, rates, too_easy_or_hard

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.planted import benchmark_questions, paraphrased, reformatted
 from configs.errors import DataError
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from curation.decontaminate import contaminated, matches
 from data.problem import Problem, Trace
 from data.sources import load_problems

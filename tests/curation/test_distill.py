@@ -15,7 +15,7 @@ import pytest
 from configs.errors import ConfigError, EngineError
 from configs.recipe import validate
 from configs.run_directory import RunDir
-from configs.schema import DistillConfig
+from configs.schema.curation import DistillConfig
 from curation import ask_model
 from curation.distill import distill
 from data.arithmetic import generate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.schema import QualityConfig
+from configs.schema.curation import QualityConfig
 from curation.quality import fault, language
 from data.problem import Trace
 from data.thinking import EndlessThinking, split_thinking

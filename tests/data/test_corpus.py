@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DataError
-from configs.schema import DataConfig, HeldOutConfig
+from configs.schema.sections import DataConfig
+from configs.schema.training import HeldOutConfig
 from data.corpus import load_traces, of_problem, traces
 from data.formats import Reject
 from data.problem import Problem

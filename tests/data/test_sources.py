@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data.answers import clean
 from data.formats import Reject
 from data.sources import load_problems

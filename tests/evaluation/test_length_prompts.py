@@ -7,7 +7,7 @@ from textwrap import dedent
 import yaml
 
 from budget_forcing.budget import Budget
-from configs.schema import PointConfig
+from configs.schema.evaluation import PointConfig
 from evaluation.length_prompts import class_conditional, rejection_sample, step_conditional, token_conditional
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from configs.errors import ModelError
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from models import embedded as embedded_model
 from models import load
 from tests.tiny import tiny_model

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import ModelConfig
+from configs.schema.sections import ModelConfig
 from models import load
 from models.processor import has_bf16_units
 

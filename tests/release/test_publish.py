@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
-from configs.schema import PublishConfig
+from configs.schema.publish import PublishConfig
 from release.card import model_card
 from release.folder import check, clear, is_export_of
 from release.formats import export

@@ -7,7 +7,7 @@ import pytest
 
 import rewards
 from configs.errors import RewardError
-from configs.schema import RewardSpec
+from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import DEEPSEEK, XML
 from rewards.registry import SHIPPED

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from configs.errors import RewardError
-from configs.schema import RewardSpec
+from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import XML
 from rewards import build

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from models.load import LoadedModel, load_model
 from tests.tiny import tiny_model
 

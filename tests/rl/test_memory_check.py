@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from configs.errors import RunError
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
 from rl.memory_check import probe

@@ -10,7 +10,7 @@ from trl import GRPOConfig
 
 from configs.recipe import validate
 from configs.run_directory import RunDir
-from configs.schema import GrpoConfig
+from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.think_format import S1
 from models.engines.transformers import TransformersEngine

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from configs.schema import AdapterConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, ModelConfig
 from models.engines.generation import Generation
 from models.load import load_model
 from rewards.composition import Member, RewardSet

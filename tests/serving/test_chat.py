@@ -17,7 +17,7 @@ from budget_forcing.budget import Budget, BudgetState
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.transformers_sampler import Row
 from configs.errors import ConfigError
-from configs.schema import SamplingConfig
+from configs.schema.sections import SamplingConfig
 from serving.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
 from tests.release.gguf.test_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer

@@ -226,7 +226,7 @@ def printed_request(client: Any) -> dict[str, Any]:
 def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
     """(thinking, answer) of the run's own model in Transformers under the request's budget."""
     from budget_forcing.budget import Budget
-    from configs.schema import ModelConfig, SamplingConfig
+    from configs.schema.sections import ModelConfig, SamplingConfig
     from data.think_format import S1
     from models.engines.base import Request
     from models.engines.transformers import TransformersEngine

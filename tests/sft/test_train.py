@@ -17,7 +17,8 @@ import torch
 import configs
 from configs.errors import ConfigError, DataError
 from configs.recipe import RECIPES, validate
-from configs.schema import ModelConfig, SftConfig
+from configs.schema.sections import ModelConfig
+from configs.schema.sft import SftConfig
 from data.think_format import S1
 from models import load
 from sft.prepare import prepare

@@ -7,7 +7,8 @@ import pytest
 import configs
 from configs.errors import DataError
 from configs.run_directory import RunDir, append_jsonl, read_jsonl
-from configs.schema import HeldOutConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import ModelConfig, SamplingConfig
+from configs.schema.training import HeldOutConfig
 from data.problem import Problem
 from data.think_format import S1
 from models.engines.base import Engine

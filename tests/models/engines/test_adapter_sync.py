@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 
 from configs.errors import EngineError
-from configs.schema import AdapterConfig, EngineConfig, ModelConfig
+from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig
 from data.think_format import S1
 from models.engines.adapter_sync import Handover
 from models.engines.base import Engine, Generation, Request, load_engine

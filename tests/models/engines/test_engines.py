@@ -10,7 +10,7 @@ import torch
 
 from budget_forcing.budget import Budget
 from configs.errors import EngineError
-from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from models.engines.base import (
     Engine,

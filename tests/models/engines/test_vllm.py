@@ -12,7 +12,7 @@ import pytest
 
 from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
-from configs.schema import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
 from models.engines.base import Generation, Request
 from models.engines.transformers import TransformersEngine

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from configs.schema import DataConfig
+from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import S1

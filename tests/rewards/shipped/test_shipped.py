@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import RewardError
-from configs.schema import RewardSpec
+from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from rewards.registry import SHIPPED, build
@@ -296,7 +296,7 @@ def test_building_rewards_imports_nothing_heavy() -> None:
     import subprocess
 
     script = (
-        "import sys, rewards; from rewards.registry import SHIPPED; from configs.schema import RewardSpec\n"
+        "import sys, rewards; from rewards.registry import SHIPPED; from configs.schema.sections import RewardSpec\n"
         f"rewards.build([RewardSpec(name=n, params={NEEDED!r}.get(n, {{}})) for n in SHIPPED])\n"
         "print([m for m in ('torch', 'trl', 'sympy', 'math_verify', 'transformers', 'jieba') if m in sys.modules])"
     )

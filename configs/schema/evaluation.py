@@ -1,0 +1,75 @@
+"""The recipe of `evaluation.evaluate`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from configs.schema.sections import (
+    BudgetConfig,
+    DataConfig,
+    EngineConfig,
+    ModelConfig,
+    Positive,
+    SamplingConfig,
+    Section,
+    ThinkFormatConfig,
+)
+
+
+class PointConfig(BudgetConfig):
+    """One point of an evaluation's sweep: a budget, and what the prompt says about it."""
+
+    prompt: Literal["tokens", "steps", "short", "long"] | None = None
+    """s1's other controls: the prompt asks for at most `target` tokens or steps, or for little or much thinking."""
+    target: Positive | None = None
+    """How many tokens or steps the prompt asks for."""
+    tries: Positive = 1
+    """Rejection sampling: draw again while thinking does not end by itself within its limit; the last draw is kept."""
+
+    @model_validator(mode="after")
+    def _tries_need_a_limit(self) -> "PointConfig":
+        if self.tries > 1 and self.max_thinking is None and self.effort is None:
+            raise ValueError("`tries` draws again what is over a limit: give `max_thinking` or `effort` too")
+        return self
+
+    @model_validator(mode="after")
+    def _target_is_asked_for(self) -> "PointConfig":
+        if (self.prompt in ("tokens", "steps")) != (self.target is not None):
+            raise ValueError("`target` goes with `prompt: tokens` or `prompt: steps`, and they need it")
+        return self
+
+
+class EvalConfig(Section):
+    """`python -m evaluation.evaluate`."""
+
+    model: ModelConfig
+    engine: EngineConfig = EngineConfig()
+    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig = "s1"
+    """How the model writes its thinking and its answer."""
+    data: DataConfig
+    instruction: str = ""
+    """Appended to every question, after a blank line."""
+    budgets: Annotated[list[PointConfig], Field(min_length=1)] = [PointConfig()]
+    """The sweep: every problem is answered under each of them."""
+    sampling: SamplingConfig = SamplingConfig(temperature=0.0)
+    samples: Positive = 1
+    """Samples a problem and budget, for avg@k, pass@k and maj@k."""
+    answers: str | None = None
+    """A JSONL file of answers that another tool made: they are graded, nothing is generated."""
+    seed: int = 42
+    """Of sampling (each sample has its own, made from this, its problem and its number) and of the bootstrap."""
+    output_dir: str
+    """The run directory; default `outputs/eval/<recipe>`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "EvalConfig":
+        if self.samples > 1 and self.sampling.temperature == 0:
+            raise ValueError(
+                f"samples: {self.samples} samples at sampling.temperature=0 are all the same; raise the temperature"
+            )
+        if self.sampling.temperature == 0 and any(budget.tries > 1 for budget in self.budgets):
+            raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
+        twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
+        if twice:
+            raise ValueError(f"budgets: the same budget twice: {twice[0].model_dump(exclude_defaults=True)}")
+        return self

@@ -1,0 +1,130 @@
+"""The recipe of `rl.grpo`."""
+
+import math
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from configs.schema import trl_fields
+from configs.schema.sections import BudgetConfig, NonNegative, Positive, RewardSpec, Section
+from configs.schema.training import TrainingConfig
+
+NOT_OURS = ("generation_kwargs", "repetition_penalty", "cache_implementation", "use_transformers_continuous_batching")
+"""Fields of GRPOConfig that only TRL's own generation reads."""
+
+UNMEASURED = {
+    "eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "load_best_model_at_end", "metric_for_best_model",
+    "greater_is_better",
+}  # fmt: skip
+"""Fields of GRPOConfig that need rows which TRL evaluates on: there are none."""
+
+
+class RolloutConfig(Section):
+    """How completions are drawn for training, beyond what `trainer:` says of sampling."""
+
+    engine: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
+    """`auto`: Unsloth's engine where it holds the weights, else Transformers on the training weights; `vllm`: a vLLM of
+    its own in this process, which gets the adapter anew at every step."""
+    budget: BudgetConfig | None = None
+    """How long a completion may, and must, think; forced tokens are not trained on. None: plain GRPO."""
+    resamples: NonNegative = 0
+    """Rounds in which groups of equal rewards are drawn anew, on other problems; those left are dropped and counted."""
+    curriculum: bool = False
+    """Draw the more often the problems that, by the pass rates seen, can still teach something."""
+    check_every: Positive = 50
+    """Steps between proofs that rollouts are the policy's; one is made at the start too."""
+
+
+class GrpoConfig(TrainingConfig):
+    """`python -m rl.grpo`."""
+
+    long_prompts: Literal["error", "drop"] = "error"
+    """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or
+    leave it out; those are counted. Held-out problems have to fit."""
+    rollout: RolloutConfig = RolloutConfig()
+    rewards: Annotated[list[RewardSpec], Field(min_length=1)]
+    """What is rewarded, and how much."""
+    on_alarm: Literal["warn", "stop"] = "warn"
+    """What an alarm of `rl.monitor` (reward hacking, collapse) does besides being shown and written."""
+
+    @model_validator(mode="after")
+    def _check_trainer(self) -> "GrpoConfig":
+        trl_fields.check("GRPOConfig", self.trainer)
+        self._check_sampling()
+        for key in UNMEASURED & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
+        for key in NOT_OURS:
+            if key in self.trainer and not self.trainer.get("use_vllm"):
+                raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
+        if self.trainer.get("use_vllm") and self.rollout != RolloutConfig():
+            raise ValueError("rollout: TRL's own vLLM knows none of it; leave out trainer.use_vllm, our engines do")
+        group = self.trainer.get("num_generations", 8)
+        batch = self.completions_per_generation
+        if group < 2:
+            raise ValueError(f"trainer.num_generations: {group}; a group needs at least 2 completions to compare")
+        if batch % group:
+            raise ValueError(
+                f"trainer.num_generations: {group} does not divide the {batch} completions of a generation batch "
+                "(per_device_train_batch_size × steps_per_generation, or generation_batch_size)"
+            )
+        if self.trainer.get("save_strategy") == "best":
+            raise ValueError(
+                "trainer.save_strategy: best never saves, as no step is followed by an evaluation; set steps"
+            )
+        if self.trainer.get("save_strategy") == "steps":
+            self._check_save_steps()
+        if self.completion_length >= self.model.max_length:
+            raise ValueError(
+                f"trainer.max_completion_length: {self.completion_length} leaves no room for a prompt in "
+                f"model.max_length={self.model.max_length}"
+            )
+        return self
+
+    def _check_sampling(self) -> None:
+        try:
+            sampling = self.sampling
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"trainer.{first['loc'][0]}: {first['msg']}, found {first['input']!r}") from None
+        if sampling.temperature == 0:
+            raise ValueError("trainer.temperature: 0; a group of equal completions teaches nothing: raise it")
+
+    def _check_save_steps(self) -> None:
+        """Checkpoints fall where the completions of a generation are used up."""
+        every, steps = self.trainer.get("save_steps", 500), self.trainer.get("max_steps", -1)
+        if 0 < every < 1 and steps > 0:  # a share of all steps
+            every = math.ceil(every * steps)
+        if every <= 0 or (self.steps_per_rollout > 1 and every % self.steps_per_rollout):
+            raise ValueError(
+                f"trainer.save_steps: {every} is no multiple of the {self.steps_per_rollout} steps that one generation "
+                "is used for, so a resumed run would not be the same; make it one"
+            )
+
+    @property
+    def completion_length(self) -> int:
+        """Most tokens of a completion; TRL's default where the recipe is silent."""
+        return int(self.trainer.get("max_completion_length", 256))
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Optimizer steps that the completions of one generation are used for, by TRL's rule."""
+        per_device = self.trainer.get("per_device_train_batch_size", 8)
+        accumulation = self.trainer.get("gradient_accumulation_steps", 1)
+        batches = self.completions_per_generation // per_device * self.trainer.get("num_iterations", 1)
+        return max(1, int(batches // accumulation))
+
+    @property
+    def completions_per_generation(self) -> int:
+        """How many completions one process samples at a time, by TRL's rule."""
+        if batch := self.trainer.get("generation_batch_size"):
+            return int(batch)
+        per_device = self.trainer.get("per_device_train_batch_size", 8)
+        accumulation = self.trainer.get("gradient_accumulation_steps", 1)
+        return int(per_device * (self.trainer.get("steps_per_generation") or accumulation))
+
+    @property
+    def prompts_per_generation(self) -> int:
+        """How many problems all processes take together at a time."""
+        processes = 1 if self.trainer.get("generation_batch_size") else int(os.environ.get("WORLD_SIZE", 1))
+        return self.completions_per_generation * processes // int(self.trainer.get("num_generations", 8))

@@ -1,0 +1,194 @@
+"""Sections that recipes of several commands share."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys and wrong types are refused, values don't change after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class ModelConfig(Section):
+    """Which weights, how they are held, and on what they run."""
+
+    name: str
+    """Hub id, local folder, GGUF file, or `smollm2-135m` for the embedded model."""
+    adapter: str | None = None
+    """Folder or hub id of a LoRA adapter to start from (training goes on with it, evaluation uses it)."""
+    backend: Literal["auto", "unsloth", "transformers"] = "auto"
+    """`auto`: Unsloth where it and a GPU are there, else Transformers; what was picked and why is printed."""
+    precision: Literal["auto", "nf4", "int8", "bf16", "fp32"] = "auto"
+    """How the base weights are held. `auto`: nf4 on a GPU with bitsandbytes, else bf16; fp32 on a processor without
+    units for bf16, where that is several times as fast."""
+    max_length: Positive = 2048
+    """Context in tokens: prompt + completion."""
+    fast_inference: bool = False
+    """Unsloth only: its vLLM engine on the same weights."""
+    gpu_memory_utilization: Share = 0.6
+    """Unsloth's `fast_inference` and vLLM: the share of GPU memory for weights and KV cache."""
+
+
+class AdapterConfig(Section):
+    """LoRA through PEFT (or Unsloth's own call of it)."""
+
+    r: Positive = 16
+    """Rank."""
+    alpha: Positive = 32
+    """Scale numerator: the update is multiplied by alpha / r (alpha / sqrt(r) with rslora)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input."""
+    target_modules: Literal["all-linear"] | list[str] = "all-linear"
+    """`all-linear`, or module names."""
+    rslora: bool = False
+    """Rank-stabilised scaling."""
+
+
+class ThinkFormatConfig(Section):
+    """A custom think format; the fields of `data.think_format.ThinkFormat`."""
+
+    name: str = "custom"
+    """Its name in reports."""
+    open: str
+    """Opens the thinking."""
+    prefill: str = ""
+    """What the prompt already holds of the assistant's turn."""
+    end: str
+    """Closes the thinking and opens the answer."""
+    end_tokens: list[str]
+    """Strings, any of which ends the thinking."""
+    answer_open: str = ""
+    """Opens the answer."""
+    answer_close: str = ""
+    """Closes the answer."""
+    system: str | None = None
+    """System prompt that asks for this format."""
+
+
+class DataConfig(Section):
+    """Where problems come from, or traces for SFT; see `data.sources` and `data.corpus`."""
+
+    source: str = "file"
+    """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `file`, or a hub id."""
+    path: str | None = None
+    """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub."""
+    split: str | None = None
+    """Hub split; each source has its own default."""
+    fields: dict[str, str] = {}
+    """Column mapping: `question`, `answer` and optionally `id`, `solution` → the file's own names; for traces those of
+    `data.formats.MAPPED`, and empty means detected."""
+    limit: Positive | None = None
+    """At most this many problems (how many to generate, for generated sources)."""
+    seed: int = 0
+    """Order and generation."""
+    params: dict[str, Any] = {}
+    """Parameters of a generated source."""
+
+
+class RewardSpec(Section):
+    """One reward in a recipe's `rewards:` list; see `rewards.build`."""
+
+    name: str
+    """A shipped reward, or a dotted path `my_module:my_reward`."""
+    weight: float = 1.0
+    """Multiplies the score in the sum that GRPO sees."""
+    params: dict[str, Any] = {}
+    """Keyword arguments of the reward."""
+    when: str | None = None
+    """Counts only where another reward of the list says so, such as `correctness > 0`; elsewhere it is 0."""
+    required: bool = False
+    """Where this reward is None ("could not be judged"), every reward of that completion is None."""
+    clip: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """[low, high]: bounds of the score, before the weight."""
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds that a reward of your own may take for a batch before the run stops; none: 300."""
+
+
+class BudgetConfig(Section):
+    """How long a model may, and must, think; the fields of `budget_forcing.budget.Budget`."""
+
+    effort: Literal["low", "medium", "high", "auto"] | None = None
+    """In place of `max_thinking`: 20, 50 or 80% of the context minus answer; `auto`: all that the context leaves."""
+    max_thinking: NonNegative | None = None
+    """Most thinking tokens, "Wait" included; none: no limit but the context."""
+    min_thinking: NonNegative = 0
+    """Below this an end of thinking becomes "Wait"."""
+    num_waits: NonNegative = 0
+    """How many ends of thinking are answered with `wait_text`."""
+    wait_text: str = "Wait"
+    """What is appended instead of the end of thinking; empty: the end is refused and another token drawn."""
+    final_answer_text: str = ""
+    """What a forced end appends after the end of thinking."""
+    max_answer: Positive = 512
+    """Most answer tokens."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "BudgetConfig":
+        if self.effort is not None and self.max_thinking is not None:
+            raise ValueError("give `effort` or `max_thinking`, not both")
+        if self.max_thinking is not None and self.min_thinking > self.max_thinking:
+            raise ValueError(f"min_thinking {self.min_thinking} is above max_thinking {self.max_thinking}")
+        return self
+
+
+class SamplingConfig(Section):
+    """How completions are drawn; never read from a model's `generation_config`."""
+
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy."""
+    top_p: Share = 1.0
+    """Nucleus; 1 keeps all."""
+    top_k: NonNegative = 0
+    """Most likely tokens kept; 0 keeps all."""
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Tokens below this share of the most likely one are dropped; 0 keeps all."""
+
+
+class EngineConfig(Section):
+    """What generates: see `models.engines.base`."""
+
+    name: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
+    """`auto`: Unsloth's own engine where it holds the weights, vLLM where it and a GPU are there, else Transformers."""
+    batch_size: Positive = 64
+    """Most sequences decoded together."""
+    data_parallel: Positive = 1
+    """Engines side by side, each with a part of the requests, on GPUs of its own; not for a model that is trained."""
+    tensor_parallel: Positive = 1
+    """GPUs that share the layers of one vLLM engine."""
+
+    @model_validator(mode="after")
+    def _only_vllm_splits_layers(self) -> "EngineConfig":
+        if self.tensor_parallel > 1 and self.name != "vllm":
+            raise ValueError("`tensor_parallel` needs `name: vllm`")
+        return self
+
+
+def check_room(max_tokens: int, model: ModelConfig, key: str) -> None:
+    if max_tokens >= model.max_length:
+        raise ValueError(
+            f"max_tokens: {max_tokens} leaves no room for a question in {key}.max_length={model.max_length}; raise it, "
+            "or lower max_tokens"
+        )
+
+
+class ServerConfig(Section):
+    """An OpenAI-compatible server."""
+
+    url: str
+    """Its base, up to and including `/v1`."""
+    model: str
+    """The model's name there."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; keys never stand in a recipe."""
+    concurrency: Positive = 32
+    """Requests at a time."""
+    retries: NonNegative = 4
+    """Tries after a failed one, each after twice the wait."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds for one request."""

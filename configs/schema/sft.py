@@ -1,0 +1,72 @@
+"""The recipe of `sft.train`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from configs.schema import trl_fields
+from configs.schema.sections import DataConfig, Positive, Section
+from configs.schema.training import TrainingConfig
+
+
+class ValidationConfig(Section):
+    """Rows that are never trained on: the checkpoint with their lowest loss is the one that is kept."""
+
+    data: DataConfig | None = None
+    """Traces of their own; none: a share of the training data, near-duplicates on one side."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Without `data`: how much of the training data."""
+    every: Positive = 50
+    """Steps between two measurements, and between two checkpoints."""
+    patience: Positive | None = None
+    """Stop after so many measurements in a row without a lower loss; none: train to the end."""
+
+
+DECIDED = {
+    "eval_strategy": "set validation.every",
+    "eval_steps": "set validation.every",
+    "load_best_model_at_end": "name a validation section",
+    "packing_strategy": "leave it out: whole rows are packed, best fit first",
+    "padding_free": "set trainer.packing=true",
+    "assistant_only_loss": "leave it out: the loss is on thinking and answer unless trainer.completion_only_loss=false",
+    "dataset_text_field": "map the columns with data.fields",
+    "eos_token": "leave it out: it is what the chat template ends a turn with",
+}
+"""Fields of SFTConfig that our own data preparation or sections decide."""
+
+VALIDATED = {
+    "save_strategy": "leave it out: it is saved where it is validated",
+    "save_steps": "set validation.every",
+    "save_total_limit": "leave it out: the best checkpoint and the last are kept",
+    "metric_for_best_model": "leave it out: it is the loss on the validation rows",
+    "greater_is_better": "leave it out: the lowest loss on the validation rows is the best",
+}
+"""Fields that a validation section decides."""
+
+
+class SftConfig(TrainingConfig):
+    """`python -m sft.train`."""
+
+    truncation: Literal["error", "drop", "cut"] = "error"
+    """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
+    bad_rows: Literal["stop", "skip"] = "stop"
+    """What a row that can't be read does to the run; skipped ones are counted and kept in `rejected.jsonl`."""
+    validation: ValidationConfig | None = None
+    trained_layers: Positive | None = None
+    """Without an adapter: train only the last so many layers and freeze the rest; none: every weight."""
+
+    @model_validator(mode="after")
+    def _check_trainer(self) -> "SftConfig":
+        trl_fields.check("SFTConfig", self.trainer)
+        decided = DECIDED | (VALIDATED if self.validation else {})
+        for key in decided.keys() & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: {decided[key]}")
+        if self.trainer.get("save_strategy") == "best":
+            raise ValueError("trainer.save_strategy: best needs rows to validate on; name a validation section instead")
+        if self.trained_layers and (self.adapter or self.model.adapter):
+            raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
+        if self.adapter is None and self.model.precision in ("nf4", "int8"):
+            raise ValueError(
+                f"model.precision: {self.model.precision} weights can't be trained; set bf16, or give an adapter"
+            )
+        return self

@@ -1,0 +1,64 @@
+"""What `sft.train` and `rl.grpo` have in common."""
+
+from typing import Any, Literal
+
+from configs.schema.sections import (
+    AdapterConfig,
+    DataConfig,
+    ModelConfig,
+    Positive,
+    SamplingConfig,
+    Section,
+    ThinkFormatConfig,
+)
+
+
+class HeldOutConfig(Section):
+    """Accuracy on problems that are never trained on, measured by a training command."""
+
+    data: DataConfig | None = None
+    """The held-out problems; a training problem with the same question is left out of training."""
+    problems: Positive = 200
+    """Without `data`: how many of the training problems are held out instead."""
+    k: Positive = 4
+    """Samples a problem at the training temperature, for avg@k."""
+    max_tokens: Positive = 256
+    """Longest completion, in tokens."""
+    when: list[Literal["before", "after"]] = ["before", "after"]
+    """Measure before training, after it, or both; empty: not at all."""
+
+
+class TrackingConfig(Section):
+    """Where metrics go besides `metrics.jsonl`."""
+
+    to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    """The tracker."""
+    project: str = "mull"
+    """Its project."""
+    mode: Literal["online", "offline"] = "online"
+    """wandb only: `offline` needs no account; `wandb sync` uploads later."""
+
+
+class TrainingConfig(Section):
+    """What `sft.train` and `rl.grpo` share."""
+
+    model: ModelConfig
+    adapter: AdapterConfig | None = AdapterConfig()
+    """The LoRA to train; `null` trains every weight. Ignored where `model.adapter` brings one with its own shape."""
+    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig = "s1"
+    """How the model writes its thinking and its answer."""
+    data: DataConfig
+    eval: HeldOutConfig | None = None
+    tracking: TrackingConfig = TrackingConfig()
+    seed: int = 42
+    """Of everything: order, sampling, initialisation."""
+    output_dir: str
+    """The run directory; default `outputs/<stage>/<recipe>`."""
+    trainer: dict[str, Any] = {}
+    """Any field of TRL's config class, under its own name."""
+
+    @property
+    def sampling(self) -> "SamplingConfig":
+        """How completions are drawn: `temperature`, `top_p`, `top_k` and `min_p` under `trainer:`, TRL's names."""
+        given = {key: self.trainer[key] for key in SamplingConfig.model_fields if self.trainer.get(key) is not None}
+        return SamplingConfig(**given)
