@@ -28,8 +28,8 @@ from benchmarks.hard_answers import hard_cases
 from benchmarks.hostile_answers import MARKER, hostile
 from rewards.grading import worker_pool
 from rewards.grading.extract import extract
+from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math_equivalence import grade_many, judge_texts
-from rewards.grading.verdict import Verdict
 
 Figures = dict[str, Any]
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
@@ -84,9 +84,9 @@ def _solutions(path: Path) -> list[tuple[str, str, bool]]:
 
 def _raced(
     golds: Sequence[str], texts: Sequence[str], their_golds: Sequence[str]
-) -> tuple[list[Verdict], list[bool], float, float]:
+) -> tuple[list[Equivalence], list[bool], float, float]:
     """(our verdicts, theirs, our seconds, their seconds), by turns in ten parts, so that a busy machine hits both."""
-    ours: list[Verdict] = []
+    ours: list[Equivalence] = []
     theirs: list[bool] = []
     seconds = [0.0, 0.0]
     size = -(-len(texts) // 10)

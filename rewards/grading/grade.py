@@ -18,7 +18,8 @@ def grade(rows: Sequence[Row], problems: Mapping[str, Problem]) -> list[Verdict]
     """Verdicts on rows: by the option chosen, by the family's own score, or by equivalence with the gold answer."""
     special = [_special(row["extracted"], problems[row["id"]]) for row in rows]
     rest = [row for row, verdict in zip(rows, special, strict=True) if verdict is None]
-    judged = iter(judge_many([row["gold"] for row in rest], [row["extracted"] for row in rest]))
+    found = judge_many([row["gold"] for row in rest], [row["extracted"] for row in rest])
+    judged = iter([Verdict(equivalence.correct, equivalence.reason) for equivalence in found])
     return [next(judged) if verdict is None else verdict for verdict in special]
 
 

@@ -15,7 +15,7 @@ from data.think_format import ThinkFormat
 from rewards.grading import worker_pool
 from rewards.grading.extract import extract, gold_answer
 from rewards.grading.math.compare import compare
-from rewards.grading.verdict import Verdict
+from rewards.grading.math.equivalence import Equivalence
 
 DEFAULT_TIMEOUT = 3.0
 """Seconds for one pair in a grader process, from the start of its execution."""
@@ -28,10 +28,10 @@ class _Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._verdicts: OrderedDict[tuple[str, str], tuple[Verdict, float]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, str], tuple[Equivalence, float]] = OrderedDict()
         self.unjudged: Counter[str] = Counter()
 
-    def get(self, pair: tuple[str, str], timeout: float) -> Verdict | None:
+    def get(self, pair: tuple[str, str], timeout: float) -> Equivalence | None:
         with self._lock:
             found = self._verdicts.get(pair)
             if found is None or (found[0].reason in ("timeout", "crash") and found[1] < timeout):
@@ -39,7 +39,7 @@ class _Cache:
             self._verdicts.move_to_end(pair)
             return found[0]
 
-    def put(self, pair: tuple[str, str], verdict: Verdict, timeout: float) -> None:
+    def put(self, pair: tuple[str, str], verdict: Equivalence, timeout: float) -> None:
         if len(pair[1]) > _LONGEST_CACHED:
             return
         with self._lock:
@@ -47,7 +47,7 @@ class _Cache:
             if len(self._verdicts) > _CACHE_SIZE:
                 self._verdicts.popitem(last=False)
 
-    def count(self, verdicts: Sequence[Verdict]) -> None:
+    def count(self, verdicts: Sequence[Equivalence]) -> None:
         with self._lock:
             self.unjudged.update(verdict.reason for verdict in verdicts if verdict.correct is None)
 
@@ -77,13 +77,15 @@ def judge_texts(
     texts: Sequence[str],
     think_format: ThinkFormat | None = None,
     timeout: float = DEFAULT_TIMEOUT,
-) -> list[Verdict]:
+) -> list[Equivalence]:
     """Verdicts on whole completions, their answers found by `rewards.grading.extract`."""
     answers = [extract(text, think_format).answer for text in texts]
     return judge_many(golds, answers, timeout)
 
 
-def judge_many(golds: Sequence[str], answers: Sequence[str | None], timeout: float = DEFAULT_TIMEOUT) -> list[Verdict]:
+def judge_many(
+    golds: Sequence[str], answers: Sequence[str | None], timeout: float = DEFAULT_TIMEOUT
+) -> list[Equivalence]:
     """Verdicts with their reasons, in order.
 
     `golds` are clean answers, or solutions that mark theirs (`#### 18`, `\\boxed{18}`). `timeout` is in seconds of
@@ -91,7 +93,7 @@ def judge_many(golds: Sequence[str], answers: Sequence[str | None], timeout: flo
     """
     if len(golds) != len(answers):
         raise RewardError(f"{len(golds)} gold answers for {len(answers)} answers: give one gold answer for each")
-    verdicts: list[Verdict | None] = []
+    verdicts: list[Equivalence | None] = []
     hard: dict[tuple[str, str], list[int]] = {}  # pair → the rows that ask for it
     for row, (gold, answer) in enumerate(zip(golds, answers, strict=True)):
         verdict = _quick(gold, answer, timeout)
@@ -114,12 +116,12 @@ def unjudged() -> Counter[str]:
     return Counter(_cache.unjudged)
 
 
-def _quick(gold: str, answer: str | None, timeout: float) -> Verdict | None:
+def _quick(gold: str, answer: str | None, timeout: float) -> Equivalence | None:
     """The verdict when no grader process is needed for it."""
     if not gold.strip():
-        return Verdict(None, "no gold answer")
+        return Equivalence(None, "no gold answer")
     if answer is None or not answer.strip():
-        return Verdict(False, "no answer")
+        return Equivalence(False, "no answer")
     cached = _cache.get((gold, answer), timeout)
     if cached is not None:
         return cached

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import RewardError
-from rewards.grading.verdict import Verdict
+from rewards.grading.math.equivalence import Equivalence
 
 MEMORY_MB = 1024
 BOOT_SECONDS = 120.0
@@ -75,7 +75,7 @@ class _Process:
             raise RewardError(f"a grader process did not start: {ready['error']}")
         self._is_ready = True
 
-    def ask(self, task: dict[str, Any], timeout: float) -> Verdict:
+    def ask(self, task: dict[str, Any], timeout: float) -> Equivalence:
         """The verdict on `task`; raises `TimeoutError` or `_Died`."""
         try:
             self._requests.write(json.dumps({**task, "timeout": timeout}).encode() + b"\n")
@@ -89,7 +89,7 @@ class _Process:
                 if not self._cpu_seconds() - begun < timeout / 2:  # also where neither is known
                     raise
             else:
-                return Verdict(reply["correct"], reply["reason"])
+                return Equivalence(reply["correct"], reply["reason"])
         raise TimeoutError
 
     def stop(self) -> None:
@@ -143,15 +143,15 @@ class GraderPool:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._size = size or min(cores, _MOST_PROCESSES)
         self._memory_mb = memory_mb
-        self._tasks: queue.SimpleQueue[tuple[Future[Verdict], dict[str, Any], float] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[Future[Equivalence], dict[str, Any], float] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._processes: dict[int, _Process] = {}  # by thread number
         self._closed = False
 
-    def judge(self, pairs: Sequence[tuple[str, str]], timeout: float) -> list[Verdict]:
+    def judge(self, pairs: Sequence[tuple[str, str]], timeout: float) -> list[Equivalence]:
         """Verdicts on (gold, answer) pairs, each within `timeout` seconds of its own start."""
-        futures: list[Future[Verdict]] = [Future() for _ in pairs]
+        futures: list[Future[Equivalence]] = [Future() for _ in pairs]
         with self._lock:
             if self._closed:
                 raise RewardError("the grader pool is closed")
@@ -200,10 +200,10 @@ class GraderPool:
                 future.set_exception(error)
         self._discard(number)
 
-    def _ask(self, number: int, task: dict[str, Any], timeout: float) -> Verdict:
+    def _ask(self, number: int, task: dict[str, Any], timeout: float) -> Equivalence:
         with self._lock:
             if self._closed:
-                return Verdict(None, "crash")
+                return Equivalence(None, "crash")
             process = self._processes.get(number)
             if process is None:
                 process = self._processes[number] = _Process(self._memory_mb)
@@ -215,7 +215,7 @@ class GraderPool:
             raise
         except (TimeoutError, _Died) as error:
             self._discard(number)
-            return Verdict(None, "timeout" if isinstance(error, TimeoutError) else "crash")
+            return Equivalence(None, "timeout" if isinstance(error, TimeoutError) else "crash")
         if verdict.reason == "memory":
             self._discard(number)
         return verdict

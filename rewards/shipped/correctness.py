@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from rewards.grading.extract import extract, gold_answer
 from rewards.grading.math.compare import list_elements
+from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT, grade_many, judge_many
-from rewards.grading.verdict import Verdict
 from rewards.rollout import Reward, Rollout
 
 
@@ -35,7 +35,7 @@ def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DE
     return reward
 
 
-def judged(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[Verdict]:
+def judged(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[Equivalence]:
     """The grader's verdict on each rollout's answer; cheap to ask again, the grader remembers."""
     golds = [rollout.problem.answer for rollout in rollouts]
     return judge_many(golds, [extract(rollout.text, rollout.think_format).answer for rollout in rollouts], timeout)

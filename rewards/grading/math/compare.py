@@ -12,12 +12,12 @@ import re
 from functools import lru_cache
 
 from rewards.grading.math.equality import equal, words_of
+from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
 from rewards.grading.math.structure import Answer, Quantity, Text, read, split_top
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.value import TooBig, variables
-from rewards.grading.verdict import Verdict
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _CHOICE = re.compile(r"\(?([A-Za-z])\)?\.?")
@@ -37,30 +37,30 @@ _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
 
-def compare(gold: str, answer: str) -> Verdict | None:
+def compare(gold: str, answer: str) -> Equivalence | None:
     """The verdict on an extracted answer, or None when math-verify has to decide."""
     gold, answer = gold.strip(), answer.strip()
     if gold == answer:
-        return Verdict(True, "exact")
+        return Equivalence(True, "exact")
     if len(answer) > _LONGEST + 4 * len(gold):
-        return Verdict(False, "too long")
+        return Equivalence(False, "too long")
     if _squeezed(gold) == _squeezed(answer):  # "81, 256" and "81,256", which reads as one number
-        return Verdict(True, "exact")
+        return Equivalence(True, "exact")
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
-        return Verdict(int(gold) == int(answer), "number")
+        return Equivalence(int(gold) == int(answer), "number")
     plain_gold, plain = normalize(gold), normalize(answer)
     if plain_gold == plain or _squeezed(plain_gold) == _squeezed(plain):
-        return Verdict(True, "exact")
+        return Equivalence(True, "exact")
     try:
         wanted, given = _read(plain_gold), _read(plain)
         verdict = _verdict(plain_gold, plain, wanted, given)
     except TooBig:
-        return Verdict(None, "refused: too big to evaluate")
+        return Equivalence(None, "refused: too big to evaluate")
     except RecursionError:  # "1/2/3/…" nests without a bracket
-        return Verdict(None, "refused: nested too deep")
+        return Equivalence(None, "refused: nested too deep")
     if verdict is None:
         reason = refusal(gold, answer)
-        return Verdict(None, reason) if reason else None
+        return Equivalence(None, reason) if reason else None
     return verdict
 
 
@@ -89,31 +89,31 @@ def _squeezed(text: str) -> str:
     return text if _DIGIT_GAP.search(text) else text.replace(" ", "")
 
 
-def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Verdict | None:
+def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Equivalence | None:
     """The verdict on two normalised answers and their structures, where they have one."""
     choice = _CHOICE.fullmatch(wanted.words if isinstance(wanted, Text) else plain_gold)
     if choice and (isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _is_prose(plain)):
-        return Verdict(_chosen(plain) == choice[1].upper(), "text")
+        return Equivalence(_chosen(plain) == choice[1].upper(), "text")
     if isinstance(wanted, Text):
-        return Verdict(words_of(plain_gold) == words_of(plain), "text")
+        return Equivalence(words_of(plain_gold) == words_of(plain), "text")
     if given is None or wanted is None:
         if given is None and _has_foreign_word(plain_gold, plain):
-            return Verdict(False, "text")
+            return Equivalence(False, "text")
         if isinstance(wanted, Quantity) and not variables(wanted.node) and _holds_no_number(plain):
-            return Verdict(False, "text")
+            return Equivalence(False, "text")
         return None
     if plain_gold.casefold() in _SHORT_WORDS and plain_gold.casefold() == plain.casefold():
-        return Verdict(True, "text")
+        return Equivalence(True, "text")
     same = equal(wanted, given)
     if same is False and isinstance(given, Quantity) and not variables(given.node):
         same = _equal_with_unit_letter(plain_gold, given)
     if same is None:
         return None
     if isinstance(given, Text):
-        return Verdict(same, "text")
+        return Equivalence(same, "text")
     if not isinstance(wanted, Quantity):
-        return Verdict(same, "structure")
-    return Verdict(same, "number" if wanted.node[0] == "num" else "expression")
+        return Equivalence(same, "structure")
+    return Equivalence(same, "number" if wanted.node[0] == "num" else "expression")
 
 
 def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:

@@ -8,8 +8,8 @@ import pytest
 from configs.errors import RewardError
 from data.think_format import XML
 from rewards.grading import math_equivalence, worker_pool
+from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math_equivalence import grade_many, grade_texts, judge_many
-from rewards.grading.verdict import Verdict
 from rewards.grading.worker_pool import GraderPool
 
 # only math-verify can tell: (gold, right, wrong)
@@ -94,7 +94,7 @@ def test_a_timeout_is_tried_again_only_with_more_time(monkeypatch: pytest.Monkey
     class Recorder(GraderPool):
         def judge(self, pairs, timeout):  # type: ignore[no-untyped-def]
             asked.append(timeout)
-            return [Verdict(None, "timeout") for _ in pairs]
+            return [Equivalence(None, "timeout") for _ in pairs]
 
     monkeypatch.setattr(worker_pool, "shared", Recorder)
     pair = (["\\{w : w > 5\\}"], ["\\{w : w > 6\\}"])
