@@ -22,7 +22,7 @@ from configs.schema.sft import SftConfig
 from data.think_format import S1
 from models import load
 from sft.prepare import prepare
-from sft.train import main
+from sft.train import train_sft
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.recipe
@@ -79,10 +79,10 @@ def test_any_layout_is_read_and_a_bad_row_is_kept_aside(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"conversations": [{"fr')
     data = {"path": str(path)}
     with pytest.raises(DataError, match=r"rows\.jsonl:9: thinking opens"):
-        main(config(folder, tmp_path / "stopped", data=data))
+        train_sft(config(folder, tmp_path / "stopped", data=data))
     assert not (tmp_path / "stopped").exists()
     out = tmp_path / "out"
-    main(config(folder, out, data=data, bad_rows="skip", think_format="deepseek"))
+    train_sft(config(folder, out, data=data, bad_rows="skip", think_format="deepseek"))
     rejected = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [row.get("line") for row in rejected] == [9, 11, None]
     assert rejected[2]["id"] == "rows-10"
@@ -132,10 +132,10 @@ def test_columns_are_mapped_and_a_row_over_the_limit_stops_or_goes(
     path.write_text("q,t,a\n" + "".join(f"{i} + 1?,{'so ' * 10 * i},{i + 1}\n" for i in range(10)))
     data = {"path": str(path), "fields": {"question": "q", "thinking": "t", "reply": "a"}}
     with pytest.raises(DataError, match=r"rows are longer than model.max_length=200.*truncation=drop"):
-        main(config(folder, tmp_path / "stopped", data=data, model={"max_length": 200}))
+        train_sft(config(folder, tmp_path / "stopped", data=data, model={"max_length": 200}))
     assert not (tmp_path / "stopped").exists()
     assert "past the limit are" in capsys.readouterr().out
-    main(config(folder, tmp_path / "out", data=data, model={"max_length": 200}, truncation="drop"))
+    train_sft(config(folder, tmp_path / "out", data=data, model={"max_length": 200}, truncation="drop"))
     found = json.loads((tmp_path / "out" / "truncation.json").read_text())
     assert found["rows"] == 10
     assert 0 < found["over_limit"] == found["lost_answer"] < 10
@@ -154,7 +154,7 @@ def test_the_ledger_is_shown_before_a_long_row_stops_the_run_whichever_part_it_i
     with pytest.raises(
         DataError, match=r"^2 of 42 rows are longer than .*\(1\d{3} keeps 99% of the rows, 1\d{3} all\)"
     ):
-        main(recipe, dry_run=dry_run)
+        train_sft(recipe, dry_run=dry_run)
     assert "2 of 42 rows are over 1,200 tokens (error); 99% fit in 1," in capsys.readouterr().out
 
 
@@ -166,7 +166,7 @@ def test_a_part_of_which_nothing_is_left_is_named(folder: Path, tmp_path: Path, 
     data, validation = (long, short) if part == "data" else (short, long)
     recipe = config(folder, tmp_path / "out", data=data, validation={"data": validation}, truncation="drop")
     with pytest.raises(DataError, match=f"{key} is left within model.max_length=1024"):
-        main(recipe)
+        train_sft(recipe)
 
 
 def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> 
     path.write_text(json.dumps({"question": "?", "thinking": "", "reply": "1<|im_end|>"}) + "\n")
     recipe = config(folder, tmp_path / "out", validation={"data": {"path": str(path)}}, bad_rows="skip")
     with pytest.raises(DataError, match=r"validation: no row is left: 1 are bad, the first: .*would end the turn"):
-        main(recipe)
+        train_sft(recipe)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> 
 def test_only_what_the_recipe_says_is_trained(
     folder: Path, tmp_path: Path, changes: dict[str, Any], trained: list[str]
 ) -> None:
-    main(config(folder, tmp_path / "out", **changes))
+    train_sft(config(folder, tmp_path / "out", **changes))
     if trained == ["lora"]:
         found = weights(tmp_path / "out" / "adapter" / "adapter_model.safetensors")
         assert all("lora" in name for name in found)
@@ -205,14 +205,14 @@ def test_neftune_adds_noise_to_training_alone(folder: Path, tmp_path: Path) -> N
     shared = {"validation": {"every": 1, "share": 0.2}}
     for name, alpha in (("plain", None), ("noisy", 50)):
         trainer = {"learning_rate": 0.0, "neftune_noise_alpha": alpha}
-        main(config(folder, tmp_path / name, trainer=trainer, **shared))
+        train_sft(config(folder, tmp_path / name, trainer=trainer, **shared))
     assert losses(tmp_path / "plain")[0] != pytest.approx(losses(tmp_path / "noisy")[0], abs=1e-3)
     assert losses(tmp_path / "plain", "eval_loss") == losses(tmp_path / "noisy", "eval_loss")
 
 
 def test_training_stops_early_and_keeps_the_best_checkpoint(folder: Path, tmp_path: Path) -> None:
     trainer = {"max_steps": 40, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
-    main(config(folder, tmp_path / "out", trainer=trainer, validation={"every": 1, "share": 0.2, "patience": 2}))
+    train_sft(config(folder, tmp_path / "out", trainer=trainer, validation={"every": 1, "share": 0.2, "patience": 2}))
     measured = losses(tmp_path / "out", "eval_loss")
     assert 3 <= len(measured) < 40
     assert min(measured) == measured[-3]
@@ -232,7 +232,7 @@ def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
     out = tmp_path / "out"
     trainer = {"max_steps": steps, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
     validation = {"every": 1, "share": 0.2, "patience": patience}
-    main(config(folder, out, trainer=trainer, validation=validation))
+    train_sft(config(folder, out, trainer=trainer, validation=validation))
     names = ("summary.json", "metrics.jsonl")
     whole = [(out / name).read_text() for name in names]
     kept = weights(out / "adapter" / "adapter_model.safetensors")
@@ -240,7 +240,7 @@ def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
     assert 0 < summary["best_step"] < summary["steps"]
     shutil.rmtree(out / "adapter")
     (out / "summary.json").unlink()
-    main(config(folder, out, trainer=trainer, validation=validation), resume=True)
+    train_sft(config(folder, out, trainer=trainer, validation=validation), resume=True)
     assert [(out / name).read_text() for name in names] == whole
     found = weights(out / "adapter" / "adapter_model.safetensors")
     assert all(kept[name].equal(value) for name, value in found.items())
@@ -248,18 +248,18 @@ def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
 
 def test_a_finished_part_of_an_epoch_is_not_trained_a_step_too_many(folder: Path, tmp_path: Path) -> None:
     trainer = {"max_steps": -1, "num_train_epochs": 0.5, "save_strategy": "steps", "save_steps": 1}
-    main(config(folder, tmp_path / "out", trainer=trainer))
+    train_sft(config(folder, tmp_path / "out", trainer=trainer))
     names = ("metrics.jsonl", "summary.json")
     whole = [(tmp_path / "out" / name).read_text() for name in names]
     (tmp_path / "out" / "summary.json").unlink()
-    main(config(folder, tmp_path / "out", trainer=trainer), resume=True)
+    train_sft(config(folder, tmp_path / "out", trainer=trainer), resume=True)
     assert [(tmp_path / "out" / name).read_text() for name in names] == whole
 
 
 def test_patience_may_be_added_to_a_run_that_goes_on(folder: Path, tmp_path: Path) -> None:
-    main(config(folder, tmp_path / "out", validation={"every": 1}))
+    train_sft(config(folder, tmp_path / "out", validation={"every": 1}))
     recipe = config(folder, tmp_path / "out", validation={"every": 1, "patience": 9}, trainer={"max_steps": 4})
-    main(recipe, resume=True)
+    train_sft(recipe, resume=True)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["steps"] == 4
 
 
@@ -268,7 +268,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(folder: Path, tmp_p
     measured = []
     for patience in (2, 4):
         validation = {"every": 1, "share": 0.2, "patience": patience}
-        main(config(folder, tmp_path / "out", trainer=trainer, validation=validation), resume=patience > 2)
+        train_sft(config(folder, tmp_path / "out", trainer=trainer, validation=validation), resume=patience > 2)
         measured.append(losses(tmp_path / "out", "eval_loss"))
     first, whole = measured
     assert whole[: len(first)] == first
@@ -279,7 +279,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(folder: Path, tmp_p
 def test_loss_on_every_token_is_asked_for_by_trls_own_field(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(config(folder, tmp_path / "out", trainer={"completion_only_loss": False, "packing": True}))
+    train_sft(config(folder, tmp_path / "out", trainer={"completion_only_loss": False, "packing": True}))
     said = capsys.readouterr().out
     assert "(every token)" in said
     assert "packing: the second row's loss is" in said
@@ -329,7 +329,7 @@ def test_what_is_refused_late_is_one_line_and_leaves_no_folder(
     folder: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        main(config(folder, tmp_path / "out", **changes))
+        train_sft(config(folder, tmp_path / "out", **changes))
     assert not (tmp_path / "out").exists()
 
 
@@ -365,8 +365,8 @@ def test_unsloth_is_asked_for_full_precision(folder: Path, monkeypatch: pytest.M
 def test_unsloth_is_imported_before_what_it_patches(tmp_path: Path) -> None:
     (tmp_path / "unsloth.py").write_text("import sys\nsys.exit(f'after it: {\"transformers\" in sys.modules}')\n")
     program = (
-        "from models import load; load.GPU_DEVICES = ('/',); from sft.train import command; "
-        f"command(['--config', 'demo.yaml', 'output_dir={tmp_path / 'out'}'])"
+        "from models import load; load.GPU_DEVICES = ('/',); from sft.train import main; "
+        f"main(['--config', 'demo.yaml', 'output_dir={tmp_path / 'out'}'])"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -429,7 +429,7 @@ def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder:
 def test_the_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, data: str) -> None:
     out = tmp_path / "out"
     layers = ["trained_layers=1"] if recipe == "alpaca.yaml" else ["eval=null"]
-    main(configs.load("sft", recipe, [f"data.path={REAL}/{data}", "data.limit=60", f"output_dir={out}", *layers,
+    train_sft(configs.load("sft", recipe, [f"data.path={REAL}/{data}", "data.limit=60", f"output_dir={out}", *layers,
                                       f"model.name={folder}", "model.max_length=2048", "truncation=drop",
                                       "bad_rows=skip", "trainer.max_steps=2", "validation.every=2",
                                       "validation.share=0.1"]))  # fmt: skip

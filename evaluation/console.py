@@ -1,0 +1,78 @@
+"""What an evaluation prints: the plan, its progress, the table of its points."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import yaml
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from budget_forcing.budget import Budget
+from configs.progress import Progress
+from configs.run_directory import RunDir
+from configs.schema.evaluation import EvalConfig
+from report.evaluation import interval, names_of
+
+
+def describe(config: EvalConfig, problems: int) -> str:
+    """The resolved recipe and the plan, for `--dry-run`."""
+    recipe = yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)
+    if config.answers is not None:
+        return f"{recipe}\nplan: grade the answers in {config.answers} against {problems} problems"
+    context = config.model.max_length
+    budgets = [Budget.from_config(section, context) for section in config.budgets]
+    longest = [
+        min(context, (b.max_thinking if b.max_thinking is not None else context) + b.max_answer) for b in budgets
+    ]
+    total = problems * config.samples
+    return (
+        f"{recipe}\nplan: {problems} problems × {len(budgets)} budgets × {config.samples} samples = "
+        f"{total * len(budgets):,} completions of at most {total * sum(longest):,} tokens, into {config.output_dir}"
+    )
+
+
+@contextmanager
+def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
+    """A bar a point with the accuracy so far, one after the other; gives the callback that moves them."""
+    with ExitStack() as shown:
+        points: dict[str, Progress] = {}
+
+        def move(label: str, done: int, total: int, right: int) -> None:
+            if label not in points:
+                shown.close()
+                points[label] = shown.enter_context(Progress(label, total))
+            points[label].update(done, f"right {100 * right / done:.1f}%")
+
+        yield move
+
+
+def show(found: dict[str, Any], run: RunDir) -> None:
+    """The table of points, the sweep's figures, the warnings, and where everything is."""
+    title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
+    table = Table(title=escape(title), box=SIMPLE)
+    for column in ("budget", "accuracy, 95% interval", "thinking tokens", "limited", "unanswered", "ungraded"):
+        table.add_column(column, justify="left" if column == "budget" else "right", no_wrap=True)
+    names = names_of(found["points"])
+    for point in found["points"]:
+        thinking = point["thinking_tokens"]
+        shares = [f"{100 * point['shares'][name]:.1f}%" for name in ("limited", "unanswered", "ungraded")]
+        table.add_row(
+            escape(names[point["label"]]),
+            interval(point["accuracy"]) or "–",
+            f"{thinking['mean']:.0f}" if thinking else "–",
+            *shares,
+        )
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console.print(table)
+    if found["scaling"] is not None:
+        console.print(
+            f"control {100 * found['control']:.1f}%, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"
+            f", performance {100 * found['performance']:.1f}%"
+        )
+    for warning in run.summary()["warnings"]:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+    console.print(f"report: {escape(str(run / 'report.html'))}", highlight=False)

@@ -1,0 +1,118 @@
+"""One GRPO run, top to bottom: prompts → model → trainer → measure → train → measure → save.
+
+Who calls whom in one step:
+
+    TRL's GRPOTrainer.train          (rl/trainer.py: RolloutTrainer, our one subclass)
+    └── _generate_and_score_…        one generation: completions and advantages for `steps_per_rollout` steps
+        ├── GroupSampler             (rl/sampling.py) which problems; groups without an advantage are drawn again
+        │   └── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities
+        ├── RolloutScorer            (rl/scoring.py) rollouts → rewards
+        └── Recorder                 (rl/trainer.py) rollouts.jsonl, alarms
+    └── compute_loss                 rows without an advantage left out; prompts shared (rl/shared_prompts.py)
+"""
+
+import torch
+from datasets import Dataset
+from trl import GRPOConfig
+
+from configs.command import is_lead
+from configs.run_directory import RunDir
+from configs.schema.grpo import GrpoConfig
+from data.problem import Problem
+from data.prompts import token_ids
+from data.think_format import resolve_think_format
+from models.load import load_model, load_tokenizer
+from rewards.composition import RewardSet
+from rl import memory_check, policy_check, rollout
+from rl.sampling import Curriculum, GroupSampler
+from rl.scoring import RolloutScorer
+from rl.trainer import Recorder, RolloutTrainer
+from training import heldout, preflight
+from training.dry_run import grpo_plan
+from training.trainer import (
+    RunCallback,
+    build_trainer,
+    engine_of,
+    finish_run,
+    run_training,
+    save_product,
+    start_run,
+    trainer_arguments,
+)
+
+
+def run_grpo(
+    config: GrpoConfig,
+    run: RunDir,
+    reward_set: RewardSet,
+    problems: list[Problem],
+    held_out: list[Problem],
+    *,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Train on `problems`, or print the plan. Raises `MullError`s."""
+    lead = is_lead()  # one process of several checks, prints, measures and writes
+
+    # 1. prompts: what is too long is refused, or left out, before the weights are loaded
+    think_format = resolve_think_format(config.think_format)
+    reward_set.check(think_format, problems[0])
+    tokenizer = load_tokenizer(config.model)
+    heldout.check(config, held_out, tokenizer, think_format)
+    prompts = rollout.prompts(problems, tokenizer, think_format)
+    problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
+    longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
+    rollout.check_budget(config, tokenizer, think_format, longest)
+    if dry_run:
+        print(grpo_plan(config, len(problems), len(held_out), longest))
+        return
+
+    # 2. model
+    if lead:
+        preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
+    loaded = load_model(config.model, config.adapter, config.seed)
+    print(loaded.choice)
+
+    with run.removed_if_unused():
+        # 3. trainer, with the engine that draws its completions
+        callback = RunCallback(run, ("reward", "completion_tokens"))
+        arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
+        engine = engine_of(loaded, config, think_format)
+        print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
+        scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, engine.eos)
+        group = arguments.num_generations
+        curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
+        sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
+        texts = rollout.as_trl_wants(prompts, tokenizer) if arguments.use_vllm else prompts
+        trainer = build_trainer(
+            RolloutTrainer,
+            scorer=scorer,
+            sampler=sampler,
+            recorder=Recorder(run, callback, config.on_alarm),
+            backend=loaded.backend,
+            model=loaded.model,
+            args=arguments,
+            train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(texts)]),
+            processing_class=tokenizer,
+            callbacks=[callback, *([curriculum] if curriculum else [])],
+        )
+        probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
+        every = config.rollout.check_every
+        trainer.add_callback(policy_check.Proof(engine, probes, every, callback, loaded.precision))
+        if torch.cuda.is_available():
+            memory_check.probe(trainer, longest, config.completion_length)
+
+        # 4. measure, train
+        measure = heldout.Measure(run, engine, config, held_out)
+        if lead:
+            start_run(run, config, loaded, resume)
+            engine.follow(trainer.model)
+            measure("before")
+        run_training(trainer, run, resume, config.steps_per_rollout)
+
+    # 5. save, measure, report
+    if lead:
+        product = save_product(trainer.model, tokenizer, run)
+        engine.follow(trainer.model)
+        measure("after")
+        finish_run(run, product)

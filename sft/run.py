@@ -1,0 +1,48 @@
+"""One SFT run, top to bottom: rows → model → trainer → measure → train → measure → save."""
+
+import json
+
+from configs.run_directory import RunDir, write_json, write_text
+from configs.schema.sft import SftConfig
+from data.think_format import resolve_think_format
+from models.load import load_model, load_tokenizer
+from sft.dataset import show_loss
+from sft.prepare import prepare
+from sft.trainer import build, check_first_batch, trained
+from training import heldout
+from training.dry_run import sft_plan
+from training.trainer import engine_of, finish_run, save_product, start_run
+
+
+def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None:
+    """Train, or print the plan. Raises `MullError`s."""
+    # 1. rows: what is too long is refused, dropped or cut as the recipe says, and counted
+    think_format = resolve_think_format(config.think_format)
+    tokenizer = load_tokenizer(config.model)
+    data = prepare(config, tokenizer, think_format)
+    print(data.summary())
+    data.check(config)
+    heldout.check(config, data.held_out, tokenizer, think_format)
+    print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
+    if dry_run:
+        print(sft_plan(config, data.ledger, data.sequences(config), len(data.held_out)))
+        return
+
+    # 2. model and trainer; the first batch is looked at before anything is trained
+    loaded = load_model(config.model, config.adapter, config.seed)
+    print(loaded.choice)
+    with run.removed_if_unused():
+        trainer = build(config, loaded, data, run)
+        check_first_batch(trainer, config, data)
+        measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
+
+    # 3. measure, train, save, measure, report
+    start_run(run, config, loaded, resume)
+    write_json(run / "truncation.json", data.ledger.as_dict())
+    if data.rejected:
+        write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
+    measure("before")
+    run.add_summary(**trained(trainer, config, run, resume))
+    product = save_product(trainer.model, tokenizer, run)
+    measure("after")
+    finish_run(run, product)
