@@ -11,6 +11,7 @@ install: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements/cpu.in)"
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/cpu.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 demo: install ## SFT warm-up, then GRPO, of the embedded model on generated problems

@@ -1,0 +1,1 @@
+"""How long a model thinks: budgets inside the samplers of Transformers and vLLM."""

@@ -1,1 +1,6 @@
 """From raw questions and traces to a small set to train on."""
+
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parents[1] / "configs" / "shadowing.py"))["refuse_hidden_package"]()

@@ -1,6 +1,10 @@
 """Rewards: what a completion is worth. `rewards.build(specs)` makes a recipe's `rewards:` list into one `RewardSet`."""
 
+from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING, Any
+
+run_path(str(Path(__file__).parents[1] / "configs" / "shadowing.py"))["refuse_hidden_package"]()
 
 if TYPE_CHECKING:
     from rewards.registry import build as build

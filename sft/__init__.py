@@ -1,0 +1,6 @@
+"""Supervised fine-tuning on reasoning traces."""
+
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parents[1] / "configs" / "shadowing.py"))["refuse_hidden_package"]()
