@@ -26,10 +26,10 @@ import json, resource, sys
 from configs.command import prepare_libraries
 prepare_libraries()
 import gguf, peft, torch, transformers, bitsandbytes
-from models import convert, merge
+from release import formats, merge
 import transformers.models.llama.modeling_llama
 started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-convert.export(sys.argv[1], sys.argv[3:], sys.argv[2])
+formats.write_exports(sys.argv[1], sys.argv[3:], sys.argv[2])
 print(json.dumps([started * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 

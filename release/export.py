@@ -6,12 +6,14 @@ Writes the exports and `gate.json` (every check with its figure) into FOLDER; ex
 """
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from configs.command import prepare_libraries, run_command
 
 
 def main(argv: list[str]) -> None:
-    """Export → gate."""
+    """Parse the command line and export."""
     parser = argparse.ArgumentParser(prog="python -m release.export", description="Export a trained run.")
     parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
     parser.add_argument(
@@ -19,20 +21,26 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--out", help="a new folder; default RUN/exports")
     args = parser.parse_args(argv)
+    export(args.run, [target.strip() for target in args.to.split(",")], args.out)
 
-    from pathlib import Path
 
+def export(run: str | Path, targets: Sequence[str] = ("adapter", "merged16"), out: str | Path | None = None) -> Path:
+    """Write a finished run in the forms `targets`, check each against the trained model, and return their folder.
+
+    `run` is the folder of `sft.train` or `rl.grpo`, `out` a new folder (default `RUN/exports`). Raises `RunError` where
+    a check fails or `run` is not finished, `ModelError` for a form that can't be made.
+    """
     prepare_libraries()
-    from release import formats, gate
+    from release.formats import write_exports
+    from release.gate import gate, held_out
     from training.finished_run import open_run
 
-    gate.held_out(open_run(args.run))  # before minutes of work
-    out = formats.export(
-        args.run, [target.strip() for target in args.to.split(",")], args.out or Path(args.run) / "exports"
-    )
-    report = gate.gate(out, args.run)
-    print(f"exports: {out}; gate: {out / 'gate.json'} ({report.seconds} s)")
+    held_out(open_run(run))  # refuses a run that can't be checked, before minutes of work
+    folder = write_exports(run, targets, out or Path(run) / "exports")
+    report = gate(folder, run)
+    print(f"exports: {folder}; gate: {folder / 'gate.json'} ({report.seconds} s)")
     report.require()
+    return folder
 
 
 if __name__ == "__main__":

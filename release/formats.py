@@ -1,4 +1,4 @@
-"""`export`: a trained run → what other programs load: an adapter, merged weights, 4-bit weights, GGUF.
+"""A trained run → what other programs load: an adapter, merged weights, 4-bit weights, GGUF.
 
 Every export is a folder of its own with tokenizer, chat template (which carries the think format), generation config
 and licence. All of them appear at once, or none.
@@ -30,7 +30,7 @@ SHARD_BYTES = 4 << 30
 LEAST_SHARD_BYTES = 1 << 20
 
 
-def export(run: str | Path, targets: Sequence[str], out: str | Path) -> Path:
+def write_exports(run: str | Path, targets: Sequence[str], out: str | Path) -> Path:
     """Write `targets` of the run folder `run` into the new folder `out`, each under `folder_of(target)`; returns `out`.
 
     `out/export.json` lists them. Raises `RunError` if `out` is in use or `run` has no product, `ModelError` for a

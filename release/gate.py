@@ -97,7 +97,7 @@ class GateReport(BaseModel):
 
 
 def gate(folder: str | Path, run: str | Path) -> GateReport:
-    """Check every export in `folder` (made by `release.formats.export` from `run`) and write `folder/gate.json`.
+    """Check every export in `folder` (made by `release.formats.write_exports` from `run`) and write `folder/gate.json`.
 
     Raises `RunError` if `folder` holds no exports, or the run's recipe holds no problems out.
     """

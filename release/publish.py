@@ -5,11 +5,16 @@
 Private unless told otherwise. A gate that fails publishes nothing. `--dry-run` leaves the exact folder, sends nothing.
 """
 
+from typing import TYPE_CHECKING
+
 from configs.command import prepare_libraries, recipe_parser, run_command
+
+if TYPE_CHECKING:
+    from configs.schema.publish import PublishConfig
 
 
 def main(argv: list[str]) -> None:
-    """Export → gate → card → commit."""
+    """Parse the command line and publish."""
     parser = recipe_parser(
         "release.publish", "publish", "Publish a trained model.", dry_run="put the folder together and send nothing"
     )
@@ -17,44 +22,58 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
     args = parser.parse_intermixed_args(argv)
 
-    from pathlib import Path
-
-    from configs.errors import ConfigError
     from configs.recipe import load
 
     given = [f"repo={args.repo}"] if args.repo else []
-    config = load("publish", args.config, [*args.overrides, *given, *(["public=true"] if args.public else [])])
-    if config.repo is None and not args.dry_run:
+    given += ["public=true"] if args.public else []
+    publish(load("publish", args.config, [*args.overrides, *given]), args.dry_run)
+
+
+def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:
+    """Export the run, check the exports, write the card, send one commit; returns the repository's address.
+
+    `dry_run` leaves the exact folder and sends nothing. Raises a `MullError`; then nothing was sent.
+    """
+    from pathlib import Path
+
+    from configs.errors import ConfigError
+
+    if config.repo is None and not dry_run:
         raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
 
     prepare_libraries()
-    from release import formats, gate
     from release.folder import assemble, base_model, check, clear, is_export_of, size
+    from release.formats import check_targets, write_exports
+    from release.gate import gate, held_out, passed_before
     from release.upload import check_access, upload
     from training.finished_run import open_run
 
+    # 1. refuse what can be refused: from then on it takes minutes
     run = open_run(config.run)
-    formats.check_targets(config.exports, run)
+    check_targets(config.exports, run)
     check(run, config)
-    gate.held_out(run)
-    if not args.dry_run:
+    held_out(run)
+    if config.repo is not None and not dry_run:
         check_access(config.repo)
-    # all that can be refused has been: from here on it takes minutes
 
+    # 2. export, unless this run's exports are there, and check
     exports = Path(config.output_dir) / "exports"
     if is_export_of(exports, run, config.exports):
         print(f"exports: {exports}, made before")
     else:
         clear(exports)
-        formats.export(config.run, config.exports, exports)
-    report = gate.passed_before(exports) or gate.gate(exports, config.run)
+        write_exports(config.run, config.exports, exports)
+    report = passed_before(exports) or gate(exports, config.run)
     report.require()
+
+    # 3. put the folder together, send it
     folder = assemble(run, config, exports, report)
     print(f"folder: {folder} ({size(folder):,} bytes)")
-    if args.dry_run:
-        return
+    if dry_run or config.repo is None:
+        return None
     address = upload(folder, config.repo, config.public, f"{run.stage} of {base_model(run, config)}")
     print(f"published, {'public' if config.public else 'private'}: {address}")
+    return address
 
 
 if __name__ == "__main__":

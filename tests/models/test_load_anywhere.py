@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from release.formats import export
+from release.formats import write_exports
 from tests.sources import flat, function, parse, unsloth_wheels
 from tests.tiny_run import tiny_base, tiny_run
 from tests.vllm_env import ENVIRONMENT
@@ -49,7 +49,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     run = tiny_run(tmp_path_factory.mktemp("run"), base)
-    return export(run, ["adapter"], tmp_path_factory.mktemp("exports") / "out") / "adapter"
+    return write_exports(run, ["adapter"], tmp_path_factory.mktemp("exports") / "out") / "adapter"
 
 
 def test_vllm_with_the_adapter_answers_as_peft_does(base: Path, adapter: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from configs.errors import ModelError, RunError
 from data.chat_template import PROBES, carrying, render
-from release.formats import export, folder_of
+from release.formats import folder_of, write_exports
 from tests.tiny_run import LLAMA3, tell, tiny_base, tiny_run, whole_run, write_config
 from training.finished_run import open_run
 
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
-    return export(run, TARGETS, tmp_path_factory.mktemp("exports") / "all")
+    return write_exports(run, TARGETS, tmp_path_factory.mktemp("exports") / "all")
 
 
 def logits(model: Any) -> Any:
@@ -75,7 +75,7 @@ def test_merged_weights_are_peft_s_merge_in_fp32_then_cast(run: Path, base: Path
 
 def test_the_base_folder_is_not_touched(run: Path, base: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in base.iterdir()}
-    export(run, ["merged16"], tmp_path / "out")
+    write_exports(run, ["merged16"], tmp_path / "out")
     assert {path: path.read_bytes() for path in base.iterdir()} == before
 
 
@@ -95,7 +95,7 @@ def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool
 
     base = tiny_base(tmp_path / "base", kind, tied)
     run = tiny_run(tmp_path / "run", base)
-    out = export(run, ["gguf:f16", "gguf:q8_0"], tmp_path / "out")
+    out = write_exports(run, ["gguf:f16", "gguf:q8_0"], tmp_path / "out")
     wanted = trained_logits(run, base)
     for target, least in (("f16", 0.99), ("q8_0", 0.9)):  # random weights have nearer ties than trained ones
         found = logits(load(out / f"gguf-{target}", gguf_file=f"model-{target}.gguf"))
@@ -126,7 +126,7 @@ def test_gguf_keeps_scaled_rotary_embeddings_though_transformers_does_not_read_t
 
     base = tiny_base(tmp_path / "base", kind, rope=rope)
     run = tiny_run(tmp_path / "run", base)
-    folder = export(run, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
+    folder = write_exports(run, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
     wanted = trained_logits(run, base)
     model = load(folder, gguf_file="model-f16.gguf")
     unscaled = logits(model)
@@ -225,29 +225,29 @@ def test_a_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> Non
     import torch
 
     run = whole_run(tmp_path / "run", base)
-    out = export(run, ["merged16", "gguf:f16"], tmp_path / "out")
+    out = write_exports(run, ["merged16", "gguf:f16"], tmp_path / "out")
     wanted = logits(load(run / "model", dtype=torch.bfloat16).float())
     assert torch.equal(logits(load(out / "merged16")), wanted)
     with pytest.raises(ModelError, match="has no adapter; export merged16"):
-        export(run, ["adapter"], tmp_path / "other")
+        write_exports(run, ["adapter"], tmp_path / "other")
 
 
 def test_a_run_on_a_gguf_file_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
     gguf = out / "gguf-f16" / "model-f16.gguf"
     run = tiny_run(tmp_path / "run", gguf)  # PEFT notes the file's folder
-    exported = export(run, ["adapter"], tmp_path / "adapter") / "adapter"
+    exported = write_exports(run, ["adapter"], tmp_path / "adapter") / "adapter"
     assert (exported / "adapter_model.safetensors").read_bytes() == (
         run / "adapter" / "adapter_model.safetensors"
     ).read_bytes()
     with pytest.raises(ModelError, match="is a GGUF file; export `adapter` alone"):
-        export(run, ["adapter", "merged16"], tmp_path / "merged")
+        write_exports(run, ["adapter", "merged16"], tmp_path / "merged")
 
 
 def test_a_run_on_packed_weights_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
     run = tiny_run(tmp_path / "run", out / "nf4")
-    export(run, ["adapter"], tmp_path / "adapter")
+    write_exports(run, ["adapter"], tmp_path / "adapter")
     with pytest.raises(ModelError, match="is quantised itself; export `adapter` alone"):
-        export(run, ["merged16"], tmp_path / "merged")
+        write_exports(run, ["merged16"], tmp_path / "merged")
 
 
 def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_ends_of_a_turn_that_only_the_generation_config_names_are_exported(tmp_p
     base = tiny_base(tmp_path / "base")
     GenerationConfig(eos_token_id=[2, 0]).save_pretrained(base)
     run = tiny_run(tmp_path / "run", base)
-    out = export(run, ["adapter", "merged16", "gguf:f16"], tmp_path / "out")
+    out = write_exports(run, ["adapter", "merged16", "gguf:f16"], tmp_path / "out")
     for folder in ("adapter", "merged16", "gguf-f16"):
         assert GenerationConfig.from_pretrained(out / folder).eos_token_id == [2, 0]
     report = gate(out, run)
@@ -314,9 +314,9 @@ def test_a_folder_of_something_else_is_no_run(tmp_path: Path, text: str, words: 
 def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     import torch
 
-    whole = logits(load(export(run, ["merged16"], tmp_path / "whole") / "merged16"))
+    whole = logits(load(write_exports(run, ["merged16"], tmp_path / "whole") / "merged16"))
     monkeypatch.setattr("release.formats.LEAST_SHARD_BYTES", 1000)
-    out = export(run, ["merged16"], tmp_path / "out") / "merged16"
+    out = write_exports(run, ["merged16"], tmp_path / "out") / "merged16"
     assert len(list(out.glob("*.safetensors"))) > 3
     assert torch.equal(logits(load(out)), whole)
 
@@ -324,7 +324,7 @@ def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest
 def test_a_used_folder_is_not_overwritten(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(RunError, match="is in use; remove it, or name another"):
-        export(run, ["adapter"], tmp_path)
+        write_exports(run, ["adapter"], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -375,7 +375,7 @@ def test_a_run_that_cannot_be_exported_leaves_nothing(
     spoil(run, base)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(error, match=words) as raised:
-        export(run, ["adapter", "merged16"], tmp_path / "out")
+        write_exports(run, ["adapter", "merged16"], tmp_path / "out")
     assert "\n" not in str(raised.value)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -394,7 +394,7 @@ def test_a_target_that_cannot_be_made_is_refused(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ModelError, match=words):
-        export(run, targets, tmp_path / "out")
+        write_exports(run, targets, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

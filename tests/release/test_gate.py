@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import RunError
-from release.formats import export
+from release.formats import write_exports
 from release.gate import FULL, QUANTISED, bounds_of, compare, format_checks, gate, held_out, passed_before
 from release.gate_worker import Job, ask
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
@@ -74,7 +74,7 @@ def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_without_held_out_problems_is_refused(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval=None)
-    out = export(run, ["adapter"], tmp_path / "out")
+    out = write_exports(run, ["adapter"], tmp_path / "out")
     with pytest.raises(RunError, match="holds no problems out; add `eval"):
         gate(out, run)
 
@@ -96,7 +96,7 @@ def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_store
     base = tiny_base(tmp_path / "base", rope=LLAMA3)
     rewrite(base / "config.json", eos_token_id=[2, 0])
     run = open_run(tiny_run(tmp_path / "run", base))
-    folder = export(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
+    folder = write_exports(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
     own = Job("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
     reference = ask(own)
     file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
@@ -118,7 +118,7 @@ class TestGate:
 
     @pytest.fixture(scope="class")
     def out(self, tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
-        return export(run, ["adapter", "merged16", "gguf:f16"], tmp_path_factory.mktemp("out") / "out")
+        return write_exports(run, ["adapter", "merged16", "gguf:f16"], tmp_path_factory.mktemp("out") / "out")
 
     def test_good_exports_pass_and_the_report_says_what_was_checked(self, run: Path, out: Path) -> None:
         report = gate(out, run)

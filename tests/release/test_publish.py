@@ -15,7 +15,7 @@ from configs.errors import ConfigError
 from configs.schema.publish import PublishConfig
 from release.card import model_card
 from release.folder import check, clear, is_export_of
-from release.formats import export
+from release.formats import write_exports
 from release.gate import Check, GateReport
 from tests.release.hub import TOKEN, Repo, serving
 from tests.tiny_run import tiny_base, tiny_run, write_config
@@ -159,7 +159,7 @@ def test_a_folder_of_somebody_else_s_is_not_cleared(run: Path, tmp_path: Path, n
 
 
 def test_exports_are_used_again_for_the_run_they_were_made_from_alone(run: Path, tmp_path: Path) -> None:
-    out = export(run, ["adapter"], tmp_path / "exports")
+    out = write_exports(run, ["adapter"], tmp_path / "exports")
     assert is_export_of(out, open_run(run), ["adapter"])
     assert not is_export_of(out, open_run(run), ["adapter", "merged16"])
 
