@@ -149,24 +149,29 @@ class _Index:
 
     def find(self, rows: Sequence[Item]) -> list[tuple[int, int, str, float]]:
         """(row, question, rule, score) of each contaminated row of this batch, rows ascending."""
+        # 1. candidates: pairs that share an n-gram, or several rare word pairs
         words = hash_words([row if isinstance(row, str) else _question(row) for row in rows])
         covered, coverage = self._covered(words)
         pairs = np.union1d(covered, self._candidates(words))
         cover = np.zeros(len(pairs))
         cover[np.searchsorted(pairs, covered)] = coverage
+
+        # 2. how much the pairs have in common, for all of them at once
         row, question = np.divmod(pairs, self.size)
-        found = self._compared(words, row, question)
-        by_cover = (cover >= COVERAGE) & (found.contained >= CONTAINED)
-        close = np.flatnonzero(by_cover | (found.similarity >= SIMILARITY_SAME_ANSWER) | found.story)
+        overlaps = self._compared(words, row, question)
+
+        # 3. the rules, for the few pairs that any of them may catch; a row's best match counts
+        by_cover = (cover >= COVERAGE) & (overlaps.contained >= CONTAINED)
+        close = np.flatnonzero(by_cover | (overlaps.similarity >= SIMILARITY_SAME_ANSWER) | overlaps.story)
         best: dict[int, tuple[float, int, str]] = {}
         for i in close:
-            r, q, similarity = int(row[i]), int(question[i]), float(found.similarity[i])
+            r, q, similarity = int(row[i]), int(question[i]), float(overlaps.similarity[i])
             match: tuple[float, int, str] | None = None
             if by_cover[i]:
                 match = float(cover[i]), q, "coverage"
             elif similarity >= SIMILARITY:
                 match = similarity, q, "similarity"
-            elif found.story[i]:
+            elif overlaps.story[i]:
                 match = similarity, q, "story"
             elif self.answers[q] and self.answers[q] == _answer(rows[r]):
                 match = similarity, q, "answer"
@@ -176,12 +181,15 @@ class _Index:
 
     def _covered(self, words: Words) -> tuple[Ints, Floats]:
         """(pairs, the share of the question's words that shared n-grams cover)."""
+        # 1. (pair, position in the question) of every shared n-gram, each once, positions ascending within a pair
         at, question, position = self.grams.look_up(*ngrams(words, self.n))
         spot = np.unique((words.texts()[at] * self.size + question) << 24 | position)
         pair, position = spot >> 24, spot & 0xFFFFFF
         pairs, begins = np.unique(pair, return_index=True)
         if not len(pairs):
             return pairs, np.empty(0)
+
+        # 2. an n-gram covers n words, or as many as lie before the next one; the last of a pair covers all n
         gap = np.append(np.diff(position), self.n)
         gap[np.append(begins[1:] - 1, len(gap) - 1)] = self.n
         return pairs, np.add.reduceat(np.minimum(gap, self.n), begins) / self.counts[pairs % self.size]
@@ -198,16 +206,20 @@ class _Index:
         """Numbers first: words, and then all the rest, are compared only where they leave a chance."""
         contained, similarity = np.zeros(len(row)), np.zeros(len(row))
         story = np.zeros(len(row), np.bool_)
+
+        # 1. numbers: they reject most pairs
         shared, ours, theirs = self._shared("numbers", words, row, question)
         numbers = _dice(shared, ours, theirs, NO_NUMBERS)
         contained = np.where(theirs > 0, shared / np.maximum(1, theirs), 1.0)
 
+        # 2. all words, of the pairs whose numbers agree
         near = np.flatnonzero(numbers >= SIMILARITY_SAME_ANSWER)
         row, question, numbers = row[near], question[near], numbers[near]
         shared_all, ours_all, theirs_all = self._shared("words", words, row, question)
         both = _dice(shared_all, ours_all, theirs_all, 0.0) * numbers
         others = _dice(shared_all - shared[near], ours_all - ours[near], theirs_all - theirs[near], 0.0)
 
+        # 3. places of numbers, word pairs and rare words, of the pairs that are left
         close = np.flatnonzero(both >= _LEAST)
         near, row, question, numbers = near[close], row[close], question[close], numbers[close]
         similarity[near] = both[close] * (1 + _dice(*self._shared("places", words, row, question), 1.0)) / 2

@@ -23,9 +23,13 @@ _BATCH = 1 << 15
 
 def near_duplicates(texts: Sequence[str], words: float = WORDS) -> dict[int, int]:
     """Each near-duplicate's index → the index of the first text of its group, which stays."""
+    # 1. pairs: the same words throughout, or nearly
     hashed = hash_words(texts)
+    pairs = [*_exact(hashed), *_near(hashed, words)]
+
+    # 2. groups, by union-find: the first text of a group is its root
     parents = list(range(len(texts)))
-    for first, second in [*_exact(hashed), *_near(hashed, words)]:
+    for first, second in pairs:
         low, high = sorted((_root(parents, first), _root(parents, second)))
         parents[high] = low
     return {i: root for i in range(len(texts)) if (root := _root(parents, i)) != i}
@@ -39,6 +43,7 @@ def _root(parents: list[int], i: int) -> int:
 
 
 def _exact(hashed: Words) -> list[tuple[int, int]]:
+    """(first text, later text) of texts with the very same words."""
     seen: dict[bytes, int] = {}
     pairs = []
     for i, (begin, end) in enumerate(zip(hashed.starts[:-1], hashed.starts[1:], strict=True)):
@@ -49,43 +54,53 @@ def _exact(hashed: Words) -> list[tuple[int, int]]:
 
 
 def _near(hashed: Words, least: float) -> list[tuple[int, int]]:
-    left, right = _candidates(hashed)
+    """Candidate pairs whose words overlap by at least `least` (Dice)."""
+    left_P, right_P = _candidates(hashed)
     pairs: list[tuple[int, int]] = []
-    for begin in range(0, len(left), _BATCH):
-        one, other = left[begin : begin + _BATCH], right[begin : begin + _BATCH]
-        used, place = np.unique(np.concatenate([one, other]), return_inverse=True)
+    for begin in range(0, len(left_P), _BATCH):
+        left, right = left_P[begin : begin + _BATCH], right_P[begin : begin + _BATCH]
+        # 1. bags of the texts of this batch alone
+        used, place = np.unique(np.concatenate([left, right]), return_inverse=True)
         part = hashed.part(used)
         bags = Bags(part.hashes, part.texts(), len(part))
-        first, second = place[: len(one)], place[len(one) :]
+        # 2. the words that a pair shares, for all pairs at once
+        first, second = place[: len(left)], place[len(left) :]
         dice = 2 * bags.shared(bags, first, second) / np.maximum(1, bags.sizes[first] + bags.sizes[second])
-        pairs += zip(one[dice >= least].tolist(), other[dice >= least].tolist(), strict=True)
+        pairs += zip(left[dice >= least].tolist(), right[dice >= least].tolist(), strict=True)
     return pairs
 
 
 def _candidates(hashed: Words) -> tuple[Ints, Ints]:
     """(left, right): pairs of texts, left < right, of the same numbers and with a common hash in their sketches."""
-    triples, whole = ngrams(hashed, _TRIPLE)
-    owner = hashed.texts()[whole]
-    triples = triples[whole] ^ _numbers(hashed)[owner]
+    # 1. word triples, mixed with all of the text's numbers: with other numbers nothing is in common
+    triples, is_whole = ngrams(hashed, _TRIPLE)
+    owner = hashed.texts()[is_whole]
+    triples = triples[is_whole] ^ _numbers(hashed)[owner]
+
+    # 2. each text's sketch: its few smallest hashes, which texts that are alike tend to share
     order = np.lexsort((triples, owner))
     owner, triples = owner[order], triples[order]
-    smallest = np.arange(len(owner)) - np.searchsorted(owner, np.arange(len(hashed)))[owner] < _SKETCH
-    owner, triples = owner[smallest], triples[smallest]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, np.arange(len(hashed)))[owner]
+    owner, triples = owner[rank < _SKETCH], triples[rank < _SKETCH]
+
+    # 3. sort by hash: texts with a common one are neighbours; so many of them are paired that a hash which thousands
+    #    of texts share costs no square
     order = np.argsort(triples, kind="stable")
     owner, triples = owner[order], triples[order]
-    found = [np.empty(0, np.int64)]
+    neighbours = [np.empty(0, np.int64)]
     for gap in range(1, _NEIGHBOURS + 1):
         same = np.flatnonzero(triples[gap:] == triples[:-gap])
-        found.append(owner[same] << 32 | owner[same + gap])
+        neighbours.append(owner[same] << 32 | owner[same + gap])  # a pair in one number, so that `unique` is a sort
         if not len(same):
             break
-    pairs = np.unique(np.concatenate(found))
+    pairs = np.unique(np.concatenate(neighbours))
     left, right = pairs >> 32, pairs & 0xFFFFFFFF
     return left[left != right], right[left != right]
 
 
 def _numbers(hashed: Words) -> Hashes:
     """One hash per text of its numbers, whatever their order; (texts,)."""
+    # a sum does not depend on the order, and a difference of running sums is the sum over a text
     total = np.concatenate([[np.uint64(0)], np.cumsum(np.where(hashed.digits, hashed.hashes, np.uint64(0)))])
     sums: Hashes = (total[hashed.starts[1:]] - total[hashed.starts[:-1]]) * np.uint64(0x9E3779B97F4A7C15)
     return sums

@@ -86,6 +86,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _scan(texts: Sequence[str]) -> tuple[Hashes, Ints, NDArray[np.bool_]]:
     """(hashes (W,), words per text (texts,), digits (W,)) of one chunk."""
+    # 1. the kind of every byte; a word begins where the kind changes, and with every character outside ASCII
     data = _bytes(texts)
     kind = _KIND.take(data)
     before = np.empty_like(kind)
@@ -94,13 +95,20 @@ def _scan(texts: Sequence[str]) -> tuple[Hashes, Ints, NDArray[np.bool_]]:
     ends_of_texts = np.flatnonzero(data == 0)
     if not len(begins):
         return np.empty(0, np.uint64), np.zeros(len(texts), np.int64), np.empty(0, np.bool_)
+
+    # 2. a word's hash: a polynomial in its bytes. Powers count from the chunk's start, so that one pass serves all
+    #    words; the inverse power of where a word begins takes that away again
     powers, inverses = _powers(len(data))
     hashes = _mixed(np.add.reduceat(_VALUE.take(data) * powers[: len(data)], begins) * inverses[begins])
     digits = kind[begins] == _DIGIT
+
+    # 3. "three" is 3, "π" is "pi"
     respelled = _lookup(hashes, _RESPELLED)
     other = np.flatnonzero(respelled >= 0)
     hashes[other] = _SPELLINGS[respelled[other]]
     digits[other] = _ARE_DIGITS[respelled[other]]
+
+    # 4. words behind a backslash that are layout (`\\frac`) don't count
     command = np.flatnonzero(data[np.maximum(begins - 1, 0)] == ord("\\"))
     keep = np.ones(len(begins), np.bool_)
     keep[command] = _lookup(hashes[command], _LAYOUT_WORDS) < 0
@@ -122,12 +130,15 @@ def _bytes(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 def _without_thousands(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     r"""1,000 and LaTeX's 1{,}000 and 1,\!000 become 1000."""
+    # 1. commas, bare, in braces, or with a thin space behind; padding spares a check of the end
     padded = np.concatenate([data, np.zeros(8, np.uint8)])
     comma = np.flatnonzero(data == ord(","))
     comma = comma[comma > 0]
     braced = (padded[comma - 1] == ord("{")) & (padded[comma + 1] == ord("}"))
     thin = (padded[comma + 1] == ord("\\")) & (padded[comma + 2] == ord("!"))
     before, after = comma - 1 - braced, comma + 1 + braced + 2 * thin
+
+    # 2. of these, between a digit and exactly three more
     digit = _KIND == _DIGIT
     inner = digit[padded[before]] & ~digit[padded[after + 3]]
     for offset in range(3):
@@ -137,6 +148,7 @@ def _without_thousands(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _blank_symbols(data: NDArray[np.uint8]) -> None:
+    """Make spaces of symbols and of full-width punctuation, in place."""
     for lead, length in _SYMBOLS:
         at = np.flatnonzero(data == lead[0])
         if lead == b"\xc2":
@@ -148,7 +160,10 @@ def _blank_symbols(data: NDArray[np.uint8]) -> None:
 
 
 def _powers(size: int) -> tuple[Hashes, Hashes]:
-    """Powers of the multiplier and of its inverse modulo 2^64, computed once for the longest chunk seen."""
+    """Powers of the multiplier and of its inverse modulo 2^64, computed once for the longest chunk seen.
+
+    Overflow is meant: `uint64` arithmetic is arithmetic modulo 2^64, where every odd number has an inverse.
+    """
     global _cached_powers
     if len(_cached_powers[0]) < size:
         ones = np.full((2, size), [[_MULTIPLIER], [_INVERSE]], np.uint64)

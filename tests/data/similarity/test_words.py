@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.similarity import words as module
-from data.similarity.bags import Bags, Table
+from data.similarity.bags import Bags, HashTable
 from data.similarity.words import hash_words, ngrams
 
 
@@ -64,7 +64,7 @@ def test_ngrams_stay_inside_their_text(words: list[str], n: int) -> None:
 def test_a_table_finds_what_is_in_it_and_nothing_else(known: set[int], others: list[int]) -> None:
     stored = np.array(sorted(known), np.uint64)
     asked = np.array([*known, *others], np.uint64)
-    at, place = Table(stored).find(asked)
+    at, place = HashTable(stored).find(asked)
     assert sorted(at.tolist()) == [i for i, value in enumerate(asked.tolist()) if value in known]
     assert (stored[place] == asked[at]).all()
 
