@@ -3,6 +3,9 @@
 The engine's sampler then draws among the other tokens. Masking the ends gives it exactly that distribution where
 nothing truncates. Where top-p, top-k or min-p do, masked ends would let other tokens in; so a truncated row in which an
 end survives the truncation is drawn here altogether, and one in which none does is left alone.
+
+Letters behind an underscore give a tensor's shape: B rows of the batch, W rows that are watched, R rows that are
+looked at closely, E end tokens of a row, V tokens of the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +25,7 @@ class Policies:
     """Sampling parameters and end tokens of W rows, as tensors.
 
     ends (W, E), rows with fewer ends repeat their first one where `spare`; the rest (W,). `top_k` is the vocabulary's
-    size where it keeps all. `cut`: rows that truncate; `wants`: rows whose log-probabilities are asked for.
+    size where it keeps all. `cut`: rows that truncate; `wants`: rows whose log-probabilities a request asks for.
     """
 
     ends: torch.Tensor
@@ -97,27 +100,36 @@ def choose(
     waiting for the device.
     """
     everywhere = logits.device.type != "cpu"
-    top = logits.amax(1)[index] if 2 * len(index) >= len(logits) else logits[index].amax(1)
-    scores = logits[index[:, None], rows.ends].masked_fill_(rows.spare, -torch.inf)
-    # the most likely token alone bounds the normaliser from below, whatever is truncated
-    bound = ((scores - top[:, None]) / rows.temperature[:, None]).exp().sum(1)
-    maybe = torch.where(rows.greedy, scores.amax(1) >= top, uniforms < bound)
+
+    # 1. the logits of the ends, and of the most likely token
+    top_W = logits.amax(1)[index] if 2 * len(index) >= len(logits) else logits[index].amax(1)
+    scores_WE = logits[index[:, None], rows.ends].masked_fill_(rows.spare, -torch.inf)
+
+    # 2. rows in which an end is possible at all: the most likely token alone bounds the normaliser from below, whatever
+    #    is truncated, so P(end) is at most this bound, and a uniform number above it draws no end
+    bound_W = ((scores_WE - top_W[:, None]) / rows.temperature[:, None]).exp().sum(1)
+    possible_W = torch.where(rows.greedy, scores_WE.amax(1) >= top_W, uniforms < bound_W)
+
+    # 3. unless something is drawn below, the engine draws; its ends are masked where it draws from all tokens
     choice = Choice(
         end=torch.full_like(rows.top_k, -1),
         token=torch.full_like(rows.top_k, -1),
         mask=~rows.greedy & ~rows.cut,
-        logprob=torch.zeros_like(top),
-        none=torch.zeros_like(top),
+        logprob=torch.zeros_like(top_W),
+        none=torch.zeros_like(top_W),
     )
     if rows.any_wants:
-        maybe = maybe | (rows.wants & choice.mask)
-    _untruncated(logits, index, scores, rows, uniforms, _rows(maybe & ~rows.cut, everywhere), choice)
+        possible_W = possible_W | (rows.wants & choice.mask)  # P(no end) corrects what the engine reports
+
+    # 4. settle the few rows that are left
+    _untruncated(logits, index, scores_WE, rows, uniforms, _rows(possible_W & ~rows.cut, everywhere), choice)
     if rows.any_cut:
-        _truncated(logits, index, scores, top, rows, uniforms, truncate, everywhere, choice)
+        _truncated(logits, index, scores_WE, top_W, rows, uniforms, truncate, everywhere, choice)
     return choice
 
 
 def _rows(wanted: torch.Tensor, everywhere: bool) -> torch.Tensor:
+    """The places where `wanted`; every place on a GPU, where counting them would wait for the device."""
     return torch.arange(len(wanted), device=wanted.device) if everywhere else wanted.nonzero().flatten()
 
 
@@ -133,21 +145,27 @@ def _untruncated(
     """Settle rows `at` that draw from all tokens, or greedily."""
     if not len(at):
         return
-    some = logits[index[at]]
-    temperature, greedy, ends = rows.temperature[at, None], rows.greedy[at], rows.ends[at]
-    best = (ends == some.argmax(1, keepdim=True)) & ~rows.spare[at]
-    scaled = scores[at] / temperature  # (R, E)
-    others = some.scatter_(1, ends, -torch.inf).div_(temperature).logsumexp(1, keepdim=True)
-    every = torch.logaddexp(others, scaled.logsumexp(1, keepdim=True))
-    logprobs = scaled - every
-    hit = torch.where(greedy[:, None], best, uniforms[at, None] < logprobs.double().exp().cumsum(1))
-    column = hit.int().argmax(1, keepdim=True)
-    ours = ~rows.cut[at]
-    drawn = hit.any(1) & ours
-    choice.end[at] = torch.where(drawn, ends.gather(1, column)[:, 0], choice.end[at])
+    logits_RV = logits[index[at]]
+    temperature, greedy, ends_RE = rows.temperature[at, None], rows.greedy[at], rows.ends[at]
+
+    # 1. log P of each end: the normaliser is the ends' mass and that of all other tokens
+    is_best_RE = (ends_RE == logits_RV.argmax(1, keepdim=True)) & ~rows.spare[at]
+    scaled_RE = scores[at] / temperature
+    others = logits_RV.scatter_(1, ends_RE, -torch.inf).div_(temperature).logsumexp(1, keepdim=True)
+    normaliser = torch.logaddexp(others, scaled_RE.logsumexp(1, keepdim=True))
+    logprobs_RE = scaled_RE - normaliser
+
+    # 2. draw by inverting the distribution over the ends; what is above all of them is "no end"
+    hit_RE = torch.where(greedy[:, None], is_best_RE, uniforms[at, None] < logprobs_RE.double().exp().cumsum(1))
+    column = hit_RE.int().argmax(1, keepdim=True)
+
+    # 3. write it down; on a GPU `at` holds every row, also those that truncate and are settled elsewhere
+    untruncated = ~rows.cut[at]
+    drawn = hit_RE.any(1) & untruncated
+    choice.end[at] = torch.where(drawn, ends_RE.gather(1, column)[:, 0], choice.end[at])
     choice.mask[at] &= ~drawn
-    choice.logprob[at] = torch.where(drawn, logprobs.gather(1, column)[:, 0], choice.logprob[at])
-    choice.none[at] = torch.where(ours, (others - every)[:, 0], choice.none[at])
+    choice.logprob[at] = torch.where(drawn, logprobs_RE.gather(1, column)[:, 0], choice.logprob[at])
+    choice.none[at] = torch.where(untruncated, (others - normaliser)[:, 0], choice.none[at])
 
 
 def _truncated(
@@ -162,28 +180,35 @@ def _truncated(
     choice: Choice,
 ) -> None:
     """Draw rows in which an end may survive the truncation."""
-    ends = (scores / rows.temperature[:, None]).amax(1)
-    gap = ends - top / rows.temperature
-    # no more than V tokens are as unlikely as the end: where even those weigh too little, top-p drops it
-    maybe = rows.cut & (gap >= rows.min_p.log()) & (gap.exp() * logits.shape[1] > 1 - rows.top_p)
-    at = _rows(maybe, everywhere)
+    # 1. rows in which an end may survive, by the likeliest end and the likeliest token alone. No more than V tokens are
+    #    as unlikely as the end: where even those weigh too little, top-p drops it
+    end_W = (scores / rows.temperature[:, None]).amax(1)
+    gap_W = end_W - top / rows.temperature
+    possible_W = rows.cut & (gap_W >= rows.min_p.log()) & (gap_W.exp() * logits.shape[1] > 1 - rows.top_p)
+    at = _rows(possible_W, everywhere)
     if not len(at):
         return
-    scaled = logits[index[at]].div_(rows.temperature[at, None])
-    above = scaled > ends[at, None]  # tokens more likely than every end
-    mass = scaled.softmax(1).mul_(above).sum(1)
-    survives = (mass < rows.top_p[at]) & (above.sum(1) < rows.top_k[at]) & maybe[at]
-    some = _rows(survives, everywhere)
-    if not len(some):
+
+    # 2. of these, the rows in which it does survive: few enough tokens, of little enough mass, are likelier
+    scaled_RV = logits[index[at]].div_(rows.temperature[at, None])
+    is_likelier_RV = scaled_RV > end_W[at, None]
+    mass = scaled_RV.softmax(1).mul_(is_likelier_RV).sum(1)
+    survives = (mass < rows.top_p[at]) & (is_likelier_RV.sum(1) < rows.top_k[at]) & possible_W[at]
+    surviving = _rows(survives, everywhere)
+    if not len(surviving):
         return
-    scaled, at, survives = scaled[some], at[some], survives[some]
-    kept = truncate(scaled, rows.min_p[at], rows.top_k[at], rows.top_p[at])
-    tokens, logprobs = draw(kept, uniforms[at])
+
+    # 3. truncate as the engine would, and draw the token, end or not
+    scaled_RV, at, survives = scaled_RV[surviving], at[surviving], survives[surviving]
+    truncated_RV = truncate(scaled_RV, rows.min_p[at], rows.top_k[at], rows.top_p[at])
+    tokens, logprobs = draw(truncated_RV, uniforms[at])
     is_end = (rows.ends[at] == tokens[:, None]).any(1)
     choice.end[at] = torch.where(survives & is_end, tokens, choice.end[at])
     choice.token[at] = torch.where(survives & ~is_end, tokens, choice.token[at])
     choice.logprob[at] = torch.where(survives, logprobs, choice.logprob[at])
+
+    # 4. log P(no end), where log-probabilities are asked for
     if rows.any_wants:
-        every = kept.gather(1, tokens[:, None])[:, 0] - logprobs
-        none = kept.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - every
-        choice.none[at] = torch.where(survives & none.isfinite(), none, choice.none[at])
+        normaliser = truncated_RV.gather(1, tokens[:, None])[:, 0] - logprobs
+        no_end = truncated_RV.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - normaliser
+        choice.none[at] = torch.where(survives & no_end.isfinite(), no_end, choice.none[at])

@@ -147,14 +147,19 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Force what is due and settle whether thinking ends. logits (B, V) float32, changed in place."""
+        # 1. the last step's decisions, now that the output shows whether they count
         self.settle()
         if not self.tracked:
             return logits
+
+        # 2. rows whose state may have changed: most need no look for many steps
         lengths = np.fromiter((len(tracked.output) for tracked in self.tracked), np.int64, len(self.tracked))
         for at in np.nonzero((lengths >= self.visit_at) | (lengths < self.visited_at))[0]:
             self._visit(int(at), int(lengths[at]))
         if self.changed:
             self._sort()
+
+        # 3. draw ends of thinking, then force what a budget has due
         if self.thinking:
             self._think(logits, lengths[self.watched])
         if len(self.forced_ids):
@@ -163,13 +168,18 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
 
     def _think(self, logits: torch.Tensor, positions: np.ndarray) -> None:
         """Draw for the watched rows whether the policy ends its thinking."""
+        # 1. the policy's choice, by uniform numbers of (seed, position): the same in whatever batch
         numbers = torch.from_numpy(uniform(self.seeds, positions)).to(self.device, non_blocking=True)
         rows = self.watched_rows
         choice = choose(logits, rows, self.policies, numbers, _truncate)
+
+        # 2. mask the ends where the engine draws among the other tokens, and where an end is refused without "Wait"
         ended = choice.end >= 0
         mask = (choice.mask | (ended & (self.emits < 0))) & self.active
         ends = (rows[:, None], self.policies.ends)
         logits[ends] = torch.where(mask[:, None], -torch.inf, logits[ends])
+
+        # 3. force what was drawn: what the budget makes of an end, or the token that was drawn in its place
         ids = torch.where(self.active, torch.where(ended, self.emits, choice.token), -1)
         if self.device.type == "cpu":
             some = (ids >= 0).nonzero().flatten()

@@ -108,7 +108,7 @@ def _scan(texts: Sequence[str]) -> tuple[Hashes, Ints, NDArray[np.bool_]]:
     hashes[other] = _SPELLINGS[respelled[other]]
     digits[other] = _ARE_DIGITS[respelled[other]]
 
-    # 4. words behind a backslash that are layout (`\\frac`) don't count
+    # 4. words behind a backslash that are layout (`\frac`) don't count
     command = np.flatnonzero(data[np.maximum(begins - 1, 0)] == ord("\\"))
     keep = np.ones(len(begins), np.bool_)
     keep[command] = _lookup(hashes[command], _LAYOUT_WORDS) < 0
