@@ -261,12 +261,12 @@ def _write(
     config: CurateConfig, run: RunDir, table: Any, chosen: Sequence[int], domains: dict[int, str]
 ) -> dict[str, dict[str, Any]]:
     """`<split>.jsonl` for every split; what the manifest says of each."""
-    from curation.mixture import split
+    from curation.mixture import split_rows
     from curation.table import as_json, traces
 
     parts = {name: list(range(len(chosen))) for name in config.splits}
     if len(config.splits) > 1:
-        parts = split(column(table, "question", chosen), config.splits, config.seed)
+        parts = split_rows(column(table, "question", chosen), config.splits, config.seed)
     outputs = {}
     for name, places in parts.items():
         rows = [chosen[place] for place in places]

@@ -40,7 +40,9 @@ def _rounded(values: Mapping[str, float], total: int) -> dict[str, int]:
     return floors
 
 
-def split(texts: Sequence[str], shares: Mapping[str, float], seed: int, key: str = "splits.{}") -> dict[str, list[int]]:
+def split_rows(
+    texts: Sequence[str], shares: Mapping[str, float], seed: int, key: str = "splits.{}"
+) -> dict[str, list[int]]:
     """Indices of each split, ascending, in proportion to `shares`; near-duplicates are never on two sides.
 
     Raises `DataError` for a split that would be empty; `key` is what a recipe calls the share of one.

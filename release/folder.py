@@ -18,7 +18,7 @@ OURS = {"exports": "export.json", "repository": "gate.json"}
 """The folders of `output_dir` that are made anew, and the file by which each is known to be ours."""
 
 
-def check(run: TrainedRun, config: PublishConfig) -> None:
+def check_publishable(run: TrainedRun, config: PublishConfig) -> None:
     """Raise `ConfigError` for folders that are not ours to replace, and for what a card could not truthfully say."""
     for name in OURS:
         _check_ours(Path(config.output_dir) / name)

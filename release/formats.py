@@ -96,7 +96,7 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
     config = merger.config if merger else _base_config(run)
     config.eos_token_id = _ends(run, config, tokenizer)
     if any(target.startswith("gguf:") for target in targets):
-        writer.check(config, tokenizer, template)
+        writer.check_gguf(config, tokenizer, template)
     licence, text = licence_of(run)
     for target in targets:
         folder = out / folder_of(target)
@@ -156,7 +156,7 @@ def _write_one(run: TrainedRun, target: str, folder: Path, merger: "Merger", tok
         plain = "f16" if target in K_QUANTS else kind
         path = folder / file_of(f"gguf:{plain}")
         notes = json.dumps(asdict(run.think_format))
-        writer.write(merger, tokenizer, template, path, plain, run.path.resolve().name, notes)
+        writer.write_gguf(merger, tokenizer, template, path, plain, run.path.resolve().name, notes)
         if target in K_QUANTS:
             _quantize(path, folder / file_of(target), kind)
 

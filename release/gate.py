@@ -28,7 +28,7 @@ from data.problem import Problem
 from data.sources import load_problems
 from data.splits import split, split_traces
 from release.formats import file_of, hashes
-from release.gate_worker import Job
+from release.gate_worker import GateJob
 from training.finished_run import TrainedRun, open_run
 
 PROMPTS = 16
@@ -107,7 +107,7 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
     problems = held_out(trained)[:PROBLEMS]
     started = time.perf_counter()
     limit = trained.config.eval.max_tokens if trained.config.eval else 256
-    job = Job(
+    job = GateJob(
         kind="trained",
         folder=str(trained.path),
         think_format=asdict(trained.think_format),
@@ -172,7 +172,7 @@ def held_out(run: TrainedRun) -> list[Problem]:
     return split(config.data, config.eval)[1]
 
 
-def _job_of(target: str, path: Path, job: Job, run: TrainedRun) -> Job:
+def _job_of(target: str, path: Path, job: GateJob, run: TrainedRun) -> GateJob:
     if target == "adapter":
         return replace(job, kind="adapter", folder=str(path), base=run.base)
     if target.startswith("gguf:"):
@@ -180,7 +180,7 @@ def _job_of(target: str, path: Path, job: Job, run: TrainedRun) -> Job:
     return replace(job, kind="transformers", folder=str(path))
 
 
-def _ask(job: Job) -> dict[str, Any]:
+def _ask(job: GateJob) -> dict[str, Any]:
     """`release.gate_worker` in a fresh process. Raises `RunError` with its last words if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
@@ -200,7 +200,7 @@ def _ask(job: Job) -> dict[str, Any]:
 
 
 def _checked(
-    target: str, job: Job, reference: Mapping[str, Any], problems: Sequence[Problem], run: TrainedRun
+    target: str, job: GateJob, reference: Mapping[str, Any], problems: Sequence[Problem], run: TrainedRun
 ) -> list[Check]:
     try:
         answer = _ask(job)

@@ -23,7 +23,7 @@ BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class GateJob:
     """What to load and what to ask it.
 
     kind       "trained" (a run's own product), "adapter", "transformers" (merged or 4-bit weights), "gguf"
@@ -48,7 +48,7 @@ class Job:
     own: int = 16
 
 
-def ask(job: Job) -> dict[str, Any]:
+def answer_job(job: GateJob) -> dict[str, Any]:
     """The model's answers and scores.
 
     `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, `rope` (rotary frequencies), what an
@@ -117,11 +117,11 @@ def _rope(model: Any) -> list[float]:
     return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
-def _ids(tokenizer: Any, job: Job, question: str) -> list[int]:
+def _ids(tokenizer: Any, job: GateJob, question: str) -> list[int]:
     return list(tokenizer(_prompt(tokenizer, job, question, []), add_special_tokens=False)["input_ids"])
 
 
-def _prompt(tokenizer: Any, job: Job, question: str, history: list[tuple[str, str]]) -> str:
+def _prompt(tokenizer: Any, job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
     """The run's prompt as training renders it; an export's through its template alone."""
     from data.chat_template import render
     from data.prompts import render_prompt
@@ -132,7 +132,7 @@ def _prompt(tokenizer: Any, job: Job, question: str, history: list[tuple[str, st
     return render(tokenizer, tokenizer.chat_template, question, history)
 
 
-def _stored(folder: Path, job: Job) -> dict[str, Any]:
+def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
     """What the export's own files say of the end of a turn and of the think format."""
     if job.kind == "trained":
         return {}
@@ -143,7 +143,7 @@ def _stored(folder: Path, job: Job) -> dict[str, Any]:
     return {"stored_eos": eos, "stored_think_format": getattr(config, "think_format", None)}
 
 
-def _trained(job: Job) -> tuple[Any, Any, Any]:
+def _trained(job: GateJob) -> tuple[Any, Any, Any]:
     """The run's model as it was trained, and a context in which it is its base."""
     from models.load import source_kwargs
     from training.finished_run import load_run_tokenizer, open_run
@@ -162,17 +162,17 @@ def _trained(job: Job) -> tuple[Any, Any, Any]:
     return model, load_run_tokenizer(run), without
 
 
-def _adapter(job: Job) -> tuple[Any, Any, Any]:
+def _adapter(job: GateJob) -> tuple[Any, Any, Any]:
     from models.load import source_kwargs
 
     return _with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job), None
 
 
-def _transformers(job: Job) -> tuple[Any, Any, Any]:
+def _transformers(job: GateJob) -> tuple[Any, Any, Any]:
     return _load({"pretrained_model_name_or_path": job.folder}), _tokenizer(job), None
 
 
-def _gguf(job: Job) -> tuple[Any, Any, Any]:
+def _gguf(job: GateJob) -> tuple[Any, Any, Any]:
     """The weights as Transformers reads them from the file; template, end of turn and vocabulary as the file has them.
 
     Rotary embeddings too are scaled as the file has them: Transformers reads no scaling. Its tokenizer is not used:
@@ -234,7 +234,7 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
     return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
 
 
-def _tokenizer(job: Job) -> Any:
+def _tokenizer(job: GateJob) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(job.folder)
@@ -245,8 +245,8 @@ def _tokenizer(job: Job) -> Any:
 def main(argv: list[str]) -> None:
     """Read the job, ask, write the answer."""
     prepare_libraries()
-    job = Job(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
-    write_json(Path(argv[1]), ask(job))
+    job = GateJob(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
+    write_json(Path(argv[1]), answer_job(job))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:
         raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
 
     prepare_libraries()
-    from release.folder import assemble, base_model, check, clear, is_export_of, size
+    from release.folder import assemble, base_model, check_publishable, clear, is_export_of, size
     from release.formats import check_targets, write_exports
     from release.gate import gate, held_out, passed_before
     from release.upload import check_access, upload
@@ -51,7 +51,7 @@ def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:
     # 1. refuse what can be refused: from then on it takes minutes
     run = open_run(config.run)
     check_targets(config.exports, run)
-    check(run, config)
+    check_publishable(run, config)
     held_out(run)
     if config.repo is not None and not dry_run:
         check_access(config.repo)

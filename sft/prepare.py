@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
-from curation.mixture import split
+from curation.mixture import split_rows
 from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
@@ -116,5 +116,5 @@ def _validation(
     if config.data is not None:
         return traces, load_traces(config.data, rejected)
     shares = {"train": 1 - config.share, "validation": config.share}
-    parts = split([t.question for t in traces], shares, seed, key="validation.share")
+    parts = split_rows([t.question for t in traces], shares, seed, key="validation.share")
     return [traces[i] for i in parts["train"]], [traces[i] for i in parts["validation"]]

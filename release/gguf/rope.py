@@ -35,7 +35,7 @@ def scaling_of(config: Any) -> dict[str, Any]:
     return {"rope_type": "default"} | stored
 
 
-def refusal(config: Any) -> str:
+def rope_refusal(config: Any) -> str:
     """What of the model's rotary embeddings can't be written; empty where all can."""
     scaling = scaling_of(config)
     kind = scaling.pop("rope_type")
@@ -49,7 +49,7 @@ def refusal(config: Any) -> str:
     return ""
 
 
-def add(writer: Any, config: Any) -> None:
+def add_rope(writer: Any, config: Any) -> None:
     """The metadata of linear and YaRN scaling."""
     scaling = scaling_of(config)
     if scaling["rope_type"] not in ("linear", "yarn"):

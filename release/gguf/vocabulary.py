@@ -19,7 +19,7 @@ ENDS = ("eos", "eot", "eom")
 UNMERGED = -1e6  # the score of a piece that no merge makes: below every one that a merge makes
 
 
-def check(tokenizer: Any, template: str, ends: Sequence[int]) -> None:
+def check_vocabulary(tokenizer: Any, template: str, ends: Sequence[int]) -> None:
     """Raise `ModelError` where llama.cpp would split text, or the prompts of `template`, in another way.
 
     `ends` are the ids that end a turn.
@@ -83,7 +83,7 @@ def pre_tokenizer(tokenizer: Any) -> str:
     raise ModelError(f"gguf: llama.cpp's name for this tokenizer's splitting {kinds} is not known here; {OTHER_TOOL}")
 
 
-def add(writer: Any, tokenizer: Any, size: int, ends: Sequence[int]) -> None:
+def add_vocabulary(writer: Any, tokenizer: Any, size: int, ends: Sequence[int]) -> None:
     """Tokens by id (a padded vocabulary's spare ids as unused), their types, how they merge, and the special ids."""
     by_id = {at: token for token, at in tokenizer.get_vocab().items()}
     tokens = [by_id.get(at, f"[PAD{at}]") for at in range(size)]

@@ -19,16 +19,16 @@ ROWS = 4096
 TYPES = {"f16": "F16", "q8_0": "Q8_0"}
 
 
-def check(config: Any, tokenizer: Any, template: str) -> None:
+def check_gguf(config: Any, tokenizer: Any, template: str) -> None:
     """Raise `ModelError` for what this writer does not know, before anything is computed."""
     if config.model_type not in ARCHITECTURES:
         raise ModelError(f"gguf: writes {', '.join(ARCHITECTURES)}, this is {config.model_type}; {OTHER_TOOL}")
-    if refusal := rope.refusal(config):
+    if refusal := rope.rope_refusal(config):
         raise ModelError(f"gguf: {refusal}; {OTHER_TOOL}")
-    vocabulary.check(tokenizer, template, end_of_turn(tokenizer, config))
+    vocabulary.check_vocabulary(tokenizer, template, end_of_turn(tokenizer, config))
 
 
-def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str, name: str, notes: str) -> None:
+def write_gguf(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str, name: str, notes: str) -> None:
     """Write `target` with the weights as `kind` ("f16" or "q8_0"); norms and biases stay fp32, as llama.cpp has it.
 
     `template` is the chat template; `notes` goes into the metadata under `mull.think_format`.
@@ -41,7 +41,7 @@ def write(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str
     writer.add_name(name)
     writer.add_string("mull.think_format", notes)
     _add_shape(writer, config, kind)
-    vocabulary.add(writer, tokenizer, config.vocab_size, end_of_turn(tokenizer, config))
+    vocabulary.add_vocabulary(writer, tokenizer, config.vocab_size, end_of_turn(tokenizer, config))
     writer.add_chat_template(template)
     divisors = rope.divisors(config)
     if divisors is not None:
@@ -138,7 +138,7 @@ def _add_shape(writer: Any, config: Any, kind: str) -> None:
     writer.add_value_length(head)
     writer.add_rope_dimension_count(head)
     writer.add_rope_freq_base(float((config.rope_parameters or {}).get("rope_theta", 10_000.0)))
-    rope.add(writer, config)
+    rope.add_rope(writer, config)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(LlamaFileType.MOSTLY_F16 if kind == "f16" else LlamaFileType.MOSTLY_Q8_0)

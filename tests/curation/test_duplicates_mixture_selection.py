@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from curation.mixture import counts, split
+from curation.mixture import counts, split_rows
 from curation.selection import clusters, select, shape
 from data.arithmetic import generate
 from data.corpus import traces
@@ -59,20 +59,20 @@ def test_a_mix_has_exactly_as_many_rows_as_asked_for(total: int, first: int, sec
 def test_a_split_keeps_its_ratio_and_never_parts_near_duplicates() -> None:
     texts = [problem.question for problem in generate(400, 0)]
     doubled = [*texts, *(text.upper() for text in texts[:200])]
-    parts = split(doubled, {"train": 0.8, "validation": 0.2}, seed=1)
+    parts = split_rows(doubled, {"train": 0.8, "validation": 0.2}, seed=1)
     assert sorted(i for rows in parts.values() for i in rows) == list(range(600))
     assert abs(len(parts["validation"]) - 120) <= 3
     side = {i: name for name, rows in parts.items() for i in rows}
     assert all(side[i] == side[400 + i] for i in range(200))
-    assert parts == split(doubled, {"train": 0.8, "validation": 0.2}, seed=1)
-    assert parts != split(doubled, {"train": 0.8, "validation": 0.2}, seed=2)
+    assert parts == split_rows(doubled, {"train": 0.8, "validation": 0.2}, seed=1)
+    assert parts != split_rows(doubled, {"train": 0.8, "validation": 0.2}, seed=2)
 
 
 def test_an_empty_split_is_refused() -> None:
     with pytest.raises(DataError, match=r"splits\.validation"):
-        split(["only one"], {"train": 0.9, "validation": 0.1}, seed=0)
+        split_rows(["only one"], {"train": 0.9, "validation": 0.1}, seed=0)
     with pytest.raises(DataError, match=r"^validation\.share: no rows left for validation"):
-        split(["only one"], {"train": 0.9, "validation": 0.1}, seed=0, key="validation.share")
+        split_rows(["only one"], {"train": 0.9, "validation": 0.1}, seed=0, key="validation.share")
 
 
 def rows(domains: dict[str, int], rng: random.Random) -> list[dict[str, object]]:

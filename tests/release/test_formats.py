@@ -405,9 +405,9 @@ def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -
 
     tokenizer = AutoTokenizer.from_pretrained(base)
     config = AutoConfig.from_pretrained(base)
-    writer.check(config, tokenizer, tokenizer.chat_template)
+    writer.check_gguf(config, tokenizer, tokenizer.chat_template)
     with pytest.raises(ModelError, match="this is mistral; export merged16 and convert it with"):
-        writer.check(AutoConfig.for_model("mistral"), tokenizer, "")
+        writer.check_gguf(AutoConfig.for_model("mistral"), tokenizer, "")
     for kind, rope, words in (
         (
             "llama",
@@ -426,7 +426,7 @@ def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -
     ):
         scaled = AutoConfig.for_model(kind, rope_parameters={"rope_theta": 1e4} | rope)
         with pytest.raises(ModelError, match=words):
-            writer.check(scaled, tokenizer, "")
+            writer.check_gguf(scaled, tokenizer, "")
 
 
 @pytest.mark.parametrize(("pattern", "name"), [(r"\p{N}{1,3}", "llama-bpe"), (r"\p{N}", "qwen2"), (r"\d+", None)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from configs.errors import RunError
 from release.formats import write_exports
 from release.gate import FULL, QUANTISED, bounds_of, compare, format_checks, gate, held_out, passed_before
-from release.gate_worker import Job, ask
+from release.gate_worker import GateJob, answer_job
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
 from training.finished_run import open_run
 
@@ -97,13 +97,13 @@ def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_store
     rewrite(base / "config.json", eos_token_id=[2, 0])
     run = open_run(tiny_run(tmp_path / "run", base))
     folder = write_exports(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
-    own = Job("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
-    reference = ask(own)
+    own = GateJob("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
+    reference = answer_job(own)
     file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
     assert set(reference["eos"]) == {2, 0}
-    assert all(check.passed for check in format_checks("gguf:f16", ask(file), reference, run))
+    assert all(check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run))
     monkeypatch.setattr("release.gguf.rope.restore", lambda model, reader: None)
-    found = {check.name: check.passed for check in format_checks("gguf:f16", ask(file), reference, run)}
+    found = {check.name: check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run)}
     assert found == {"template": True, "eos": True, "think_format": True, "rope": False}
 
 

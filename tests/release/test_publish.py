@@ -14,7 +14,7 @@ import yaml
 from configs.errors import ConfigError
 from configs.schema.publish import PublishConfig
 from release.card import model_card
-from release.folder import check, clear, is_export_of
+from release.folder import check_publishable, clear, is_export_of
 from release.formats import write_exports
 from release.gate import Check, GateReport
 from tests.release.hub import TOKEN, Repo, serving
@@ -89,7 +89,7 @@ def test_the_card_says_what_was_trained_measured_and_checked(run: Path, tmp_path
         tags=["maths"],
         limits="Small sums alone.",
     )
-    check(open_run(run), config)
+    check_publishable(open_run(run), config)
     card = model_card(open_run(run), config, "me/model", report(), BASE, "apache-2.0")
     data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     assert (data["base_model"], data["license"], data["library_name"]) == (BASE, "apache-2.0", "peft")
@@ -119,7 +119,7 @@ def test_another_model_s_results_are_not_published(run: Path, tmp_path: Path) ->
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps(results | {"model": results["model"] | {"adapter": "another"}}))
     with pytest.raises(ConfigError, match=r"evaluations\.0: .* evaluated another model"):
-        check(open_run(run), recipe(run, evaluations=[str(folder)]))
+        check_publishable(open_run(run), recipe(run, evaluations=[str(folder)]))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_another_model_s_results_are_not_published(run: Path, tmp_path: Path) ->
 def test_what_a_card_could_not_say_is_refused(run: Path, fields: dict[str, Any], words: str) -> None:
     config = recipe(run).model_copy(update=fields)
     with pytest.raises(ConfigError, match=words):
-        check(open_run(run), config)
+        check_publishable(open_run(run), config)
 
 
 def test_an_unknown_licence_is_refused(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_an_unknown_licence_is_refused(tmp_path: Path) -> None:
     (base / "README.md").unlink()
     run = tiny_run(tmp_path / "run", base)
     with pytest.raises(ConfigError, match="license: missing"):
-        check(open_run(run), recipe(run))
-    check(open_run(run), recipe(run, license="apache-2.0"))
+        check_publishable(open_run(run), recipe(run))
+    check_publishable(open_run(run), recipe(run, license="apache-2.0"))
 
 
 @pytest.mark.parametrize("name", ["exports", "repository"])
@@ -152,7 +152,7 @@ def test_a_folder_of_somebody_else_s_is_not_cleared(run: Path, tmp_path: Path, n
     config = recipe(run).model_copy(update={"output_dir": str(tmp_path)})
     words = rf"output_dir: .*{name} is in use by something else"
     with pytest.raises(ConfigError, match=words):
-        check(open_run(run), config)
+        check_publishable(open_run(run), config)
     with pytest.raises(ConfigError, match=words):
         clear(tmp_path / name)
     assert (tmp_path / name / "README.md").read_text() == "theirs"

@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import ModelError
 from data.chat_template import PROBES, render
-from release.gguf.vocabulary import add, check, pre_tokenizer
+from release.gguf.vocabulary import add_vocabulary, check_vocabulary, pre_tokenizer
 from tests.tiny import CHATML
 
 TEXT = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def written(tokenizer: Any, path: Path) -> dict[str, Any]:
     from gguf import GGUFReader, GGUFWriter
 
     writer = GGUFWriter(path, "llama")
-    add(writer, tokenizer, SIZE, [tokenizer.eos_token_id, 2])
+    add_vocabulary(writer, tokenizer, SIZE, [tokenizer.eos_token_id, 2])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -61,7 +61,7 @@ def split(text: str, fields: dict[str, Any]) -> list[int]:
 
 def test_llama_cpp_splits_as_transformers_does_after_a_special_token(tmp_path: Path) -> None:
     tokenizer = llama_tokenizer()
-    check(tokenizer, CHATML, [2])
+    check_vocabulary(tokenizer, CHATML, [2])
     fields = written(tokenizer, tmp_path / "vocabulary.gguf")
     assert fields["tokenizer.ggml.model"] == "llama"
     start = tokenizer.convert_tokens_to_ids("<|im_start|>")
@@ -85,7 +85,7 @@ def test_every_end_of_a_turn_is_written(tmp_path: Path) -> None:
     assert fields["tokenizer.ggml.eot_token_id"] == tokenizer.convert_tokens_to_ids("</s>")
     assert "tokenizer.ggml.eom_token_id" not in fields
     with pytest.raises(ModelError, match="has a place for 3 ends of a turn, this model has 4"):
-        check(tokenizer, CHATML, [1, 2, 3, 4])
+        check_vocabulary(tokenizer, CHATML, [1, 2, 3, 4])
 
 
 def test_prompts_that_llama_cpp_would_split_in_another_way_are_refused() -> None:
@@ -95,11 +95,11 @@ def test_prompts_that_llama_cpp_would_split_in_another_way_are_refused() -> None
     with pytest.raises(
         ModelError, match="only where it starts with a special token, and this template's starts with '### "
     ):
-        check(tokenizer, plain, [2])
+        check_vocabulary(tokenizer, plain, [2])
     with pytest.raises(ModelError, match="puts spaces into SentencePiece's text in another way"):
-        check(llama_tokenizer(legacy=True), CHATML, [2])
+        check_vocabulary(llama_tokenizer(legacy=True), CHATML, [2])
 
 
 def test_the_embedded_model_has_a_byte_level_vocabulary(tokenizer: Any) -> None:
-    check(tokenizer, CHATML, (tokenizer.eos_token_id,))
+    check_vocabulary(tokenizer, CHATML, (tokenizer.eos_token_id,))
     assert pre_tokenizer(tokenizer) == "gpt-2"
