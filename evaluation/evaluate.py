@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     config = load("eval", args.config, args.overrides)
     run = RunDir(config.output_dir)
     if config.answers is None:
-        from models.load import check
+        from models.backend import check
 
         check(config.model)
     if not args.dry_run:
@@ -52,7 +52,10 @@ def main(argv: list[str]) -> None:
         points = [answers_file.grade_answers(config, problems, answers_file.answers_of(config, problems), run)]
     else:
         from data.think_format import resolve_think_format
-        from models.engines.base import load_engine
+        from models.backend import import_backend
+
+        import_backend(config.model)
+        from models.engines.select import load_engine
 
         engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         with progress_line() as progress:

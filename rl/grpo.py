@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     from data.prompts import token_ids
     from data.splits import split
     from data.think_format import resolve_think_format
-    from models.load import check, import_backend, load_model, load_tokenizer
+    from models.backend import check, import_backend
     from rl import rollout
     from training import heldout, preflight
 
@@ -43,6 +43,10 @@ def main(argv: list[str]) -> None:
 
     prepare_libraries()
     import_backend(config.model)
+
+    from models.load import load_model
+    from models.tokenizer import load_tokenizer
+
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
     heldout.check(config, held_out, tokenizer, think_format)

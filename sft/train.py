@@ -34,13 +34,17 @@ def main(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> No
     """Load → data → train → save. Raises `MullError`s."""
     from configs.run_directory import RunDir, write_json, write_text
     from data.think_format import resolve_think_format
-    from models.load import check, import_backend, load_model, load_tokenizer
+    from models.backend import check, import_backend
 
     run = RunDir(config.output_dir)
     check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
     prepare_libraries()
     import_backend(config.model)
+
+    from models.load import load_model
+    from models.tokenizer import load_tokenizer
+
     think_format = resolve_think_format(config.think_format)
     tokenizer = load_tokenizer(config.model)
 
