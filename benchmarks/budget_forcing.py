@@ -43,7 +43,8 @@ from budget_forcing.budget import Budget
 from configs.schema.sections import DataConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.sources import load_problems
 from data.think_format import S1
-from models.engines.base import Generation, Request
+from models.engines.base import Request
+from models.engines.generation import Generation
 
 if TYPE_CHECKING:
     from models.engines.vllm import VllmEngine

@@ -27,7 +27,8 @@ from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import runner as evaluation
 from evaluation.plan import plan
-from models.engines.base import Engine, Request, load_engine
+from models.engines.base import Engine, Request
+from models.engines.select import load_engine
 
 LIMITS = (8, 16, 32, 48, 64)
 WARM_UP = 8  # problems evaluated before anything is timed

@@ -46,7 +46,8 @@ from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, Sa
 from data.arithmetic import generate
 from data.splits import split
 from data.think_format import S1
-from models.engines.base import Request, load_engine
+from models.engines.base import Request
+from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet

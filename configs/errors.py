@@ -38,3 +38,8 @@ class EngineError(MullError):
 
 class RunError(MullError):
     """The run directory or the run's state forbids going on."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says first; its type where it says nothing."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -29,7 +29,12 @@ def ask(
     `answered` gets (place of the question, text, finish) of each as it is done; `not_asked` (place, why) of a question
     that is too long.
     """
-    from models.engines.base import Generation, Request, load_engine, prompt_ids
+    from models.backend import import_backend
+    from models.engines.base import Request, prompt_ids
+    from models.engines.generation import Generation
+
+    import_backend(model)
+    from models.engines.select import load_engine
 
     engine = load_engine(config.engine, model, think_format)
     try:

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from configs.schema.sections import ModelConfig
     from data.prompts import render_turn
     from data.think_format import resolve_think_format
-    from models.load import load_tokenizer
+    from models.tokenizer import load_tokenizer
 
     prepare_libraries()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)

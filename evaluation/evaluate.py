@@ -41,7 +41,7 @@ def evaluate(
     that can be seen without it.
     """
     from configs.run_directory import RunDir
-    from models.load import check
+    from models.backend import check, import_backend
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
@@ -52,6 +52,8 @@ def evaluate(
 
     # 2. the rest imports numpy, and torch where something is generated
     prepare_libraries()
+    if config.answers is None:
+        import_backend(config.model)
     from evaluation.run import run_evaluation
 
     return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval)

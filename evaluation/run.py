@@ -19,7 +19,7 @@ def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: b
     if config.answers is not None:
         points = [answers_file.grade_answers(config, problems, answers_file.answers_of(config, problems), run)]
     else:
-        from models.engines.base import load_engine  # torch: answers that another tool made are graded without it
+        from models.engines.select import load_engine  # torch: answers that another tool made are graded without it
 
         engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         with progress_line() as progress:

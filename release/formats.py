@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import ModelError, RunError
+from configs.errors import ModelError, RunError, first_line
 from configs.run_directory import sha256_of, write_json
 from data.chat_template import carrying
-from models.load import first_line, source_kwargs
+from models.source import source_kwargs
 from release.gguf import writer
 from release.licence import licence_of
 from training.finished_run import TrainedRun, load_run_tokenizer, open_run
@@ -124,7 +124,7 @@ def _ends(run: TrainedRun, config: Any, tokenizer: Any) -> int | list[int]:
     """Every id that ends a turn of the trained model, as a config holds them: its generation config may name more."""
     from transformers import GenerationConfig
 
-    from models.engines.base import end_of_turn
+    from models.engines.generation import end_of_turn
 
     try:
         more = None if run.base.endswith(".gguf") else GenerationConfig.from_pretrained(run.base).eos_token_id

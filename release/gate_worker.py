@@ -145,7 +145,7 @@ def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
 
 def _trained(job: GateJob) -> tuple[Any, Any, Any]:
     """The run's model as it was trained, and a context in which it is its base."""
-    from models.load import source_kwargs
+    from models.source import source_kwargs
     from training.finished_run import load_run_tokenizer, open_run
 
     run = open_run(job.folder)
@@ -163,7 +163,7 @@ def _trained(job: GateJob) -> tuple[Any, Any, Any]:
 
 
 def _adapter(job: GateJob) -> tuple[Any, Any, Any]:
-    from models.load import source_kwargs
+    from models.source import source_kwargs
 
     return _with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job), None
 

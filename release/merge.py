@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ModelError
-from models.load import first_line
+from configs.errors import ModelError, first_line
 from training.finished_run import TrainedRun
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")

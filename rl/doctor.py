@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     import rewards
     from data.splits import split
     from data.think_format import resolve_think_format
-    from models.load import check, import_backend, load_model, load_tokenizer
+    from models.backend import check, import_backend
     from rl import rollout
     from training import preflight
 
@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
     prepare_libraries()
     import_backend(config.model)
 
+    from models.load import load_model
+    from models.tokenizer import load_tokenizer
     from rl import doctor_checks
     from training.trainer import engine_of
 

@@ -38,7 +38,7 @@ def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False
     """
     from configs.run_directory import RunDir
     from data.splits import split
-    from models.load import check, import_backend
+    from models.backend import check, import_backend
     from rewards.registry import build
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data

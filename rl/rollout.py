@@ -10,7 +10,8 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
-from models.engines.base import Engine, Generation, Request
+from models.engines.base import Engine, Request
+from models.engines.generation import Generation
 
 
 def prompts(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[str]:

@@ -21,7 +21,8 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import resolve_think_format
-from models.load import load_model, load_tokenizer
+from models.load import load_model
+from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
 from rl import memory_check, policy_check, rollout
 from rl.sampling import Curriculum, GroupSampler

@@ -14,7 +14,8 @@ from transformers.trainer_callback import ExportableState
 
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
-from models.engines.base import Engine, Generation
+from models.engines.base import Engine
+from models.engines.generation import Generation
 from rewards.composition import Scores
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import is_correct

@@ -5,8 +5,7 @@ from typing import Any
 
 from data.problem import Problem
 from data.think_format import ThinkFormat
-from models.engines.base import Generation, parts_of
-from models.engines.generation import forced_characters, turn_of
+from models.engines.generation import Generation, forced_characters, parts_of, turn_of
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
 

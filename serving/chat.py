@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from budget_forcing.budget import Budget
     from budget_forcing.transformers_sampler import Row
     from configs.schema.sections import Section
-    from models.engines.base import Generation
+    from models.engines.generation import Generation
     from models.engines.transformers import TransformersEngine
 
 PLAIN, DIM, MARK = "\x1b[0m", "\x1b[2m", "\x1b[0;1;33m"
@@ -86,7 +86,7 @@ class Writer:
 
     def _text(self) -> str:
         """The pending tokens' text after what is shown: by themselves some decoders would strip their first space."""
-        from models.engines.base import decode
+        from models.engines.generation import decode
 
         before = decode(self.tokenizer, self.shown)
         return decode(self.tokenizer, [*self.shown, *self.pending])[len(before) :]

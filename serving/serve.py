@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
-from models.load import check_vllm, has_gpu
+from models.adapter_files import rank_slot
+from models.backend import check_vllm, has_gpu
 
 if TYPE_CHECKING:
     from training.finished_run import TrainedRun
 
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""LoRA ranks that vLLM 0.30 has room for (`vllm.config.lora.MaxLoRARanks`)."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -88,12 +87,7 @@ def lora_rank(adapter: Path, further: Sequence[str]) -> int:
         if not asked.isdecimal() or int(asked) < rank:
             raise ModelError(f"--max-lora-rank: {asked}, and {adapter} has rank {rank}; raise it, or leave it out")
         return int(asked)
-    room = next((room for room in RANKS if room >= rank), None)
-    if room is None:
-        raise ModelError(
-            f"{adapter}: rank {rank} is above the {RANKS[-1]} that vLLM has room for; serve its merged16 export"
-        )
-    return room
+    return rank_slot(rank, str(adapter))
 
 
 def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:

@@ -5,7 +5,8 @@ import json
 from configs.run_directory import RunDir, write_json, write_text
 from configs.schema.sft import SftConfig
 from data.think_format import resolve_think_format
-from models.load import load_model, load_tokenizer
+from models.load import load_model
+from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
 from sft.trainer import build, check_first_batch, trained

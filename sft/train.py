@@ -37,7 +37,7 @@ def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) 
     before torch is imported, for all that can be seen without it.
     """
     from configs.run_directory import RunDir
-    from models.load import check, import_backend
+    from models.backend import check, import_backend
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)

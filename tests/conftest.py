@@ -34,6 +34,6 @@ def embedded() -> Path:
 def tokenizer() -> Any:
     """The embedded model's tokenizer, as `load_model` returns it."""
     from configs.schema.sections import ModelConfig
-    from models.load import load_tokenizer
+    from models.tokenizer import load_tokenizer
 
     return load_tokenizer(ModelConfig(name="smollm2-135m"))

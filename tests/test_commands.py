@@ -164,7 +164,7 @@ def test_a_bad_data_file_is_named_with_its_row(tmp_path: Path, content: str, mes
 
 
 def test_the_gpu_recipe_names_the_one_that_runs_here() -> None:
-    from models.load import has_gpu
+    from models.backend import has_gpu
 
     if has_gpu():
         pytest.skip("this machine has a GPU")

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from configs.run_directory import RunDir
-from models.load import source_kwargs
+from models.source import source_kwargs
 from tests.tiny import tiny_model, tiny_tokenizer
 
 DATA = {"source": "arithmetic", "limit": 60, "seed": 1, "params": {"largest": 20}}

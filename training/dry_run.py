@@ -7,7 +7,8 @@ import yaml
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
-from models.load import base_of, pick, source_kwargs
+from models.backend import choose_backend
+from models.source import base_of, source_kwargs
 
 BYTES = {"nf4": 0.56, "int8": 1.06, "bf16": 2.0, "fp32": 4.0}
 """Bytes a weight, scales of the quantised blocks included."""
@@ -73,8 +74,8 @@ def _steps(config: TrainingConfig, rows: int) -> str:
 
 def _text(config: TrainingConfig, plan: dict[str, str]) -> str:
     weights = count_weights(config)
-    _, precision, choice = pick(config.model)
-    memory = weights * BYTES[precision] / 2**30
+    choice = choose_backend(config.model)
+    memory = weights * BYTES[choice.precision] / 2**30
     lines = {"model": f"{config.model.name}, {weights / 1e6:,.0f}M weights on {choice}"} | plan
     lines["memory"] = f"{memory:.2f} GiB of base weights; activations, KV cache and optimizer come on top"
     lines["output"] = config.output_dir

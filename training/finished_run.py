@@ -14,7 +14,9 @@ from configs.run_directory import RunDir
 from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat, resolve_think_format
 from models import embedded
-from models.load import HUB_ID, base_of, check, finish_tokenizer, pick, source_kwargs
+from models.backend import check, choose_backend
+from models.source import HUB_ID, base_of, source_kwargs
+from models.tokenizer import finish_tokenizer
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
@@ -64,7 +66,7 @@ def open_run(path: str | Path) -> TrainedRun:
         raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
     adapter = products[0] if products[0].name == "adapter" else None
     loaded = RunDir(path).summary().get("loaded", {})
-    precision = loaded.get("precision") or pick(config.model)[1]  # a guess for runs that did not tell
+    precision = loaded.get("precision") or choose_backend(config.model).precision  # a guess for runs that did not tell
     try:
         check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
     except ModelError as error:

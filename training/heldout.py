@@ -16,7 +16,8 @@ from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
-from models.engines.base import Engine, Generation, Request
+from models.engines.base import Engine, Request
+from models.engines.generation import Generation
 from rewards.grading.math_equivalence import judge_texts
 
 GREEDY = SamplingConfig(temperature=0.0)

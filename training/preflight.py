@@ -15,7 +15,7 @@ from configs.errors import MullError, RunError
 from configs.schema.training import TrainingConfig
 from data.prompts import token_ids
 from data.think_format import ThinkFormat
-from models.load import has_gpu, pick
+from models.backend import choose_backend, has_gpu
 from training.dry_run import BYTES, count_weights
 
 PINS = {"torch": "2.13.0", "trl": "1.14.2", "transformers": "5.17.0", "peft": "0.21", "datasets": "4"}
@@ -82,10 +82,11 @@ def _fits(version: str, pin: str) -> bool:
 
 def memory(config: TrainingConfig) -> Finding:
     """The base weights against the memory that there is."""
-    backend, precision, _ = pick(config.model)
-    need = count_weights(config) * BYTES[precision]
+    choice = choose_backend(config.model)
+    need = count_weights(config) * BYTES[choice.precision]
     name, room = device()
-    text = f"{name} with {room / GIB:.1f} GiB; base weights take {need / GIB:.2f} GiB ({backend}, {precision})"
+    held = f"{choice.backend}, {choice.precision}"
+    text = f"{name} with {room / GIB:.1f} GiB; base weights take {need / GIB:.2f} GiB ({held})"
     if need > 0.9 * room:
         return Finding("memory", "failed", text, "take a smaller model, or model.precision=nf4")
     if need > 0.5 * room:

@@ -21,7 +21,8 @@ from configs.schema.grpo import GrpoConfig
 from configs.schema.sections import EngineConfig
 from configs.schema.training import TrackingConfig, TrainingConfig
 from data.think_format import ThinkFormat
-from models.engines.base import Engine, load_engine
+from models.engines.base import Engine
+from models.engines.select import load_engine
 from models.load import LoadedModel
 from report.training import write_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import EngineError
-from models.load import is_adapter
+from models.adapter_files import is_adapter
 
 MEMORY = Path("/dev/shm")
 

@@ -12,14 +12,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.sampling import mix
 from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens
-from configs.errors import EngineError, ModelError
-from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
+from configs.errors import EngineError
+from configs.schema.sections import SamplingConfig
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from models.engines.generation import Generation as Generation
@@ -27,9 +27,6 @@ from models.engines.generation import Origin, generation_of, token_at, turn_of
 from models.engines.generation import decode as decode
 from models.engines.generation import end_of_turn as end_of_turn
 from models.engines.generation import parts_of as parts_of
-
-if TYPE_CHECKING:
-    from models.load import LoadedModel
 
 logger = logging.getLogger(__name__)
 Message = Mapping[str, str]
@@ -261,55 +258,3 @@ def fresh_seed() -> int:
     import torch
 
     return int(torch.randint(2**62, ()).item())
-
-
-def load_engine(
-    config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, loaded: "LoadedModel | None" = None
-) -> Engine:
-    """The engine that a recipe's `engine:` and `model:` sections describe.
-
-    `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM leaves
-    room for its adapter (`Engine.follow`).
-    """
-    if config.data_parallel > 1 and loaded is None:
-        from models.engines.replicas import Replicas
-
-        return Replicas(config, model, think_format)
-    name = pick(config, model, loaded)
-    if name == "vllm":
-        from models.engines.vllm import VllmEngine, lora_room
-
-        return VllmEngine.load(config, model, think_format, **(lora_room(loaded.model) if loaded else {}))
-    from models.load import load_model
-
-    loaded = loaded or load_model(model)
-    if name == "unsloth":
-        from models.engines.unsloth import UnslothEngine
-
-        return UnslothEngine(loaded, model, think_format)
-    from models.engines.transformers import TransformersEngine
-
-    return TransformersEngine(loaded.model, loaded.tokenizer, think_format, model.max_length, config.batch_size)
-
-
-def pick(config: EngineConfig, model: ModelConfig, loaded: "LoadedModel | None" = None) -> str:
-    """`config.name`, with `auto` decided.
-
-    Unsloth's engine where it holds the weights; vLLM on a GPU for weights that it can hold; else Transformers.
-    """
-    if config.name != "auto":
-        return config.name
-    if loaded is not None:
-        return "unsloth" if loaded.backend == "unsloth" and model.fast_inference else "transformers"
-    import importlib.util
-
-    from models import load
-
-    if not load.has_gpu() or not importlib.util.find_spec("vllm"):
-        return "transformers"
-    try:
-        load.check_vllm(model.name, load.pick(model)[1])
-    except ModelError as error:
-        logger.warning("engine.name: auto takes Transformers, which is slower: %s", error)
-        return "transformers"
-    return "vllm"

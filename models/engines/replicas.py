@@ -6,46 +6,48 @@ This is how vLLM does data parallelism offline, for which `vllm.LLM` has no opti
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from configs.errors import EngineError, MullError
-from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
-from models.engines.base import Decoded, Engine, Job, load_engine
+from models.engines.base import Decoded, Engine, Job
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class Replicas(Engine):
-    """`config.data_parallel` engines behind one; samples are as from one of them, whatever their number."""
+    """`count` engines behind one; samples are as from one of them, whatever their number."""
 
-    def __init__(self, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat) -> None:
-        """Start them all at once. Raises `EngineError` where devices are missing or a replica can't start."""
-        from models.load import load_tokenizer
+    def __init__(
+        self, start: Callable[[], Engine], tokenizer: Any, think_format: ThinkFormat, count: int, devices: int = 1
+    ) -> None:
+        """Start them all at once, each on `devices` of its own.
 
-        alone = config.model_copy(update={"data_parallel": 1})
+        `start` runs in each replica's process, so it has to be picklable. Raises `EngineError` where devices are
+        missing or a replica can't start.
+        """
         context = multiprocessing.get_context("spawn")
         self.processes: list[Any] = []
         self.pipes: list[Connection] = []
         try:
-            for devices in device_sets(config.data_parallel, config.tensor_parallel):
+            for visible in device_sets(count, devices):
                 pipe, theirs = context.Pipe()
                 # not a daemon: vLLM starts a process of its own; the end of the pipe ends it
-                process = context.Process(target=serve, args=(theirs, alone, model, think_format))
-                with only(devices):
+                process = context.Process(target=run_replica, args=(theirs, start))
+                with only(visible):
                     process.start()
                 theirs.close()
                 self.processes.append(process)
                 self.pipes.append(pipe)
-            started = [self._receive(at) for at in range(config.data_parallel)]
+            started = [self._receive(at) for at in range(count)]
         except BaseException:
             self.close()
             raise
         self.name, self.about, tokens, eos = started[0]
-        super().__init__(load_tokenizer(model), think_format, tokens, eos)
+        super().__init__(tokenizer, think_format, tokens, eos)
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `Engine.decode`; the samples of a request stay together, for the sake of prefix caches."""
@@ -83,10 +85,10 @@ class Replicas(Engine):
         return told
 
 
-def serve(pipe: Connection, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat) -> None:
+def run_replica(pipe: Connection, start: Callable[[], Engine]) -> None:
     """A replica: says what it is; then takes lists of jobs and sends (index, outcome) for each, and None at the end."""
     try:
-        engine = load_engine(config, model, think_format)
+        engine = start()
         pipe.send((engine.name, engine.about, engine.context, engine.eos))
         while True:
             jobs = pipe.recv()

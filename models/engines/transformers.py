@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from budget_forcing.budget import BudgetState
 from budget_forcing.transformers_sampler import Row, Sampler
-from configs.errors import EngineError
 from data.think_format import ThinkFormat
-from models.engines.base import Decoded, Engine, Job, decode, end_of_turn
+from models.engines.base import Decoded, Engine, Job
+from models.engines.generation import decode, end_of_turn
+from models.engines.transformers_internals import new_cache
 
-ROOM = 64  # positions that a cache buffer grows by
 PREFILL = 16384  # most prompt positions in one forward pass, padding included
 STOP_TAIL = 32  # last tokens that are searched for a stop string
 
@@ -37,7 +36,7 @@ class TransformersEngine(Engine):
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
         self.model = model
         self.batch_size = batch_size
-        _new_cache(model)  # refuses what it can't decode, before anything is asked
+        new_cache(model)  # refuses what it can't decode, before anything is asked
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`."""
@@ -60,38 +59,6 @@ def _evaluating(model: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-class _GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed here
-    """A layer's keys and values in a buffer with room, so that a new token copies nothing but itself."""
-
-    keys: torch.Tensor
-    values: torch.Tensor
-    buffers: tuple[torch.Tensor, torch.Tensor]
-
-    def update(self, keys: torch.Tensor, values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """See `DynamicLayer.update`; the tensors returned are views of the buffers."""
-        if not self.is_initialized:
-            self.lazy_initialization(keys, values)
-            self.replace(keys, values)
-            return self.keys, self.values
-        length = self.keys.shape[-2]
-        total = length + keys.shape[-2]
-        if total > self.buffers[0].shape[-2]:
-            self.replace(self.keys, self.values, total)
-        for buffer, new in zip(self.buffers, (keys, values), strict=True):
-            buffer[:, :, length:total] = new
-        self.keys, self.values = (buffer[:, :, :total] for buffer in self.buffers)
-        return self.keys, self.values
-
-    def replace(self, keys: torch.Tensor, values: torch.Tensor, total: int = 0) -> None:
-        """Hold `keys` and `values` (B, heads, T, d), in new buffers with room for `total` + ROOM positions."""
-        length = keys.shape[-2]
-        shape = (*keys.shape[:2], max(total, length) + ROOM, keys.shape[-1])
-        self.buffers = keys.new_zeros(shape), values.new_zeros(shape)
-        for buffer, old in zip(self.buffers, (keys, values), strict=True):
-            buffer[:, :, :length] = old
-        self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
 
 
 class _Decoding:
@@ -145,7 +112,7 @@ class _Decoding:
         device = self.mask.device
         ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-        cache = _new_cache(self.engine.model)
+        cache = new_cache(self.engine.model)
         logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
         if len(prompts) < len(jobs):
             index = torch.tensor([prompts.index(job.prompt) for job in jobs], device=device)
@@ -231,23 +198,6 @@ class _Decoding:
 def _row(job: Job) -> Row:
     state = None if job.budget is None else BudgetState(job.budget)
     return Row(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
-
-
-def _new_cache(model: Any) -> Any:
-    """A cache of `_GrowingLayer`s; where attention slides over a window, the mask alone bounds it.
-
-    Raises `EngineError` for a model that keeps anything but keys and values.
-    """
-    cache = DynamicCache(config=model.config)
-    odd = {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}
-    if odd:
-        names = ", ".join(sorted(kind.__name__ for kind in odd))
-        raise EngineError(
-            f"engine.name: transformers joins and drops rows of keys and values, and this model keeps {names}; "
-            "take another model, or name: vllm"
-        )
-    cache.layers = [_GrowingLayer() for _ in cache.layers]
-    return cache
 
 
 def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+from budget_forcing.vllm_processor import budget_outcomes, install
 from configs.errors import EngineError
 from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Job
 from models.engines.vllm import VllmEngine
+from models.engines.vllm_internals import model_config_of
 from models.load import LoadedModel
 
 
@@ -25,12 +27,10 @@ class UnslothEngine(VllmEngine):
     about = "vLLM on the weights in memory, with the adapter of the moment"
 
     def __init__(self, loaded: LoadedModel, model: ModelConfig, think_format: ThinkFormat) -> None:
-        from budget_forcing.vllm_processor import install
-
         llm = getattr(loaded.model, "vllm_engine", None)
         if llm is None:
             raise EngineError("engine.name: unsloth needs model.backend=unsloth and model.fast_inference=true")
-        mode = llm.llm_engine.model_config.logprobs_mode
+        mode = model_config_of(llm).logprobs_mode
         if mode != "processed_logprobs":
             raise EngineError(
                 f"engine.name: Unsloth's vLLM reports {mode}, not the log-probabilities of what was sampled from; "
@@ -68,7 +68,5 @@ class UnslothEngine(VllmEngine):
         return self._live if adapter is None else super()._lora(adapter)
 
     def _ask(self, names: list[str]) -> list[Any]:
-        from budget_forcing.vllm_processor import budget_outcomes
-
         told: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
         return told

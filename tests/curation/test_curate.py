@@ -353,7 +353,7 @@ def test_an_engine_answers_what_it_gets_right_is_too_easy_and_a_finished_run_is_
         raise AssertionError("a model is loaded though all has been asked")
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.engines.base.load_engine", loaded)
+        patch.setattr("models.engines.select.load_engine", loaded)
         solved = made.model_copy(update={"difficulty": made.difficulty.model_copy(update={"max_pass_rate": 1.0})})
         command.curate(solved, RunDir(tmp_path / "out"), resume=True)
     assert len(list(read(tmp_path / "out" / "train.jsonl"))) == 3

@@ -2,10 +2,7 @@
 
 import importlib.util
 import json
-import os
 import shutil
-import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +19,6 @@ from tests.tiny import tiny_model
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(tmp_path_factory.mktemp("tiny")))
-
-
-@pytest.mark.engine
-def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, tokenizer: Any) -> None:
-    generation = json.loads((embedded / "generation_config.json").read_text())
-    assert generation["eos_token_id"] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>") == 2
-    assert tokenizer.pad_token_id not in (1, 2)
-    assert tokenizer.padding_side == "left"
-    assert tokenizer.chat_template
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize(("there", "stays"), [("config.json", True), ("notes.txt", False)])
-def test_the_slower_of_two_processes_that_convert_leaves_the_others_folder(
-    tmp_path: Path, there: str, stays: bool
-) -> None:
-    spec = importlib.util.find_spec(embedded_model.WHEEL)
-    assert spec is not None
-    assert spec.origin is not None
-    done = tmp_path / "model"
-    done.mkdir()
-    (done / there).write_text("{}")  # config.json: a model that the faster one renamed into place in the meantime
-    with nullcontext() if stays else pytest.raises(OSError, match="not empty"):
-        embedded_model.convert(Path(spec.origin).parent / embedded_model.GGUF, done)
-    assert list(tmp_path.rglob("*")) == [done, done / there]
 
 
 def test_each_of_several_processes_has_a_gpu_of_its_own() -> None:
@@ -77,34 +49,6 @@ def test_weights_that_come_packed_are_told_by_what_holds_them(tiny: str, tmp_pat
     packed.tokenizer.save_pretrained(tmp_path)
     again = load.load_model(ModelConfig(name=str(tmp_path), precision="bf16"), AdapterConfig(r=4))
     assert again.precision == "nf4"
-
-
-@pytest.mark.parametrize(
-    ("name", "precision", "words"),
-    [
-        ("org/model", "nf4", r"needs vLLM's bitsandbytes plugin; run `pip install --no-deps vllm-bnb-plugin`"),
-        ("org/model", "int8", "4 bits alone, not to int8; take nf4 or bf16"),
-        ("model.gguf", "bf16", r"reads no GGUF file like model\.gguf"),
-    ],
-)
-def test_vllm_is_not_started_on_what_it_cannot_hold(
-    name: str, precision: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
-    with pytest.raises(ModelError, match=words):
-        load.check_vllm(name, precision)
-    load.check_vllm("org/model", "bf16")
-
-
-def test_unsloth_s_fast_inference_needs_the_plugin_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "unsloth.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)
-    monkeypatch.setattr(load, "has_gpu", lambda: True)
-    config = ModelConfig(name="org/model", precision="nf4", fast_inference=True)
-    with pytest.raises(ModelError, match="vllm-bnb-plugin"):
-        load.check(config)
-    load.check(config.model_copy(update={"fast_inference": False}))
 
 
 @pytest.mark.engine
@@ -155,32 +99,6 @@ def test_a_gguf_file_loads_by_its_path(embedded: Path) -> None:
     torch.testing.assert_close(gguf.model(ids).logits, converted.model(ids).logits)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"name": "no such model"}, "is no folder, no GGUF file and no hub id"),
-        ({"name": "smollm2-135m", "adapter": "/nowhere"}, "holds no adapter_config.json"),
-        ({"name": "Qwen/Qwen2.5-1.5B-Instruct", "backend": "unsloth"}, "--config gsm8k_cpu.yaml"),
-    ],
-)
-def test_what_is_missing_is_said_before_anything_heavy(fields: dict[str, Any], message: str) -> None:
-    if load.has_gpu() and "backend" in fields:
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(ModelError, match=message):
-        load.check(ModelConfig(**fields))
-
-
-def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"holds no config\.json"):
-        load.check(ModelConfig(name=str(tmp_path)))
-
-
-def test_an_adapter_whose_weights_are_gone_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"model\.adapter: .* holds no adapter_model\.safetensors; train one first"):
-        load.check(ModelConfig(name="smollm2-135m", adapter=str(tmp_path)))
-
-
 @pytest.mark.engine
 def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", layers=1)
@@ -200,31 +118,6 @@ def test_unknown_target_modules_are_named(tiny: str) -> None:
         load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(target_modules=["nope"]))
 
 
-def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Path) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    tokenizer.chat_template = None
-    with pytest.raises(ModelError, match="no chat template"):
-        load.finish_tokenizer(tokenizer, None)
-
-
-def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Path) -> None:
-    from data.prompts import render_prompt
-    from data.think_format import S1
-
-    plain = load.load_tokenizer(ModelConfig(name=tiny))
-    shutil.copytree(tiny, tmp_path / "model")
-    several = load.load_tokenizer(ModelConfig(name=tiny))
-    several.chat_template = {"default": plain.chat_template, "tool_use": "{{ tools }}"}
-    several.save_pretrained(tmp_path / "model")
-    found = load.load_tokenizer(ModelConfig(name=str(tmp_path / "model")))
-    assert render_prompt(found, "1 + 1?", S1) == render_prompt(plain, "1 + 1?", S1)
-    several.chat_template = {"rag": "{{ documents }}"}
-    with pytest.raises(ModelError, match=r"none of the tokenizer's chat templates \(rag\) is called default"):
-        load.finish_tokenizer(several, None)
-
-
 @pytest.mark.engine
 def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path / "model")
@@ -232,24 +125,3 @@ def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(ModelError, match=r"model\.name: .*/model can't be loaded: "):
         load.load_model(ModelConfig(name=str(tmp_path / "model"), precision="fp32"))
-
-
-@pytest.mark.parametrize(("hidden", "seen"), [("", False), ("-1", False), ("0", True), ("0,1", True)])
-def test_gpus_that_are_hidden_are_not_there(monkeypatch: pytest.MonkeyPatch, hidden: str, seen: bool) -> None:
-    monkeypatch.setattr(load, "GPU_DEVICES", (os.devnull,))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    assert load.has_gpu() is seen
-
-
-def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    tokenizer.pad_token = tokenizer.eos_token
-    load.finish_tokenizer(tokenizer, None)
-    assert tokenizer.pad_token == "<|endoftext|>"
-
-
-def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("MULL_CACHE", str(tmp_path))
-    assert embedded_model.cache_root() == tmp_path

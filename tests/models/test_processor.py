@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema.sections import ModelConfig
-from models import load
+from models import backend
 from models.processor import has_bf16_units
 
 
@@ -34,13 +34,13 @@ def test_a_system_that_does_not_say_has_no_bf16_units(tmp_path: Path) -> None:
 def test_auto_takes_what_the_processor_computes_fast(
     monkeypatch: pytest.MonkeyPatch, gpu: bool, units: bool, precision: str
 ) -> None:
-    monkeypatch.setattr(load, "has_gpu", lambda: gpu)
-    monkeypatch.setattr(load, "has_bf16_units", lambda: units)
-    _, picked, why = load.pick(ModelConfig(name="smollm2-135m"))
-    assert picked == precision
-    assert "bf16" in why
+    monkeypatch.setattr(backend, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(backend, "has_bf16_units", lambda: units)
+    choice = backend.choose_backend(ModelConfig(name="smollm2-135m"))
+    assert choice.precision == precision
+    assert "bf16" in choice.why
 
 
 def test_a_precision_in_the_recipe_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "has_bf16_units", lambda: False)
-    assert load.pick(ModelConfig(name="smollm2-135m", precision="bf16"))[1] == "bf16"
+    monkeypatch.setattr(backend, "has_bf16_units", lambda: False)
+    assert backend.choose_backend(ModelConfig(name="smollm2-135m", precision="bf16")).precision == "bf16"

@@ -86,18 +86,6 @@ def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list
 
 
 @pytest.mark.engine
-def test_known_ranks_are_vllm_s() -> None:
-    from typing import get_args
-
-    pytest.importorskip("vllm")
-    from vllm.config.lora import MaxLoRARanks
-
-    from serving.serve import RANKS
-
-    assert get_args(MaxLoRARanks) == RANKS
-
-
-@pytest.mark.engine
 @pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
 def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""

@@ -16,9 +16,12 @@ from peft import PeftModel
 from configs.errors import EngineError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig
 from data.think_format import S1
+from models.adapter_files import is_adapter
 from models.engines.adapter_sync import Handover
-from models.engines.base import Engine, Generation, Request, load_engine
-from models.load import LoadedModel, is_adapter, load_model
+from models.engines.base import Engine, Request
+from models.engines.generation import Generation
+from models.engines.select import load_engine
+from models.load import LoadedModel, load_model
 from tests.tiny import tiny_model, tiny_tokenizer
 from tests.vllm_env import ENVIRONMENT
 

@@ -12,17 +12,9 @@ from budget_forcing.budget import Budget
 from configs.errors import EngineError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
-from models.engines.base import (
-    Engine,
-    Generation,
-    Request,
-    decode,
-    end_of_turn,
-    load_engine,
-    parts_of,
-    pick,
-    prompt_ids,
-)
+from models.engines.base import Engine, Request, prompt_ids
+from models.engines.generation import Generation, decode, end_of_turn, parts_of
+from models.engines.select import choose_engine, load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -405,28 +397,28 @@ def test_load_engine_shares_loaded_weights(folder: Path, loaded: LoadedModel) ->
 
 @pytest.mark.parametrize(("name", "expected"), [("auto", "transformers"), ("vllm", "vllm"), ("unsloth", "unsloth")])
 def test_auto_is_transformers_without_a_gpu(name: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.load.has_gpu", lambda: False)
-    assert pick(EngineConfig(name=name), ModelConfig(name="smollm2-135m")) == expected
+    monkeypatch.setattr("models.backend.has_gpu", lambda: False)
+    assert choose_engine(EngineConfig(name=name), ModelConfig(name="smollm2-135m")) == expected
 
 
 def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_weights(
     monkeypatch: pytest.MonkeyPatch, loaded: LoadedModel
 ) -> None:
     find: Callable[[str], Any] = lambda name: object()  # noqa: E731
-    monkeypatch.setattr("models.load.has_gpu", lambda: True)
+    monkeypatch.setattr("models.backend.has_gpu", lambda: True)
     monkeypatch.setattr("importlib.util.find_spec", find)
     model = ModelConfig(name="smollm2-135m", fast_inference=True)
-    assert pick(EngineConfig(), model) == "vllm"
-    assert pick(EngineConfig(), model, loaded) == "transformers"
+    assert choose_engine(EngineConfig(), model) == "vllm"
+    assert choose_engine(EngineConfig(), model, loaded) == "transformers"
     unsloth = LoadedModel(None, None, "", "unsloth", "nf4", "")
-    assert pick(EngineConfig(), model, unsloth) == "unsloth"
+    assert choose_engine(EngineConfig(), model, unsloth) == "unsloth"
 
 
 def test_auto_takes_transformers_for_weights_that_vllm_cannot_hold_and_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("models.load.has_gpu", lambda: True)
-    assert pick(EngineConfig(), ModelConfig(name="smollm2-135m", precision="int8")) == "transformers"
+    monkeypatch.setattr("models.backend.has_gpu", lambda: True)
+    assert choose_engine(EngineConfig(), ModelConfig(name="smollm2-135m", precision="int8")) == "transformers"
     assert "vLLM quantises to 4 bits alone" in caplog.text
 
 

@@ -14,7 +14,8 @@ from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
-from models.engines.base import Generation, Request
+from models.engines.base import Request
+from models.engines.generation import Generation
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model

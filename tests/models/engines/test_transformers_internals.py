@@ -1,0 +1,39 @@
+"""Pins what is used of Transformers' cache."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, MambaConfig, MistralConfig
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+
+from configs.errors import EngineError
+from models.engines.transformers_internals import ROOM, GrowingLayer, new_cache
+
+SHAPE: dict[str, Any] = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
+
+
+def test_a_cache_makes_its_layers_from_the_config() -> None:
+    full, sliding = LlamaConfig(**SHAPE), MistralConfig(sliding_window=4, **SHAPE)
+    assert [type(layer) for layer in DynamicCache(config=full).layers] == [DynamicLayer] * 2
+    assert [type(layer) for layer in DynamicCache(config=sliding).layers] == [DynamicSlidingWindowLayer] * 2
+
+
+def test_every_layer_is_replaced_by_one_that_grows() -> None:
+    cache = new_cache(SimpleNamespace(config=MistralConfig(sliding_window=4, **SHAPE)))
+    assert [type(layer) for layer in cache.layers] == [GrowingLayer] * 2
+
+
+def test_a_state_that_is_no_keys_and_values_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"LinearAttentionLayer; .*name: vllm"):
+        new_cache(SimpleNamespace(config=MambaConfig(num_hidden_layers=2, hidden_size=8)))
+
+
+def test_a_growing_layer_holds_what_a_dynamic_one_does() -> None:
+    ours, theirs = GrowingLayer(), DynamicLayer()
+    for length in (5, 1, 1, ROOM, 1):
+        keys, values = torch.randn(2, 1, length, 4), torch.randn(2, 1, length, 4)
+        for mine, other in zip(ours.update(keys, values), theirs.update(keys, values), strict=True):
+            torch.testing.assert_close(mine, other)
+    assert ours.get_seq_length() == theirs.get_seq_length() == 8 + ROOM
