@@ -16,7 +16,8 @@ from configs.errors import DataError
 from data import layouts
 from data.layouts import BadRow, Layout
 from data.problem import Trace
-from data.rows import Row, read_rows
+from data.row import Row
+from data.rows import read_rows
 
 MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", "messages", "input")
 """What a mapping may name a column for."""

@@ -20,7 +20,8 @@ from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.layouts import BadRow
 from data.problem import Problem
-from data.rows import Row, read_rows
+from data.row import Row
+from data.rows import read_rows
 
 log = logging.getLogger("mull.data")
 
