@@ -40,3 +40,7 @@ def finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     return [finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+class BadRow(ValueError):
+    """Why a row can't be used."""
