@@ -136,7 +136,7 @@ def _chosen(splits: list[str], split: str | None) -> str:
         return splits[0]
     if split in splits:
         return str(split)
-    raise DataError(f"it holds several splits ({', '.join(splits)}); name one of them (split=NAME)")
+    raise DataError(f"it holds several splits ({', '.join(splits)}); name one of them (data.split=NAME)")
 
 
 def _is_list_of_objects(value: object) -> bool:
