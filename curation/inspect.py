@@ -1,6 +1,6 @@
 """What is in a file of traces: its layout, its bad rows, three rows as a model would see them, and how long they are.
 
-python -m curation.inspect FILE [--model NAME] [--think-format s1] [key=column …]
+python -m curation.inspect FILE [--model NAME] [--think-format s1] [--split NAME] [key=column …]
 """
 
 import argparse
@@ -22,6 +22,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, or FOLDER/dataset_info.json#NAME")
     parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
     parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml"))
+    parser.add_argument("--split", help="which one, where a JSON file holds several")
     parser.add_argument("mapping", nargs="*", metavar="key=column", help=f"columns of {', '.join(MAPPED)}")
     args = parser.parse_args(argv)
     mapping = dict(_pair(text) for text in args.mapping)
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
     prepare_libraries()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     rejects: list[Reject] = []
-    opened = open_traces(args.file, mapping, lambda reject: rejects.append(reject))
+    opened = open_traces(args.file, mapping, rejects.append, args.split)
     print(f"layout: {opened.layout}")
     file, _ = registered(args.file)
     if file.suffix.lower() != ".parquet":

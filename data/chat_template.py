@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from data.prompts import render_prompt
+from data.prompts import SYSTEM_GLUE, render_prompt, takes_system
 from data.think_format import ThinkFormat
 
 PROBES: tuple[tuple[str, list[tuple[str, str]]], ...] = (("What is 2+3?", []), ("And 4?", [("2+3?", "5")]))
 """(question, history): conversations that a carried template must render as the training did."""
+
+
+_FOLDED = (
+    "{% set first = {'role': 'user', 'content': messages[0]['content'] + "
+    + repr(SYSTEM_GLUE)
+    + " + messages[1]['content']} %}{% set messages = [first] + messages[2:] %}"
+)
+"""Puts a system message before the first question, for a template that has no system role."""
 
 
 def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
@@ -21,6 +29,7 @@ def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
     if think_format.system is not None:
         system = "{'role': 'system', 'content': " + _literal(think_format.system) + "}"
         head = "{% if messages[0]['role'] != 'system' %}{% set messages = [" + system + "] + messages %}{% endif %}"
+        head += "" if takes_system(tokenizer) else _FOLDED
     if think_format.prefill:
         tail = "{% if add_generation_prompt %}{{ " + _literal(think_format.prefill) + " }}{% endif %}"
     return head + template.removesuffix("\n") + tail

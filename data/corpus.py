@@ -25,7 +25,7 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
 
 def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iterator[Trace]:
     if config.path is not None:
-        return open_traces(config.path, config.fields, rejected).traces
+        return open_traces(config.path, config.fields, rejected, config.split).traces
     rows = hub_rows(config.source, None, config.split or "train")
     return of_rows(Path(config.source), rows, config.fields, rejected).traces
 

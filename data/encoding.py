@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from configs.errors import DataError
+from data.compressed import open_bytes
 
 UNDECODED = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are no character of the encoding."""
@@ -27,7 +28,7 @@ def detect(path: Path) -> str:
 
     What was guessed is logged. Raises `DataError` where nothing fits.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         sample = file.read(_SAMPLE)
     for bom, name in _BOMS:
         if sample.startswith(bom):

@@ -4,9 +4,11 @@ Layouts: s1K rows, `messages`, ShareGPT `conversations`, Alpaca, title/ask/answe
 question-answer pairs; a LLaMA-Factory `dataset_info.json` beside the file is followed. Files are streamed.
 """
 
+import contextlib
 import difflib
 import itertools
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,15 @@ from typing import Any
 
 from configs.errors import DataError
 from data import layouts
-from data.layouts import BadRow, Layout
+from data.cells import has_column
+from data.compressed import plain_name
+from data.layouts import Layout
 from data.problem import Trace
-from data.rows import Row, read_rows
+from data.row import BadRow, Row
+from data.rows import read_rows
+from data.thinking import shared_unknown_tags
+
+log = logging.getLogger("mull.data")
 
 MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", "messages", "input")
 """What a mapping may name a column for."""
@@ -76,11 +84,14 @@ def read(
 
 
 def open_traces(
-    path: str | Path, mapping: Mapping[str, str] | None = None, rejected: Callable[[Reject], None] | None = None
+    path: str | Path,
+    mapping: Mapping[str, str] | None = None,
+    rejected: Callable[[Reject], None] | None = None,
+    split: str | None = None,
 ) -> Opened:
-    """`read`, and the layout that was found."""
+    """`read`, and the layout that was found; `split`: which one of several that one JSON object holds."""
     file, layout = registered(str(path))
-    return of_rows(file, read_rows(file), mapping, rejected, layout)
+    return of_rows(file, read_rows(file, split=split), mapping, rejected, layout)
 
 
 def of_rows(
@@ -97,16 +108,18 @@ def of_rows(
     first = list(itertools.islice(rows, _LOOKED_AT))
     if not first:
         raise DataError(f"{origin}: no rows in it")
-    given = _mapped(origin, mapping) if mapping else known
+    given = _mapped(origin, mapping, first) if mapping else known
     layout = given or layouts.detect([row.fields for row in first if not row.error])
     if layout is None:
         columns = next((sorted(row.fields) for row in first if not row.error), None)
         said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
         raise DataError(f"{origin}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
+    _warn_of_unknown_thinking(origin, layout, [row for row in first if not row.error])
     return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or stop))
 
 
 def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[[Reject], None]) -> Iterator[Trace]:
+    stem = Path(plain_name(file)).stem
     for row in rows:
         try:
             if row.error:
@@ -120,7 +133,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             rejected(Reject(str(file), row.line, str(error), row.fields, row.lines))
             continue
         yield Trace(
-            id=str(row.fields.get("id") or f"{file.stem}-{row.line}"),
+            id=turn.id or str(row.fields.get("id") or f"{stem}-{row.line}"),
             question=turn.question,
             thinking=turn.thinking,
             reply=turn.reply,
@@ -138,7 +151,8 @@ def stop(reject: Reject) -> None:
         raise DataError(f"{reject.place}: {reject.reason}{reject.extent}; mend or remove the row")
 
 
-def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:
+def _mapped(file: Path, mapping: Mapping[str, str], first: Sequence[Row]) -> Layout:
+    """The layout that the mapping spells out. Raises `DataError` for a key or a column that does not exist."""
     for key in mapping:
         if key not in MAPPED:
             close = difflib.get_close_matches(key, MAPPED, n=1)
@@ -146,10 +160,35 @@ def _mapped(file: Path, mapping: Mapping[str, str]) -> Layout:
                 f"{file}: unknown mapping key {key!r}; {f'did you mean {close[0]!r}?' if close else MAPPED}"
             )
     if "messages" in mapping:
-        return layouts.conversation(mapping["messages"], name="mapping")
-    if not {"question", "reply"} <= set(mapping):
+        if strange := sorted(mapping.keys() & {"question", "reply", "history", "input"}):
+            raise DataError(
+                f"{file}: the mapping names messages, which hold its {strange[0]} too; leave one of them out"
+            )
+    elif not {"question", "reply"} <= set(mapping):
         raise DataError(f"{file}: a mapping names at least question and reply, or messages")
-    return layouts.columns("mapping", mapping)
+    rows = [row.fields for row in first if not row.error]
+    for key, column in mapping.items():
+        if rows and not any(has_column(row, column) for row in rows):
+            known = ", ".join(dict.fromkeys(name for row in rows for name in row))
+            raise DataError(f"{file}: no column {column!r} for {key}; it has {known}")
+    make = layouts.conversation if "messages" in mapping else layouts.columns
+    return make(names=mapping, name="mapping")
+
+
+def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row]) -> None:
+    """Say which tags many replies share, where these look like thinking that nobody here knows."""
+    replies: list[str] = []
+    for row in rows:
+        with contextlib.suppress(BadRow):
+            turn = layout.convert(row.fields)
+            replies += [] if turn.thinking else [turn.reply]
+    if tags := shared_unknown_tags(replies):
+        log.warning(
+            "%s: replies begin with %s … %s, which are no thinking delimiters known here and are trained as part of "
+            "the answer; if they are thinking, write <think> … </think> instead, or a column `thinking`",
+            origin,
+            *tags,
+        )
 
 
 def registered(path: str) -> tuple[Path, Layout | None]:
@@ -190,15 +229,18 @@ def _entry_layout(where: str, entry: Mapping[str, Any]) -> Layout:
     """LLaMA-Factory's `columns` and `tags`, with its defaults."""
     if entry.get("ranking"):
         raise DataError(f"{where}: a preference data set (chosen and rejected), not one for SFT")
+    if seen := next((kind for kind in ("images", "videos", "audios") if (entry.get("columns") or {}).get(kind)), None):
+        raise DataError(f"{where}: a data set with {seen}, which no model here sees; name one of text alone")
     columns, tags = dict(entry.get("columns") or {}), dict(entry.get("tags") or {})
     if entry.get("formatting") == "sharegpt":
         roles: Sequence[tuple[str, str]] = [
             (tags[f"{role}_tag"], role) for role in ("user", "assistant", "system") if f"{role}_tag" in tags
         ]
+        names = {"messages": columns.get("messages", "conversations")}
+        names |= {"system": columns["system"]} if "system" in columns else {}
         return layouts.conversation(
-            columns.get("messages", "conversations"),
+            names,
             name=f"dataset_info {where.rpartition('#')[2]}",
-            system=columns.get("system"),
             role=tags.get("role_tag"),
             content=tags.get("content_tag"),
             roles=dict(roles),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from configs.errors import DataError
-from data.rows import Row, finite
+from data.row import Row, finite
 
 log = logging.getLogger("mull.data")
 

@@ -7,25 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data import answers
-from data.thinking import EndlessThinking, split_thinking
+from data.cells import Fields, cell, gold_at, has_column, list_of, text_at
+from data.messages import Dialogue, Message, dialogue_of, history_of, messages_in, read_message, unpaired
+from data.row import BadRow
 
-Fields = Mapping[str, Any]
-
-_ROLES = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "system": "system",
-}
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _NOTHING = {"", "无", "n/a", "none", "-"}
-
-
-class BadRow(ValueError):
-    """Why a row can't be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +25,7 @@ class Turn:
     answer: str | None = None
     system: str | None = None
     history: tuple[tuple[str, str], ...] = ()
+    id: str | None = None
     metadata: Fields = field(default_factory=dict)
 
 
@@ -58,82 +46,82 @@ def detect(rows: Sequence[Fields]) -> Layout | None:
 
 
 def columns(name: str, names: Mapping[str, str], required: Sequence[str] = ("question", "reply")) -> Layout:
-    """One column each for question, input, thinking, reply, answer, system, history, id; `names` gives theirs."""
+    """One column each for question, input, thinking, reply, answer, system, history, id; `names` gives theirs.
+
+    Question and reply may be lists of messages, as TRL's `prompt` and `completion` are.
+    """
     needed = [names[key] for key in required]
 
     def convert(row: Fields) -> Turn:
         for column in needed:
-            if column not in row:
+            if not has_column(row, column):
                 raise BadRow(f"no column {column!r}; it has {', '.join(row)}")
-        question = "\n".join(filter(None, (_text(row, names.get(key)) for key in ("question", "input"))))
-        thinking, reply = _text(row, names.get("thinking")), _text(row, names["reply"])
-        if not thinking:
-            thinking, reply = _split(reply)
+        dialogue = _dialogue(row, names)
         return Turn(
-            question=question,
-            thinking=thinking,
-            reply=reply,
-            answer=_text(row, names.get("answer")) or None,
-            system=_text(row, names.get("system")) or None,
-            history=_history(row.get(names.get("history", ""))),
+            question="\n".join(filter(None, (dialogue.question, text_at(row, names.get("input"))))),
+            thinking=dialogue.thinking,
+            reply=dialogue.reply,
+            answer=gold_at(row, names.get("answer")) or None,
+            system=dialogue.system,
+            history=dialogue.history or history_of(cell(row, names.get("history")), names.get("history", "")),
+            id=_id(row, names.get("id")),
             metadata=_rest(row, names.values()),
         )
 
-    return Layout(name, lambda row: all(column in row for column in needed), convert)
+    return Layout(name, lambda row: all(has_column(row, column) for column in needed), convert)
+
+
+def _dialogue(row: Fields, names: Mapping[str, str]) -> Dialogue:
+    """Question and reply of a row, each of which is text or messages."""
+    messages: list[Message] = []
+    for key, role in (("question", "user"), ("reply", "assistant")):
+        column = names[key]
+        entries = messages_in(cell(row, column))
+        if entries is not None:
+            messages += [read_message(entry) for entry in entries]
+        else:
+            read = gold_at if column == names.get("answer") else text_at
+            messages.append(Message(role, read(row, column)))
+    return dialogue_of(messages, text_at(row, names.get("system")), text_at(row, names.get("thinking")))
 
 
 def conversation(
-    column: str,
+    names: Mapping[str, str],
     name: str,
-    system: str | None = None,
     role: str | None = None,
     content: str | None = None,
     roles: Mapping[str, str] | None = None,
 ) -> Layout:
-    """A list of messages; the last one is the reply to learn, the earlier ones its history."""
+    """A list of messages; the last one is the reply to learn, the earlier ones its history.
+
+    `names` gives the column of `messages`, and of `system`, `thinking`, `answer`, `id` beside it.
+    """
+    column = names["messages"]
 
     def convert(row: Fields) -> Turn:
-        if not isinstance(row.get(column), list):
+        entries = list_of(cell(row, column))
+        if entries is None:
             raise BadRow(f"no list of messages in column {column!r}; it has {', '.join(row)}")
-        messages = [_message(entry, role, content, {**_ROLES, **(roles or {})}) for entry in row[column]]
-        head = _text(row, system) or None
-        if messages and messages[0][0] == "system":
-            head = messages.pop(0)[1]
-        if not messages or messages[-1][0] != "assistant":
-            raise BadRow("the conversation does not end with an assistant's reply")
-        if [speaker for speaker, _, _ in messages] != ["user", "assistant"] * (len(messages) // 2):
-            raise BadRow("user and assistant do not take turns")
-        thinking, reply = messages[-1][2], messages[-1][1]
-        if not thinking:
-            thinking, reply = _split(reply)
-        texts = [text for _, text, _ in messages[:-2]]
+        if list_of(row.get("tools")) or isinstance(row.get("tools"), dict):
+            raise BadRow("column 'tools' lists tools, which no prompt would show; remove the column, or the row")
+        messages = [read_message(entry, role, content, roles) for entry in unpaired(entries)]
+        dialogue = dialogue_of(messages, text_at(row, names.get("system")), text_at(row, names.get("thinking")))
         return Turn(
-            question=messages[-2][1],
-            thinking=thinking,
-            reply=reply,
-            system=head,
-            history=tuple(zip(texts[::2], texts[1::2], strict=True)),
-            metadata=_rest(row, [column, system or ""]),
+            question=dialogue.question,
+            thinking=dialogue.thinking,
+            reply=dialogue.reply,
+            answer=gold_at(row, names.get("answer")) or None,
+            system=dialogue.system,
+            history=dialogue.history,
+            id=_id(row, names.get("id")),
+            metadata=_rest(row, names.values()),
         )
 
-    return Layout(name, lambda row: isinstance(row.get(column), list), convert)
+    return Layout(name, lambda row: list_of(row.get(column)) is not None, convert)
 
 
-def _message(entry: Any, role: str | None, content: str | None, roles: Mapping[str, str]) -> tuple[str, str, str]:
-    """(role, text, thinking) of an OpenAI (role, content) or ShareGPT (from, value) message."""
-    if not isinstance(entry, Mapping):
-        raise BadRow(f"a message is not an object but {type(entry).__name__}")
-    speaker = str(entry.get(role or ("role" if "role" in entry else "from")))
-    if speaker not in roles:
-        raise BadRow(f"a message from {speaker!r}; known: {', '.join(roles)}")
-    text = entry.get(content or ("content" if "content" in entry else "value"))
-    if isinstance(text, list):
-        if any(not isinstance(part, Mapping) or part.get("type") != "text" for part in text):
-            raise BadRow("a message with an image or another part that is no text")
-        text = "\n".join(str(part.get("text", "")) for part in text)
-    if not isinstance(text, str) or not text.strip():
-        raise BadRow("an empty message")
-    return roles[speaker], text.strip(), str(entry.get("reasoning_content") or entry.get("thinking") or "").strip()
+def _id(row: Fields, column: str | None) -> str | None:
+    return text_at(row, column) or None
 
 
 _S1K = (
@@ -153,31 +141,33 @@ def _s1k(row: Fields) -> Turn:
         trajectory = "\n".join(str(part) for part in trajectory if part)
     used = [key for key in ("deepseek_attempt", "attempt", "answer") if row.get(key)]
     return Turn(
-        question=_text(row, "question"),
+        question=text_at(row, "question"),
         thinking=str(trajectory or "").strip(),
-        reply=_text(row, used[0]) if used else "",
-        answer=_text(row, "solution") or None,
+        reply=text_at(row, used[0]) if used else "",
+        answer=text_at(row, "solution") or None,
         metadata=_rest(row, _S1K),
     )
 
 
 def _title_ask(row: Fields) -> Turn:
     """Medical dialogues: a title, the patient's words, a doctor's answer."""
-    parts = [_text(row, key) for key in ("title", "ask")]
+    parts = [text_at(row, key) for key in ("title", "ask")]
     asked = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
+    dialogue = dialogue_of([Message("user", "\n".join(asked)), Message("assistant", text_at(row, "answer"))])
     return Turn(
-        question="\n".join(asked),
-        reply=_text(row, "answer"),
+        question=dialogue.question,
+        thinking=dialogue.thinking,
+        reply=dialogue.reply,
         metadata=_rest(row, ["title", "ask", "answer"]),
     )
 
 
 def _gsm8k(row: Fields) -> Turn:
     """The worked solution is the thinking, without its `<<calculator>>` notes; the number after `####` is the reply."""
-    solution = _text(row, "answer")
+    solution = text_at(row, "answer")
     answer = answers.after_hashes(solution) or ""
     return Turn(
-        question=_text(row, "question"),
+        question=text_at(row, "question"),
         thinking=worked(solution),
         reply=answer,
         answer=answer or None,
@@ -196,37 +186,21 @@ def _is_gsm8k(row: Fields) -> bool:
 
 
 def _pairs() -> list[Layout]:
+    """A question's column and a reply's, with thinking between them first."""
     questions = ("question", "problem", "prompt", "query", "instruction", "input")
     replies = ("response", "output", "completion", "reply", "solution", "answer")
-    return [
-        columns("question-answer", {"question": question, "reply": reply, "answer": "answer"})
+    pairs = [
+        {"question": question, "reply": reply, "answer": "answer", "system": "system"}
         for question in questions
         for reply in replies
     ]
-
-
-def _split(reply: str) -> tuple[str, str]:
-    try:
-        return split_thinking(reply)
-    except EndlessThinking as error:
-        raise BadRow(str(error)) from None
-
-
-def _text(row: Fields, column: str | None) -> str:
-    value = row.get(column) if column else None
-    return "" if value is None else str(value).strip()
-
-
-def _history(value: Any) -> tuple[tuple[str, str], ...]:
-    if not value:
-        return ()
-    if not isinstance(value, list) or not all(_is_pair(pair) for pair in value):
-        raise BadRow("history is not a list of [user, assistant] pairs")
-    return tuple((str(user), str(assistant)) for user, assistant in value)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and None not in value
+    thinking = ("thinking", "reasoning", "reasoning_content")
+    with_thinking = [
+        columns("question-thinking-answer", {**pair, "thinking": column}, required=("question", "thinking", "reply"))
+        for pair in pairs
+        for column in thinking
+    ]
+    return [*with_thinking, *(columns("question-answer", pair) for pair in pairs)]
 
 
 def _rest(row: Fields, used: Any) -> dict[str, Any]:
@@ -236,15 +210,18 @@ def _rest(row: Fields, used: Any) -> dict[str, Any]:
 
 _OWN = {key: key for key in ("question", "thinking", "reply", "answer", "system", "history", "source")}
 _ALPACA = {"question": "instruction", "input": "input", "system": "system", "history": "history"}
+_ORCA = {"system": "system_prompt", "question": "question", "reply": "response"}
 
 LAYOUTS = (
     columns("traces", _OWN, required=("question", "thinking", "reply")),
     Layout("s1k", lambda row: bool({"thinking_trajectories", "deepseek_thinking_trajectory"} & set(row)), _s1k),
-    conversation("messages", "messages"),
-    conversation("conversations", "sharegpt"),
+    conversation({"messages": "messages", "system": "system"}, "messages"),
+    conversation({"messages": "conversations", "system": "system"}, "sharegpt"),
+    conversation({"messages": "conversation", "system": "system"}, "conversation"),
     columns("alpaca", {**_ALPACA, "reply": "output"}),
     columns("alpaca", {**_ALPACA, "reply": "response"}),
     Layout("title-ask-answer", lambda row: "ask" in row and "answer" in row, _title_ask),
     Layout("gsm8k", _is_gsm8k, _gsm8k),
+    columns("system-question-answer", _ORCA, required=("system", "question", "reply")),
     *_pairs(),
 )

@@ -4,16 +4,23 @@ Templates write the BOS themselves where a model wants one: tokenize what comes 
 with `add_special_tokens=False`.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+
+from jinja2 import TemplateError
 
 from configs.errors import DataError, ModelError
 from data.problem import Problem, Trace
 from data.think_format import ThinkFormat
 
+log = logging.getLogger("mull.data")
+
+SYSTEM_GLUE = "\n\n"
+"""Between a system prompt and the first question, where the template has no system role."""
 _MARK = "\u2063mull\u2063"
-"""An assistant's reply that no template changes, to find what the template puts after it."""
+"""A text that no template changes, to find where the template puts it and what after it."""
 
 
 def render_prompt(
@@ -26,8 +33,9 @@ def render_prompt(
     """The prompt up to where the model goes on: template, generation prompt, and the format's prefill.
 
     `system` None: the format's own; if that is None too, no system message is passed (a template may still insert its
-    default one). A template that already opens the thinking is not prefilled twice. Raises `ModelError` for a tokenizer
-    without a chat template, or one without a generation prompt.
+    default one). Under a template without the role it stands before the first question, as Gemma's documentation has
+    it. A template that already opens the thinking is not prefilled twice. Raises `ModelError` for a tokenizer without a
+    chat template, for one without a generation prompt, and for messages that a template refuses.
     """
     return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
 
@@ -108,15 +116,41 @@ def _header(tokenizer: Any, template: str) -> str:
     return _apply(tokenizer, turn, generate=True).removeprefix(_apply(tokenizer, turn, generate=False))
 
 
+def takes_system(tokenizer: Any) -> bool:
+    """Whether the chat template shows a system message; Gemma 1's and 2's refuse it.
+
+    Raises `ModelError` for a tokenizer without a chat template.
+    """
+    return _takes_system(tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=8)
+def _takes_system(tokenizer: Any, template: str) -> bool:
+    """`takes_system` for `template`, the tokenizer's own."""
+    turn = [{"role": "system", "content": _MARK}, {"role": "user", "content": "?"}]
+    user_alone = _apply(tokenizer, turn[1:], generate=False)  # whatever else is wrong with the template is raised here
+    try:
+        shown = _MARK in _apply(tokenizer, turn, generate=False)
+    except ModelError:
+        shown = False
+    if not shown and user_alone:
+        log.warning("%s: its chat template has no system role: the first question begins with it", _name(tokenizer))
+    return shown
+
+
 def _generation_prompt(
     tokenizer: Any, question: str, think_format: ThinkFormat, system: str | None, history: Sequence[tuple[str, str]]
 ) -> str:
     """The rendered messages and the assistant's header, before any prefill of ours."""
-    system = system if system is not None else think_format.system
-    messages = [{"role": "system", "content": system}] if system is not None else []
+    messages: list[dict[str, str]] = []
     for user, assistant in history:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
     messages.append({"role": "user", "content": question})
+    system = system if system is not None else think_format.system
+    if system is not None and takes_system(tokenizer):
+        messages.insert(0, {"role": "system", "content": system})
+    elif system:
+        messages[0]["content"] = f"{system}{SYSTEM_GLUE}{messages[0]['content']}"
     if not turn_header(tokenizer):
         raise ModelError(f"{_name(tokenizer)}: its chat template has no generation prompt; set another template")
     return _apply(tokenizer, messages, generate=True)
@@ -127,7 +161,10 @@ def _apply(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> st
         raise ModelError(
             f"{_name(tokenizer)}: no chat template; take the instruct model, or set tokenizer.chat_template"
         )
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate))
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate))
+    except TemplateError as error:
+        raise ModelError(f"{_name(tokenizer)}: its chat template refuses these messages ({error})") from None
 
 
 def _prefilled(prompt: str, think_format: ThinkFormat) -> str:

@@ -16,11 +16,14 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from data import answers, arithmetic
+from data.cells import cell, gold_of, has_column, text_at
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
-from data.layouts import BadRow
+from data.options import letter_of, without_own_letters
 from data.problem import Problem
-from data.rows import Row, read_rows
+from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
+from data.row import BadRow, Row
+from data.rows import read_rows
 
 log = logging.getLogger("mull.data")
 
@@ -95,6 +98,13 @@ BENCHMARKS = {
 _FILE = Benchmark(
     hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
 )
+_OTHER_NAMES = {
+    "question": ("problem", "prompt", "query", "instruction"),
+    "answer": ("gold", "ground_truth", "reward_model.ground_truth", "target", "final_answer"),
+}
+"""What a file's columns are called where they are neither mapped nor called `question` and `answer`."""
+_SYSTEM = "system_message"
+"""The key in `metadata` of a prompt's system message."""
 _PREFIX = "reasoning_gym"
 
 
@@ -149,7 +159,9 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
         Problem(
             id=f"{family}-{config.seed}-{i}",
             question=entry["question"],
-            answer=answers.clean(entry["answer"]),  # "" for the few families that only a score can judge
+            answer=answers.clean(
+                None if entry["answer"] is None else str(entry["answer"])
+            ),  # "" for the few families that only a score can judge
             source=config.source,
             metadata={"family": family, "entry": entry},
         )
@@ -161,7 +173,7 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
     """Where the rows are from, for messages, and the rows."""
     split = config.split or benchmark.split
     if config.path:
-        return config.path, read_rows(Path(config.path))
+        return config.path, read_rows(Path(config.path), split=config.split)
     if config.source == "file":
         raise DataError("data.source: file needs data.path")
     copies = os.environ.get("MULL_DATA")
@@ -204,6 +216,9 @@ def _problems(
         problems.append(problem)
     if unanswered:
         log.warning("%s: left out %d rows without an answer: %s", origin, len(unanswered), unanswered)
+    if systems := sum(_SYSTEM in problem.metadata for problem in problems):
+        log.warning("%s: %d prompts have a system message, which the think format's own replaces", origin, systems)
+    warn_of_two_golds(origin, problems)
     if not problems:
         bad = f", every row is bad: {first}" if first else ""
         raise DataError(f"{origin}: no problems in it{bad}; name another file or split")
@@ -218,30 +233,41 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     """The row's problem. Raises `BadRow`."""
     if row.error:
         raise BadRow(row.error)
+    # 1. columns: a benchmark's own, what the recipe maps, and common names where a file has neither
     names = {**benchmark.fields, **config.fields}
     for key in config.fields:
-        if names[key] not in row.fields:
+        if not has_column(row.fields, names[key]):
             raise BadRow(f"no column {names[key]!r} for data.fields.{key}; it has {', '.join(row.fields)}")
-    question = str(row.fields.get(names["question"]) or "").strip()
-    if not question:
-        raise BadRow(f"no question in column {names['question']!r} (another: data.fields.question=COLUMN)")
-    solution = _text(row, names.get("solution"))
-    answer = benchmark.answer(row.fields.get(names["answer"]))
+    if benchmark is _FILE:
+        for key, others in _OTHER_NAMES.items():
+            if key not in config.fields and not has_column(row.fields, names[key]):
+                names[key] = next((name for name in others if has_column(row.fields, name)), names[key])
+    # 2. what is asked, and its answer
+    question, system = question_in(row, names["question"])
+    solution = text_at(row.fields, names.get("solution")) or None
+    answer = letter_of(_gold(row, benchmark, names["answer"]), row.fields)
     if not answer and solution:
         answer = answers.last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:
-        raise _Unanswered(f"no answer in column {names['answer']!r} (another: data.fields.answer=COLUMN)")
+        raise _Unanswered(why_unanswered(row, names["answer"]))
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
+    rest = {key: value for key, value in row.fields.items() if key not in used}
     return Problem(
-        id=_text(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
+        id=_id(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
         question=question,
         answer=answer,
         source=config.source,
         solution=solution,
-        metadata={key: value for key, value in row.fields.items() if key not in used},
+        metadata=without_own_letters(rest) | ({_SYSTEM: system} if system else {}),
     )
 
 
-def _text(row: Row, column: str | None) -> str | None:
-    value = row.fields.get(column) if column else None
-    return None if value in (None, "") else str(value)
+def _gold(row: Row, benchmark: Benchmark, column: str) -> str:
+    """The gold answer, clean; "" for none. Raises `BadRow` for what is no answer."""
+    value = cell(row.fields, column)
+    return gold_of(value, column) if isinstance(value, list | dict) else benchmark.answer(value)
+
+
+def _id(row: Row, column: str | None) -> str:
+    value = cell(row.fields, column)
+    return "" if value is None else str(value)

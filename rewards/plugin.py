@@ -74,8 +74,11 @@ class TrlReward:
     def __init__(self, function: Callable[..., Any], params: dict[str, Any]) -> None:
         self._function = function
         self._params = params
-        self._names = set(inspect.signature(function).parameters)
-        self._takes_all = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+        parameters = inspect.signature(function).parameters
+        self._names = set(parameters)
+        self._takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        ids = parameters.get("completion_ids")
+        self._needs_ids = ids is not None and ids.default is ids.empty and "completion_ids" not in params
         self._conversational: bool | None = None  # not known before the first call
         self.trainer_state: Any = None
 
@@ -109,6 +112,9 @@ class TrlReward:
             given["completions"] = [[{"role": "assistant", "content": text}] for text in texts]
         if all(rollout.completion_ids for rollout in rollouts):
             given["completion_ids"] = [list(rollout.completion_ids) for rollout in rollouts]
+        elif self._needs_ids:
+            name = getattr(self._function, "__name__", "it")
+            raise RewardError(f"reward '{name}' takes completion_ids; give each completion its token ids by that name")
         given |= self._params
         if not self._takes_all:
             given = {name: value for name, value in given.items() if name in self._names}

@@ -3,15 +3,15 @@
     python -m rewards.score --config gsm8k.yaml --text completions.jsonl [key.path=value …]
     … | python -m rewards.score --config gsm8k.yaml --text -
 
-Each line is a JSON object with the completion (`text`, `completion`, `response` or `output`) and its gold answer
-(`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_tokens` and `thinking_tokens`: a run's
-`rollouts.jsonl` will do. A completion may be a list of messages, as TRL has it: the last one counts. Without token
-counts, words are counted.
+Each row (a line of JSON, or any other file that `data.rows` reads) has the completion (`text`, `completion`, `response`
+or `output`) and its gold answer (`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_ids`,
+`completion_tokens` and `thinking_tokens`: a run's `rollouts.jsonl` will do. A completion may be a list of messages, as
+TRL has it: the last one counts. Without token counts, words are counted.
 """
 
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.command import recipe_parser, run_command
@@ -40,7 +40,8 @@ def main(argv: list[str]) -> None:
 
     config = load("grpo", args.config, args.overrides)
     reward_set = rewards.build(config.rewards)
-    rollouts = read_rollouts(args.text, resolve_think_format(config.think_format), config.completion_length)
+    think_format = resolve_think_format(config.think_format)
+    rollouts = read_rollouts(args.text, think_format, config.completion_length)
     raw = reward_set.raw(rollouts)
     scores = reward_set.shaped(raw)
     for line in table(reward_set, rollouts, raw, scores):
@@ -49,27 +50,42 @@ def main(argv: list[str]) -> None:
     for name, column in statistics(scores, is_correct(rollouts)).items():
         shown = [_number(value) for value in (column.mean, column.std)]
         print(f"{name:<18}{shown[0]:>9}{shown[1]:>9}{column.none_share:>8.1%}  {_number(column.correlation)}")
+    if hint := format_hint(rollouts, think_format):
+        print(f"\n{hint}")
 
 
 def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "list[Rollout]":
-    """The completions of a JSONL file (`-`: stdin), under the run's limit; raises DataError that names the row."""
+    """The completions of a file (`-`: JSONL from stdin), under the run's limit; raises DataError that names the row."""
+    from data.json_rows import jsonl_rows
+    from data.rows import read_rows
+
     name = "stdin" if path == "-" else path
-    try:
-        if path == "-":
-            text = sys.stdin.read().removeprefix("\ufeff")
-        else:
-            with open(path, encoding="utf-8-sig") as file:
-                text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: can't be read ({error}); give a UTF-8 JSONL file, or - for stdin") from error
-    rollouts = [
-        _rollout(line, f"{name}, line {number}", think_format, max_tokens)
-        for number, line in enumerate(text.split("\n"), 1)  # a JSON string may hold other line separators
-        if line.strip()
-    ]
+    rollouts: list[Rollout] = []
+    for row in jsonl_rows(sys.stdin) if path == "-" else read_rows(Path(path)):
+        where = f"{name}, line {row.line}"
+        if row.error:
+            raise DataError(f"{where}: {row.error}; give one JSON object a line")
+        rollouts.append(_rollout(row.fields, where, think_format, max_tokens))
     if not rollouts:
         raise DataError(f"{name}: is empty; give one JSON object a line, with `text` and `answer`")
     return rollouts
+
+
+def format_hint(rollouts: "Sequence[Rollout]", think_format: "ThinkFormat") -> str | None:
+    """A line on the think format that most completions are written in, where few are in the recipe's; else None."""
+    from data.think_format import THINK_FORMATS
+
+    def written_in(other: "ThinkFormat") -> int:
+        return sum(other.open in rollout.text or other.end.strip() in rollout.text for rollout in rollouts)
+
+    best = max(THINK_FORMATS.values(), key=written_in)
+    seen, own = written_in(best), written_in(think_format)
+    if 2 * seen <= len(rollouts) or 4 * own > len(rollouts):
+        return None
+    return (
+        f"{seen} of {len(rollouts)} completions look like {best.name}, {own} like the recipe's {think_format.name}; "
+        f"to score them as such: think_format={best.name}"
+    )
 
 
 def table(reward_set: "RewardSet", rollouts: "Sequence[Rollout]", raw: "Scores", scores: "Scores") -> Iterable[str]:
@@ -102,35 +118,53 @@ def reason(
     return "; ".join(part for part in parts if part)
 
 
-def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
-    from data.answers import clean
+def _rollout(record: Mapping[str, Any], where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
+    from data.cells import gold_of
     from data.problem import Problem
+    from data.row import BadRow
     from rewards.grading.extract import extract
     from rewards.rollout import Rollout
 
+    text, column = _completion(record, where), _field(record, _GOLD, where)
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: is not JSON ({error.msg}); give one JSON object a line") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{where}: is a {type(record).__name__}; give a JSON object with `text` and `answer`")
-    text, gold = _completion(record, where), clean(record[_field(record, _GOLD, where)])
-    problem = Problem(
-        id=str(record.get("id", where)), question=str(record.get("question", "")), answer=gold, source="file"
-    )
+        gold, prompt = gold_of(record[column], column), _prompt(record)
+    except BadRow as error:
+        raise DataError(f"{where}: {error}") from None
     return Rollout(
-        problem=problem,
+        problem=Problem(
+            id=str(record.get("id", where)), question=str(record.get("question", prompt)), answer=gold, source="file"
+        ),
         text=text,
         think_format=think_format,
-        prompt=str(record.get("prompt", "")),
+        prompt=prompt,
         completion_tokens=_count(record, "completion_tokens", text, where),
         thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
         truncated=bool(record.get("truncated", False)),
+        completion_ids=_ids(record, where),
     )
 
 
-def _completion(record: dict[str, Any], where: str) -> str:
+def _prompt(record: Mapping[str, Any]) -> str:
+    """The prompt, of messages the last one; "" for none. Raises `BadRow` for what is neither."""
+    from data.cells import text_at
+    from data.messages import messages_in, read_message
+
+    messages = messages_in(record.get("prompt"))
+    return read_message(messages[-1]).text if messages else text_at(record, "prompt")
+
+
+def _ids(record: Mapping[str, Any], where: str) -> tuple[int, ...]:
+    """`completion_ids`; () where the record has none."""
+    ids = record.get("completion_ids")
+    if ids is None:
+        return ()
+    if not isinstance(ids, list) or not all(isinstance(id, int) for id in ids):
+        raise DataError(f"{where}: completion_ids is no list of token ids; give whole numbers, or leave it out")
+    return tuple(ids)
+
+
+def _completion(record: Mapping[str, Any], where: str) -> str:
     """The completion, which TRL has as a list of messages for conversational data."""
     name = _field(record, _TEXT, where)
     value = record[name]
@@ -141,7 +175,7 @@ def _completion(record: dict[str, Any], where: str) -> str:
     return value
 
 
-def _field(record: dict[str, Any], names: Sequence[str], where: str) -> str:
+def _field(record: Mapping[str, Any], names: Sequence[str], where: str) -> str:
     """The first of `names` that the record has."""
     for name in names:
         if record.get(name) is not None:
@@ -149,7 +183,7 @@ def _field(record: dict[str, Any], names: Sequence[str], where: str) -> str:
     raise DataError(f"{where}: has none of {', '.join(names)}; it has {', '.join(record) or 'no fields'}")
 
 
-def _count(record: dict[str, Any], name: str, text: str, where: str) -> int:
+def _count(record: Mapping[str, Any], name: str, text: str, where: str) -> int:
     """The token count in the record, or the words of `text`."""
     value = record.get(name)
     if value is None:

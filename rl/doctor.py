@@ -6,6 +6,9 @@ Loads the model, draws one completion a prompt on the run's own engine, grades i
 engine with the model in training. Exit code 1 if a line failed.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from configs.command import prepare_libraries, recipe_parser, run_command
 
 
@@ -49,9 +52,15 @@ def main(argv: list[str]) -> int:
         for found in (exam.completion(), exam.loss_mask(), *exam.grades(reward_set), exam.agreement()):
             print(found, flush=True)
             findings.append(found)
-    failed = sum(finding.state == "failed" for finding in findings)
-    print(f"{len(findings) - failed} of {len(findings)} lines are fine" + (f", {failed} failed" if failed else ""))
-    return int(failed > 0)
+    print(summary_of(finding.state for finding in findings))
+    return int(any(finding.state == "failed" for finding in findings))
+
+
+def summary_of(states: Iterable[str]) -> str:
+    """The last line: how many findings passed, and how many did not."""
+    counts = Counter(states)
+    others = [f"{counts[state]} {state}" for state in ("warned", "failed") if counts[state]]
+    return ", ".join([f"{counts['passed']} of {counts.total()} lines are fine", *others])
 
 
 if __name__ == "__main__":

@@ -296,3 +296,166 @@ def test_real_files_are_read_whole(file: str, layout: str, count: int, rejected:
     assert sum(bool(trace.thinking) for trace in traces) == thinking
     if file.endswith(".csv"):  # one of Marco-o1's rows has a replacement character of its own
         assert not any("\ufffd" in trace.question + trace.reply for trace in traces)
+
+
+USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+SYSTEM = {"role": "system", "content": "s"}
+
+
+def rejection(path: Path, mapping: dict[str, str] | None = None) -> str:
+    rejects: list[Reject] = []
+    assert list(read(path, mapping, rejects.append)) == []
+    return rejects[0].reason
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"prompt": [SYSTEM, USER], "completion": [ASSISTANT]}, ("s", (), "q", "a")),
+        ({"prompt": [USER], "answer": "a"}, (None, (), "q", "a")),
+        ({"prompt": [USER, ASSISTANT, USER], "completion": [ASSISTANT]}, (None, (("q", "a"),), "q", "a")),
+        ({"prompt": "q", "completion": [ASSISTANT]}, (None, (), "q", "a")),
+        ({"prompt": json.dumps([USER]), "completion": str([ASSISTANT])}, (None, (), "q", "a")),
+        ({"system_prompt": "s", "question": "q", "response": "a"}, ("s", (), "q", "a")),
+        ({"messages": json.dumps([SYSTEM, USER, ASSISTANT])}, ("s", (), "q", "a")),
+        ({"messages": str([USER, ASSISTANT])}, (None, (), "q", "a")),
+        ({"messages": [{"role": "developer", "content": "s"}, USER, ASSISTANT]}, ("s", (), "q", "a")),
+        ({"conversations": [USER, ASSISTANT], "system": "s"}, ("s", (), "q", "a")),
+        ({"conversations": [{"from": "Human", "value": "q"}, {"from": "ChatGPT", "value": "a"}]}, (None, (), "q", "a")),
+        ({"conversation": [{"system": "s", "human": "q", "assistant": "a"}]}, ("s", (), "q", "a")),
+    ],
+)
+def test_messages_are_read_as_messages(tmp_path: Path, row: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    trace = only(write(tmp_path / "a.jsonl", row))
+    assert (trace.system, trace.history, trace.question, trace.reply) == expected
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"content": "a", "reasoning": "t"},
+        {"content": "<think>t</think>a", "reasoning_content": "t"},
+        {"content": [{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"}]},
+    ],
+)
+def test_thinking_beside_the_text_is_kept(tmp_path: Path, beside: dict[str, Any]) -> None:
+    trace = only(write(tmp_path / "a.jsonl", {"messages": [USER, {"role": "assistant", **beside}]}))
+    assert (trace.thinking, trace.reply) == ("t", "a")
+
+
+def test_a_column_of_thinking_beside_a_pair_is_kept(tmp_path: Path) -> None:
+    trace = only(write(tmp_path / "a.jsonl", {"problem": "q", "reasoning": "t", "answer": "4"}))
+    assert (trace.thinking, trace.reply) == ("t", "4")
+
+
+@pytest.mark.parametrize("opening", ["think", "thinking", "Thought", "reasoning"])
+def test_earlier_turns_lose_their_thinking(tmp_path: Path, opening: str) -> None:
+    said = f"<{opening}>t</{opening}>\na"
+    turns = [USER, {"role": "assistant", "content": said}]
+    assert only(write(tmp_path / "a.jsonl", {"messages": turns * 2})).history == (("q", "a"),)
+    alpaca = {"instruction": "q", "output": "a", "history": [["q", said]]}
+    assert only(write(tmp_path / "b.jsonl", alpaca)).history == (("q", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"question": {"0": "q"}, "answer": "a"}, "column 'question' holds an object where text is expected"),
+        ({"question": ["q"], "answer": "a"}, "column 'question' holds a list where text is expected"),
+        ({"question": "q", "response": ["a"]}, "column 'response' holds a list"),
+        ({"question": "q", "answer": [["a"]]}, "column 'answer': an answer is text, a number or a list of them"),
+        ({"messages": [USER, {"role": "assistant", "content": {"text": "a"}}]}, "column 'content' holds an object"),
+        ({"messages": [SYSTEM, USER, ASSISTANT], "system": "other"}, "a column of another system prompt"),
+        (
+            {"messages": [USER, {"role": "assistant", "content": "<think>t</think>a", "reasoning": "u"}]},
+            "thinking both inside the reply and beside it",
+        ),
+        ({"messages": [USER, {**ASSISTANT, "content": None, "tool_calls": [{}]}]}, "assistant that calls tools: tool"),
+        (
+            {"messages": [USER, {"role": "tool", "content": "4"}, ASSISTANT]},
+            "a message from 'tool': tool calls are not",
+        ),
+        ({"messages": [USER, ASSISTANT], "tools": [{"name": "f"}]}, "column 'tools' lists tools"),
+        ({"messages": [ASSISTANT, USER, ASSISTANT]}, "the assistant speaks first"),
+        ({"messages": [USER, USER, ASSISTANT]}, "two messages of the user in a row"),
+        ({"messages": [USER, SYSTEM, USER, ASSISTANT]}, "a system message in the middle"),
+        ({"messages": [USER, {**ASSISTANT, "content": "<think>t</think>"}] * 2}, "an earlier reply that is thinking"),
+    ],
+)
+def test_a_row_that_can_not_be_read_names_what_is_wrong(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    assert reason in rejection(write(tmp_path / "a.jsonl", row))
+
+
+@pytest.mark.parametrize(("gold", "reply"), [(["42"], "42"), (["\\frac12", 3], "\\frac12, 3"), (4.0, "4")])
+def test_a_list_of_golds_is_the_answer(tmp_path: Path, gold: object, reply: str) -> None:
+    trace = only(write(tmp_path / "a.jsonl", {"question": "q", "answer": gold}))
+    assert (trace.reply, trace.answer) == (reply, reply)
+
+
+def test_columns_that_are_mapped_beside_messages_are_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"chat": [USER, ASSISTANT], "rule": "s", "gold": ["4"], "cot": "t", "key": "k"})
+    mapping = {"messages": "chat", "system": "rule", "answer": "gold", "thinking": "cot", "id": "key"}
+    (trace,) = read(path, mapping)
+    assert (trace.system, trace.answer, trace.thinking, trace.id, trace.metadata) == ("s", "4", "t", "k", {})
+
+
+def test_a_mapping_reaches_into_objects(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"prompt": [USER], "reply": "a", "reward_model": {"ground_truth": ["4"]}})
+    (trace,) = read(path, {"question": "prompt", "reply": "reply", "answer": "reward_model.ground_truth"})
+    assert (trace.question, trace.answer) == ("q", "4")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"question": "q", "reply": "a", "thinking": "cott"}, "no column 'cott' for thinking; it has q, a, cot"),
+        ({"messages": "q", "reply": "a"}, "names messages, which hold its reply too"),
+    ],
+)
+def test_a_mapping_that_would_be_ignored_is_refused(tmp_path: Path, mapping: dict[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(write(tmp_path / "a.jsonl", {"q": "q", "a": "a", "cot": "t"}), mapping)
+
+
+def test_replies_that_share_unknown_tags_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "a.jsonl", *[{"question": "q", "answer": "<plan>t</plan>a"}] * 4)
+    assert len(list(read(path))) == 4
+    assert "replies begin with <plan> … </plan>" in caplog.text
+    assert "write <think> … </think> instead" in caplog.text
+
+
+def test_a_registry_of_images_is_refused(tmp_path: Path) -> None:
+    entry = {"file_name": "a.json", "formatting": "sharegpt", "columns": {"messages": "messages", "images": "images"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"seen": entry}))
+    with pytest.raises(DataError, match=r"#seen: a data set with images"):
+        read(f"{tmp_path}/dataset_info.json#seen")
+
+
+@real_data
+@pytest.mark.parametrize(
+    ("file", "read_rows", "reasons"),
+    [
+        ("answer_is_a_list.jsonl", 2, []),
+        ("bom_in_the_middle.jsonl", 2, []),
+        ("conversation_pairs.jsonl", 1, []),
+        ("csv_index_col.csv", 2, []),
+        ("duplicates_with_ids.jsonl", 4, []),
+        ("empty_think.jsonl", 6, ["empty answer", "opens again"]),
+        ("excel_semicolon.csv", 2, []),
+        ("messages_reasoning_key.jsonl", 1, []),
+        ("openai_developer_role.jsonl", 1, []),
+        ("openai_tool_calls.jsonl", 1, ["calls tools"]),
+        ("openthoughts_like.jsonl", 2, []),
+        ("pandas_default_orient.json", 2, []),
+        ("pandas_to_csv_default.csv", 2, []),
+        ("rows.jsonl.gz", 1, []),
+        ("sharegpt_roles.jsonl", 5, ["does not end", "speaks first", "two messages of the user"]),
+        ("system_for_gemma_like.jsonl", 1, []),
+        ("trl_conversational_prompt_completion.jsonl", 2, []),
+        ("trl_grpo_conversational_prompt.jsonl", 2, []),
+    ],
+)
+def test_files_of_odd_shapes_are_read_or_told(file: str, read_rows: int, reasons: list[str]) -> None:
+    rejects: list[Reject] = []
+    assert len(list(read(f"{REAL}/reports/{file}", rejected=rejects.append))) == read_rows
+    assert [reason in reject.reason for reject, reason in zip(rejects, reasons, strict=True)] == [True] * len(reasons)

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from configs.errors import DataError, ModelError
+from data.chat_template import PROBES, carrying, render
 from data.problem import Trace
 from data.prompts import render_prompt, render_turn, turn_end
 from data.think_format import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
@@ -29,6 +30,18 @@ DEEPSEEK_R1 = (  # opens the thinking itself, and drops it from past turns
     "{% elif m.role == 'system' %}{{ m.content }}"
     "{% else %}{{ '<｜Assistant｜>' + m.content.split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\n' }}{% endif %}"
+)
+GEMMA = (  # refuses the system role
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}"
+    "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{{ '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\n' + m['content'] | trim }}"
+    "{{ '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"
+)
+DROPS_SYSTEM = (
+    "{% for m in messages %}{% if m.role != 'system' %}{{ '[' + m.role + ']' + m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
 )
 END_OF_TURN = {SMOLLM2: "<|im_end|>", QWEN3: "<|im_end|>", DEEPSEEK_R1: "<｜end▁of▁sentence｜>"}
 
@@ -135,3 +148,38 @@ def test_a_template_that_drops_replies_is_refused() -> None:
     )
     with pytest.raises(ModelError, match="drops the assistant's reply"):
         render_turn(tokenizer(template), trace(), S1)
+
+
+def test_without_a_system_role_the_first_question_begins_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    tok = tokenizer(GEMMA)
+    prompt = render_prompt(tok, "and 3?", S1, "Be brief.", [("1?", "one")])
+    assert prompt == (
+        "<｜begin｜><start_of_turn>user\nBe brief.\n\n1?<end_of_turn>\n<start_of_turn>model\none<end_of_turn>\n"
+        "<start_of_turn>user\nand 3?<end_of_turn>\n<start_of_turn>model\n<|im_start|>think\n"
+    )
+    assert "its chat template has no system role" in caplog.text
+    assert render_prompt(tok, "1?", XML).startswith(f"<｜begin｜><start_of_turn>user\n{XML.system}\n\n1?<end_of_turn>")
+    assert render_prompt(tok, "1?", S1).startswith("<｜begin｜><start_of_turn>user\n1?<end_of_turn>")
+
+
+def test_a_template_that_drops_the_system_message_does_not_lose_it() -> None:
+    assert render_prompt(tokenizer(DROPS_SYSTEM), "1?", DEEPSEEK, "Be brief.") == (
+        "[user]Be brief.\n\n1?[assistant]<think>\n"
+    )
+
+
+def test_what_a_template_refuses_is_one_line() -> None:
+    refusing = "{{ raise_exception('no conversations today') }}"
+    with pytest.raises(ModelError, match=r"its chat template refuses these messages \(no conversations today\)"):
+        render_prompt(tokenizer(refusing), "?", S1)
+
+
+@pytest.mark.parametrize("template", [SMOLLM2, QWEN3, GEMMA, DROPS_SYSTEM])
+@pytest.mark.parametrize("think_format", THINK_FORMATS.values(), ids=THINK_FORMATS)
+def test_a_carried_template_prompts_as_the_training_did(template: str, think_format: ThinkFormat) -> None:
+    tok = tokenizer(template)
+    prompts = [render_prompt(tok, question, think_format, history=history) for question, history in PROBES]
+    tok.chat_template = carrying(tok, think_format)
+    assert [render(tok, tok.chat_template, *probe) for probe in PROBES] == prompts
+    assert [render_prompt(tok, question, think_format, history=history) for question, history in PROBES] == prompts
+    assert carrying(tok, think_format) == tok.chat_template

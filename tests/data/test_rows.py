@@ -1,6 +1,10 @@
 """Reading files row by row: every kind of file, every line number, every way a row can be broken."""
 
+import bz2
+import gzip
+import importlib.util
 import json
+import lzma
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from data.rows import Row, read_rows
+from data.row import Row
+from data.rows import read_rows
 
 ROWS = [{"question": "1 + 1?", "answer": "2"}, {"question": "你好，\n“{[”?", "answer": "4"}]
 
@@ -228,3 +233,86 @@ def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(DataError, match=r"a\.parquet"):
         rows(tmp_path / "a.parquet")
+
+
+TABLES = {
+    "one object a column": {"q": {"0": "1 + 1?", "1": "2 + 2?"}, "a": {"0": 2, "1": 4}},
+    "one object a row": {"0": {"q": "1 + 1?", "a": 2}, "1": {"q": "2 + 2?", "a": 4}},
+    "columns and cells": {"columns": ["q", "a"], "index": [0, 1], "data": [["1 + 1?", 2], ["2 + 2?", 4]]},
+    "rows under data": {"version": 1, "data": [{"q": "1 + 1?", "a": 2}, {"q": "2 + 2?", "a": 4}]},
+    "one split": {"train": [{"q": "1 + 1?", "a": 2}, {"q": "2 + 2?", "a": 4}]},
+    "the hub's rows": {"rows": [{"row_idx": i, "row": {"q": f"{i} + {i}?", "a": 2 * i}} for i in (1, 2)]},
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_one_json_object_may_hold_all_rows(tmp_path: Path, table: dict[str, object], indent: int | None) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(table, indent=indent) + "\n")
+    expected = [(1, {"q": "1 + 1?", "a": 2}), (2, {"q": "2 + 2?", "a": 4})]
+    assert [(row.line, row.fields) for row in rows(tmp_path / "a.json")] == expected
+
+
+@pytest.mark.parametrize(
+    "row", [{"messages": [{"role": "user"}]}, {"q": {"0": "a"}, "a": {"1": "b"}}, {"data": "x"}, {}]
+)
+def test_one_json_object_that_is_a_row_stays_one(tmp_path: Path, row: dict[str, object]) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(row))
+    assert [found.fields for found in rows(tmp_path / "a.json")] == [row]
+
+
+def test_one_of_several_splits_has_to_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"train": [{"a": 1}], "test": [{"a": 2}]}))
+    assert [row.fields for row in read_rows(path, split="test")] == [{"a": 2}]
+    with pytest.raises(DataError, match=r"a\.json: it holds several splits \(train, test\); name one"):
+        rows(path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_byte_order_mark_may_begin_any_line(tmp_path: Path, name: str) -> None:
+    parts = ["a,b\n1,2\n", "a,b\n3,4\n"] if name == "a.csv" else ['{"a": "1", "b": "2"}\n', '{"a": "3", "b": "4"}\n']
+    (tmp_path / name).write_text("".join("\ufeff" + part for part in parts), "utf-8")
+    assert [row.fields for row in rows(tmp_path / name)] == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
+@pytest.mark.parametrize("named", [False, True])
+def test_the_header_tells_what_separates_columns(tmp_path: Path, delimiter: str, named: bool) -> None:
+    lines = [f"question{delimiter}answer", f'"1{delimiter} 2?"{delimiter}3', "broken"]
+    (tmp_path / "a.csv").write_text("\r\n".join([f"sep={delimiter}"] * named + lines))
+    good, bad = rows(tmp_path / "a.csv")
+    assert good == Row(2 + named, {"question": f"1{delimiter} 2?", "answer": "3"})
+    assert (bad.line, bad.error) == (3 + named, "1 columns, the header has 2")
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_index_of_pandas_is_no_column(tmp_path: Path, index: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{index},q,a\n0,1 + 1?,2\n")
+    assert [row.fields for row in rows(tmp_path / "a.csv")] == [{"q": "1 + 1?", "a": "2"}]
+
+
+@pytest.mark.parametrize("pack", [gzip, bz2, lzma])
+def test_a_packed_file_is_read_as_it_is(tmp_path: Path, pack: object) -> None:
+    suffix = {gzip: "gz", bz2: "bz2", lzma: "xz"}[pack]  # type: ignore[index]
+    path = tmp_path / f"a.csv.{suffix}"
+    packed: bytes = pack.compress("q,a\n你?,2\n".encode())  # type: ignore[attr-defined]
+    path.write_bytes(packed)
+    assert [row.fields for row in rows(path)] == [{"q": "你?", "a": "2"}]
+    path.write_bytes(packed[:-4])
+    with pytest.raises(DataError, match=rf"a\.csv\.{suffix}: not a whole \.{suffix} file"):
+        rows(path)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("zstandard") is not None, reason="zstandard is installed")
+def test_zstandard_names_the_package_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.zst").write_bytes(b"(\xb5/\xfd")
+    with pytest.raises(DataError, match=r"pip install zstandard\); or unpack it"):
+        rows(tmp_path / "a.jsonl.zst")
+
+
+@pytest.mark.parametrize(("name", "way_out"), [("a.xlsx", "as CSV"), ("a.zip", "unpack it"), ("a.gz", "take one of")])
+def test_another_kind_of_file_says_what_to_do(tmp_path: Path, name: str, way_out: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=way_out):
+        rows(tmp_path / name)

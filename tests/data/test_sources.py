@@ -11,6 +11,7 @@ from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from data.answers import clean
 from data.formats import Reject
+from data.problem import Problem
 from data.sources import load_problems
 
 REAL = os.environ.get("MULL_DATA")
@@ -190,6 +191,97 @@ def test_a_mapping_to_a_column_that_is_not_there_lists_the_columns(tmp_path: Pat
     path = write(tmp_path / "a.jsonl", {"q": "a?", "answer": 1})
     with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'prompt' for data\.fields\.question; it has q, answer"):
         load_problems(DataConfig(source="file", path=path, fields={"question": "prompt"}))
+
+
+def loaded(path: str, **fields: str) -> Problem:
+    (problem,) = load_problems(DataConfig(source="file", path=path, fields=fields))
+    return problem
+
+
+def test_a_prompt_of_messages_is_a_question(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    user, system = {"role": "user", "content": "6 * 7?"}, {"role": "system", "content": "Be brief."}
+    verl = {"prompt": [user], "reward_model": {"style": "rule", "ground_truth": "42"}, "data_source": "x"}
+    problem = loaded(write(tmp_path / "a.jsonl", verl))
+    assert (problem.question, problem.answer) == ("6 * 7?", "42")
+    assert caplog.text == ""
+    problem = loaded(write(tmp_path / "b.jsonl", {"prompt": [system, user], "answer": "42"}))
+    assert (problem.question, problem.metadata) == ("6 * 7?", {"system_message": "Be brief."})
+    assert "1 prompts have a system message, which the think format's own replaces" in caplog.text
+    with pytest.raises(DataError, match="column 'prompt' holds 2 turns"):
+        loaded(write(tmp_path / "c.jsonl", {"prompt": [user, user], "answer": "42"}))
+
+
+def test_verls_parquet_is_read_as_it_is(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = {"prompt": [{"role": "user", "content": "6 * 7?"}], "reward_model": {"ground_truth": "42", "style": "rule"}}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    problem = loaded(str(tmp_path / "a.parquet"))
+    assert (problem.question, problem.answer) == ("6 * 7?", "42")
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (["42"], "42"),
+        (["1,234"], "1,234"),
+        (["\\frac12", "3"], "\\frac12, 3"),
+        (["1,000", 2.0], "1000, 2"),
+        ([[4]], None),
+    ],
+)
+def test_a_list_of_golds_is_read_as_answers(tmp_path: Path, gold: object, answer: str | None) -> None:
+    path = write(tmp_path / "a.jsonl", {"question": "a?", "answer": gold})
+    if answer is not None:
+        assert loaded(path).answer == answer
+    else:
+        with pytest.raises(DataError, match=r"a\.jsonl:1: column 'answer': an answer is text, a number or a list"):
+            loaded(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "a?", "answer": {"value": 4}}, "column 'answer': an answer is text.*not an object"),
+        ({"question": ["a?"], "answer": 4}, "column 'question' holds a list where text is expected"),
+        ({"question": "a?", "answer": "It is so. ####"}, "no answer can be read from column 'answer', which ends with"),
+        ({"question": "a?", "response": "4"}, "no answer in column 'answer' .*; it has question, response"),
+    ],
+)
+def test_a_cell_that_is_no_text_names_its_column(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        loaded(write(tmp_path / "a.jsonl", row))
+
+
+@pytest.mark.parametrize("options", [["A. red", "B. blue"], ["(A) red", "(B) blue"], ["A) red", "B) blue"]])
+@pytest.mark.parametrize("spelled", [0, 1])
+def test_options_may_bring_their_own_letters(tmp_path: Path, options: list[str], spelled: int) -> None:
+    gold = options[1] if spelled else "B"
+    problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": gold}))
+    assert (problem.metadata["options"], problem.answer) == ({"A": "red", "B": "blue"}, "B")
+
+
+@pytest.mark.parametrize("options", [["A. Milne", "C. Dickens"], ["red", "B. blue"], ["B. blue", "A. red"]])
+def test_options_that_only_look_lettered_stay(tmp_path: Path, options: list[str]) -> None:
+    problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": "x"}))
+    assert problem.metadata["options"] == options
+
+
+def test_one_question_with_two_answers_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"id": f"a{i}", "question": "6 * 7? ", "answer": gold} for i, gold in enumerate(["42", "42", "41"])]
+    path = write(tmp_path / "a.jsonl", *rows, {"id": "b", "question": "5?", "answer": 5})
+    assert len(load_problems(DataConfig(source="file", path=path))) == 4
+    assert "the same question with different answers: a0 (42), a2 (41); keep the right one" in caplog.text
+
+
+def test_a_split_of_one_json_file_is_named_by_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({name: [{"question": name, "answer": 1}] for name in ("train", "test")}))
+    problems = load_problems(DataConfig(source="file", path=str(path), split="test"))
+    assert [problem.question for problem in problems] == ["test"]
+    with pytest.raises(DataError, match=r"several splits \(train, test\)"):
+        load_problems(DataConfig(source="file", path=str(path)))
 
 
 def test_without_hub_and_copy_the_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -49,3 +49,8 @@ def no_arguments() -> list[float]:
 
 
 NOT_A_FUNCTION = 3
+
+
+def number_of_ids(completion_ids: list[list[int]], **columns: Any) -> list[float]:
+    """TRL's signature on token ids."""
+    return [float(len(ids)) for ids in completion_ids]

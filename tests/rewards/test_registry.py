@@ -124,7 +124,7 @@ def test_trl_style_rewards_see_ids_columns_and_params() -> None:
 
 
 def test_a_trl_style_reward_without_its_ids_is_named() -> None:
-    with pytest.raises(RewardError, match=r"reward 'trl_ids', row 0 .*completion_ids"):
+    with pytest.raises(RewardError, match="reward 'trl_ids' takes completion_ids"):
         scores(f"{PLUGINS}:trl_ids", rollout("a"))
 
 

@@ -1,5 +1,6 @@
 """`python -m rewards.score`: a person sees each score and why."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from configs.errors import DataError, RewardError
 from data.problem import Problem
-from data.think_format import XML
+from data.think_format import DEEPSEEK, XML
 from rewards import score
 from rewards.explain import why
 from rewards.registry import SHIPPED
@@ -105,12 +106,14 @@ def test_words_are_counted_where_the_row_has_no_counts(
         ('{"text": 42, "answer": "42"}', "line 1: text is no text"),
         ('{"completion": [], "answer": "42"}', "line 1: completion is no text"),
         ('{"completion": [{"role": "assistant"}], "answer": "42"}', "line 1: completion is no text; give a string, or"),
-        ("{", "line 1: is not JSON"),
-        ("[1]", "line 1: is a list"),
+        ("{", "line 1: not JSON"),
+        ("[1]", "line 1: not an object but list"),
         ('{"answer": "42"}', "line 1: has none of text, completion, response, output; it has answer"),
         ('{"text": "42"}', "line 1: has none of gold, answer, ground_truth"),
         ('{"text": "42", "answer": "42", "completion_tokens": "many"}', "line 1: completion_tokens is 'many'"),
         ("", "is empty"),
+        ('{"text": "42", "answer": {"value": 42}}', "line 1: column 'answer': an answer is text"),
+        ('{"text": "42", "answer": "42", "completion_ids": "1 2"}', "line 1: completion_ids is no list of token ids"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, message: str) -> None:
@@ -118,8 +121,39 @@ def test_a_bad_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
         run(tmp_path, capsys, [row])
 
 
+def test_a_gold_in_a_list_is_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "right (exact): '42', gold '42'" in run(tmp_path, capsys, [{"text": RIGHT, "answer": ["42"]}])
+
+
+def test_another_think_format_is_hinted_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")]
+    hint = (
+        "2 of 3 completions look like deepseek, 0 like the recipe's xml; to score them as such: think_format=deepseek"
+    )
+    assert run(tmp_path, capsys, rows).splitlines()[-1] == hint
+    assert "look like" not in run(tmp_path, capsys, rows, "think_format=deepseek")
+    assert "look like" not in run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}])
+
+
+def test_a_reward_of_token_ids_gets_them_from_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row, spec = {"text": RIGHT, "answer": "42"}, "rewards=[{name: 'tests.rewards.plugins:number_of_ids'}]"
+    assert (
+        line(run(tmp_path, capsys, [row | {"completion_ids": [5, 6, 7]}], spec), "number_of_ids").split()[1] == "3.000"
+    )
+    with pytest.raises(
+        RewardError, match="reward 'number_of_ids' takes completion_ids; give each completion its token"
+    ):
+        run(tmp_path, capsys, [row], spec)
+
+
+def test_completions_may_be_a_packed_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(f'text;answer\n"{RIGHT}";42\n'.encode()))
+    score.main(["--config", "gsm8k.yaml", "--text", str(tmp_path / "rows.csv.gz")])
+    assert "line 2: total 4.000" in capsys.readouterr().out
+
+
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(DataError, match=r"nowhere\.jsonl: can't be read"):
+    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
         score.main(["--config", "gsm8k.yaml", "--text", "nowhere.jsonl"])
 
 

@@ -44,3 +44,9 @@ def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
     held_out = "eval={data: {source: arithmetic, limit: 4}, max_tokens: 250}"
     assert doctor.main(arguments(tmp_path, held_out)) == 1
     assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out
+
+
+def test_a_warned_line_is_not_called_fine() -> None:
+    states = ["passed"] * 10 + ["warned", "failed"]
+    assert doctor.summary_of(states) == "10 of 12 lines are fine, 1 warned, 1 failed"
+    assert doctor.summary_of(["passed"]) == "1 of 1 lines are fine"
