@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     if config.answers is not None:
         from evaluation import answers_file
 
-        points = [answers_file.grade_answers(config, problems, answers_file.answers_of(config, problems), run)]
+        points = [answers_file.grade_file(config, problems, answers_file.answers_of(config, problems), run)]
     else:
         from data.think_format import resolve_think_format
         from models.engines.base import load_engine
