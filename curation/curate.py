@@ -204,7 +204,9 @@ def _answers(
     from curation.ask_model import ask
     from data.think_format import DEEPSEEK, resolve_think_format
     from rewards.grading.grade import grade
+    from rewards.grading.graders import check_graders
 
+    check_graders(problems)
     written = resolve_think_format(config.think_format) if config.think_format else None
     texts: dict[int, list[str]] = defaultdict(list)
 

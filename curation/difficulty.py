@@ -12,9 +12,7 @@ from configs.schema.sections import ModelConfig
 from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
 from curation.table import traces
-from data.problem import Problem
-from data.splits import problem_of
-from rewards.grading.graders import check_graders
+from data.problem import Problem, problem_of
 
 Answered = Callable[[int, Sequence[bool | None], str], None]
 """(place of a question, which of its answers are right (None: could not be judged), why it was not asked or "")."""
@@ -45,7 +43,6 @@ def rates(
     known = {line["key"]: line for line in read_jsonl(path)}
     found = zip(rows, traces(table, rows), strict=True)
     asked = [(row, problem_of(trace, trace.answer)) for row, trace in found if trace.answer]
-    check_graders(problem for _, problem in asked)
     rated = []
     for model in config.models:
         name = f"{model.name}+{model.adapter}" if model.adapter else model.name
