@@ -255,6 +255,7 @@ def rows(scored: Scored) -> list[dict[str, Any]]:
             "prompt": rollout.prompt,
             "text": rollout.text,
             "gold": rollout.problem.answer,
+            "grader": rollout.problem.grader,
             "extracted": extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0],
             "correct": right,
             "forced": rollout.forced,
