@@ -55,11 +55,13 @@ def main(argv: list[str]) -> None:
 
     from configs.recipe import load
     from data.sources import load_problems
+    from rewards.grading.graders import check_graders
 
     config: DistillConfig = load("distill", args.config, args.overrides)
     run = RunDir(config.output_dir)
     run.check(args.resume)
     problems = load_problems(config.data)
+    check_graders(problems)
     if args.dry_run:
         print(config.model_dump_json(indent=2))
         print(f"{len(problems):,} problems × {config.samples} samples")
@@ -89,15 +91,15 @@ def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> 
 
 
 def _row(ask: Ask, text: str, finish: str, error: str, think_format: ThinkFormat) -> dict[str, Any]:
-    from rewards.grading.math_equivalence import judge_texts
+    from rewards.grading.grade import grade
 
     row: dict[str, Any] = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample}
     row |= {"question": ask.problem.question, "gold": ask.problem.answer}
     row |= {"text": text, "finish": finish, "error": error}
     if error:
         return row | {"correct": None, "reason": "no answer"}
-    verdict = judge_texts([ask.problem.answer], [text], think_format)[0]
-    return row | {"correct": verdict.correct, "reason": verdict.reason}
+    verdict = grade([ask.problem], [text], think_format)[0]
+    return row | {"correct": verdict.is_right, "reason": verdict.reason}
 
 
 def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
@@ -161,6 +163,8 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
         if fate == "right":
             thinking, reply = sections(END_OF_TURN.sub("", row["text"]), think_format)
             metadata = {"sample": row["sample"], "solution": problem.solution}
+            if problem.grader != "math":  # its grader reads them: options, what a family made
+                metadata = {**problem.metadata, **metadata}
             trace = Trace(
                 id=row["key"],
                 question=problem.question,
@@ -169,6 +173,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
                 source=problem.source,
                 answer=problem.answer,
                 metadata=metadata,
+                grader=problem.grader,
             )
             found[problem.id].append(trace)
     kept = [

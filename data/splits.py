@@ -7,7 +7,8 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
-from data.problem import Problem, Trace
+from data.options import stem
+from data.problem import Problem, Trace, problem_of
 from data.sources import load_problems
 
 Asked = TypeVar("Asked", Problem, Trace)
@@ -32,7 +33,7 @@ def split_traces(
     """`split` for traces; drawn from them are only those whose answer is known."""
     if held_out is None:
         return list(traces), []
-    answered = [Problem(t.id, t.question, t.answer, t.source, t.thinking or None) for t in traces if t.answer]
+    answered = [problem_of(trace, trace.answer) for trace in traces if trace.answer]
     if held_out.data is None and not answered:
         raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
     measured = _measured(answered, held_out, seed)
@@ -46,7 +47,7 @@ def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -
 
 
 def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str, held_out: HeldOutConfig) -> list[Asked]:
-    questions = {_key(problem.question) for problem in measured}
+    questions = {_key(text) for problem in measured for text in (problem.question, stem(problem))}
     kept = [item for item in items if _key(item.question) not in questions]
     if not kept:
         way_out = "raise data.limit, or lower eval.problems" if held_out.data is None else "name others in eval.data"

@@ -4,9 +4,10 @@
     … | python -m rewards.score --config gsm8k.yaml --text -
 
 Each row (a line of JSON, or any other file that `data.rows` reads) has the completion (`text`, `completion`, `response`
-or `output`) and its gold answer (`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_ids`,
-`completion_tokens` and `thinking_tokens`: a run's `rollouts.jsonl` will do. A completion may be a list of messages, as
-TRL has it: the last one counts. Without token counts, words are counted.
+or `output`) and its gold answer (`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `options`,
+`grader`, `completion_ids`, `completion_tokens` and `thinking_tokens`: a run's `rollouts.jsonl` will do. Where `id` and
+`question` are those of a problem that the recipe generates, or reads from a file, the row is graded as that problem. A
+completion may be a list of messages, as TRL has it: the last one counts. Without token counts, words are counted.
 """
 
 import sys
@@ -18,9 +19,13 @@ from configs.command import recipe_parser, run_command
 from configs.errors import DataError
 
 if TYPE_CHECKING:
+    from configs.schema.sections import DataConfig
+    from data.problem import Problem
     from data.think_format import ThinkFormat
     from rewards.composition import Member, RewardSet, Scores
     from rewards.rollout import Rollout
+
+    Known = Mapping[tuple[Any, Any], Problem]
 
 _TEXT = ("text", "completion", "response", "output")
 _GOLD = ("gold", "answer", "ground_truth")
@@ -41,7 +46,8 @@ def main(argv: list[str]) -> None:
     config = load("grpo", args.config, args.overrides)
     reward_set = rewards.build(config.rewards)
     think_format = resolve_think_format(config.think_format)
-    rollouts = read_rollouts(args.text, think_format, config.completion_length)
+    known = known_problems(config.data)
+    rollouts = read_rollouts(args.text, think_format, config.completion_length, known)
     raw = reward_set.raw(rollouts)
     scores = reward_set.shaped(raw)
     for line in table(reward_set, rollouts, raw, scores):
@@ -54,8 +60,22 @@ def main(argv: list[str]) -> None:
         print(f"\n{hint}")
 
 
-def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "list[Rollout]":
-    """The completions of a file (`-`: JSONL from stdin), under the run's limit; raises DataError that names the row."""
+def known_problems(data: "DataConfig") -> "Known":
+    """The recipe's problems by id and question, where they are at hand: generated, or in a file."""
+    from data.sources import load_problems
+
+    if not data.path and not data.source.startswith("reasoning_gym:"):
+        return {}
+    return {(p.id, p.question): p for p in load_problems(data, rejected=lambda _: None)}
+
+
+def read_rollouts(
+    path: str, think_format: "ThinkFormat", max_tokens: int, known: "Known | None" = None
+) -> "list[Rollout]":
+    """The completions of a file (`-`: JSONL from stdin), under the run's limit; raises DataError that names the row.
+
+    `known`: problems that a row may be about, by id and question.
+    """
     from data.json_rows import jsonl_rows
     from data.rows import read_rows
 
@@ -65,7 +85,7 @@ def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "l
         where = f"{name}, line {row.line}"
         if row.error:
             raise DataError(f"{where}: {row.error}; give one JSON object a line")
-        rollouts.append(_rollout(row.fields, where, think_format, max_tokens))
+        rollouts.append(_rollout(row.fields, where, think_format, max_tokens, known or {}))
     if not rollouts:
         raise DataError(f"{name}: is empty; give one JSON object a line, with `text` and `answer`")
     return rollouts
@@ -118,22 +138,21 @@ def reason(
     return "; ".join(part for part in parts if part)
 
 
-def _rollout(record: Mapping[str, Any], where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
-    from data.cells import gold_of
-    from data.problem import Problem
+def _rollout(
+    record: Mapping[str, Any], where: str, think_format: "ThinkFormat", max_tokens: int, known: "Known"
+) -> "Rollout":
     from data.row import BadRow
     from rewards.grading.extract import extract
     from rewards.rollout import Rollout
 
-    text, column = _completion(record, where), _field(record, _GOLD, where)
+    text = _completion(record, where)
     try:
-        gold, prompt = gold_of(record[column], column), _prompt(record)
+        prompt = _prompt(record)
+        problem = known.get((record.get("id"), record.get("question"))) or _problem(record, where, prompt)
     except BadRow as error:
         raise DataError(f"{where}: {error}") from None
     return Rollout(
-        problem=Problem(
-            id=str(record.get("id", where)), question=str(record.get("question", prompt)), answer=gold, source="file"
-        ),
+        problem=problem,
         text=text,
         think_format=think_format,
         prompt=prompt,
@@ -142,6 +161,25 @@ def _rollout(record: Mapping[str, Any], where: str, think_format: "ThinkFormat",
         max_tokens=max_tokens,
         truncated=bool(record.get("truncated", False)),
         completion_ids=_ids(record, where),
+    )
+
+
+def _problem(record: Mapping[str, Any], where: str, prompt: str) -> "Problem":
+    """What the completion answers, as far as its own row says it. Raises `BadRow`."""
+    from data.cells import gold_of
+    from data.options import pose
+    from data.problem import Problem
+
+    column = _field(record, _GOLD, where)
+    return pose(
+        Problem(
+            id=str(record.get("id", where)),
+            question=str(record.get("question", prompt)),
+            answer=gold_of(record[column], column),
+            source="file",
+            metadata={name: record[name] for name in ("options", "choices") if name in record},
+            grader=str(record.get("grader") or "math"),
+        )
     )
 
 

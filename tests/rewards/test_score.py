@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DataError, RewardError
+from configs.schema.sections import DataConfig
 from data.problem import Problem
+from data.sources import load_problems
 from data.think_format import DEEPSEEK, XML
 from rewards import score
 from rewards.explain import why
@@ -126,7 +128,9 @@ def test_a_gold_in_a_list_is_the_answer(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_another_think_format_is_hinted_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")]
+    rows: list[object] = [
+        {"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")
+    ]
     hint = (
         "2 of 3 completions look like deepseek, 0 like the recipe's xml; to score them as such: think_format=deepseek"
     )
@@ -184,3 +188,16 @@ def test_the_command_reads_a_file_and_stdin_and_ends_bad_input_with_one_line(tmp
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: stdin, line 1: is not JSON")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_line_with_options_is_graded_by_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": XML.render("It is.", "(b)"), "gold": "Paris", "options": ["Rome", "Paris"]}
+    assert "right (option B)" in line(run(tmp_path, capsys, [row]), "correctness")
+
+
+def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [problem] = load_problems(DataConfig(source="reasoning_gym:countdown", limit=1))
+    target = str(problem.metadata["entry"]["metadata"]["target"])
+    row = {"id": problem.id, "question": problem.question, "gold": "", "text": XML.render("It is.", target)}
+    out = run(tmp_path, capsys, [row], "data.source=reasoning_gym:countdown", "data.limit=1")
+    assert "wrong (score 0.05)" in line(out, "correctness")
