@@ -4,7 +4,7 @@ Hub ids, local folders, GGUF files and the embedded model all load by one `model
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,29 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
         model, tokenizer = load(base, choice.precision, config, adapter, seed)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
+    _check_embedding(config.name, model, tokenizer)
     finish_tokenizer(tokenizer, model)
     return LoadedModel(model, tokenizer, base, choice.backend, _held(model, choice.precision), str(choice))
+
+
+def _check_embedding(name: str, model: Any, tokenizer: Any) -> None:
+    """Raise `ModelError` where the tokenizer has ids that the embedding has no row for."""
+    rows, ids = model.get_input_embeddings().weight.shape[0], len(tokenizer)
+    if ids > rows:
+        raise ModelError(
+            f"model.name: {name}: its tokenizer has {ids} tokens and its embedding {rows} rows; use the tokenizer "
+            f"that came with the weights, or call `model.resize_token_embeddings({ids})` and save both"
+        )
+
+
+def _check_tied(model: Any, targets: str | Sequence[str]) -> None:
+    """Raise `ModelError` for a LoRA on one matrix that is input and output at once: it can't be merged or exported."""
+    tied = [name for name in ("embed_tokens", "lm_head") if name in targets and not isinstance(targets, str)]
+    if tied and getattr(model.config, "tie_word_embeddings", False):
+        raise ModelError(
+            f"adapter.target_modules: {tied[0]} is tied to its twin (embed_tokens and lm_head are one matrix) in this "
+            "model, so a LoRA on it can't be exported; leave both out, or take all-linear"
+        )
 
 
 def _load_transformers(
@@ -108,6 +129,7 @@ def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) 
             ) from error
     if adapter is None:
         return model
+    _check_tied(model, adapter.target_modules)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
@@ -142,6 +164,7 @@ def _load_unsloth(
         **({"max_lora_rank": rank} if rank else {}),
     )
     if adapter is not None and config.adapter is None:
+        _check_tied(model, adapter.target_modules)
         model = FastLanguageModel.get_peft_model(
             model,
             r=adapter.r,

@@ -1,14 +1,19 @@
 """A tokenizer as everything here expects it: one chat template, the pad on the left and apart from the end of turn."""
 
+import logging
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
 from configs.errors import ModelError, first_line
 from configs.schema.sections import ModelConfig
+from data.prompts import turn_end
 from models.backend import check
+from models.engines.generation import end_of_turn
 from models.source import base_of, source_kwargs
 
+logger = logging.getLogger(__name__)
 SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """What vocabularies keep for padding, or use for nothing."""
 
@@ -25,10 +30,27 @@ def load_tokenizer(config: ModelConfig) -> Any:
 
 
 def finish_tokenizer(tokenizer: Any, model: Any) -> None:
-    """Left padding (generation needs it) and a pad token that is not the EOS where the vocabulary has one.
+    """Make tokenizer and model agree on template, end of turn, pad and side; `model` may be None.
 
-    A pad token equal to EOS gets masked out of the SFT loss by many collators: such a model never learns to stop.
+    Trainer, saved adapter, exports and engines all stop where the chat template ends a turn, whatever the tokenizer
+    came with: base models end documents with `<|endoftext|>` under a template that ends turns with `<|im_end|>`.
     """
+    _keep_one_template(tokenizer)
+    tokenizer.eos_token = _turn_end_token(tokenizer)
+    _set_apart_pad(tokenizer)
+    tokenizer.padding_side = "left"
+    if model is not None:
+        model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+        _tell_ends(model, tokenizer)
+
+
+def loaded_eos(tokenizer: Any) -> str | None:
+    """The EOS token that the tokenizer's files name."""
+    named = tokenizer.init_kwargs.get("eos_token")
+    return None if named is None else str(named)
+
+
+def _keep_one_template(tokenizer: Any) -> None:
     if tokenizer.chat_template is None:
         raise ModelError(
             "model.name: the tokenizer has no chat template; use an instruct model, or add one to its folder"
@@ -40,10 +62,40 @@ def finish_tokenizer(tokenizer: Any, model: Any) -> None:
                 "default; keep the one to use in its folder"
             )
         tokenizer.chat_template = tokenizer.chat_template["default"]
-    if tokenizer.pad_token is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        vocabulary = tokenizer.get_vocab()
-        spare = (token for token in SPARE_TOKENS if token in vocabulary)
-        tokenizer.pad_token = next((t for t in spare if t != tokenizer.eos_token), tokenizer.eos_token)
-    tokenizer.padding_side = "left"
-    if model is not None:
-        model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def _turn_end_token(tokenizer: Any) -> str | None:
+    """What the chat template ends a turn with, where that is one token of the vocabulary; else the EOS as it is."""
+    try:
+        end = turn_end(tokenizer)
+    except (ModelError, TemplateError):  # it drops the reply or refuses the roles: rendering a turn says so
+        end = ""
+    found: str | None = end if end in tokenizer.get_vocab() else tokenizer.eos_token
+    return found
+
+
+def _set_apart_pad(tokenizer: Any) -> None:
+    """A pad token that is not the end of the turn, where the vocabulary has one to spare.
+
+    Many losses ignore every pad in the labels: a model whose end of turn is the pad would never learn to stop.
+    """
+    if tokenizer.pad_token is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return
+    vocabulary = tokenizer.get_vocab()
+    spare = [token for token in SPARE_TOKENS if token in vocabulary and token != tokenizer.eos_token]
+    tokenizer.pad_token = spare[0] if spare else tokenizer.eos_token
+    if not spare:
+        logger.warning(
+            "the vocabulary has no token to spare, so %r pads too; our own labels still train it, another tool's loss "
+            "may ignore it",
+            tokenizer.eos_token,
+        )
+
+
+def _tell_ends(model: Any, tokenizer: Any) -> None:
+    """Name the trained end of turn first in the model's configs, then the ends that they had."""
+    ends = end_of_turn(tokenizer, model.config, model.generation_config.eos_token_id)
+    for config in (model.config, model.generation_config):
+        named = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+        if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in named:
+            config.eos_token_id = list(ends)

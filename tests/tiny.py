@@ -1,5 +1,6 @@
 """A tiny random chat model for tests of mechanics: two layers, a byte-level vocabulary, ChatML turns."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,4 +63,16 @@ def tiny_model(folder: Path, seed: int = 0, vocabulary: int = 264, layers: int =
         model.lm_head.weight.mul_(scale)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def as_base_model(folder: Path) -> Path:
+    """Make `folder` look like a Qwen base model: its files end texts with <|endoftext|>, its template turns don't."""
+    for name in ("tokenizer_config.json", "config.json", "generation_config.json"):
+        file = folder / name
+        values = json.loads(file.read_text(encoding="utf-8"))
+        values["eos_token" if name.startswith("tokenizer") else "eos_token_id"] = (
+            "<|endoftext|>" if name.startswith("tokenizer") else 0
+        )
+        file.write_text(json.dumps(values), encoding="utf-8")
     return folder

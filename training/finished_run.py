@@ -16,7 +16,6 @@ from data.think_format import ThinkFormat, resolve_think_format
 from models import embedded
 from models.backend import check, choose_backend
 from models.source import HUB_ID, base_of, source_kwargs
-from models.tokenizer import finish_tokenizer
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
@@ -92,6 +91,8 @@ def open_run(path: str | Path) -> TrainedRun:
 def load_run_tokenizer(run: TrainedRun) -> Any:
     """The tokenizer that was trained with."""
     from transformers import AutoTokenizer
+
+    from models.tokenizer import finish_tokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(run.product)
     finish_tokenizer(tokenizer, None)

@@ -118,12 +118,18 @@ def rendered(prompt: str, tokenizer: Any, think_format: ThinkFormat) -> Finding:
 
 
 def special_tokens(tokenizer: Any) -> Finding:
-    """An end of turn, and a pad token that is not it."""
+    """An end of turn that is the chat template's, and a pad token that is not it."""
+    from models.tokenizer import loaded_eos
+
     text = f"end of turn {tokenizer.eos_token!r} ({tokenizer.eos_token_id}), pad {tokenizer.pad_token!r}"
     if tokenizer.eos_token_id is None:
         return Finding("tokens", "failed", "the tokenizer names no end of turn", "set its eos_token")
     if tokenizer.pad_token_id == tokenizer.eos_token_id:
         return Finding("tokens", "warned", text, "set a pad token of its own: many losses mask the end of turn with it")
+    before = loaded_eos(tokenizer)
+    if before is not None and before != tokenizer.eos_token:
+        changed = f"the tokenizer's files name {before!r}, the chat template ends turns with {tokenizer.eos_token!r}"
+        return Finding("tokens", "warned", changed, "none needed: the template's is trained, saved and stopped at")
     return passed("tokens", text)
 
 

@@ -177,7 +177,7 @@ class VllmEngine(Engine):
             min_tokens=int(job.refuse),
             stop=list(job.stop) or None,
             include_stop_str_in_output=True,
-            stop_token_ids=[i for i in job.ends if i != self.eos[0]],
+            stop_token_ids=list(job.ends),  # vLLM's own tokenizer may name another end than ours
             logprobs=0 if job.logprobs else None,
             detokenize=bool(job.stop),
             skip_special_tokens=False,

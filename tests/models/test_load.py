@@ -13,6 +13,7 @@ from configs.errors import ModelError
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models import embedded as embedded_model
 from models import load
+from models.tokenizer import load_tokenizer
 from tests.tiny import tiny_model
 
 
@@ -125,3 +126,23 @@ def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(ModelError, match=r"model\.name: .*/model can't be loaded: "):
         load.load_model(ModelConfig(name=str(tmp_path / "model"), precision="fp32"))
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "model", layers=1)
+    tokenizer = load_tokenizer(ModelConfig(name=str(folder)))
+    tokenizer.add_tokens([f"<new{n}>" for n in range(7)])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"tokenizer has 266 tokens and its embedding 264 rows; .*resize_token_embedd"):
+        load.load_model(ModelConfig(name=str(folder), precision="fp32"))
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_a_lora_on_a_tied_matrix_is_refused(tmp_path: Path, target: str) -> None:
+    folder = tiny_model(tmp_path / "model", layers=1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    with pytest.raises(ModelError, match=rf"adapter\.target_modules: {target} is tied to .*leave both out"):
+        load.load_model(
+            ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(target_modules=["q_proj", target])
+        )

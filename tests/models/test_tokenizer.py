@@ -1,5 +1,6 @@
 """A tokenizer has one chat template, and a pad that is not the end of the turn."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from configs.errors import ModelError
 from configs.schema.sections import ModelConfig
-from models.tokenizer import finish_tokenizer, load_tokenizer
-from tests.tiny import tiny_model
+from models.tokenizer import finish_tokenizer, load_tokenizer, loaded_eos
+from tests.tiny import as_base_model, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +49,55 @@ def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:
     tokenizer.pad_token = tokenizer.eos_token
     finish_tokenizer(tokenizer, None)
     assert tokenizer.pad_token == "<|endoftext|>"
+
+
+@pytest.fixture(scope="module")
+def base_like(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base model's files: <|endoftext|> ends a text, while the template ends turns with <|im_end|>."""
+    return str(as_base_model(tiny_model(tmp_path_factory.mktemp("base"))))
+
+
+def test_the_template_s_end_of_turn_is_the_tokenizer_s(base_like: str) -> None:
+    tokenizer = load_tokenizer(ModelConfig(name=base_like))
+    assert (tokenizer.eos_token, tokenizer.eos_token_id) == ("<|im_end|>", 2)
+    assert tokenizer.pad_token == "<|endoftext|>"
+    assert loaded_eos(tokenizer) == "<|endoftext|>"
+
+
+def test_a_saved_tokenizer_keeps_the_end_that_was_trained(base_like: str, tmp_path: Path) -> None:
+    load_tokenizer(ModelConfig(name=base_like)).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["eos_token"] == "<|im_end|>"
+
+
+def test_the_model_is_told_both_ends(base_like: str) -> None:
+    from models.load import load_model
+
+    model = load_model(ModelConfig(name=base_like, precision="fp32")).model
+    assert model.config.eos_token_id == model.generation_config.eos_token_id == [2, 0]
+
+
+def test_an_end_of_several_tokens_leaves_the_eos(tiny: str) -> None:
+    tokenizer = load_tokenizer(ModelConfig(name=tiny))
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "</turn>")
+    finish_tokenizer(tokenizer, None)
+    assert tokenizer.eos_token == "<|im_end|>"
+
+
+def test_a_pad_without_a_spare_token_is_warned_of(tiny: str, caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = load_tokenizer(ModelConfig(name=tiny))
+    tokenizer.pad_token = "<|im_end|>"
+    tokenizer.get_vocab = lambda: {"<|im_end|>": 2}
+    finish_tokenizer(tokenizer, None)
+    assert tokenizer.pad_token == "<|im_end|>"
+    assert "no token to spare" in caplog.text
+
+
+def test_a_pad_that_ends_the_turn_keeps_its_label(tiny: str) -> None:
+    from data.problem import Trace
+    from data.think_format import S1
+    from sft.dataset import encode
+
+    tokenizer = load_tokenizer(ModelConfig(name=tiny))
+    tokenizer.pad_token = tokenizer.eos_token
+    example = encode(Trace("1", "1 + 1?", "two", "2", "test"), tokenizer, S1)
+    assert example.labels[-1] == tokenizer.pad_token_id == 2

@@ -11,7 +11,10 @@ import pytest
 
 import configs
 from configs.errors import RunError
+from configs.schema.sections import ModelConfig
 from data.think_format import S1
+from models.tokenizer import load_tokenizer
+from tests.tiny import as_base_model, tiny_model
 from training import preflight
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +94,10 @@ def test_what_fails_stops_a_run_and_what_warns_is_printed(capsys: pytest.Capture
     assert capsys.readouterr().out == "warned  disk: nearly full → tidy up\n"
     with pytest.raises(RunError, match="disk: full; tidy up"):
         preflight.refuse([preflight.Finding("disk", "failed", "full", "tidy up")])
+
+
+def test_a_changed_end_of_turn_is_warned_of(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(ModelConfig(name=str(as_base_model(tiny_model(tmp_path / "base")))))
+    finding = preflight.special_tokens(tokenizer)
+    assert finding.state == "warned"
+    assert "files name '<|endoftext|>', the chat template ends turns with '<|im_end|>'" in finding.text

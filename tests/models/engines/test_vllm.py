@@ -56,11 +56,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(folder: Path) -> Iterator[Any]:
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
     pytest.importorskip("vllm")
     from models.engines.vllm import VllmEngine
 
-    before = dict(os.environ)
-    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
     model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
     # chunks of 32 prompt tokens, and a cache of 24 blocks: long prompts are chunked and requests preempted
     chunks = {"enable_chunked_prefill": True, "max_num_batched_tokens": 32}
