@@ -13,7 +13,7 @@ def without_own_letters(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _by_letter(value) if key in ("choices", "options") else value for key, value in fields.items()}
 
 
-def _by_letter(options: Any) -> Any:
+def _by_letter(options: object) -> dict[str, str] | object:
     """Letter → text if all options bring the letter of their place; else the options as they are."""
     if not isinstance(options, list) or not options or not all(isinstance(text, str) for text in options):
         return options
@@ -28,5 +28,5 @@ def letter_of(gold: str, fields: Mapping[str, Any]) -> str:
         options = fields.get(key)
         labels = _by_letter(options)
         if isinstance(labels, dict) and isinstance(options, list) and gold in options:
-            return list(labels)[options.index(gold)]
+            return str(list(labels)[options.index(gold)])
     return gold
