@@ -126,7 +126,9 @@ def test_a_gold_in_a_list_is_the_answer(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_another_think_format_is_hinted_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")]
+    rows: list[object] = [
+        {"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")
+    ]
     hint = (
         "2 of 3 completions look like deepseek, 0 like the recipe's xml; to score them as such: think_format=deepseek"
     )
