@@ -8,16 +8,65 @@ one `random.Random(seed)`, so a seed gives the same problems on every machine.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
 
 from configs.errors import DataError
-from data.arithmetic_scenarios import HE, SCENARIOS, SHE, Line, Scenario
 from data.problem import Problem
 
 OPERATIONS = ("+", "-", "*", "/", "k-")
-"""As in `data.arithmetic_scenarios`."""
+"""As in `arithmetic_scenarios.yaml`."""
 TRIES = 10_000
 """Fruitless ones in a row, after which there is nothing to be found."""
 WAY_OUT = "lower data.params.steps_max or data.limit, or allow more data.params.operations"
+
+
+Line = tuple[str, str]
+"""(operation, sentence)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of story."""
+
+    name: str
+    things: tuple[str, ...]
+    openings: tuple[Line, ...]
+    events: tuple[Line, ...]
+    endings: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Women's names, men's names, and the kinds of stories."""
+
+    she: tuple[str, ...]
+    he: tuple[str, ...]
+    scenarios: tuple[Scenario, ...]
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """What `arithmetic_scenarios.yaml` holds, read once; that file says what its templates mean."""
+    text = Path(__file__).with_name("arithmetic_scenarios.yaml").read_text(encoding="utf-8")
+    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    scenarios = tuple(
+        Scenario(
+            name=one["name"],
+            things=tuple(one["things"]),
+            openings=_lines(one["openings"]),
+            events=_lines(one["events"]),
+            endings=_lines(one["endings"]),
+        )
+        for one in content["scenarios"]
+    )
+    return Vocabulary(tuple(content["she"]), tuple(content["he"]), scenarios)
+
+
+def _lines(pairs: Sequence[Sequence[str]]) -> tuple[Line, ...]:
+    return tuple((operation, sentence) for operation, sentence in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +132,9 @@ def generate(
 
 def _story(rng: random.Random, steps: int, limits: _Limits) -> _Story:
     """A story with exactly `steps` operations, every number of it within `limits`. Raises `DataError` for none."""
+    scenarios = vocabulary().scenarios
     for _ in range(TRIES):
-        scenario = rng.choice(SCENARIOS)
+        scenario = rng.choice(scenarios)
         opens = rng.random() < 0.5
         ends = steps > int(opens) and rng.random() < 0.5
         events = steps - opens - ends
@@ -131,7 +181,8 @@ def _numbered(rng: random.Random, scenario: Scenario, lines: Sequence[Line], lim
 
 
 def _words(rng: random.Random, scenario: Scenario) -> dict[str, str]:
-    own, other, pronoun = rng.choice(((SHE, HE, "She"), (HE, SHE, "He")))
+    she, he = vocabulary().she, vocabulary().he
+    own, other, pronoun = rng.choice(((she, he, "She"), (he, she, "He")))
     second, third = rng.sample(other, 2)
     return {"n": rng.choice(own), "m": second, "o": third, "n_": pronoun, "t": rng.choice(scenario.things)}
 

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from configs.run_directory import read_jsonl
 from report import page
 
 MOST_EXAMPLES = 12
@@ -50,14 +51,14 @@ def write_report(run_dir: Path) -> Path:
 
 def _rejected(run_dir: Path) -> list[str]:
     counts: Counter[str] = Counter()
-    for row in _lines(run_dir / "rejected.jsonl"):
+    for row in read_jsonl(run_dir / "rejected.jsonl"):
         counts[f"{row['file']}: {row['reason']}"] += row["lines"]
     return [f"{count:,} rows rejected: {reason}" for reason, count in counts.most_common(MOST_EXAMPLES)]
 
 
 def _not_asked(run_dir: Path) -> list[str]:
     by_model: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in _lines(run_dir / "not_asked.jsonl"):
+    for row in read_jsonl(run_dir / "not_asked.jsonl"):
         by_model[row["model"]].append(row)
     return [
         f"{len(rows):,} questions not asked of {model}, and kept: {rows[0]['id']} is {rows[0]['reason']}"
@@ -91,7 +92,7 @@ def _reasons(manifest: dict[str, Any]) -> page.Table:
 def _examples(run_dir: Path) -> list[page.Section]:
     """A few removed rows of each stage, beside what they were compared with."""
     found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-    for row in _lines(run_dir / "removed.jsonl"):
+    for row in read_jsonl(run_dir / "removed.jsonl"):
         if len(found[row["stage"]]) < MOST_EXAMPLES:
             match = row.get("match", {})
             said = ", ".join(f"{key} {value}" for key, value in match.items() if key != "question")
@@ -100,10 +101,3 @@ def _examples(run_dir: Path) -> list[page.Section]:
     columns = ("row", "reason", "question", "matched question", "match")
     note = "the first {} of removed.jsonl"
     return [page.Table(f"Removed by {stage}", columns, rows, note.format(len(rows))) for stage, rows in found.items()]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from configs.run_directory import read_jsonl
 from report import page, plots
 from report.samples import Sample, Samples, cut
 
@@ -38,19 +39,12 @@ def write_report(run_dir: Path, title: str) -> Path:
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     names = names_of(points)
-    rows = [row for row in _lines(run_dir / "samples.jsonl") if row["point"] in names]
-    prompts = {row["hash"]: row["prompt"] for row in _lines(run_dir / "prompts.jsonl")}
+    rows = [row for row in read_jsonl(run_dir / "samples.jsonl") if row["point"] in names]
+    prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run_dir / "prompts.jsonl")}
     sections.append(Samples(samples_of(rows, prompts, names), "samples.jsonl", "Samples", "budget"))
     path = run_dir / "report.html"
     page.write(path, title, sections, f"{benchmark['problems']:,} problems · benchmark {benchmark['hash']}")
     return path
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def interval(value: Mapping[str, float] | None) -> str | None:

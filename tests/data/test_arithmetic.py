@@ -1,8 +1,11 @@
 """Generated arithmetic problems: right, varied, reproducible, and new for every seed."""
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -11,8 +14,7 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from data import arithmetic
-from data.arithmetic import generate
-from data.arithmetic_scenarios import SCENARIOS
+from data.arithmetic import generate, vocabulary
 from data.corpus import traces
 from data.problem import Problem
 
@@ -53,6 +55,19 @@ def test_a_question_has_no_unfilled_template() -> None:
     for problem in generate(2000, 3):
         assert not re.search(r"[{}]", problem.question)
         assert problem.question.endswith("?")
+
+
+@pytest.mark.parametrize(
+    ("seed", "params", "recorded"),
+    [
+        (0, {}, "50537fed7f38e4e08544dde74c33ca3a118884c6dea7ecffa7e5d559789e284c"),
+        (1, {}, "448181b44d5626a400e418d0116d973a81a7d687a47c75e9414ccfc9d4bf1f17"),
+        (4, {"steps": (1, 6), "largest": 500}, "97b2b69d0973113b96bb3072e85407349016ba435b93141617d1cfb234609926"),
+    ],
+)
+def test_a_seed_gives_the_problems_that_were_recorded(seed: int, params: dict[str, Any], recorded: str) -> None:
+    made = json.dumps([asdict(problem) for problem in generate(300, seed, **params)], sort_keys=True)
+    assert hashlib.sha256(made.encode()).hexdigest() == recorded
 
 
 def test_a_seed_gives_the_same_problems_in_another_process() -> None:
@@ -114,7 +129,8 @@ def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
 def test_problems_that_there_are_not_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"operations \['/'\] make no problem of [234] steps"):
         generate(3, 0, operations=["/"])
-    monkeypatch.setattr(arithmetic, "SCENARIOS", SCENARIOS[:1])
+    few = replace(vocabulary(), scenarios=vocabulary().scenarios[:1])
+    monkeypatch.setattr(arithmetic, "vocabulary", lambda: few)
     monkeypatch.setattr(arithmetic, "TRIES", 100)
     with pytest.raises(DataError, match=r"1000000 problems wanted, only \d+ different ones found; lower data\.params"):
         generate(1_000_000, 0, steps=(1, 1), largest=20, operations=["/"])
