@@ -149,7 +149,7 @@ def _problem(record: dict[str, Any], where: str) -> "Problem":
     """What the completion answers, as far as its own line says it."""
     from data.answers import clean
     from data.layouts import BadRow
-    from data.options import pose
+    from data.multiple_choice import pose
     from data.problem import Problem
 
     problem = Problem(

@@ -160,9 +160,8 @@ def test_a_line_with_options_is_graded_by_choice(tmp_path: Path, capsys: pytest.
 
 
 def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = {"source": "reasoning_gym:countdown", "limit": 1}
-    [problem] = load_problems(DataConfig(**data))
+    [problem] = load_problems(DataConfig(source="reasoning_gym:countdown", limit=1))
     target = str(problem.metadata["entry"]["metadata"]["target"])
     row = {"id": problem.id, "question": problem.question, "gold": "", "text": XML.render("It is.", target)}
-    out = run(tmp_path, capsys, [row], *(f"data.{key}={value}" for key, value in data.items()))
+    out = run(tmp_path, capsys, [row], "data.source=reasoning_gym:countdown", "data.limit=1")
     assert "wrong (score 0.05)" in line(out, "correctness")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from data.layouts import BadRow
-from data.options import options, pose, stem
+from data.multiple_choice import options, pose, stem
 from data.problem import Problem
 
 FOUR = {"A": "10", "B": "12", "C": "a pear", "D": "None of these"}
