@@ -24,7 +24,7 @@ import numpy as np
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
-from data.options import stem
+from data.multiple_choice import stem
 from data.problem import Problem, Trace
 from data.similarity.bags import Bags, Bools, Floats, Postings
 from data.similarity.words import Ints, Words, hash_words, ngrams

@@ -19,8 +19,8 @@ from data import answers, arithmetic
 from data.cells import cell, gold_of, has_column, text_at
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
+from data.multiple_choice import pose
 from data.option_letters import letter_of, without_own_letters
-from data.options import pose
 from data.problem import Problem
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
@@ -116,8 +116,8 @@ def load_problems(config: DataConfig, rejected: Callable[[Reject], None] | None 
     None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
     those rows are left out). Raises `DataError` for an unknown source, a missing file or hub, and an empty data set.
 
-    A row with options (`data.options`) is a question that lists them. Each problem names its grader: `config.grader`,
-    else what fits the source.
+    A row with options (`data.multiple_choice`) is a question that lists them. Each problem names its grader:
+    `config.grader`, else what fits the source.
     """
     name, _, family = config.source.partition(":")
     if name == "arithmetic" and not config.path:

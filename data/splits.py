@@ -7,7 +7,7 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
-from data.options import stem
+from data.multiple_choice import stem
 from data.problem import Problem, Trace, problem_of
 from data.sources import load_problems
 

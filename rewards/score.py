@@ -167,7 +167,7 @@ def _rollout(
 def _problem(record: Mapping[str, Any], where: str, prompt: str) -> "Problem":
     """What the completion answers, as far as its own row says it. Raises `BadRow`."""
     from data.cells import gold_of
-    from data.options import pose
+    from data.multiple_choice import pose
     from data.problem import Problem
 
     column = _field(record, _GOLD, where)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
 
-from data.options import options
+from data.multiple_choice import options
 from data.problem import Problem
 from rewards.grading.verdict import Verdict
 

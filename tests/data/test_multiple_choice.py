@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from data.options import options, pose, stem
+from data.multiple_choice import options, pose, stem
 from data.problem import Problem
 from data.row import BadRow
 
