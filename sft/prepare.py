@@ -69,7 +69,7 @@ class Prepared:
     def sequences(self, config: SftConfig) -> int:
         """How many sequences an epoch has: rows, or what they are packed into at best."""
         tokens = sum(len(example.input_ids) for example in self.train)
-        return -(-tokens // config.model.max_length) if config.trainer.get("packing") else len(self.train)
+        return -(-tokens // config.model.max_length) if config.trl_setting("packing") else len(self.train)
 
 
 def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Prepared:
@@ -93,7 +93,7 @@ def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Pre
                 rejected.append({"file": trace.source, "id": trace.id, "reason": str(error)})
         return examples
 
-    prompt_too = config.trainer.get("completion_only_loss") is False
+    prompt_too = config.trl_setting("completion_only_loss") is False
     traces = load_traces(config.data, reject)
     if not traces:
         raise DataError(

@@ -77,7 +77,7 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
 
 def trained(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
     """Train, and return figures for the summary."""
-    with packed_attention.packed(trainer.model, bool(config.trainer.get("packing"))):
+    with packed_attention.packed(trainer.model, bool(config.trl_setting("packing"))):
         run_training(trainer, run, resume)
     rows = list(read_jsonl(run / "metrics.jsonl"))
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
@@ -95,7 +95,7 @@ def check_first_batch(trainer: Any, config: SftConfig, data: Prepared) -> None:
         batch = next(iter(trainer.get_train_dataloader()))
     tokenizer = trainer.processing_class
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
-    prompt_too = config.trainer.get("completion_only_loss") is False
+    prompt_too = config.trl_setting("completion_only_loss") is False
     print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
     if "position_ids" in batch:
         with packed_attention.packed(trainer.model, True):
