@@ -35,7 +35,7 @@ def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[s
     }
     if trainer.beta != 0.0:
         batch["ref_per_token_logps"] = torch.zeros(shape)
-    if trainer.use_vllm:
+    if trainer.corrects_sampling:
         batch |= {name: torch.zeros(shape) for name in ("old_per_token_logps", "sampling_per_token_logps")}
         batch["importance_sampling_ratio"] = torch.ones(shape)
     return {name: value.to(trainer.accelerator.device) for name, value in batch.items()}
@@ -78,7 +78,7 @@ def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
             return False
         finally:
             trainer.model.zero_grad(set_to_none=True)
-            trainer._metrics["train"].clear()
+            trainer.forget_metrics()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return True

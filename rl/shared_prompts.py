@@ -73,7 +73,7 @@ def pack(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]],
     )
 
 
-def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
+def without_padding(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
     """The tokens of each row, (B, T) → B lists."""
     return [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
 

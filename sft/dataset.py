@@ -57,7 +57,7 @@ class Ledger:
         return asdict(self)
 
 
-def encode(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_too: bool = False) -> Example:
+def encode_trace(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_too: bool = False) -> Example:
     """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
 
     Prompt and completion are tokenised apart, exactly as they meet at inference. Raises `DataError` for a trace that
@@ -107,7 +107,7 @@ def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
     return [e for e in kept if len(e.input_ids) > e.loss_start]
 
 
-def columns(examples: Sequence[Example]) -> dict[str, Any]:
+def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
     """`input_ids` and `labels` as Arrow arrays of 32-bit lists, which TRL's trainer takes as they are."""
     import pyarrow as pa
 

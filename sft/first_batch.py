@@ -8,12 +8,12 @@ import torch
 from configs.errors import DataError, ModelError
 from sft.dataset import IGNORED, Example
 
-Batch = dict[str, torch.Tensor]
+TokenBatch = dict[str, torch.Tensor]
 LEAK = 0.1
 """Nats a token that a packed row's loss may differ from its loss alone; bf16 noise stays far below."""
 
 
-def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
+def documents(batch: TokenBatch) -> list[tuple[list[int], list[int]]]:
     """(token ids, labels) of every row in the batch, padding left out and packed rows taken apart."""
     if "position_ids" in batch:
         starts = (batch["position_ids"][0] == 0).nonzero()[:, 0].tolist()
@@ -28,7 +28,12 @@ def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
 
 
 def check_loss(
-    batch: Batch, prepared: Sequence[Example], tokenizer: Any, end_of_turn: Sequence[int], prompt_too: bool, cut: bool
+    batch: TokenBatch,
+    prepared: Sequence[Example],
+    tokenizer: Any,
+    end_of_turn: Sequence[int],
+    prompt_too: bool,
+    cut: bool,
 ) -> str:
     """A line that says how much of the batch carries loss.
 
@@ -71,7 +76,7 @@ def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], 
     return [(ids, [label for label in labels if label != IGNORED]) for ids, labels in rows]
 
 
-def check_packing(batch: Batch, model: Any) -> str:
+def check_packing(batch: TokenBatch, model: Any) -> str:
     """A line that says that the second row of a packed batch has the loss that it has alone, to within `LEAK`.
 
     Raises `ModelError` where it differs: then the model's attention lets packed rows see each other.

@@ -15,7 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-NAME = "mull_packed"
+PACKED_SDPA = "mull_packed"
 
 
 def packed_attention(
@@ -43,8 +43,8 @@ def packed_mask(*args: Any, attention_mask: torch.Tensor | None = None, **kwargs
     return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 
-ALL_ATTENTION_FUNCTIONS.register(NAME, packed_attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, packed_mask)
+ALL_ATTENTION_FUNCTIONS.register(PACKED_SDPA, packed_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(PACKED_SDPA, packed_mask)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def packed(model: Any, wanted: bool) -> Iterator[None]:
         yield
         return
     flash = model.device.type == "cuda" and importlib.util.find_spec("flash_attn") is not None
-    model.set_attn_implementation("flash_attention_2" if flash else NAME)
+    model.set_attn_implementation("flash_attention_2" if flash else PACKED_SDPA)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from data.formats import Reject, stop
 from data.problem import Problem, Trace
 from data.splits import split_traces
 from data.think_format import ThinkFormat
-from sft.dataset import Example, Ledger, encode, fit, ledger
+from sft.dataset import Example, Ledger, encode_trace, fit, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Pre
         examples = []
         for trace in traces:
             try:
-                examples.append(encode(trace, tokenizer, think_format, prompt_too))
+                examples.append(encode_trace(trace, tokenizer, think_format, prompt_too))
             except DataError as error:
                 if not skip:
                     raise

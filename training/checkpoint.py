@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +130,7 @@ class RandomStates:
     """States of every random generator that a checkpoint holds; `gpus`: one a device."""
 
     python: tuple[Any, ...]
-    numpy: Mapping[str, Any]
+    numpy: dict[str, Any]
     torch: torch.Tensor
     gpus: list[torch.Tensor]
 

@@ -48,7 +48,7 @@ from training.trainer_internals import (
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
-BATCH = 100
+DECODE_BATCH = 100
 """Most sequences that a training command decodes together."""
 
 RENAMED = {
@@ -92,7 +92,7 @@ def trainer_arguments(
 def build_trainer(trainer_class: type[AnyTrainer], **arguments: Any) -> AnyTrainer:
     """A trainer, with the optimizer that it will take. Raises `ConfigError` for what TRL or the optimizer refuses."""
     with refusals():
-        trainer = trainer_class(**arguments)
+        trainer: AnyTrainer = trainer_class(**arguments)
         steps_in_backward = "layerwise" in trainer.args.optim  # from its making on
         if not is_sharded_late(trainer) and not steps_in_backward:
             trainer.create_optimizer()
@@ -157,7 +157,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.started = self.seconds = 0.0
         self.clock, self.steps = 0.0, 0
         """Seconds and steps since training began."""
-        self.counted = (0.0, 0)
+        self.counted: tuple[float, float] = (0.0, 0)
         """(`clock`, tokens) at the last row."""
 
     def on_train_begin(
@@ -290,7 +290,7 @@ def early_stopping(trainer: Trainer) -> list[EarlyStoppingCallback]:
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
     name = config.rollout.engine if isinstance(config, GrpoConfig) else "auto"
-    return load_engine(EngineConfig(name=name, batch_size=BATCH), config.model, think_format, loaded)
+    return load_engine(EngineConfig(name=name, batch_size=DECODE_BATCH), config.model, think_format, loaded)
 
 
 def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:

@@ -1,7 +1,7 @@
 """The fields of TRL's config classes, with types and defaults, read from their source.
 
-The source is parsed with `ast`, so that a misspelt key is refused in milliseconds, before torch or TRL is imported. A field
-that a recipe leaves out has TRL's default everywhere: in what is trained, in every check and in every estimate.
+The source is parsed with `ast`, so that a misspelt key is refused in milliseconds, before torch or TRL is imported. A
+field that a recipe leaves out has TRL's default everywhere: in what is trained, in every check and in every estimate.
 """
 
 import ast
@@ -19,7 +19,7 @@ SOURCES = {
     "TrainingArguments": ("transformers", "training_args.py"),
 }
 
-OURS = {
+DECIDED_ELSEWHERE = {
     "output_dir": "set output_dir at the top level of the recipe",
     "seed": "set seed at the top level of the recipe",
     "data_seed": "set seed at the top level of the recipe",
@@ -49,7 +49,7 @@ LEAST = {
 NEEDED = ("num_generations", "max_completion_length")
 """Fields that may be null to TRL, and that our engines need."""
 
-TYPES: dict[str, tuple[type, ...]] = {
+YAML_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
@@ -64,8 +64,8 @@ def check_trainer_fields(config_class: str, values: dict[str, Any]) -> None:
     """Raise ValueError, naming the key and the way out, for the first key of `values` that can't be passed on."""
     known = fields(config_class)
     for key, value in values.items():
-        if key in OURS:
-            raise ValueError(f"trainer.{key}: {OURS[key]}")
+        if key in DECIDED_ELSEWHERE:
+            raise ValueError(f"trainer.{key}: {DECIDED_ELSEWHERE[key]}")
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"see {config_class} in TRL's documentation"
@@ -128,11 +128,11 @@ def accepted(annotation: ast.expr) -> Iterator[type]:
             yield from (*sides[0], *sides[1])
     elif isinstance(annotation, ast.Subscript):  # dict[str, Any], list[float]
         if isinstance(annotation.value, ast.Name):
-            yield from TYPES.get(annotation.value.id, ())
+            yield from YAML_TYPES.get(annotation.value.id, ())
     elif isinstance(annotation, ast.Constant):
-        yield from TYPES.get(str(annotation.value), ())
+        yield from YAML_TYPES.get(str(annotation.value), ())
     elif isinstance(annotation, ast.Name):
-        yield from TYPES.get(annotation.id, ())
+        yield from YAML_TYPES.get(annotation.id, ())
 
 
 def _fits(value: Any, wanted: tuple[type, ...]) -> bool:

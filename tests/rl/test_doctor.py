@@ -6,6 +6,7 @@ import pytest
 
 from rl import doctor
 from tests.tiny import tiny_model
+from training.preflight import Finding, passed
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -44,3 +45,11 @@ def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
     held_out = "eval={data: {source: arithmetic, limit: 4}, max_tokens: 250}"
     assert doctor.main(arguments(tmp_path, held_out)) == 1
     assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out
+
+
+def test_a_warned_line_is_not_fine() -> None:
+    fine = [passed(str(number), "well") for number in range(11)]
+    warned, failed = Finding("hub", "warned", "no token", "log in"), Finding("disk", "failed", "full", "tidy up")
+    assert doctor.tally(fine) == "11 of 11 lines are fine"
+    assert doctor.tally([*fine, warned]) == "11 of 12 lines are fine, 1 warned"
+    assert doctor.tally([*fine, warned, failed]) == "11 of 13 lines are fine, 1 warned, 1 failed"

@@ -20,7 +20,7 @@ REWARDS = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(l
 
 def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
     """A trainer whose memory holds that many rows, and what it was asked for."""
-    trainer = built(tiny, folder, REWARDS)
+    trainer: Any = built(tiny, folder, REWARDS)
     compute = trainer.compute_loss
     trainer.asked = []
 

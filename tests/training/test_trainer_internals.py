@@ -67,7 +67,7 @@ def test_a_silent_field_is_trls_under_unsloths_class(tmp_path: Path) -> None:
 
 def test_what_unsloths_class_rewrites_is_put_back(tmp_path: Path) -> None:
     config = configs.load("grpo", "demo", ["trainer.loss_type=dapo"])
-    assert UnslothGRPOConfig(output_dir=str(tmp_path), loss_type="dapo").epsilon_high == 0.28
+    assert UnslothGRPOConfig(use_cpu=True, bf16=False, loss_type="dapo").epsilon_high == 0.28
     assert trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path)).epsilon_high is None
 
 
@@ -108,7 +108,7 @@ def test_transformers_trainer_has_what_we_call(name: str, parameters: list[str])
 
 def test_the_last_training_value_is_the_number_of_steps() -> None:
     tree = parse(Path(inspect.getfile(Trainer)))
-    assert "max_steps) = self.set_initial_training_values(" in flat(tree)
+    assert "steps_in_epoch, max_steps = self.set_initial_training_values(" in flat(tree).replace(")", "")
     assert "self.callbacks = " in flat(
         function(parse(Path(inspect.getfile(CallbackHandler))), "__init__", "CallbackHandler")
     )
