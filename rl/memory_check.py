@@ -6,15 +6,16 @@ as `Trainer.train` will have it: checkpointing as the recipe says, computing in 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 
 from configs.errors import RunError
+from rl.trainer import RolloutTrainer
+from rl.trl_batch import TrlBatch
 
 
-def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[str, Any]:
+def worst_batch(trainer: RolloutTrainer, rows: int, prompt: int, completion: int) -> TrlBatch:
     """A batch of `rows` completions of random ids, lengths in tokens; a group's prompt is one prompt."""
     generator = torch.Generator().manual_seed(0)
     pad, group = trainer.processing_class.pad_token_id, trainer.num_generations
@@ -42,7 +43,7 @@ def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[s
 
 
 @contextmanager
-def as_trained(trainer: Any) -> Iterator[None]:
+def as_trained(trainer: RolloutTrainer) -> Iterator[None]:
     """The model as in `Trainer.train`, which does all this only once it runs."""
     model, args = trainer.model, trainer.args
     if trainer.is_unsloth:  # it has modes, and an autocast, of its own
@@ -68,7 +69,7 @@ def as_trained(trainer: Any) -> Iterator[None]:
         vars(model).update(before)
 
 
-def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
+def fits(trainer: RolloutTrainer, rows: int, prompt: int, completion: int) -> bool:
     """Whether a forward and a backward pass of that batch go through; nothing is learned from it."""
     trainer.current_gradient_accumulation_steps = 1
     with torch.random.fork_rng():
@@ -84,7 +85,7 @@ def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
     return True
 
 
-def probe(trainer: Any, prompt: int, completion: int) -> None:
+def try_worst_step(trainer: RolloutTrainer, prompt: int, completion: int) -> None:
     """Raise `RunError` with the settings that fit, if the recipe's don't; lengths in tokens."""
     rows = trainer.args.per_device_train_batch_size
     with as_trained(trainer):

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import think_tokens
 from configs.errors import DataError
@@ -13,13 +15,13 @@ from data.think_format import ThinkFormat
 from models.engines.base import Engine, Generation, Request
 
 
-def prompts(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[str]:
+def prompts(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> list[str]:
     """One rendered prompt a problem, prefilled part included."""
     return [render_prompt(tokenizer, p.question, think_format) for p in problems]
 
 
 def fitting(
-    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Problem], list[str]]:
     """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
     if config.long_prompts == "drop":
@@ -29,7 +31,7 @@ def fitting(
 
 
 def _without_long(
-    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Problem], list[str]]:
     room = config.model.max_length - config.completion_length
     kept = [at for at, ids in enumerate(token_ids(tokenizer, rendered)) if len(ids) <= room]
@@ -50,7 +52,9 @@ def check_count(config: GrpoConfig, problems: Sequence[Problem]) -> None:
         )
 
 
-def longest_prompt(config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: Any) -> int:
+def longest_prompt(
+    config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> int:
     """In tokens. Raises `DataError` if a prompt leaves no room for a completion."""
     ids, setting = token_ids(tokenizer, rendered), "trainer.max_completion_length"
     return check_lengths(problems, ids, config.completion_length, config.model.max_length, setting)
@@ -75,7 +79,9 @@ def rollout_budget(config: GrpoConfig) -> Budget | None:
     return None if section is None else Budget.from_config(section, config.completion_length)
 
 
-def check_budget(config: GrpoConfig, tokenizer: Any, think_format: ThinkFormat, longest_prompt: int) -> None:
+def check_budget(
+    config: GrpoConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, longest_prompt: int
+) -> None:
     """Raise `EngineError`, with the numbers, for a budget that the longest prompt leaves no room for."""
     if budget := rollout_budget(config):
         tokens = think_tokens(think_format, tokenizer)

@@ -101,7 +101,7 @@ def run_grpo(
         every = config.rollout.check_every
         trainer.add_callback(policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision))
         if torch.cuda.is_available():
-            memory_check.probe(trainer, longest, config.completion_length)
+            memory_check.try_worst_step(trainer, longest, config.completion_length)
 
         # 4. measure, train
         measure = heldout.Measure(run, engine, config, held_out)

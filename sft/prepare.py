@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
 from curation.mixture import split
@@ -72,7 +74,7 @@ class Prepared:
         return -(-tokens // config.model.max_length) if config.trl_setting("packing") else len(self.train)
 
 
-def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Prepared:
+def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> Prepared:
     """Read, split, encode and fit. Raises `DataError` for a bad row, unless `bad_rows` is "skip"."""
     rejected: list[dict[str, Any]] = []
     skip = config.bad_rows == "skip"

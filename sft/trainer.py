@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
@@ -42,7 +42,7 @@ def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, ru
     )
 
 
-def freeze(model: Any, layers: int) -> None:
+def freeze(model: PreTrainedModel, layers: int) -> None:
     """Train the last `layers` decoder layers alone. Raises `ConfigError` if the model has fewer."""
     stack = model.get_decoder().layers
     if layers > len(stack):
@@ -52,7 +52,7 @@ def freeze(model: Any, layers: int) -> None:
         layer.requires_grad_(True)
 
 
-def trained_end_of_turn(tokenizer: Any) -> dict[str, str]:
+def trained_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """`eos_token` for TRL, where the template ends a turn with another token than the tokenizer's own EOS.
 
     The saved tokenizer and generation config then stop where the model was trained to stop.

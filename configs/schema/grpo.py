@@ -39,7 +39,7 @@ class RolloutConfig(Section):
     curriculum: bool = False
     """Draw the more often the problems that, by the pass rates seen, can still teach something."""
     check_every: Positive = 50
-    """Steps between proofs that rollouts are the policy's; one is made at the start too."""
+    """Steps between checks that rollouts are the policy's; one is made at the start too."""
 
 
 class GrpoConfig(TrainingConfig):
