@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 from accelerate.utils import convert_outputs_to_fp32
+from transformers import PreTrainedModel
 
 from configs.errors import RunError
 from rl.trainer import RolloutTrainer
@@ -45,7 +46,8 @@ def worst_batch(trainer: RolloutTrainer, rows: int, prompt: int, completion: int
 @contextmanager
 def as_trained(trainer: RolloutTrainer) -> Iterator[None]:
     """The model as in `Trainer.train`, which does all this only once it runs."""
-    model, args = trainer.model, trainer.args
+    model: PreTrainedModel = trainer.model
+    args = trainer.args
     if trainer.is_unsloth:  # it has modes, and an autocast, of its own
         checkpointing = getattr(model, "_unsloth_gradient_checkpointing", args.gradient_checkpointing)
         model.for_training(use_gradient_checkpointing=checkpointing)
