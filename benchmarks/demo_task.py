@@ -118,7 +118,6 @@ def our_trainer(
     engine = engine_of(loaded, config, S1)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
     return RolloutTrainer(
-        scorer=scorer,
         sampler=GroupSampler(engine, config, scorer, prompts, config.trainer["num_generations"]),
         recorder=Recorder(run, RunCallback(run, ()), "warn"),
         train_dataset=Dataset.from_list(rows),

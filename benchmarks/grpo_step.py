@@ -37,6 +37,7 @@ from data.think_format import S1
 from models.load import LoadedModel, load_model
 from rewards.grading.math_equivalence import grade_texts
 from rl import rollout
+from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
 from training.trainer import RunCallback, engine_of
@@ -97,9 +98,9 @@ def our_trainer(
     engine.eos = ()
     run = RunDir(folder)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
+    scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,))
     return RolloutTrainer(
-        scorer=RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,)),
-        rollout_func=rollout.make_rollout_func(engine, config),
+        sampler=GroupSampler(engine, config, scorer, prompts, shared["args"].num_generations),
         recorder=Recorder(run, RunCallback(run, ()), "warn"),
         train_dataset=Dataset.from_list(rows),
         **shared,

@@ -233,7 +233,6 @@ def _trainer(
     where.path.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     trainer = RolloutTrainer(
-        scorer=sampler.scorer,
         sampler=sampler,
         recorder=Recorder(where, RunCallback(where, ()), "warn"),
         model=loaded.model,

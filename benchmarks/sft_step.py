@@ -37,7 +37,7 @@ from data.think_format import S1
 from models.load import LoadedModel, load_model
 from sft.packed_attention import packed
 from sft.prepare import Prepared, prepare
-from sft.trainer import build
+from sft.trainer import build_sft_trainer
 from training.trainer import trainer_arguments
 
 BATCH, PACKED_LENGTH = 8, 1024
@@ -67,7 +67,11 @@ def trainer_of(name: str, folder: str) -> tuple[Any, Clock]:
     loaded = load_model(config.model, config.adapter, config.seed)
     data = prepare(config, loaded.tokenizer, S1)
     clock = Clock()
-    trainer = plain(config, loaded, data, folder) if name == "trl" else build(config, loaded, data, RunDir(folder))
+    trainer = (
+        plain(config, loaded, data, folder)
+        if name == "trl"
+        else build_sft_trainer(config, loaded, data, RunDir(folder))
+    )
     trainer.add_callback(clock)
     trainer.remove_callback(PrinterCallback)
     return trainer, clock

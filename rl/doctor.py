@@ -6,61 +6,60 @@ Loads the model, draws one completion a prompt on the run's own engine, grades i
 engine with the model in training. Exit code 1 if a line failed.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
 
+if TYPE_CHECKING:
+    from configs.schema.grpo import GrpoConfig
+    from training.preflight import Finding
+
 
 def main(argv: list[str]) -> int:
-    """Load → check → print."""
+    """Parse the command line, print each finding as it comes, and count them."""
     args = recipe_parser("rl.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_intermixed_args(argv)
 
     from configs.recipe import load
 
-    config = load("grpo", args.config, args.overrides)
-
-    import rewards
-    from data.splits import split
-    from data.think_format import resolve_think_format
-    from models.backend import check, import_backend
-    from rl import rollout
-    from training import preflight
-
-    check(config.model)
-    reward_set = rewards.build(config.rewards)
-    problems, held_out = split(config.data, config.eval)
-    think_format = resolve_think_format(config.think_format)
-    prepare_libraries()
-    import_backend(config.model)
-
-    from models.load import load_model
-    from models.tokenizer import load_tokenizer
-    from rl import doctor_checks
-    from training.trainer import engine_of
-
-    tokenizer = load_tokenizer(config.model)
-    prompts = rollout.prompts(problems, tokenizer, think_format)
-    problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
-    findings = preflight.quick(config, tokenizer, think_format, prompts[0])
-    findings.append(doctor_checks.lengths(config, problems, prompts, held_out, tokenizer, think_format))
-    print(*findings, sep="\n", flush=True)
-    if all(finding.state != "failed" for finding in findings):
-        loaded = load_model(config.model, config.adapter, config.seed)
-        engine = engine_of(loaded, config, think_format)
-        exam = doctor_checks.Examination(config, engine, loaded, problems, prompts)
-        for found in (exam.completion(), exam.loss_mask(), *exam.grades(reward_set), exam.agreement()):
-            print(found, flush=True)
-            findings.append(found)
-    print(summary_of(finding.state for finding in findings))
+    findings = examine(load("grpo", args.config, args.overrides), lambda finding: print(finding, flush=True))
+    print(tally(findings))
     return int(any(finding.state == "failed" for finding in findings))
 
 
-def summary_of(states: Iterable[str]) -> str:
-    """The last line: how many findings passed, and how many did not."""
-    counts = Counter(states)
-    others = [f"{counts[state]} {state}" for state in ("warned", "failed") if counts[state]]
-    return ", ".join([f"{counts['passed']} of {counts.total()} lines are fine", *others])
+def examine(config: "GrpoConfig", show: "Callable[[Finding], None]" = lambda finding: None) -> "list[Finding]":
+    """Everything that can be seen of a run before it starts; `show` gets each finding as it comes.
+
+    Raises a `MullError`, before torch is imported, for what stops the command itself.
+    """
+    from data.splits import split
+    from models.backend import check, import_backend
+    from rewards.registry import build
+
+    # 1. refuse what can be refused at once: names, files, rewards, data
+    check(config.model)
+    reward_set = build(config.rewards)
+    problems, held_out = split(config.data, config.eval)
+
+    # 2. Unsloth patches Transformers and TRL, so it is imported before them
+    prepare_libraries()
+    import_backend(config.model)
+
+    # 3. the rest needs torch
+    from rl.doctor_checks import examine_run
+
+    findings = []
+    for finding in examine_run(config, reward_set, problems, held_out):
+        show(finding)
+        findings.append(finding)
+    return findings
+
+
+def tally(findings: "Sequence[Finding]") -> str:
+    """How many lines are fine, and how many are not."""
+    count = {state: sum(finding.state == state for finding in findings) for state in ("passed", "warned", "failed")}
+    others = "".join(f", {count[state]} {state}" for state in ("warned", "failed") if count[state])
+    return f"{count['passed']} of {len(findings)} lines are fine{others}"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,47 @@
-"""What `rl.doctor` looks at with the weights at hand: a completion, its loss mask, its grades, the engine."""
+"""What `rl.doctor` looks at: first what needs no weights, then a completion, its loss mask, its grades, the engine."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from transformers import PreTrainedTokenizerBase
 
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
-from data.think_format import ThinkFormat
+from data.think_format import ThinkFormat, resolve_think_format
 from models.engines.base import Engine
-from models.load import LoadedModel
+from models.load import LoadedModel, load_model
+from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
 from rl import policy_check, rollout
 from rl.scoring import RolloutScorer
-from training import heldout
+from training import heldout, preflight
 from training.preflight import Finding, attempt, passed
+from training.trainer import engine_of
+
+
+def examine_run(
+    config: GrpoConfig, reward_set: RewardSet, problems: list[Problem], held_out: list[Problem]
+) -> Iterator[Finding]:
+    """The findings on a run; those that need the weights only where none of the others failed."""
+    # 1. without weights
+    think_format = resolve_think_format(config.think_format)
+    tokenizer = load_tokenizer(config.model)
+    prompts = rollout.prompts(problems, tokenizer, think_format)
+    problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
+    findings = preflight.quick(config, tokenizer, think_format, prompts[0])
+    findings.append(lengths(config, problems, prompts, held_out, tokenizer, think_format))
+    yield from findings
+    if any(finding.state == "failed" for finding in findings):
+        return
+
+    # 2. with them: a completion of a few prompts, drawn as the run would
+    loaded = load_model(config.model, config.adapter, config.seed)
+    exam = Examination(config, engine_of(loaded, config, think_format), loaded, problems, prompts)
+    yield exam.completion()
+    yield exam.loss_mask()
+    yield from exam.grades(reward_set)
+    yield exam.agreement()
 
 
 def lengths(
@@ -21,7 +49,7 @@ def lengths(
     problems: Sequence[Problem],
     prompts: Sequence[str],
     held_out: Sequence[Problem],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     think_format: ThinkFormat,
 ) -> Finding:
     """Whether every prompt, held-out ones too, and the budget fit."""
@@ -49,14 +77,16 @@ class Examination:
     ) -> None:
         self.config, self.engine, self.loaded = config, engine, loaded
         self.problems, self.prompts = problems[: policy_check.PROMPTS], prompts[: policy_check.PROMPTS]
-        self.made = rollout.make_generate(engine, config)(self.prompts, loaded.model)
+        self.generations = rollout.make_generate(engine, config)(self.prompts, loaded.model)
 
     def completion(self) -> Finding:
         """What the model writes; one that never ends its turn learns little."""
-        ended = sum(g.finish == "stop" for g in self.made)
-        lengths = [len(g.token_ids) for g in self.made]
-        text = f"{ended} of {len(self.made)} end by themselves, {min(lengths)}–{max(lengths)} tokens; the first: "
-        text += f"{self.made[0].text[:60]!r}"
+        ended = sum(g.finish == "stop" for g in self.generations)
+        lengths = [len(g.token_ids) for g in self.generations]
+        text = (
+            f"{ended} of {len(self.generations)} end by themselves, {min(lengths)}–{max(lengths)} tokens; the first: "
+        )
+        text += f"{self.generations[0].text[:60]!r}"
         if not ended:
             fix = "raise trainer.max_completion_length, or warm the model up with sft.train"
             return Finding("completion", "warned", text, fix)
@@ -64,7 +94,7 @@ class Examination:
 
     def loss_mask(self) -> Finding:
         """Which tokens are trained on: those that the policy chose."""
-        columns = rollout.as_columns(self.made, self.config.rollout.budget is not None)
+        columns = rollout.trl_columns(self.generations, self.config.rollout.budget is not None)
         prompt, completion = (sum(map(len, columns[name])) for name in ("prompt_ids", "completion_ids"))
         forced = sum(row.count(0) for row in columns.get("env_mask", []))
         if forced == completion:
@@ -74,22 +104,28 @@ class Examination:
 
     def grades(self, rewards: RewardSet) -> list[Finding]:
         """What each reward says of them."""
-        eos = self.engine.eos
-        scorer = RolloutScorer(rewards, self.problems, self.engine.tokenizer, self.engine.think_format, eos)
-        seen = scorer.seen(self.prompts, range(len(self.made)), self.made)
+        scorer = RolloutScorer(
+            rewards,
+            self.problems,
+            self.engine.tokenizer,
+            self.engine.think_format,
+            self.engine.eos,
+            self.config.completion_length,
+        )
+        rollouts = scorer.rollouts(self.prompts, range(len(self.generations)), self.generations)
 
         def check(name: str) -> Finding:
-            scores = rewards.score(seen)[name]
+            scores = rewards.score(rollouts)[name]
             if all(score is None for score in scores):
                 return Finding(f"reward {name}", "warned", "could judge none of them", "look at its requirements")
             return passed(f"reward {name}", f"{scores}")
 
-        return [attempt(f"reward {name}", lambda name=name: check(name)) for name in rewards.names]  # type: ignore[misc]
+        return [attempt(f"reward {name}", partial(check, name)) for name in rewards.names]
 
     def agreement(self) -> Finding:
         """The engine against the model in training."""
         ids = token_ids(self.engine.tokenizer, self.prompts)
-        found = policy_check.agreement(self.engine, self.loaded.model, ids)
-        text = f"{self.engine.name} and the model differ by {found.mean:.2g} nats a token (at most {found.maximum:.2g})"
-        wrong = policy_check.verdict(found, policy_check.bound_of(self.loaded.precision))
+        gap = policy_check.agreement(self.engine, self.loaded.model, ids)
+        text = f"{self.engine.name} and the model differ by {gap.mean:.2g} nats a token (at most {gap.maximum:.2g})"
+        wrong = policy_check.mismatch(gap, policy_check.rounding_of(self.loaded.precision))
         return Finding("engine", "failed", wrong) if wrong else passed("engine", text)

@@ -6,15 +6,17 @@ as `Trainer.train` will have it: checkpointing as the recipe says, computing in 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from accelerate.utils import convert_outputs_to_fp32
+from transformers import PreTrainedModel
 
 from configs.errors import RunError
+from rl.trainer import RolloutTrainer
+from rl.trl_batch import TrlBatch
 
 
-def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[str, Any]:
+def worst_batch(trainer: RolloutTrainer, rows: int, prompt: int, completion: int) -> TrlBatch:
     """A batch of `rows` completions of random ids, lengths in tokens; a group's prompt is one prompt."""
     generator = torch.Generator().manual_seed(0)
     pad, group = trainer.processing_class.pad_token_id, trainer.num_generations
@@ -35,16 +37,17 @@ def worst_batch(trainer: Any, rows: int, prompt: int, completion: int) -> dict[s
     }
     if trainer.beta != 0.0:
         batch["ref_per_token_logps"] = torch.zeros(shape)
-    if trainer.use_vllm:
+    if trainer.corrects_sampling:
         batch |= {name: torch.zeros(shape) for name in ("old_per_token_logps", "sampling_per_token_logps")}
         batch["importance_sampling_ratio"] = torch.ones(shape)
     return {name: value.to(trainer.accelerator.device) for name, value in batch.items()}
 
 
 @contextmanager
-def as_trained(trainer: Any) -> Iterator[None]:
+def as_trained(trainer: RolloutTrainer) -> Iterator[None]:
     """The model as in `Trainer.train`, which does all this only once it runs."""
-    model, args = trainer.model, trainer.args
+    model: PreTrainedModel = trainer.model
+    args = trainer.args
     if trainer.is_unsloth:  # it has modes, and an autocast, of its own
         checkpointing = getattr(model, "_unsloth_gradient_checkpointing", args.gradient_checkpointing)
         model.for_training(use_gradient_checkpointing=checkpointing)
@@ -68,7 +71,7 @@ def as_trained(trainer: Any) -> Iterator[None]:
         vars(model).update(before)
 
 
-def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
+def fits(trainer: RolloutTrainer, rows: int, prompt: int, completion: int) -> bool:
     """Whether a forward and a backward pass of that batch go through; nothing is learned from it."""
     trainer.current_gradient_accumulation_steps = 1
     with torch.random.fork_rng():
@@ -78,13 +81,13 @@ def fits(trainer: Any, rows: int, prompt: int, completion: int) -> bool:
             return False
         finally:
             trainer.model.zero_grad(set_to_none=True)
-            trainer._metrics["train"].clear()
+            trainer.forget_metrics()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return True
 
 
-def probe(trainer: Any, prompt: int, completion: int) -> None:
+def try_worst_step(trainer: RolloutTrainer, prompt: int, completion: int) -> None:
     """Raise `RunError` with the settings that fit, if the recipe's don't; lengths in tokens."""
     rows = trainer.args.per_device_train_batch_size
     with as_trained(trainer):

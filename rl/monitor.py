@@ -219,7 +219,7 @@ def _share_alarms(
             "duplicates",
             "are the same text as another one of their group",
             limits.duplicate,
-            lambda: symptoms.duplicates(rollouts),
+            lambda: symptoms.repeated_texts(rollouts),
         ),
         ("degenerate", "go round in circles", limits.degenerate, lambda: symptoms.degenerate(rollouts)),
         ("several_blocks", "have several answer blocks", limits.blocks, lambda: symptoms.several_blocks(rollouts)),
@@ -229,7 +229,7 @@ def _share_alarms(
             "unjudged",
             "have a reward that could not be judged" + (f" ({why})" if why else ""),
             limits.unjudged,
-            lambda: symptoms.unjudged(scores),
+            lambda: symptoms.without_score(scores),
         ),
     ]
     found: list[tuple[str, str, tuple[int, ...]]] = []

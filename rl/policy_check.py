@@ -1,4 +1,4 @@
-"""Proof that rollouts are the policy's, made at the start of a run and every `rollout.check_every` steps.
+"""Whether rollouts are the policy's, checked at the start of a run and every `rollout.check_every` steps.
 
 The engine writes a few tokens and says how likely it found them; the model in training says the same of them.
 
@@ -14,10 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from configs.errors import RunError
 from configs.schema.sections import SamplingConfig
@@ -47,42 +52,42 @@ class Agreement:
     effect: float | None = None
 
 
-def agreement(engine: Engine, model: Any, prompts: Sequence[Sequence[int]], seed: int = 0) -> Agreement:
+def agreement(engine: Engine, model: PreTrainedModel, prompts: Sequence[Sequence[int]], seed: int = 0) -> Agreement:
     """Ask `engine` for a few tokens after each prompt (ids), and `model` what it thinks of them."""
     engine.follow(model)
     plain = SamplingConfig()  # the whole distribution: a truncated one would differ for a reason
-    asked = [Request(tuple(p), plain, TOKENS, seed=seed + at, logprobs=True) for at, p in enumerate(prompts)]
-    made = engine.generate(asked)
-    pairs = [(list(g.prompt_ids), list(g.token_ids)) for g in made]
-    drawn = [logprob for g in made for logprob in g.logprobs]
-    own = logprobs(model, pairs)
-    gaps = [abs(a - b) for a, b in zip(drawn, own, strict=True)]
+    requests = [Request(tuple(p), plain, TOKENS, seed=seed + at, logprobs=True) for at, p in enumerate(prompts)]
+    generations = engine.generate(requests)
+    pairs = [(list(g.prompt_ids), list(g.token_ids)) for g in generations]
+    of_engine = [logprob for g in generations for logprob in g.logprobs]
+    of_model = logprobs(model, pairs)
+    gaps = [abs(a - b) for a, b in zip(of_engine, of_model, strict=True)]
     if not hasattr(model, "peft_config"):
         return Agreement(fmean(gaps), max(gaps))
     with model.disable_adapter():
-        base = logprobs(model, pairs)
+        of_base = logprobs(model, pairs)
     return Agreement(
         mean=fmean(gaps),
         maximum=max(gaps),
-        base=fmean(abs(a - b) for a, b in zip(drawn, base, strict=True)),
-        effect=fmean(abs(a - b) for a, b in zip(own, base, strict=True)),
+        base=fmean(abs(a - b) for a, b in zip(of_engine, of_base, strict=True)),
+        effect=fmean(abs(a - b) for a, b in zip(of_model, of_base, strict=True)),
     )
 
 
-def logprobs(model: Any, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+def logprobs(model: PreTrainedModel, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
     """`model`'s log-probability of every completion token; `pairs`: (prompt ids, completion ids)."""
-    found: list[float] = []
-    with _calm(model), torch.inference_mode():
+    values: list[float] = []
+    with _without_dropout(model), torch.inference_mode():
         for prompt, completion in pairs:
             ids = torch.tensor([prompt + completion], device=model.device)
             logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
-            told = logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])
-            found += told[:, 0].tolist()
-    return found
+            of_tokens = logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])
+            values += of_tokens[:, 0].tolist()
+    return values
 
 
 @contextmanager
-def _calm(model: Any) -> Iterator[None]:
+def _without_dropout(model: PreTrainedModel) -> Iterator[None]:
     """No dropout inside."""
     training = model.training
     model.eval()
@@ -92,27 +97,27 @@ def _calm(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def verdict(found: Agreement, bound: float) -> str:
+def mismatch(gap: Agreement, bound: float) -> str:
     """What is wrong, and what to do; "" if nothing."""
-    if found.base is not None and 2 * found.base < found.mean:
+    if gap.base is not None and 2 * gap.base < gap.mean:
         return (
             "the rollout engine answers as the base model, without the adapter (which changes "
-            f"{found.effect:.2g} nats a token); set rollout.engine=transformers"
+            f"{gap.effect:.2g} nats a token); set rollout.engine=transformers"
         )
-    if found.mean > bound:
+    if gap.mean > bound:
         return (
-            f"the rollout engine and the model in training disagree by {found.mean:.2g} nats a token (up to "
+            f"the rollout engine and the model in training disagree by {gap.mean:.2g} nats a token (up to "
             f"{bound:.2g} is rounding): completions are not the policy's; set rollout.engine=transformers"
         )
     return ""
 
 
-def bound_of(precision: str) -> float:
+def rounding_of(precision: str) -> float:
     """Most that the mean gap may be for base weights held so."""
     return ROUNDING if precision == "fp32" else ROUNDING_16
 
 
-def checksum(model: Any) -> int:
+def checksum(model: PreTrainedModel) -> int:
     """Of all weights that are not trained, bit by bit and wherever they are; 4-bit ones as they are stored."""
     total = 0
     for weight in _frozen(model):
@@ -122,34 +127,48 @@ def checksum(model: Any) -> int:
     return total
 
 
-def _frozen(model: Any) -> Iterator[torch.Tensor]:
+def _frozen(model: PreTrainedModel) -> Iterator[torch.Tensor]:
     return (parameter for parameter in model.parameters() if not parameter.requires_grad)
 
 
-class Proof(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
-    """Makes the proof; its figures go into the next row of `metrics.jsonl`."""
+class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
+    """Makes the check during training; its figures go into the next row of `metrics.jsonl`."""
 
     def __init__(
         self, engine: Engine, prompts: Sequence[Sequence[int]], every: int, rows: RunCallback, precision: str
     ) -> None:
         self.engine, self.prompts, self.every, self.rows = engine, list(prompts)[:PROMPTS], every, rows
-        self.bound = bound_of(precision)
+        self.bound = rounding_of(precision)
         self.base: int | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel,
+        **_: object,
+    ) -> None:
         """Before the first rollout, also of a resumed run."""
         self.base = checksum(model)
-        self._prove(model, state.global_step)
+        self._check(model, state.global_step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel,
+        **_: object,
+    ) -> None:
         """After every so many steps."""
         if state.global_step % self.every == 0:
-            self._prove(model, state.global_step)
+            self._check(model, state.global_step)
 
-    def _prove(self, model: Any, step: int) -> None:
-        found = agreement(self.engine, model, self.prompts)
-        self.rows.extra |= {"logprob_gap_mean": found.mean, "logprob_gap_max": found.maximum}
-        if wrong := verdict(found, self.bound):
+    def _check(self, model: PreTrainedModel, step: int) -> None:
+        gap = agreement(self.engine, model, self.prompts)
+        self.rows.extra |= {"logprob_gap_mean": gap.mean, "logprob_gap_max": gap.maximum}
+        if wrong := mismatch(gap, self.bound):
             raise RunError(f"stopped at step {step}: {wrong}")
         if checksum(model) != self.base:
             raise RunError(

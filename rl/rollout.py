@@ -1,11 +1,13 @@
-"""Problems → the prompts that GRPO samples from, and TRL's `rollout_func` over our engines."""
+"""Problems → the prompts that GRPO samples from, and completions from our engines in the columns that TRL takes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from budget_forcing.budget import Budget, resolve
 from budget_forcing.tokens import think_tokens
-from configs.errors import DataError, ModelError
+from configs.errors import DataError
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
@@ -14,13 +16,13 @@ from models.engines.base import Engine, Request
 from models.engines.generation import Generation
 
 
-def prompts(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[str]:
+def prompts(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> list[str]:
     """One rendered prompt a problem, prefilled part included."""
     return [render_prompt(tokenizer, p.question, think_format) for p in problems]
 
 
 def fitting(
-    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Problem], list[str]]:
     """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
     if config.long_prompts == "drop":
@@ -30,7 +32,7 @@ def fitting(
 
 
 def _without_long(
-    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: Any
+    config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Problem], list[str]]:
     room = config.model.max_length - config.completion_length
     kept = [at for at, ids in enumerate(token_ids(tokenizer, rendered)) if len(ids) <= room]
@@ -51,32 +53,16 @@ def check_count(config: GrpoConfig, problems: Sequence[Problem]) -> None:
         )
 
 
-def longest_prompt(config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: Any) -> int:
+def longest_prompt(
+    config: GrpoConfig, problems: Sequence[Problem], rendered: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> int:
     """In tokens. Raises `DataError` if a prompt leaves no room for a completion."""
     ids, setting = token_ids(tokenizer, rendered), "trainer.max_completion_length"
     return check_lengths(problems, ids, config.completion_length, config.model.max_length, setting)
 
 
-def as_trl_wants(rendered: Sequence[str], tokenizer: Any) -> list[str]:
-    """Prompts that TRL's own generation, which adds special tokens, makes the same ids of as we do.
-
-    Raises `ModelError` where it can't.
-    """
-    bos = tokenizer.bos_token or ""
-    bare = [text.removeprefix(bos) for text in rendered]
-    for texts in (list(rendered), bare):
-        if tokenizer(texts[0])["input_ids"] == token_ids(tokenizer, rendered[:1])[0]:
-            return texts
-    raise ModelError(
-        "trainer.use_vllm: TRL adds special tokens to prompts that the chat template doesn't write; set "
-        "rollout.engine=vllm instead"
-    )
-
-
 def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
     """What draws the completions, and why."""
-    if config.trainer.get("use_vllm"):
-        return f"TRL's own vLLM: trainer.use_vllm is set; measured with {engine.name} ({engine.about})"
     if config.rollout.engine != "auto":
         why = "the recipe asks for it"
     elif engine.name == "unsloth":
@@ -88,15 +74,17 @@ def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
     return f"{engine.name} ({engine.about}): {why}"
 
 
-def budget_of(config: GrpoConfig) -> Budget | None:
+def rollout_budget(config: GrpoConfig) -> Budget | None:
     """The recipe's budget of a completion; an effort level is a share of the longest completion minus its answer."""
     section = config.rollout.budget
     return None if section is None else Budget.from_config(section, config.completion_length)
 
 
-def check_budget(config: GrpoConfig, tokenizer: Any, think_format: ThinkFormat, longest_prompt: int) -> None:
+def check_budget(
+    config: GrpoConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, longest_prompt: int
+) -> None:
     """Raise `EngineError`, with the numbers, for a budget that the longest prompt leaves no room for."""
-    if budget := budget_of(config):
+    if budget := rollout_budget(config):
         tokens = think_tokens(think_format, tokenizer)
         resolve(budget, tokens, tokenizer, longest_prompt, config.model.max_length, config.completion_length)
 
@@ -107,7 +95,7 @@ Generate = Callable[[Sequence[str], Any], list[Generation]]
 
 def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
     """Completions as the recipe wants them: its sampling and its budget alone; seeds come from torch's generator."""
-    budget = budget_of(config)
+    budget = rollout_budget(config)
 
     def generate(prompts: Sequence[str], model: Any) -> list[Generation]:
         engine.follow(model)
@@ -118,31 +106,17 @@ def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
     return generate
 
 
-def make_rollout_func(engine: Engine, config: GrpoConfig) -> Callable[[list[str], Any], dict[str, Any]]:
-    """TRL's `rollout_func`: a completion for each entry of `prompts`, which holds every prompt `num_generations` times.
-
-    Returns what `as_columns` does.
-    """
-    generate = make_generate(engine, config)
-
-    def rollout_func(prompts: list[str], trainer: Any) -> dict[str, Any]:
-        return as_columns(generate(prompts, trainer.model), config.rollout.budget is not None)
-
-    return rollout_func
-
-
-def as_columns(generations: Sequence[Generation], budgeted: bool) -> dict[str, Any]:
+def trl_columns(generations: Sequence[Generation], is_budgeted: bool) -> dict[str, list[Any]]:
     """What TRL takes, one entry a completion: `prompt_ids`, `completion_ids`, `logprobs` (the policy's).
 
-    `generation` goes on to the reward functions. Under a budget `env_mask` is 0 where the token was forced: TRL leaves
-    those out of the loss, of importance ratios and of lengths.
+    Under a budget `env_mask` is 0 where the token was forced: TRL leaves those out of the loss, of importance ratios
+    and of lengths.
     """
-    columns: dict[str, Any] = {
+    columns: dict[str, list[Any]] = {
         "prompt_ids": [list(g.prompt_ids) for g in generations],
         "completion_ids": [list(g.token_ids) for g in generations],
         "logprobs": [list(g.logprobs) for g in generations],
-        "generation": list(generations),
     }
-    if budgeted:
+    if is_budgeted:
         columns["env_mask"] = [[int(not forced) for forced in g.forced] for g in generations]
     return columns

@@ -3,12 +3,13 @@
 Who calls whom in one step:
 
     TRL's GRPOTrainer.train          (rl/trainer.py: RolloutTrainer, our one subclass)
-    └── _generate_and_score_…        one generation: completions and advantages for `steps_per_rollout` steps
+    └── draw                         one generation: completions and advantages for `steps_per_rollout` steps
         ├── GroupSampler             (rl/sampling.py) which problems; groups without an advantage are drawn again
-        │   └── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities
-        ├── RolloutScorer            (rl/scoring.py) rollouts → rewards
+        │   ├── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities
+        │   └── RolloutScorer        (rl/scoring.py) rollouts → scores, which travel with them as columns
+        ├── reward functions         (rl/scoring.py) read those columns; TRL makes advantages of them
         └── Recorder                 (rl/trainer.py) rollouts.jsonl, alarms
-    └── compute_loss                 rows without an advantage left out; prompts shared (rl/shared_prompts.py)
+    └── loss                         rows without an advantage left out; prompts shared (rl/shared_prompts.py)
 """
 
 import torch
@@ -80,28 +81,28 @@ def run_grpo(
         arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
         engine = engine_of(loaded, config, think_format)
         print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
-        scorer = RolloutScorer(reward_set, problems, tokenizer, think_format, engine.eos)
-        group = arguments.num_generations
-        curriculum = Curriculum(problems, group) if config.rollout.curriculum else None
-        sampler = None if arguments.use_vllm else GroupSampler(engine, config, scorer, prompts, group, curriculum)
-        texts = rollout.as_trl_wants(prompts, tokenizer) if arguments.use_vllm else prompts
+        scorer = RolloutScorer(
+            reward_set, problems, tokenizer, think_format, engine.eos, max_tokens=config.completion_length
+        )
+        group_size = arguments.num_generations
+        curriculum = Curriculum(problems, group_size) if config.rollout.curriculum else None
+        sampler = GroupSampler(engine, config, scorer, prompts, group_size, curriculum)
         trainer = build_trainer(
             RolloutTrainer,
-            scorer=scorer,
             sampler=sampler,
             recorder=Recorder(run, callback, config.on_alarm),
             backend=loaded.backend,
             model=loaded.model,
             args=arguments,
-            train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(texts)]),
+            train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(prompts)]),
             processing_class=tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
-        trainer.add_callback(policy_check.Proof(engine, probes, every, callback, loaded.precision))
+        trainer.add_callback(policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision))
         if torch.cuda.is_available():
-            memory_check.probe(trainer, longest, config.completion_length)
+            memory_check.try_worst_step(trainer, longest, config.completion_length)
 
         # 4. measure, train
         measure = heldout.Measure(run, engine, config, held_out)

@@ -5,11 +5,13 @@ GRPO compares the completions of one problem: a group with equal rewards has no 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from configs.schema.grpo import GrpoConfig
@@ -19,8 +21,8 @@ from models.engines.generation import Generation
 from rewards.composition import Scores
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import is_correct
-from rl.rollout import as_columns, make_generate
-from rl.scoring import RolloutScorer
+from rl.rollout import make_generate, trl_columns
+from rl.scoring import RolloutScorer, score_columns
 
 PRIOR = 2.0
 """How many tries of a problem the pass rate over all problems counts for."""
@@ -32,11 +34,11 @@ class Curriculum(TrainerCallback, ExportableState):  # type: ignore[misc] # tran
     It travels in the checkpoint's `trainer_state.json`.
     """
 
-    def __init__(self, problems: Sequence[Problem], group: int) -> None:
+    def __init__(self, problems: Sequence[Problem], group_size: int) -> None:
         self.number = {problem.id: at for at, problem in enumerate(problems)}
         self.passed = torch.zeros(len(problems))
         self.tried = torch.zeros(len(problems))
-        self.group = group
+        self.group_size = group_size
 
     def see(self, rollouts: Sequence[Rollout]) -> None:
         """Count completions, of every process; those that could not be judged don't count."""
@@ -49,7 +51,7 @@ class Curriculum(TrainerCallback, ExportableState):  # type: ignore[misc] # tran
         """(problems,) 1 − p^G − (1−p)^G, p being the pass rate, drawn towards the mean of all where little was seen."""
         mean = (self.passed.sum() + 1) / (self.tried.sum() + 2)
         rate = (self.passed + PRIOR * mean) / (self.tried + PRIOR)
-        chances: torch.Tensor = 1 - rate**self.group - (1 - rate) ** self.group
+        chances: torch.Tensor = 1 - rate**self.group_size - (1 - rate) ** self.group_size
         return chances
 
     def state(self) -> dict[str, Any]:
@@ -57,16 +59,76 @@ class Curriculum(TrainerCallback, ExportableState):  # type: ignore[misc] # tran
         seen = self.tried.nonzero()[:, 0].tolist()
         return {"seen": [[at, int(self.passed[at]), int(self.tried[at])] for at in seen]}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """A resumed run goes on with what its checkpoint knows."""
         for at, passed, tried in state.stateful_callbacks.get(type(self).__name__, {}).get("seen", []):
             self.passed[at], self.tried[at] = passed, tried
 
 
-class GroupSampler:
-    """Draws a step's completions and scores them, before TRL asks for either.
+@dataclass(slots=True)
+class Batch:
+    """A generation's completions: P groups of G, each on one problem, side by side; B = P · G."""
 
-    `prompts[i]` is problem i's; `group` completions each, side by side; `config.rollout` says the rest.
+    problems_P: list[int]
+    """The number of each group's problem."""
+    generations: list[Generation]
+    rollouts: list[Rollout]
+    scores: Scores
+    totals: list[float | None]
+
+    @property
+    def group_size(self) -> int:
+        """How many completions a group has."""
+        return len(self.rollouts) // len(self.problems_P)
+
+    def group(self, number: int) -> "Batch":
+        """One group, as a batch of its own."""
+        rows = self._rows(number)
+        scores = {name: scores_B[rows] for name, scores_B in self.scores.items()}
+        return Batch([self.problems_P[number]], self.generations[rows], self.rollouts[rows], scores, self.totals[rows])
+
+    def replace_group(self, number: int, group: "Batch") -> None:
+        """Put another group in the place of one."""
+        rows = self._rows(number)
+        self.problems_P[number] = group.problems_P[0]
+        self.generations[rows], self.rollouts[rows] = group.generations, group.rollouts
+        self.totals[rows] = group.totals
+        for name, scores_B in self.scores.items():
+            scores_B[rows] = group.scores[name]
+
+    def zero_variance(self) -> list[int]:
+        """Groups in which no two known totals differ: they have no advantage."""
+        totals_PG = [self.totals[self._rows(number)] for number in range(len(self.problems_P))]
+        known_PG = [{total for total in totals_G if total is not None} for totals_G in totals_PG]
+        return [number for number, known_G in enumerate(known_PG) if len(known_G) < 2]
+
+    def mean_total(self) -> float:
+        """Over the rows that have one; 0.0 without any."""
+        known = [total for total in self.totals if total is not None]
+        return fmean(known) if known else 0.0
+
+    def rows(self, prompts: Sequence[str]) -> list[dict[str, Any]]:
+        """The data set's row of each completion, as TRL's sampler would have it; `prompts`: one a problem."""
+        return [
+            {"prompt": prompts[problem], "problem": problem}
+            for problem in self.problems_P
+            for _ in range(self.group_size)
+        ]
+
+    def columns(self, is_budgeted: bool) -> dict[str, list[Any]]:
+        """What TRL takes for the completions, and the scores beside them."""
+        return trl_columns(self.generations, is_budgeted) | score_columns(self.scores)
+
+    def _rows(self, number: int) -> slice:
+        return slice(number * self.group_size, (number + 1) * self.group_size)
+
+
+class GroupSampler:
+    """Draws a generation's completions and scores them.
+
+    `prompts[i]` is problem i's; `group_size` completions each, side by side; `config.rollout` says the rest.
     """
 
     def __init__(
@@ -75,79 +137,66 @@ class GroupSampler:
         config: GrpoConfig,
         scorer: RolloutScorer,
         prompts: Sequence[str],
-        group: int,
+        group_size: int,
         curriculum: Curriculum | None = None,
     ) -> None:
         self.generate, self.is_exact = make_generate(engine, config), engine.is_exact
-        self.resamples, self.budgeted = config.rollout.resamples, config.rollout.budget is not None
-        self.scorer, self.prompts, self.group, self.curriculum = scorer, prompts, group, curriculum
-        self.ready: list[Generation] = []
+        self.resamples, self.is_budgeted = config.rollout.resamples, config.rollout.budget is not None
+        self.scorer, self.prompts, self.group_size, self.curriculum = scorer, prompts, group_size, curriculum
 
-    def draw(self, problems: Sequence[int], model: Any, state: Any) -> tuple[list[int], dict[str, float]]:
-        """(the problem of each completion, figures for the metrics); completions and scores are ready then.
+    def draw(
+        self, problems: Sequence[int], model: PreTrainedModel, state: TrainerState
+    ) -> tuple[Batch, dict[str, float]]:
+        """(completions with their scores, figures for the metrics).
 
         `problems`: one entry a completion, as TRL's sampler has it. Raises `BrokenReward`.
         """
-        chosen = list(problems[:: self.group])
+        # 1. problems: TRL's choice, and under a curriculum others in the place of those that can teach little
+        problems_P = list(problems[:: self.group_size])
         if self.curriculum is not None:
             chances = self.curriculum.chances()
-            keep = torch.rand(len(chosen)) < chances[chosen] / chances.max().clamp(min=1e-9)
-            chosen = self._replaced(chosen, [at for at, kept in enumerate(keep.tolist()) if not kept])
-        made, rollouts, scores, totals = self._completions(chosen, model, state)
-        seen = list(rollouts)
-        known = [total for total in totals if total is not None]
-        first = sum(known) / len(known) if known else 0.0
-        redrawn = 0
+            is_kept = torch.rand(len(problems_P)) < chances[problems_P] / chances.max().clamp(min=1e-9)
+            problems_P = self._other_problems(problems_P, [at for at, kept in enumerate(is_kept.tolist()) if not kept])
+
+        # 2. their completions, scored
+        batch = self._completions(problems_P, model, state)
+        rollouts, first_mean, redrawn_groups = list(batch.rollouts), batch.mean_total(), 0
+
+        # 3. groups without an advantage are drawn again on other problems, at most `resamples` times
         for _ in range(self.resamples):
-            flat = self._flat(totals)
-            if not flat:
+            zero_variance = batch.zero_variance()
+            if not zero_variance:
                 break
-            redrawn += len(flat)
-            chosen = self._replaced(chosen, flat)
-            fresh = self._completions([chosen[at] for at in flat], model, state)
-            seen += fresh[1]
-            for number, at in enumerate(flat):
-                into, out = self._rows(at), self._rows(number)
-                made[into], rollouts[into], totals[into] = fresh[0][out], fresh[1][out], fresh[3][out]
-                for name, column in scores.items():
-                    column[into] = fresh[2][name][out]
+            problems_P = self._other_problems(batch.problems_P, zero_variance)
+            redrawn = self._completions([problems_P[number] for number in zero_variance], model, state)
+            for new, old in enumerate(zero_variance):
+                batch.replace_group(old, redrawn.group(new))
+            rollouts += redrawn.rollouts
+            redrawn_groups += len(zero_variance)
+
+        # 4. the curriculum sees every completion, those drawn in vain too; once a step, as every process takes part
         if self.curriculum is not None:
-            self.curriculum.see(seen)  # once a step: every process takes part
-        self.ready = made
-        self.scorer.rollouts, self.scorer.scores, self.scorer.is_ready = rollouts, scores, True
-        figures = {"reward_before_resampling": first, "resampled_groups": float(redrawn)} if self.resamples else {}
-        figures["dropped_groups"] = float(len(self._flat(totals)))
-        return [at for at in chosen for _ in range(self.group)], figures
+            self.curriculum.see(rollouts)
+        figures = {"dropped_groups": float(len(batch.zero_variance()))}
+        if self.resamples:
+            figures |= {"reward_before_resampling": first_mean, "resampled_groups": float(redrawn_groups)}
+        return batch, figures
 
-    def take(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
-        """TRL's `rollout_func`: the completions that `draw` made."""
-        made, self.ready = self.ready, []
-        assert len(made) == len(prompts)
-        return as_columns(made, self.budgeted)
+    def _completions(self, problems_P: list[int], model: PreTrainedModel, state: TrainerState) -> Batch:
+        problems_B = [problem for problem in problems_P for _ in range(self.group_size)]
+        prompts_B = [self.prompts[problem] for problem in problems_B]
+        generations = self.generate(prompts_B, model)
+        rollouts = self.scorer.rollouts(prompts_B, problems_B, generations)
+        scores = self.scorer.score(rollouts, state)
+        return Batch(problems_P, generations, rollouts, scores, self.scorer.totals(scores))
 
-    def _completions(
-        self, problems: Sequence[int], model: Any, state: Any
-    ) -> tuple[list[Generation], list[Rollout], Scores, list[float | None]]:
-        each = [at for at in problems for _ in range(self.group)]
-        prompts = [self.prompts[at] for at in each]
-        made = self.generate(prompts, model)
-        rollouts = self.scorer.seen(prompts, each, made)
-        scores = self.scorer.rewards.score(rollouts, state)
-        return made, rollouts, scores, self.scorer.rewards.totals(scores)
-
-    def _replaced(self, chosen: Sequence[int], places: Sequence[int]) -> list[int]:
+    def _other_problems(self, problems_P: Sequence[int], places: Sequence[int]) -> list[int]:
         """Other problems in these places: by their chances under a curriculum, else all alike; none twice."""
         weights = torch.ones(len(self.prompts)) if self.curriculum is None else self.curriculum.chances()
         weights = weights.clamp(min=1e-6)
-        if len(self.prompts) >= len(chosen) + len(places):
-            weights[list(chosen)] = 0.0
-        fresh = torch.multinomial(weights, len(places)).tolist() if places else []
-        return [fresh[places.index(at)] if at in places else problem for at, problem in enumerate(chosen)]
-
-    def _flat(self, totals: Sequence[float | None]) -> list[int]:
-        """Groups in which no two known rewards differ."""
-        groups = range(len(totals) // self.group)
-        return [at for at in groups if len({total for total in totals[self._rows(at)] if total is not None}) < 2]
-
-    def _rows(self, group: int) -> slice:
-        return slice(group * self.group, (group + 1) * self.group)
+        if len(self.prompts) >= len(problems_P) + len(places):
+            weights[list(problems_P)] = 0.0
+        others = list(problems_P)
+        for place, problem in zip(places, torch.multinomial(weights, len(places)) if places else [], strict=True):
+            others[place] = int(problem)
+        return others

@@ -1,85 +1,82 @@
-"""Rewards for TRL: our rollouts, with special tokens kept, behind functions in TRL's signature."""
+"""Generations → rollouts → scores, and the scores as columns, which TRL's reward functions only read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase, TrainerState
+
 from data.problem import Problem
 from data.think_format import ThinkFormat
-from models.engines.generation import Generation, forced_characters, parts_of, turn_of
+from models.engines.generation import Generation, forced_characters, turn_of
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
 
+COLUMN = "score:{}"
+"""The column of a reward's scores, beside the completions."""
+
+
+def score_columns(scores: Scores) -> dict[str, list[float | None]]:
+    """The scores of a batch as columns that travel with its completions."""
+    return {COLUMN.format(name): scores_B for name, scores_B in scores.items()}
+
+
+def reward_functions(names: Sequence[str]) -> list[Callable[..., list[float | None]]]:
+    """What `GRPOTrainer(reward_funcs=…)` takes: one function a reward, which returns its column."""
+    return [_reader(name) for name in names]
+
+
+def _reader(name: str) -> Callable[..., list[float | None]]:
+    def read(**columns: Any) -> list[float | None]:
+        scores_B: list[float | None] = columns[COLUMN.format(name)]
+        return scores_B
+
+    read.__name__ = name
+    return read
+
 
 class RolloutScorer:
-    """TRL-style reward functions, one a reward, over one shared scoring of the batch."""
+    """What a recipe's rewards make of an engine's completions; `max_tokens` is the longest that one may be."""
 
     def __init__(
         self,
         rewards: RewardSet,
         problems: Sequence[Problem],
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         think_format: ThinkFormat,
         eos: Sequence[int],
+        max_tokens: int | None = None,
     ) -> None:
         self.rewards, self.problems = rewards, problems
-        self.tokenizer, self.think_format, self.eos = tokenizer, think_format, eos
-        self.max_tokens: int | None = None
-        self.rollouts: list[Rollout] = []
-        self.scores: Scores = {}
-        self.is_ready = False
-        """Whether the next batch that TRL asks for has been scored already."""
+        self.tokenizer, self.think_format, self.eos, self.max_tokens = tokenizer, think_format, eos, max_tokens
 
-    def functions(self) -> list[Callable[..., list[float | None]]]:
-        """What `GRPOTrainer(reward_funcs=…)` takes; TRL calls them in order, so the first one scores the batch."""
-        return [self._function(name) for name in self.rewards.names]
-
-    def _function(self, name: str) -> Callable[..., list[float | None]]:
-        def reward(
-            prompts: list[str],
-            completion_ids: list[list[int]],
-            problem: list[int],
-            trainer_state: Any,
-            generation: Sequence[Generation] = (),
-            **_: Any,
-        ) -> list[float | None]:
-            if name == self.rewards.names[0] and not self.is_ready:
-                self.rollouts = self.seen(prompts, problem, generation or completion_ids)
-                self.scores = self.rewards.score(self.rollouts, trainer_state)
-            self.is_ready = False
-            return self.scores[name]
-
-        reward.__name__ = name
-        return reward
-
-    def seen(
-        self, prompts: Sequence[str], problems: Sequence[int], completions: Sequence[Generation] | Sequence[list[int]]
+    def rollouts(
+        self, prompts: Sequence[str], problems: Sequence[int], generations: Sequence[Generation]
     ) -> list[Rollout]:
-        """Completions as rewards see them: an engine's, or ids alone where TRL's own generation made them."""
-        rows = zip(prompts, problems, list[Generation | list[int]](completions), strict=True)
-        return [self.rollout(prompt, self.problems[at], made) for prompt, at, made in rows]
+        """Completions as rewards see them; `problems`: the number of each one's problem."""
+        rows = zip(prompts, problems, generations, strict=True)
+        return [self.rollout(prompt, self.problems[number], generation) for prompt, number, generation in rows]
 
-    def rollout(self, prompt: str, problem: Problem, made: Generation | list[int]) -> Rollout:
-        """One of them."""
-        if isinstance(made, Generation):
-            ids, stop, truncated = made.token_ids, made.stop or "natural", made.finish == "length"
-            thought, answered = made.thinking_tokens, made.answer_tokens
-            forced = tuple(forced_characters(made, self.tokenizer, self.think_format.prefill))
-        else:
-            ids, stop, truncated = tuple(made), "natural", not made or made[-1] not in self.eos
-            length = len(made) - (not truncated)
-            thought, answer_at = parts_of(made[:length], self.tokenizer, self.think_format)
-            answered, forced = length - answer_at, ()
+    def rollout(self, prompt: str, problem: Problem, generation: Generation) -> Rollout:
+        """One completion as rewards see it, its special tokens kept."""
         return Rollout(
             problem=problem,
-            text=turn_of(ids, self.eos, self.tokenizer, self.think_format),
+            text=turn_of(generation.token_ids, self.eos, self.tokenizer, self.think_format),
             think_format=self.think_format,
             prompt=prompt,
-            completion_ids=ids,
-            completion_tokens=len(ids),
-            thinking_tokens=thought,
-            answer_tokens=answered,
+            completion_ids=generation.token_ids,
+            completion_tokens=len(generation.token_ids),
+            thinking_tokens=generation.thinking_tokens,
+            answer_tokens=generation.answer_tokens,
             max_tokens=self.max_tokens,
-            truncated=truncated,
-            stop=stop,
-            forced=forced,
+            truncated=generation.finish == "length",
+            stop=generation.stop or "natural",
+            forced=tuple(forced_characters(generation, self.tokenizer, self.think_format.prefill)),
         )
+
+    def score(self, rollouts: Sequence[Rollout], state: TrainerState | None) -> Scores:
+        """A column a reward. Raises `BrokenReward`."""
+        return self.rewards.score(rollouts, state)
+
+    def totals(self, scores: Scores) -> list[float | None]:
+        """The weighted sum of each row."""
+        return self.rewards.totals(scores)

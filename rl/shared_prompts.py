@@ -9,9 +9,9 @@ Positions go on from the prompt in every completion. Needs attention that takes 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +34,53 @@ class Pack:
     column: torch.Tensor
 
 
-def pack(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], device: Any = "cpu") -> Pack:
+def pack(
+    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], device: torch.device | str = "cpu"
+) -> Pack:
     """One pack of rows without padding; equal prompts are put there once. A completion's last token is no input."""
-    ids: list[int] = []
-    positions: list[int] = []
-    prompt_of: list[int] = []
-    row_of: list[int] = []  # -1: the prompt, which its completions see
-    source: list[int] = []
-    groups: dict[tuple[int, ...], list[int]] = {}
+    # 1. rows of the same prompt form a group
+    rows_of_prompt: dict[tuple[int, ...], list[int]] = {}
     for row, prompt in enumerate(prompts):
-        groups.setdefault(tuple(prompt), []).append(row)
-    order: list[tuple[int, int]] = []
-    for number, (prompt, rows) in enumerate(groups.items()):
-        first = len(ids)
+        rows_of_prompt.setdefault(tuple(prompt), []).append(row)
+
+    # 2. one sequence: each prompt once, its completions after it; a completion's positions go on from the prompt's end
+    ids_L: list[int] = []
+    positions_L: list[int] = []
+    group_L: list[int] = []
+    row_L: list[int] = []  # -1: a prompt, which all of its completions see
+    source_N: list[int] = []
+    places: list[tuple[int, int]] = []  # (row, column) of each token that is predicted
+    for group, (prompt, rows) in enumerate(rows_of_prompt.items()):
+        last_of_prompt = len(ids_L) + len(prompt) - 1
         for row, tokens in [(-1, prompt), *((row, completions[row][:-1]) for row in rows)]:
-            start = len(ids)
+            start = len(ids_L)
             offset = 0 if row < 0 else len(prompt)
-            ids += tokens
-            positions += range(offset, offset + len(tokens))
-            prompt_of += [number] * len(tokens)
-            row_of += [row] * len(tokens)
+            ids_L += tokens
+            positions_L += range(offset, offset + len(tokens))
+            group_L += [group] * len(tokens)
+            row_L += [row] * len(tokens)
             if row >= 0 and len(completions[row]):
-                source += [first + len(prompt) - 1, *range(start, start + len(tokens))]
-                order += [(row, column) for column in range(len(completions[row]))]
-    prompt_at, row_at = (torch.tensor(values, device=device) for values in (prompt_of, row_of))
-    same_prompt = prompt_at[:, None] == prompt_at
-    visible = same_prompt & ((row_at == -1) | (row_at[:, None] == row_at))
-    target = [completions[row][column] for row, column in order]
-    places = torch.tensor(order, device=device).reshape(-1, 2)
+                # the prompt's last position predicts the first token, each token the next
+                source_N += [last_of_prompt, *range(start, start + len(tokens))]
+                places += [(row, column) for column in range(len(completions[row]))]
+
+    # 3. who sees whom: what came before, of the same group, and of it the prompt and the token's own row
+    group_at, row_at = torch.tensor(group_L, device=device), torch.tensor(row_L, device=device)
+    is_same_group_LL = group_at[:, None] == group_at
+    is_visible_LL = is_same_group_LL & ((row_at == -1) | (row_at[:, None] == row_at))
+    place_N2 = torch.tensor(places, device=device).reshape(-1, 2)
     return Pack(
-        ids=torch.tensor([ids], device=device),
-        positions=torch.tensor([positions], device=device),
-        mask=visible.tril()[None, None],
-        source=torch.tensor(source, device=device),
-        target=torch.tensor(target, device=device),
-        row=places[:, 0],
-        column=places[:, 1],
+        ids=torch.tensor([ids_L], device=device),
+        positions=torch.tensor([positions_L], device=device),
+        mask=is_visible_LL.tril()[None, None],
+        source=torch.tensor(source_N, device=device),
+        target=torch.tensor([completions[row][column] for row, column in places], device=device),
+        row=place_N2[:, 0],
+        column=place_N2[:, 1],
     )
 
 
-def unpadded(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
+def without_padding(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
     """The tokens of each row, (B, T) → B lists."""
     return [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
 
@@ -90,7 +97,7 @@ def is_cheaper(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[
     return packed * (6 * width + packed) < len(prompts) * padded * (6 * width + padded)
 
 
-def can_pack(model: Any) -> bool:
+def can_pack(model: PreTrainedModel) -> bool:
     """Whether `model`'s attention takes our mask and our positions, in every layer."""
     config = model.config.get_text_config()
     layers = getattr(config, "layer_types", None) or []

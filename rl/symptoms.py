@@ -22,7 +22,7 @@ def empty_answers(rollouts: Sequence[Rollout]) -> list[int]:
     ]
 
 
-def duplicates(rollouts: Sequence[Rollout]) -> list[int]:
+def repeated_texts(rollouts: Sequence[Rollout]) -> list[int]:
     """Rows whose whole text another row of the same problem has too."""
     counts = Counter((rollout.problem.id, rollout.text) for rollout in rollouts)
     return [row for row, rollout in enumerate(rollouts) if counts[rollout.problem.id, rollout.text] > 1]
@@ -51,7 +51,7 @@ def echoes(rollouts: Sequence[Rollout]) -> list[int]:
     ]
 
 
-def unjudged(scores: Scores) -> list[int]:
+def without_score(scores: Scores) -> list[int]:
     """Rows with a None in any column."""
     return [row for row, values in enumerate(zip(*scores.values(), strict=True)) if None in values]
 
@@ -62,8 +62,10 @@ def zero_variance(rollouts: Sequence[Rollout], totals: Sequence[float | None]) -
     for row, rollout in enumerate(rollouts):
         groups[rollout.problem.id].append(row)
     compared = [rows for rows in groups.values() if len(rows) > 1]
-    flat = [rows for rows in compared if len({totals[row] for row in rows}) == 1]
-    return (len(flat) / len(compared) if compared else 0.0), [row for rows in flat for row in rows]
+    zero_variance_groups = [rows for rows in compared if len({totals[row] for row in rows}) == 1]
+    return (len(zero_variance_groups) / len(compared) if compared else 0.0), [
+        row for rows in zero_variance_groups for row in rows
+    ]
 
 
 def truncated(rollouts: Sequence[Rollout]) -> list[int]:

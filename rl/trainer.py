@@ -1,17 +1,12 @@
-"""The one thin subclass of TRL's `GRPOTrainer`, and the only place that overrides what TRL keeps private.
+"""The one thin subclass of TRL's `GRPOTrainer`: what a step does differently from TRL's.
 
-TRL is handed rewards and rollouts through its public interface. Overridden are
+    draw                 groups are drawn by our engine and scored (`rl.sampling`); advantages are recorded after
+    arrange              rows of a prompt come into one micro-batch (`rl.trl_batch`)
+    loss                 rows that teach nothing are left out, where that is exact
+    log_probabilities    a prompt is computed once for its completions (`rl.shared_prompts`)
 
-    _generate_and_score_completions      groups are drawn and scored first (`rl.sampling`), advantages recorded after
-    _prepare_inputs                      rows of a prompt come into one micro-batch (`rl.trl_batch`)
-    _compute_loss                        rows that teach nothing are left out, where that is exact
-    _get_per_token_logps_and_entropies   a prompt is computed once for its completions (`rl.shared_prompts`)
-
-Pinned to TRL 1.14.2 by `tests/rl/test_trainer.py`, `tests/rl/test_shared_prompts.py` and
-`tests/rl/test_pinned_sources.py`.
-
-On the Unsloth backend TRL's class is Unsloth's, whose loss calls these methods by its own signatures and shares prompts
-in its own way: there only the first override does anything.
+Where these meet TRL's privates is `rl.trl_internals`. On the Unsloth backend TRL's class is Unsloth's, whose loss has
+signatures of its own and shares prompts in its own way: there only `draw` does anything.
 """
 
 from dataclasses import dataclass
@@ -20,10 +15,8 @@ from typing import Any, Literal
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_callback import ExportableState
-from trl import GRPOTrainer
-from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from configs.run_directory import RunDir, append_jsonl
 from rewards.composition import BrokenReward, Scores
@@ -33,8 +26,9 @@ from rewards.shipped.correctness import is_correct
 from rl import shared_prompts
 from rl.monitor import Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
-from rl.scoring import RolloutScorer
-from rl.trl_batch import Batch, loss_mask, regrouped, select, teaches, trimmed
+from rl.scoring import reward_functions
+from rl.trl_batch import TrlBatch, loss_mask, regrouped, select_rows, teaches, trimmed
+from rl.trl_internals import LogProbabilities, OpenGRPOTrainer, Row
 from training.trainer import RunCallback
 
 
@@ -49,27 +43,24 @@ class Scored:
     advantages: list[float]
 
 
-class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
-    """`GRPOTrainer` that hands every scored batch to `recorder`; `backend` is the loaded model's."""
+class RolloutTrainer(OpenGRPOTrainer):
+    """`GRPOTrainer` on the completions of `sampler`; every scored batch goes to `recorder`.
 
-    _buffered_inputs: list[Batch] | None
+    `backend` is the loaded model's.
+    """
 
     def __init__(
         self,
         *args: Any,
-        scorer: RolloutScorer,
+        sampler: GroupSampler,
         recorder: "Recorder",
-        sampler: GroupSampler | None = None,
         backend: str = "transformers",
         **kwargs: Any,
     ) -> None:
-        take = {} if sampler is None else {"rollout_func": sampler.take}
-        super().__init__(*args, reward_funcs=scorer.functions(), **take, **kwargs)
-        self.scorer, self.recorder, self.sampler = scorer, recorder, sampler
-        if sampler is not None and not sampler.is_exact:
-            self.use_vllm = True  # set this late it starts nothing: TRL corrects for what our engine drew differently
+        functions = reward_functions(sampler.scorer.rewards.names)
+        super().__init__(*args, reward_funcs=functions, corrects_sampling=not sampler.is_exact, **kwargs)
+        self.sampler, self.recorder = sampler, recorder
         self.is_unsloth = backend == "unsloth"
-        scorer.max_tokens = self.args.max_completion_length
         self.add_callback(recorder)
 
     @property
@@ -91,7 +82,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         return (
             not self.is_unsloth
             and self.loss_type != "bnpo"
-            and not self._entropy_bonus_enabled
+            and not self.has_entropy_bonus
             and not self.aux_loss_enabled
             and self.top_entropy_quantile == 1.0
         )
@@ -103,113 +94,99 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         return not unusual and "logits_to_keep" in self.model_kwarg_keys and shared_prompts.can_pack(self._bare_model)
 
     @property
-    def _bare_model(self) -> Any:
+    def _bare_model(self) -> PreTrainedModel:
         return self.accelerator.unwrap_model(self.model)
 
-    def _prepare_inputs(self, generation_batch: Any) -> Any:
-        before = self._buffered_inputs
-        inputs = super()._prepare_inputs(generation_batch)
-        drawn = self._buffered_inputs
-        if not self.model.training or drawn is None or drawn is before or not self.adds_up:
-            return inputs
-        window = min(self.current_gradient_accumulation_steps, self.args.steps_per_generation)
-        self._buffered_inputs = drawn = regrouped(drawn, window)
-        return drawn[self._step % self.args.steps_per_generation]
+    def draw(self, rows: list[Row]) -> TrlBatch:
+        """A generation: completions, scores and advantages for the steps that it is used for."""
+        step = self.state.global_step + 1  # this batch trains the step that is about to be taken
+        try:
+            batch, figures = self.sampler.draw([row["problem"] for row in rows], self.model, self.state)
+        except BrokenReward as failure:
+            self.recorder.broken(step, failure)
+            raise
+        output = self.compare(batch.rows(self.sampler.prompts), batch.columns(self.sampler.is_budgeted))
+        for name, value in figures.items():
+            self.add_metric(name, value)
+        if self.model.training:
+            advantages = output["advantages"].tolist()
+            self.recorder(Scored(step, batch.rollouts, batch.scores, batch.totals, advantages))
+            if "tool_mask" in output:
+                tokens = output["completion_mask"].sum().clamp(min=1)
+                self.add_metric("forced_share", 1 - (loss_mask(output).sum() / tokens).item())
+        return output
 
-    def _compute_loss(self, model: Any, inputs: Batch) -> Any:
+    def arrange(self, batches: list[TrlBatch]) -> list[TrlBatch]:
+        """Rows of a prompt side by side, where the loss doesn't ask which micro-batch a row is in."""
+        if not self.model.training or not self.adds_up:
+            return batches
+        return regrouped(batches, min(self.current_gradient_accumulation_steps, self.args.steps_per_generation))
+
+    def loss(self, model: PreTrainedModel, inputs: TrlBatch) -> torch.Tensor:
+        """The loss of the rows that teach something."""
         if self.skips_rows and self.model.training:
             rows = teaches(inputs).nonzero()[:, 0]
             if not len(rows):  # a gradient of zero, not of None: the optimizer's momentum goes on as it would
                 return torch.stack([p.sum() * 0.0 for p in model.parameters() if p.requires_grad]).sum()
             if len(rows) < len(inputs["advantages"]):
-                inputs = select(inputs, rows)
-        return super()._compute_loss(model, trimmed(inputs))
+                inputs = select_rows(inputs, rows)
+        return super().loss(model, trimmed(inputs))
 
-    def _get_per_token_logps_and_entropies(self, model: Any, *rows: Any, **options: Any) -> Any:
+    def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
+        """Of every completion token; a prompt's completions in one row where the model can."""
         unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
         if not self.shares_prompts or any(value is not None and value is not False for value in unusual):
-            return super()._get_per_token_logps_and_entropies(model, *rows, **options)
+            return super().log_probabilities(model, *rows, **options)
         size, entropy = options.get("batch_size"), options.get("compute_entropy", False)
         return self._by_prompts(model, *rows, batch_size=size, compute_entropy=entropy)
 
     def _by_prompts(
         self,
-        model: Any,
+        model: PreTrainedModel,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         logits_to_keep: int,
         *,
         batch_size: int | None,
         compute_entropy: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Log-probabilities and entropies (B, T), and no auxiliary loss; packed where that is cheaper than padding."""
-        plain = super()._get_per_token_logps_and_entropies
-        ids, mask = ((t[:, :-logits_to_keep], t[:, -logits_to_keep:]) for t in (input_ids, attention_mask))
-        prompts, completions = (shared_prompts.unpadded(*pair) for pair in zip(ids, mask, strict=True))
-        size = batch_size or len(prompts)
+    ) -> LogProbabilities:
+        """As `log_probabilities`, without an auxiliary loss; packed where that is cheaper than padding."""
+        # 1. rows without padding: prompts are padded on the left, completions on the right
+        prompt_ids, completion_ids = input_ids[:, :-logits_to_keep], input_ids[:, -logits_to_keep:]
+        prompt_mask, completion_mask = attention_mask[:, :-logits_to_keep], attention_mask[:, -logits_to_keep:]
+        prompts = shared_prompts.without_padding(prompt_ids, prompt_mask)
+        completions = shared_prompts.without_padding(completion_ids, completion_mask)
+
+        # 2. so many rows at a time as TRL would take, each part the cheaper way
+        size, width = batch_size or len(prompts), self._bare_model.config.hidden_size
         parts = []
-        for at in range(0, len(prompts), size):
-            rows = slice(at, at + size)
-            if any(completions[rows]) and shared_prompts.is_cheaper(
-                prompts[rows], completions[rows], self._bare_model.config.hidden_size
-            ):
-                packed = shared_prompts.pack(prompts[rows], completions[rows], input_ids.device)
-                parts.append(self._packed(model, packed, (len(prompts[rows]), logits_to_keep), compute_entropy))
+        for start in range(0, len(prompts), size):
+            rows = slice(start, start + size)
+            if any(completions[rows]) and shared_prompts.is_cheaper(prompts[rows], completions[rows], width):
+                pack = shared_prompts.pack(prompts[rows], completions[rows], input_ids.device)
+                parts.append(self._packed(model, pack, (len(prompts[rows]), logits_to_keep), compute_entropy))
             else:
-                found = plain(
-                    model, input_ids[rows], attention_mask[rows], logits_to_keep, compute_entropy=compute_entropy
-                )
-                parts.append(found[:2])
-        entropies = torch.cat([part[1] for part in parts]) if compute_entropy else None
+                padded = (input_ids[rows], attention_mask[rows], logits_to_keep)
+                parts.append(super().log_probabilities(model, *padded, compute_entropy=compute_entropy)[:2])
+
+        # 3. in one tensor again
+        entropies = torch.cat([part[1] for part in parts if part[1] is not None]) if compute_entropy else None
         return torch.cat([part[0] for part in parts]), entropies, None
 
     def _packed(
-        self, model: Any, packed: shared_prompts.Pack, shape: tuple[int, int], entropy: bool
+        self, model: PreTrainedModel, pack: shared_prompts.Pack, shape: tuple[int, int], entropy: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Log-probabilities and entropies (B, T) of packed rows, 0.0 at padding, by TRL's own functions."""
+        """Log-probabilities and entropies (B, T) of packed rows, 0.0 at padding."""
         logits = model(
-            input_ids=packed.ids,
-            attention_mask=packed.mask,
-            position_ids=packed.positions,
-            logits_to_keep=packed.source,
+            input_ids=pack.ids,
+            attention_mask=pack.mask,
+            position_ids=pack.positions,
+            logits_to_keep=pack.source,
             use_cache=False,
         ).logits
-        found: tuple[torch.Tensor, ...]
-        if entropy:
-            bonus = self._entropy_bonus_enabled
-            found = selective_log_softmax_and_entropy(logits, packed.target[None], bonus, temperature=self.temperature)
-        else:
-            found = (selective_log_softmax(logits, packed.target[None], temperature=self.temperature),)
-        where = (packed.row, packed.column)
-        logps, *rest = (value.new_zeros(shape).index_put(where, value[0]) for value in found)
+        values = self.of_logits(logits[0], pack.target, entropy)
+        logps, *rest = (value.new_zeros(shape).index_put((pack.row, pack.column), value) for value in values)
         return logps, rest[0] if rest else None
-
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        step = self.state.global_step + 1  # this batch trains the step that is about to be taken
-        try:
-            if self.sampler is not None:
-                inputs = self._drawn(self.sampler, inputs)
-            output = super()._generate_and_score_completions(inputs)
-        except BrokenReward as failure:
-            self.recorder.broken(step, failure)
-            raise
-        if self.model.training:
-            scorer = self.scorer
-            totals = scorer.rewards.totals(scorer.scores)
-            advantages = output["advantages"].tolist()
-            self.recorder(Scored(step, scorer.rollouts, scorer.scores, totals, advantages))
-            if "tool_mask" in output:
-                shown = output["completion_mask"].sum().clamp(min=1)
-                self._metrics["train"]["forced_share"].append(1 - (loss_mask(output).sum() / shown).item())
-        return dict(output)
-
-    def _drawn(self, sampler: GroupSampler, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows that `sampler` decided on."""
-        self._last_loaded_step = self.state.global_step  # TRL has no vLLM of its own to load weights into
-        problems, figures = sampler.draw([row["problem"] for row in inputs], self.model, self.state)
-        for name, value in figures.items():
-            self._metrics["train"][name].append(value)
-        return [{"prompt": sampler.prompts[at], "problem": at} for at in problems]
 
 
 class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed here

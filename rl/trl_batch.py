@@ -16,10 +16,11 @@ PER_TOKEN = (
 )
 """What TRL's batch holds for each completion token, (B, T)."""
 
-Batch = dict[str, Any]
+TrlBatch = dict[str, Any]
+"""One micro-batch, or a whole generation, as TRL's trainer holds it: tensors by name, (B, …)."""
 
 
-def select(inputs: Batch, rows: torch.Tensor) -> Batch:
+def select_rows(inputs: TrlBatch, rows: torch.Tensor) -> TrlBatch:
     """The same batch with only `rows` of every tensor that has one entry a row."""
     size = len(inputs["advantages"])
     return {
@@ -28,7 +29,7 @@ def select(inputs: Batch, rows: torch.Tensor) -> Batch:
     }
 
 
-def trimmed(inputs: Batch) -> Batch:
+def trimmed(inputs: TrlBatch) -> TrlBatch:
     """The same batch without columns that are padding in every row: left of the prompts, right of the completions."""
     width = inputs["completion_ids"].shape[1]
     prompt = int(inputs["prompt_mask"].sum(1).max())
@@ -41,19 +42,19 @@ def trimmed(inputs: Batch) -> Batch:
     return inputs | cut
 
 
-def loss_mask(inputs: Batch) -> torch.Tensor:
+def loss_mask(inputs: TrlBatch) -> torch.Tensor:
     """(B, T): completion tokens that the policy chose and that count."""
     mask: torch.Tensor = inputs["completion_mask"]
     return mask * inputs["tool_mask"] if "tool_mask" in inputs else mask
 
 
-def teaches(inputs: Batch) -> torch.Tensor:
+def teaches(inputs: TrlBatch) -> torch.Tensor:
     """(B,) bool: rows that a loss without KL and entropy terms depends on."""
     useful: torch.Tensor = (inputs["advantages"] != 0) & loss_mask(inputs).bool().any(1)
     return useful
 
 
-def regrouped(batches: Sequence[Batch], window: int) -> list[Batch]:
+def regrouped(batches: Sequence[TrlBatch], window: int) -> list[TrlBatch]:
     """The same rows, those of a prompt side by side and those that teach nothing last, within every `window` batches.
 
     For losses that add up over an accumulation window, whichever batch a row is in.
@@ -61,7 +62,7 @@ def regrouped(batches: Sequence[Batch], window: int) -> list[Batch]:
     return [batch for at in range(0, len(batches), window) for batch in _regrouped(batches[at : at + window])]
 
 
-def _regrouped(batches: Sequence[Batch]) -> list[Batch]:
+def _regrouped(batches: Sequence[TrlBatch]) -> list[TrlBatch]:
     whole = {
         key: torch.cat([batch[key] for batch in batches]) if isinstance(value, torch.Tensor) and value.dim() else value
         for key, value in batches[0].items()
@@ -73,4 +74,4 @@ def _regrouped(batches: Sequence[Batch]) -> list[Batch]:
         first.setdefault(prompt, at)
     order = sorted(range(len(prompts)), key=lambda at: (not useful[at], first[prompts[at]]))
     rows = torch.tensor(order, device=whole["advantages"].device)
-    return [select(whole, part) for part in rows.chunk(len(batches))]
+    return [select_rows(whole, part) for part in rows.chunk(len(batches))]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from configs.errors import DataError
 from data.problem import Trace
@@ -57,7 +58,9 @@ class Ledger:
         return asdict(self)
 
 
-def encode(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_too: bool = False) -> Example:
+def encode_trace(
+    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool = False
+) -> Example:
     """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
 
     Prompt and completion are tokenised apart, exactly as they meet at inference. Raises `DataError` for a trace that
@@ -107,7 +110,7 @@ def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
     return [e for e in kept if len(e.input_ids) > e.loss_start]
 
 
-def columns(examples: Sequence[Example]) -> dict[str, Any]:
+def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
     """`input_ids` and `labels` as Arrow arrays of 32-bit lists, which TRL's trainer takes as they are."""
     import pyarrow as pa
 
@@ -123,7 +126,7 @@ def columns(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def show_loss(example: Example, tokenizer: Any) -> str:
+def show_loss(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
     """The row as text with the part that carries loss between ⟦ and ⟧, for a person to check."""
     ids = example.input_ids.tolist()
     prompt, trained = tokenizer.batch_decode([ids[: example.loss_start], ids[example.loss_start :]])

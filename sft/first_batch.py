@@ -1,19 +1,19 @@
 """The first batch, looked at before it is trained on: which tokens carry loss, and that rows don't see each other."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.errors import DataError, ModelError
 from sft.dataset import IGNORED, Example
 
-Batch = dict[str, torch.Tensor]
+TokenBatch = dict[str, torch.Tensor]
 LEAK = 0.1
 """Nats a token that a packed row's loss may differ from its loss alone; bf16 noise stays far below."""
 
 
-def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
+def documents(batch: TokenBatch) -> list[tuple[list[int], list[int]]]:
     """(token ids, labels) of every row in the batch, padding left out and packed rows taken apart."""
     if "position_ids" in batch:
         starts = (batch["position_ids"][0] == 0).nonzero()[:, 0].tolist()
@@ -28,7 +28,12 @@ def documents(batch: Batch) -> list[tuple[list[int], list[int]]]:
 
 
 def check_loss(
-    batch: Batch, prepared: Sequence[Example], tokenizer: Any, end_of_turn: Sequence[int], prompt_too: bool, cut: bool
+    batch: TokenBatch,
+    prepared: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    end_of_turn: Sequence[int],
+    prompt_too: bool,
+    cut: bool,
 ) -> str:
     """A line that says how much of the batch carries loss.
 
@@ -36,8 +41,11 @@ def check_loss(
     prepared so), a label that is another token, or no loss on the end of its turn (unless rows may be `cut`): a model
     trained on such a batch learns nothing, to ask instead of to answer, or never to stop.
     """
+    # 1. each row of the batch, and where its loss starts by what was prepared
     rows = documents(batch)
     starts = _loss_starts([ids for ids, _ in rows], prepared)
+
+    # 2. a fault of any row stops the run
     for number, (ids, labels) in enumerate(rows, start=1):
         start = starts.get(tuple(ids))
         text = tokenizer.decode(ids[:40])
@@ -55,6 +63,8 @@ def check_loss(
         else:
             continue
         raise DataError(f"row {number} of the first batch: {fault}: {text!r}; report it, with the recipe")
+
+    # 3. the count
     tokens, trained_tokens = (sum(len(part) for part in parts) for parts in zip(*_loss(rows), strict=True))
     where = "every token" if prompt_too else "thinking, answer and end of turn"
     return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({where})"
@@ -71,7 +81,7 @@ def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], 
     return [(ids, [label for label in labels if label != IGNORED]) for ids, labels in rows]
 
 
-def check_packing(batch: Batch, model: Any) -> str:
+def check_packing(batch: TokenBatch, model: PreTrainedModel) -> str:
     """A line that says that the second row of a packed batch has the loss that it has alone, to within `LEAK`.
 
     Raises `ModelError` where it differs: then the model's attention lets packed rows see each other.
@@ -79,6 +89,8 @@ def check_packing(batch: Batch, model: Any) -> str:
     rows = documents(batch)
     if len(rows) < 2:
         return "packing: one row in the first batch"
+
+    # 1. the second row in its place behind the first, and alone
     first, (ids, labels) = len(rows[0][0]), rows[1]
     device, training = next(model.parameters()).device, model.training
     targets = torch.tensor([labels], device=device)
@@ -90,6 +102,8 @@ def check_packing(batch: Batch, model: Any) -> str:
         packed = model(**both, use_cache=False).logits[:, first:]
         alone = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
     model.train(training)
+
+    # 2. its loss both times
     losses = [
         torch.nn.functional.cross_entropy(logits[0, :-1].float(), targets[0, 1:], ignore_index=IGNORED).item()
         for logits in (packed, alone)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
 from curation.mixture import split_rows
@@ -13,7 +15,7 @@ from data.formats import Reject, stop
 from data.problem import Problem, Trace
 from data.splits import split_traces
 from data.think_format import ThinkFormat
-from sft.dataset import Example, Ledger, encode, fit, ledger
+from sft.dataset import Example, Ledger, encode_trace, fit, ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ class Prepared:
     def sequences(self, config: SftConfig) -> int:
         """How many sequences an epoch has: rows, or what they are packed into at best."""
         tokens = sum(len(example.input_ids) for example in self.train)
-        return -(-tokens // config.model.max_length) if config.trainer.get("packing") else len(self.train)
+        return -(-tokens // config.model.max_length) if config.trl_setting("packing") else len(self.train)
 
 
-def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Prepared:
+def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> Prepared:
     """Read, split, encode and fit. Raises `DataError` for a bad row, unless `bad_rows` is "skip"."""
     rejected: list[dict[str, Any]] = []
     skip = config.bad_rows == "skip"
@@ -86,14 +88,14 @@ def prepare(config: SftConfig, tokenizer: Any, think_format: ThinkFormat) -> Pre
         examples = []
         for trace in traces:
             try:
-                examples.append(encode(trace, tokenizer, think_format, prompt_too))
+                examples.append(encode_trace(trace, tokenizer, think_format, prompt_too))
             except DataError as error:
                 if not skip:
                     raise
                 rejected.append({"file": trace.source, "id": trace.id, "reason": str(error)})
         return examples
 
-    prompt_too = config.trainer.get("completion_only_loss") is False
+    prompt_too = config.trl_setting("completion_only_loss") is False
     traces = load_traces(config.data, reject)
     if not traces:
         raise DataError(

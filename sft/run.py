@@ -9,7 +9,7 @@ from models.load import load_model
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
-from sft.trainer import build, check_first_batch, trained
+from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
 from training import heldout
 from training.dry_run import sft_plan
 from training.trainer import engine_of, finish_run, save_product, start_run
@@ -33,7 +33,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
     with run.removed_if_unused():
-        trainer = build(config, loaded, data, run)
+        trainer = build_sft_trainer(config, loaded, data, run)
         check_first_batch(trainer, config, data)
         measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
 
@@ -43,7 +43,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     if data.rejected:
         write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
     measure("before")
-    run.add_summary(**trained(trainer, config, run, resume))
+    run.add_summary(**train_and_summarise(trainer, config, run, resume))
     product = save_product(trainer.model, tokenizer, run)
     measure("after")
     finish_run(run, product)

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
@@ -18,15 +18,15 @@ from sft.first_batch import check_loss, check_packing
 from sft.prepare import Prepared
 from training.trainer import RunCallback, build_trainer, run_training, trainer_arguments
 
-SHOWN = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
+SFT_METRICS = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
 
 
-def build(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -> Any:
+def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -> Any:
     """The trainer, its rows tokenised already: TRL neither templates nor cuts them."""
     if config.trained_layers:
         freeze(loaded.model, config.trained_layers)
-    callbacks: list[Any] = [RunCallback(run, SHOWN)]
-    decided: dict[str, Any] = {"max_length": config.model.max_length, **end_of_turn(loaded.tokenizer)}
+    callbacks: list[Any] = [RunCallback(run, SFT_METRICS)]
+    decided: dict[str, Any] = {"max_length": config.model.max_length, **trained_end_of_turn(loaded.tokenizer)}
     if config.validation:
         decided |= checkpoints(config.validation)
         if config.validation.patience:
@@ -35,14 +35,14 @@ def build(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -
         SFTTrainer,
         model=loaded.model,
         args=trainer_arguments(TrlConfig, config, run, **decided),
-        train_dataset=Dataset.from_dict(dataset.columns(data.train)),
-        eval_dataset=Dataset.from_dict(dataset.columns(data.validation)) if data.validation else None,
+        train_dataset=Dataset.from_dict(dataset.arrow_columns(data.train)),
+        eval_dataset=Dataset.from_dict(dataset.arrow_columns(data.validation)) if data.validation else None,
         processing_class=loaded.tokenizer,
         callbacks=callbacks,
     )
 
 
-def freeze(model: Any, layers: int) -> None:
+def freeze(model: PreTrainedModel, layers: int) -> None:
     """Train the last `layers` decoder layers alone. Raises `ConfigError` if the model has fewer."""
     stack = model.get_decoder().layers
     if layers > len(stack):
@@ -52,7 +52,7 @@ def freeze(model: Any, layers: int) -> None:
         layer.requires_grad_(True)
 
 
-def end_of_turn(tokenizer: Any) -> dict[str, str]:
+def trained_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """`eos_token` for TRL, where the template ends a turn with another token than the tokenizer's own EOS.
 
     The saved tokenizer and generation config then stop where the model was trained to stop.
@@ -75,9 +75,9 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
     }
 
 
-def trained(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
+def train_and_summarise(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
     """Train, and return figures for the summary."""
-    with packed_attention.packed(trainer.model, bool(config.trainer.get("packing"))):
+    with packed_attention.packed(trainer.model, bool(config.trl_setting("packing"))):
         run_training(trainer, run, resume)
     rows = list(read_jsonl(run / "metrics.jsonl"))
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
@@ -95,7 +95,7 @@ def check_first_batch(trainer: Any, config: SftConfig, data: Prepared) -> None:
         batch = next(iter(trainer.get_train_dataloader()))
     tokenizer = trainer.processing_class
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
-    prompt_too = config.trainer.get("completion_only_loss") is False
+    prompt_too = config.trl_setting("completion_only_loss") is False
     print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
     if "position_ids" in batch:
         with packed_attention.packed(trainer.model, True):

@@ -3,17 +3,19 @@
 import json
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback, TrainerState
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import get_last_checkpoint
 
 from configs.run_directory import RunDir, keep_jsonl
+from training.trainer_internals import CallbackHandler, callbacks_of, write_checkpoint
 
 
 def checkpoint_to_resume(run: RunDir) -> str | None:
@@ -23,18 +25,24 @@ def checkpoint_to_resume(run: RunDir) -> str | None:
     aside.
     """
     folder = run / "checkpoints"
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    while found and not is_whole(Path(found)):
-        Path(found).rename(Path(found).with_name(f"incomplete-{Path(found).name}-{time.time_ns()}"))
-        found = get_last_checkpoint(str(folder))
-    step = saved_step(found) if found else 0
-    if not found:
+    checkpoint = last_checkpoint(folder)
+    while checkpoint and not is_whole(Path(checkpoint)):
+        Path(checkpoint).rename(Path(checkpoint).with_name(f"incomplete-{Path(checkpoint).name}-{time.time_ns()}"))
+        checkpoint = last_checkpoint(folder)
+    step = saved_step(checkpoint) if checkpoint else 0
+    if not checkpoint:
         print(
             "no whole checkpoint yet: this run starts from its beginning (trainer.save_steps: how often one is saved)"
         )
     for name in ("metrics.jsonl", "rollouts.jsonl", "alarms.jsonl"):
         keep_jsonl(run / name, lambda row: int(row["step"]) <= step)
-    return found
+    return checkpoint
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The checkpoint of the latest step in a folder, whole or not; None without one."""
+    checkpoint: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return checkpoint
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -57,17 +65,19 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
     `boundary`: checkpoints fall on multiples of so many steps, where no drawn completions are left over.
     """
 
-    def __init__(self, handler: Any, boundary: int = 1) -> None:
+    def __init__(self, handler: CallbackHandler, boundary: int = 1) -> None:
         self.handler, self.boundary = handler, boundary
         self._step = 0
-        self._states: tuple[Any, ...] = ()
-        self._remembered: dict[str, Any] = {}
+        self._states: RandomStates | None = None
+        self._remembered: dict[str, dict[str, Any]] = {}
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """The step is whole from here on, though it is counted later."""
         self._keep(state.global_step + 1)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Other callbacks may have drawn numbers."""
         self._keep(state.global_step)
 
@@ -77,7 +87,7 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
             self._step, self._states = step, random_states()
             self._remembered = {type(c).__name__: c.state() for c in exportable(self.handler)}
 
-    def save(self, trainer: Any) -> int:
+    def save(self, trainer: Trainer) -> int:
         """Save a checkpoint of the last whole step, unless it has one; returns the step of the last one, 0 for none.
 
         Nothing is saved where other processes wait for this one in the middle of the step.
@@ -85,45 +95,60 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
         step = trainer.state.global_step
         folder = Path(trainer.args.output_dir)
         is_known = step > 0 and step == self._step and PartialState().num_processes == 1
-        if is_known and not is_whole(folder / f"checkpoint-{step}"):
+        if is_known and self._states and not is_whole(folder / f"checkpoint-{step}"):
             set_random_states(self._states)
-            trainer._save_checkpoint(trainer.model, trial=None)
+            write_checkpoint(trainer)
             path = folder / f"checkpoint-{step}" / "trainer_state.json"
             state = TrainerState.load_from_json(str(path))
             state.stateful_callbacks |= self._remembered
             state.save_to_json(str(path))
-        found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-        return saved_step(found) if found else 0
+        checkpoint = last_checkpoint(folder)
+        return saved_step(checkpoint) if checkpoint else 0
 
 
 class Newcomers(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
     """Lets a resumed run save callbacks that its checkpoint knows nothing of, which the library looks up by name."""
 
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, handler: CallbackHandler) -> None:
         self.handler = handler
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """Each saves itself in its place."""
         for callback in exportable(self.handler):
             state.stateful_callbacks.setdefault(type(callback).__name__, {})
 
 
-def exportable(handler: Any) -> list[Any]:
+def exportable(handler: CallbackHandler) -> list[ExportableState]:
     """The callbacks that checkpoints hold."""
-    return [callback for callback in handler.callbacks if isinstance(callback, ExportableState)]
+    return [callback for callback in callbacks_of(handler) if isinstance(callback, ExportableState)]
 
 
-def random_states() -> tuple[Any, ...]:
-    """Of every generator that a checkpoint holds."""
-    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return random.getstate(), numpy.random.get_state(), torch.get_rng_state(), on_gpu
+@dataclass(frozen=True, slots=True)
+class RandomStates:
+    """States of every random generator that a checkpoint holds; `gpus`: one a device."""
+
+    python: tuple[Any, ...]
+    numpy: dict[str, Any]
+    torch: torch.Tensor
+    gpus: list[torch.Tensor]
 
 
-def set_random_states(states: tuple[Any, ...]) -> None:
-    """Put back what `random_states` told."""
-    python, of_numpy, of_torch, on_gpu = states
-    random.setstate(python)
-    numpy.random.set_state(of_numpy)
-    torch.set_rng_state(of_torch)
-    if on_gpu:
-        torch.cuda.set_rng_state_all(on_gpu)
+def random_states() -> RandomStates:
+    """The states as they are now."""
+    return RandomStates(
+        python=random.getstate(),
+        numpy=numpy.random.get_state(legacy=False),
+        torch=torch.get_rng_state(),
+        gpus=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    )
+
+
+def set_random_states(states: RandomStates) -> None:
+    """Put back what `random_states` returned."""
+    random.setstate(states.python)
+    numpy.random.set_state(states.numpy)
+    torch.set_rng_state(states.torch)
+    if states.gpus:
+        torch.cuda.set_rng_state_all(states.gpus)

@@ -16,7 +16,7 @@ BYTES = {"nf4": 0.56, "int8": 1.06, "bf16": 2.0, "fp32": 4.0}
 
 def grpo_plan(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int) -> str:
     """The resolved config and the plan of `rl.grpo`, as text."""
-    group = int(config.trainer.get("num_generations", 8))
+    group = int(config.trl_setting("num_generations"))
     completions = config.completions_per_generation
     steps = _steps(config, rows * group)
     return _text(
@@ -37,7 +37,7 @@ def sft_plan(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> s
 
     `sequences`: rows to train on, or what they are packed into.
     """
-    batch = config.trainer.get("per_device_train_batch_size", 8) * config.trainer.get("gradient_accumulation_steps", 1)
+    batch = _rows_a_step(config)
     return _text(
         config,
         {
@@ -58,18 +58,21 @@ def worst_case(config: GrpoConfig, longest_prompt: int) -> int:
     from transformers import AutoConfig
 
     model = AutoConfig.from_pretrained(**source_kwargs(base_of(config.model))).get_text_config()
-    rows = int(config.trainer.get("per_device_train_batch_size", 8))
+    rows = int(config.trl_setting("per_device_train_batch_size"))
     length = longest_prompt + config.completion_length
     activations = 34 * rows * length * model.num_hidden_layers * model.hidden_size
     return int(activations + 6 * rows * config.completion_length * model.vocab_size)
 
 
 def _steps(config: TrainingConfig, rows: int) -> str:
-    if (steps := config.trainer.get("max_steps", -1)) > 0:
+    if (steps := config.trl_setting("max_steps")) > 0:
         return str(steps)
-    epochs = config.trainer.get("num_train_epochs", 3)
-    batch = config.trainer.get("per_device_train_batch_size", 8) * config.trainer.get("gradient_accumulation_steps", 1)
-    return f"{-(-int(rows * epochs) // batch)} ({epochs} epochs)"
+    epochs = config.trl_setting("num_train_epochs")
+    return f"{-(-int(rows * epochs) // _rows_a_step(config))} ({epochs:g} epochs)"
+
+
+def _rows_a_step(config: TrainingConfig) -> int:
+    return int(config.trl_setting("per_device_train_batch_size") * config.trl_setting("gradient_accumulation_steps"))
 
 
 def _text(config: TrainingConfig, plan: dict[str, str]) -> str:

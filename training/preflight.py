@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
 
 from configs.errors import MullError, RunError
 from configs.schema.training import TrainingConfig
@@ -46,7 +48,9 @@ def passed(name: str, text: str) -> Finding:
     return Finding(name, "passed", text)
 
 
-def quick(config: TrainingConfig, tokenizer: Any, think_format: ThinkFormat, prompt: str) -> list[Finding]:
+def quick(
+    config: TrainingConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt: str
+) -> list[Finding]:
     """Everything that takes no weights; `prompt` is a rendered one."""
     return [
         versions(),
@@ -106,7 +110,7 @@ def device() -> tuple[str, int]:
     return "no GPU: the CPU", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def rendered(prompt: str, tokenizer: Any, think_format: ThinkFormat) -> Finding:
+def rendered(prompt: str, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> Finding:
     """The prompt's end, which is where the model goes on, and a single BOS."""
     [ids] = token_ids(tokenizer, [prompt])
     shown = f"{len(ids)} tokens, ends with {prompt[-40:]!r}"
@@ -117,7 +121,7 @@ def rendered(prompt: str, tokenizer: Any, think_format: ThinkFormat) -> Finding:
     return passed("prompt", shown)
 
 
-def special_tokens(tokenizer: Any) -> Finding:
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> Finding:
     """An end of turn that is the chat template's, and a pad token that is not it."""
     from models.tokenizer import loaded_eos
 

@@ -4,11 +4,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 STOPPED = 128 + signal.SIGTERM
 """The exit code of a run that a SIGTERM ended."""
@@ -22,7 +21,8 @@ class Interrupt(TrainerCallback):  # type: ignore[misc] # transformers is not ty
 
     def __init__(self, boundary: int = 1) -> None:
         self.boundary = boundary
-        self.asked = False
+        self.is_ending = False
+        """Whether a SIGTERM has come."""
         self.stopped_at: int | None = None
 
     @contextmanager
@@ -35,13 +35,13 @@ class Interrupt(TrainerCallback):  # type: ignore[misc] # transformers is not ty
             signal.signal(signal.SIGTERM, before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.is_ending = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Every process stops if one was asked to."""
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        """Every process stops if one got the signal."""
         if PartialState().num_processes > 1:
-            self.asked = any(gather_object([self.asked]))
-        if self.asked and state.global_step % self.boundary == 0:
+            self.is_ending = any(gather_object([self.is_ending]))
+        if self.is_ending and state.global_step % self.boundary == 0:
             control.should_save = control.should_training_stop = True
             self.stopped_at = state.global_step

@@ -3,17 +3,28 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, TrainerState
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir, append_jsonl
@@ -27,8 +38,18 @@ from models.load import LoadedModel
 from report.training import write_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
 from training.sigterm import STOPPED, Interrupt
+from training.trainer_internals import (
+    build_arguments,
+    callbacks_of,
+    count_steps,
+    is_sharded_late,
+    load_weights,
+    own_defaults,
+)
 
-BATCH = 100
+AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
+
+DECODE_BATCH = 100
 """Most sequences that a training command decodes together."""
 
 RENAMED = {
@@ -41,10 +62,13 @@ RENAMED = {
 """TRL's metric name → ours."""
 
 
-def trainer_arguments(config_class: type, config: TrainingConfig, run: RunDir, **decided: Any) -> Any:
-    """An instance of TRL's `config_class` from `config.trainer`, with the fields that other sections decide."""
-    import torch
+def trainer_arguments(
+    config_class: type[TrainingArguments], config: TrainingConfig, run: RunDir, **decided: Any
+) -> TrainingArguments:
+    """An instance of TRL's `config_class` from `config.trainer`, with the fields that other sections decide.
 
+    Every other field is passed too, with TRL's own default: Unsloth's class in its place has others.
+    """
     defaults: dict[str, Any] = {
         "logging_steps": 1,
         "logging_first_step": True,
@@ -63,17 +87,15 @@ def trainer_arguments(config_class: type, config: TrainingConfig, run: RunDir, *
     }
     set_tracking(config.tracking, run)
     with refusals():
-        return config_class(**(defaults | config.trainer | fixed))
+        return build_arguments(config_class, own_defaults(config_class) | defaults | config.trainer | fixed)
 
 
-def build_trainer(trainer_class: type, **arguments: Any) -> Any:
+def build_trainer(trainer_class: type[AnyTrainer], **arguments: Any) -> AnyTrainer:
     """A trainer, with the optimizer that it will take. Raises `ConfigError` for what TRL or the optimizer refuses."""
-    import torch
-
     with refusals():
-        trainer = trainer_class(**arguments)
-        late = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # made of the wrapped model
-        if not late and "layerwise" not in trainer.args.optim:  # those step in every backward pass from here on
+        trainer: AnyTrainer = trainer_class(**arguments)
+        steps_in_backward = "layerwise" in trainer.args.optim  # from its making on
+        if not is_sharded_late(trainer) and not steps_in_backward:
             trainer.create_optimizer()
         unused = torch.optim.SGD([torch.zeros(1)], lr=trainer.args.learning_rate)
         trainer.create_scheduler(1, unused)  # `train` replaces it
@@ -101,9 +123,9 @@ def set_tracking(tracking: TrackingConfig, run: RunDir) -> None:
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run / "tensorboard"))
 
 
-def metrics_row(step: int, logs: dict[str, Any], seconds: float) -> dict[str, Any]:
+def metrics_row(step: int, logs: Mapping[str, float], seconds: float) -> dict[str, float | None]:
     """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN."""
-    row: dict[str, Any] = {"step": step, "step_seconds": round(seconds, 3)}
+    row: dict[str, float | None] = {"step": step, "step_seconds": round(seconds, 3)}
     for key, value in logs.items():
         if key.startswith("eval_") and key.endswith(("runtime", "_per_second", "num_tokens")):
             continue
@@ -136,35 +158,37 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.started = self.seconds = 0.0
         self.clock, self.steps = 0.0, 0
         """Seconds and steps since training began."""
-        self.counted = (0.0, 0)
+        self.counted: tuple[float, float] = (0.0, 0)
         """(`clock`, tokens) at the last row."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """Start the bar at the step that a resumed run has reached."""
         if state.is_world_process_zero:
             self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, metrics="")
             self.bar.start()
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """A step's clock starts before its rollouts."""
         self.started = time.perf_counter()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """And ends after the optimizer."""
         self.seconds = time.perf_counter() - self.started
         self.clock, self.steps = self.clock + self.seconds, self.steps + 1
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float], **_: object
+    ) -> None:
         """One row a step; the closing summary (`train_runtime`) is no step."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
         row = metrics_row(state.global_step, logs, self.seconds) | self._throughput(logs) | self.extra
-        self.extra = {}
-        if self.alarms:
-            row["alarms"], self.alarms = self.alarms, []
-        append_jsonl(self.run / "metrics.jsonl", row)
+        alarms, self.alarms, self.extra = self.alarms, [], {}
+        append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))
         shown = "  ".join(f"{name} {row[name]:.3g}" for name in self.shown if row.get(name) is not None)
-        text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in row.get("alarms", []))])
+        text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in alarms)])
         self.bar.update(self.task, completed=state.global_step, metrics=text)
         if self.bar.disable:
             left = timedelta(seconds=round((state.max_steps - state.global_step) * self.clock / max(1, self.steps)))
@@ -173,7 +197,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
                 soft_wrap=True,
             )
 
-    def _throughput(self, logs: dict[str, Any]) -> dict[str, float]:
+    def _throughput(self, logs: Mapping[str, float]) -> dict[str, float]:
         """Tokens per second since the last row, padding not counted; SFT's loss rows alone have it."""
         (seconds, tokens), now = self.counted, logs.get("num_tokens", 0)
         if "loss" not in logs or "reward" in logs or self.clock == seconds or not now:
@@ -181,7 +205,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.counted = self.clock, now
         return {"tokens_per_second": round((now - tokens) / (self.clock - seconds), 1)}
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Leave the finished bar on the screen."""
         if state.is_world_process_zero:
             self.bar.stop()
@@ -192,31 +216,36 @@ def start_run(run: RunDir, config: TrainingConfig, loaded: LoadedModel, resume: 
     run.start(config, resume)
     shape = getattr(loaded.model, "peft_config", {}).get("default")
     base = shape.base_model_name_or_path if shape else loaded.base  # Unsloth may take a copy of another name
-    told = {"name": config.model.name, "base": base, "backend": loaded.backend, "precision": loaded.precision}
-    run.add_summary(loaded=told)
+    identity = {"name": config.model.name, "base": base, "backend": loaded.backend, "precision": loaded.precision}
+    run.add_summary(loaded=identity)
 
 
-def run_training(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> None:
+def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1) -> None:
     """Train with our progress line instead of the library's own printing.
 
     A SIGTERM ends the step, saves a checkpoint (on a multiple of `boundary` steps) and raises `SystemExit`. An engine
     or a reward that fails leaves a checkpoint of the last whole step, and its error says how to go on.
     """
+    # 1. callbacks: SIGTERM, a checkpoint of the last whole step, and what a resumed checkpoint knows nothing of
     trainer.remove_callback(PrinterCallback)
     interrupt, rescue = Interrupt(boundary), Rescue(trainer.callback_handler, boundary)
     for callback in (interrupt, rescue, Newcomers(trainer.callback_handler)):
         trainer.add_callback(callback)
-    found = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
-    [checkpoint] = broadcast_object_list([found])  # it also tidies the run's files: one process does
-    state: Any = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
+
+    # 2. the checkpoint to go on from; one process looks for it, as that also tidies the run's files
+    last_whole = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
+    [checkpoint] = broadcast_object_list([last_whole])
+    state = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
     if state:
         restore_patience(trainer, state)
     if state and has_ended(trainer, state):
         best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
         keeps_best = trainer.args.load_best_model_at_end and is_whole(best)
-        trainer._load_from_checkpoint(str(best) if keeps_best else checkpoint)
+        load_weights(trainer, str(best) if keeps_best else checkpoint)
         trainer.state = state
         return
+
+    # 3. train; what fails leaves a checkpoint and says how to go on
     with interrupt.listening():
         try:
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -227,6 +256,8 @@ def run_training(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> 
             way_on = "" if "--resume" in str(error) or not saved else "; go on with --resume"
             error.args = (f"{error}{way_on} ({f'saved after step {saved}' if saved else 'no step is saved yet'})",)
             raise
+
+    # 4. a SIGTERM ends the process, unless the last step was reached
     if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
         if PartialState().is_main_process:
             write_report(run.path)
@@ -234,46 +265,36 @@ def run_training(trainer: Any, run: RunDir, resume: bool, boundary: int = 1) -> 
         raise SystemExit(STOPPED)
 
 
-def restore_patience(trainer: Any, state: TrainerState) -> None:
+def restore_patience(trainer: Trainer, state: TrainerState) -> None:
     """How long a saved run had waited for a better loss.
 
     Transformers' `restore_callback_states_from_checkpoint` would bring back how long it may wait, too: a resumed run
     could not be given more patience.
     """
     saved = state.stateful_callbacks.get("EarlyStoppingCallback", {}).get("attributes", {})
-    for callback in stopping(trainer):
+    for callback in early_stopping(trainer):
         callback.early_stopping_patience_counter = saved.get("early_stopping_patience_counter", 0)
 
 
-def has_ended(trainer: Any, state: TrainerState) -> bool:
+def has_ended(trainer: Trainer, state: TrainerState) -> bool:
     """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
-    if state.global_step >= last_step(trainer):
+    if state.global_step >= count_steps(trainer):
         return True
-    return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in stopping(trainer))
+    return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in early_stopping(trainer))
 
 
-def last_step(trainer: Any) -> int:
-    """The step that training ends with: `max_steps`, or what Transformers makes of the epochs."""
-    if trainer.args.max_steps > 0:
-        return int(trainer.args.max_steps)
-    import torch
-
-    with torch.random.fork_rng():  # a look must not change what is drawn later
-        return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
-
-
-def stopping(trainer: Any) -> list[Any]:
-    """What may stop a trainer early."""
-    return [c for c in trainer.callback_handler.callbacks if isinstance(c, EarlyStoppingCallback)]
+def early_stopping(trainer: Trainer) -> list[EarlyStoppingCallback]:
+    """The callbacks that may end a training before its last step."""
+    return [c for c in callbacks_of(trainer.callback_handler) if isinstance(c, EarlyStoppingCallback)]
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
     name = config.rollout.engine if isinstance(config, GrpoConfig) else "auto"
-    return load_engine(EngineConfig(name=name, batch_size=BATCH), config.model, think_format, loaded)
+    return load_engine(EngineConfig(name=name, batch_size=DECODE_BATCH), config.model, think_format, loaded)
 
 
-def save_product(model: Any, tokenizer: Any, run: RunDir) -> Path:
+def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:
     """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder."""
     folder = run / ("adapter" if hasattr(model, "peft_config") else "model")
     model.save_pretrained(str(folder))

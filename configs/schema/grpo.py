@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -10,7 +10,13 @@ from configs.schema import trl_fields
 from configs.schema.sections import BudgetConfig, NonNegative, Positive, RewardSpec, Section
 from configs.schema.training import TrainingConfig
 
-NOT_OURS = ("generation_kwargs", "repetition_penalty", "cache_implementation", "use_transformers_continuous_batching")
+TRL_GENERATION = {
+    "generation_kwargs", "repetition_penalty", "cache_implementation", "use_transformers_continuous_batching",
+    "use_transformers_paged", "transformers_continuous_batching_config", "vllm_mode", "vllm_model_impl",
+    "vllm_enable_sleep_mode", "vllm_structured_outputs_regex", "vllm_server_base_url", "vllm_server_host",
+    "vllm_server_port", "vllm_server_timeout", "vllm_group_port", "vllm_gpu_memory_utilization",
+    "vllm_max_model_length", "vllm_tensor_parallel_size",
+}  # fmt: skip
 """Fields of GRPOConfig that only TRL's own generation reads."""
 
 UNMEASURED = {
@@ -33,11 +39,13 @@ class RolloutConfig(Section):
     curriculum: bool = False
     """Draw the more often the problems that, by the pass rates seen, can still teach something."""
     check_every: Positive = 50
-    """Steps between proofs that rollouts are the policy's; one is made at the start too."""
+    """Steps between checks that rollouts are the policy's; one is made at the start too."""
 
 
 class GrpoConfig(TrainingConfig):
     """`python -m rl.grpo`."""
+
+    trl_class: ClassVar[str] = "GRPOConfig"
 
     long_prompts: Literal["error", "drop"] = "error"
     """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or
@@ -50,16 +58,18 @@ class GrpoConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _check_trainer(self) -> "GrpoConfig":
-        trl_fields.check("GRPOConfig", self.trainer)
+        trl_fields.check_trainer_fields(self.trl_class, self.trainer)
         self._check_sampling()
         for key in UNMEASURED & self.trainer.keys():
             raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
-        for key in NOT_OURS:
-            if key in self.trainer and not self.trainer.get("use_vllm"):
-                raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
-        if self.trainer.get("use_vllm") and self.rollout != RolloutConfig():
-            raise ValueError("rollout: TRL's own vLLM knows none of it; leave out trainer.use_vllm, our engines do")
-        group = self.trainer.get("num_generations", 8)
+        if self.trainer.get("use_vllm"):
+            raise ValueError(
+                "trainer.use_vllm: TRL's own vLLM knows no budgets, and nothing checks that its completions are the "
+                "policy's; set rollout.engine=vllm instead"
+            )
+        for key in TRL_GENERATION & self.trainer.keys():
+            raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
+        group = self.trl_setting("num_generations")
         batch = self.completions_per_generation
         if group < 2:
             raise ValueError(f"trainer.num_generations: {group}; a group needs at least 2 completions to compare")
@@ -92,7 +102,7 @@ class GrpoConfig(TrainingConfig):
 
     def _check_save_steps(self) -> None:
         """Checkpoints fall where the completions of a generation are used up."""
-        every, steps = self.trainer.get("save_steps", 500), self.trainer.get("max_steps", -1)
+        every, steps = self.trl_setting("save_steps"), self.trl_setting("max_steps")
         if 0 < every < 1 and steps > 0:  # a share of all steps
             every = math.ceil(every * steps)
         if every <= 0 or (self.steps_per_rollout > 1 and every % self.steps_per_rollout):
@@ -103,28 +113,27 @@ class GrpoConfig(TrainingConfig):
 
     @property
     def completion_length(self) -> int:
-        """Most tokens of a completion; TRL's default where the recipe is silent."""
-        return int(self.trainer.get("max_completion_length", 256))
+        """Most tokens of a completion."""
+        return int(self.trl_setting("max_completion_length"))
 
     @property
     def steps_per_rollout(self) -> int:
         """Optimizer steps that the completions of one generation are used for, by TRL's rule."""
-        per_device = self.trainer.get("per_device_train_batch_size", 8)
-        accumulation = self.trainer.get("gradient_accumulation_steps", 1)
-        batches = self.completions_per_generation // per_device * self.trainer.get("num_iterations", 1)
-        return max(1, int(batches // accumulation))
+        batches = self.completions_per_generation // self.trl_setting("per_device_train_batch_size")
+        return max(
+            1, int(batches * self.trl_setting("num_iterations") // self.trl_setting("gradient_accumulation_steps"))
+        )
 
     @property
     def completions_per_generation(self) -> int:
         """How many completions one process samples at a time, by TRL's rule."""
-        if batch := self.trainer.get("generation_batch_size"):
+        if batch := self.trl_setting("generation_batch_size"):
             return int(batch)
-        per_device = self.trainer.get("per_device_train_batch_size", 8)
-        accumulation = self.trainer.get("gradient_accumulation_steps", 1)
-        return int(per_device * (self.trainer.get("steps_per_generation") or accumulation))
+        batches = self.trl_setting("steps_per_generation") or self.trl_setting("gradient_accumulation_steps")
+        return int(self.trl_setting("per_device_train_batch_size") * batches)
 
     @property
     def prompts_per_generation(self) -> int:
         """How many problems all processes take together at a time."""
-        processes = 1 if self.trainer.get("generation_batch_size") else int(os.environ.get("WORLD_SIZE", 1))
-        return self.completions_per_generation * processes // int(self.trainer.get("num_generations", 8))
+        processes = 1 if self.trl_setting("generation_batch_size") else int(os.environ.get("WORLD_SIZE", 1))
+        return self.completions_per_generation * processes // int(self.trl_setting("num_generations"))

@@ -1,6 +1,6 @@
 """The recipe of `sft.train`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,8 @@ VALIDATED = {
 class SftConfig(TrainingConfig):
     """`python -m sft.train`."""
 
+    trl_class: ClassVar[str] = "SFTConfig"
+
     truncation: Literal["error", "drop", "cut"] = "error"
     """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
     bad_rows: Literal["stop", "skip"] = "stop"
@@ -57,7 +59,7 @@ class SftConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _check_trainer(self) -> "SftConfig":
-        trl_fields.check("SFTConfig", self.trainer)
+        trl_fields.check_trainer_fields(self.trl_class, self.trainer)
         decided = DECIDED | (VALIDATED if self.validation else {})
         for key in decided.keys() & self.trainer.keys():
             raise ValueError(f"trainer.{key}: {decided[key]}")

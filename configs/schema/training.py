@@ -1,7 +1,8 @@
 """What `sft.train` and `rl.grpo` have in common."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from configs.schema import trl_fields
 from configs.schema.sections import (
     AdapterConfig,
     DataConfig,
@@ -42,6 +43,9 @@ class TrackingConfig(Section):
 class TrainingConfig(Section):
     """What `sft.train` and `rl.grpo` share."""
 
+    trl_class: ClassVar[str]
+    """TRL's config class, whose fields `trainer:` holds."""
+
     model: ModelConfig
     adapter: AdapterConfig | None = AdapterConfig()
     """The LoRA to train; `null` trains every weight. Ignored where `model.adapter` brings one with its own shape."""
@@ -57,8 +61,13 @@ class TrainingConfig(Section):
     trainer: dict[str, Any] = {}
     """Any field of TRL's config class, under its own name."""
 
+    def trl_setting(self, name: str) -> Any:
+        """What the trainer will have as `name`: the recipe's value, or TRL's default where the recipe is silent."""
+        return self.trainer[name] if name in self.trainer else trl_fields.trl_default(self.trl_class, name)
+
     @property
     def sampling(self) -> "SamplingConfig":
         """How completions are drawn: `temperature`, `top_p`, `top_k` and `min_p` under `trainer:`, TRL's names."""
-        given = {key: self.trainer[key] for key in SamplingConfig.model_fields if self.trainer.get(key) is not None}
-        return SamplingConfig(**given)
+        known = SamplingConfig.model_fields.keys() & trl_fields.fields(self.trl_class).keys()
+        settings = {name: self.trl_setting(name) for name in known}
+        return SamplingConfig(**{name: value for name, value in settings.items() if value is not None})

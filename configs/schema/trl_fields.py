@@ -1,6 +1,7 @@
-"""Which keys a `trainer:` section may hold: the fields of TRL's config classes, read from their source.
+"""The fields of TRL's config classes, with types and defaults, read from their source.
 
-The source is parsed with `ast`, so that a misspelt key is refused in milliseconds, before torch or TRL is imported.
+The source is parsed with `ast`, so that a misspelt key is refused in milliseconds, before torch or TRL is imported. A
+field that a recipe leaves out has TRL's default everywhere: in what is trained, in every check and in every estimate.
 """
 
 import ast
@@ -9,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 SOURCES = {
     "GRPOConfig": ("trl", "trainer/grpo_config.py"),
@@ -18,7 +19,7 @@ SOURCES = {
     "TrainingArguments": ("transformers", "training_args.py"),
 }
 
-OURS = {
+DECIDED_ELSEWHERE = {
     "output_dir": "set output_dir at the top level of the recipe",
     "seed": "set seed at the top level of the recipe",
     "data_seed": "set seed at the top level of the recipe",
@@ -48,7 +49,7 @@ LEAST = {
 NEEDED = ("num_generations", "max_completion_length")
 """Fields that may be null to TRL, and that our engines need."""
 
-TYPES: dict[str, tuple[type, ...]] = {
+YAML_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
@@ -59,12 +60,12 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def check(config_class: str, values: dict[str, Any]) -> None:
+def check_trainer_fields(config_class: str, values: dict[str, Any]) -> None:
     """Raise ValueError, naming the key and the way out, for the first key of `values` that can't be passed on."""
     known = fields(config_class)
     for key, value in values.items():
-        if key in OURS:
-            raise ValueError(f"trainer.{key}: {OURS[key]}")
+        if key in DECIDED_ELSEWHERE:
+            raise ValueError(f"trainer.{key}: {DECIDED_ELSEWHERE[key]}")
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"see {config_class} in TRL's documentation"
@@ -79,9 +80,32 @@ def check(config_class: str, values: dict[str, Any]) -> None:
             raise ValueError(f"trainer.{key}: {value}; it is at least {LEAST[key]}")
 
 
-@cache
 def fields(config_class: str) -> dict[str, ast.expr]:
     """Field name → annotation of `config_class` and the classes it inherits from."""
+    return {name: declaration.annotation for name, declaration in _declarations(config_class).items()}
+
+
+def trl_default(config_class: str, name: str) -> Any:
+    """The value that TRL takes where a recipe leaves the field `name` out.
+
+    Raises `LookupError` for a field without a default that can be read: no such field, or one that is computed.
+    """
+    value = _declarations(config_class)[name].value
+    if isinstance(value, ast.Call):  # dataclasses.field(default=…, metadata=…)
+        value = next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
+    try:
+        return ast.literal_eval(value) if value is not None else _no_default(config_class, name)
+    except ValueError:
+        return _no_default(config_class, name)
+
+
+def _no_default(config_class: str, name: str) -> NoReturn:
+    raise LookupError(f"{config_class}.{name} has no default that can be read from the source")
+
+
+@cache
+def _declarations(config_class: str) -> dict[str, ast.AnnAssign]:
+    """Field name → the line that declares it, in `config_class` or in the nearest class that it inherits from."""
     package, file = SOURCES[config_class]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -89,11 +113,11 @@ def fields(config_class: str) -> dict[str, ast.expr]:
     tree = ast.parse((Path(spec.origin).parent / file).read_text(encoding="utf-8"))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == config_class)
     bases = [base.id for base in body.bases if isinstance(base, ast.Name) and base.id in SOURCES]
-    found = {name: annotation for base in bases for name, annotation in fields(base).items()}
+    declared = {name: line for base in bases for name, line in _declarations(base).items()}
     for node in body.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found[node.target.id] = node.annotation
-    return found
+            declared[node.target.id] = node
+    return declared
 
 
 def accepted(annotation: ast.expr) -> Iterator[type]:
@@ -104,11 +128,11 @@ def accepted(annotation: ast.expr) -> Iterator[type]:
             yield from (*sides[0], *sides[1])
     elif isinstance(annotation, ast.Subscript):  # dict[str, Any], list[float]
         if isinstance(annotation.value, ast.Name):
-            yield from TYPES.get(annotation.value.id, ())
+            yield from YAML_TYPES.get(annotation.value.id, ())
     elif isinstance(annotation, ast.Constant):
-        yield from TYPES.get(str(annotation.value), ())
+        yield from YAML_TYPES.get(str(annotation.value), ())
     elif isinstance(annotation, ast.Name):
-        yield from TYPES.get(annotation.id, ())
+        yield from YAML_TYPES.get(annotation.id, ())
 
 
 def _fits(value: Any, wanted: tuple[type, ...]) -> bool:

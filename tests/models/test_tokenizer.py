@@ -95,9 +95,9 @@ def test_a_pad_without_a_spare_token_is_warned_of(tiny: str, caplog: pytest.LogC
 def test_a_pad_that_ends_the_turn_keeps_its_label(tiny: str) -> None:
     from data.problem import Trace
     from data.think_format import S1
-    from sft.dataset import encode
+    from sft.dataset import encode_trace
 
     tokenizer = load_tokenizer(ModelConfig(name=tiny))
     tokenizer.pad_token = tokenizer.eos_token
-    example = encode(Trace("1", "1 + 1?", "two", "2", "test"), tokenizer, S1)
+    example = encode_trace(Trace("1", "1 + 1?", "two", "2", "test"), tokenizer, S1)
     assert example.labels[-1] == tokenizer.pad_token_id == 2

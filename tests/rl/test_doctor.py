@@ -6,6 +6,7 @@ import pytest
 
 from rl import doctor
 from tests.tiny import tiny_model
+from training.preflight import Finding, passed
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -46,7 +47,9 @@ def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
     assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out
 
 
-def test_a_warned_line_is_not_called_fine() -> None:
-    states = ["passed"] * 10 + ["warned", "failed"]
-    assert doctor.summary_of(states) == "10 of 12 lines are fine, 1 warned, 1 failed"
-    assert doctor.summary_of(["passed"]) == "1 of 1 lines are fine"
+def test_a_warned_line_is_not_fine() -> None:
+    fine = [passed(str(number), "well") for number in range(11)]
+    warned, failed = Finding("hub", "warned", "no token", "log in"), Finding("disk", "failed", "full", "tidy up")
+    assert doctor.tally(fine) == "11 of 11 lines are fine"
+    assert doctor.tally([*fine, warned]) == "11 of 12 lines are fine, 1 warned"
+    assert doctor.tally([*fine, warned, failed]) == "11 of 13 lines are fine, 1 warned, 1 failed"

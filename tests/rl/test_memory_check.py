@@ -10,7 +10,7 @@ from configs.errors import RunError
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
-from rl.memory_check import probe
+from rl.memory_check import try_worst_step
 from tests.rl.trainers import built
 
 pytestmark = pytest.mark.engine
@@ -20,7 +20,7 @@ REWARDS = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(l
 
 def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
     """A trainer whose memory holds that many rows, and what it was asked for."""
-    trainer = built(tiny, folder, REWARDS)
+    trainer: Any = built(tiny, folder, REWARDS)
     compute = trainer.compute_loss
     trainer.asked = []
 
@@ -37,7 +37,7 @@ def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
 def test_what_fits_is_let_through_and_leaves_nothing_behind(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer = trainer_with_room(tiny, tmp_path, 8)
     state = torch.get_rng_state()
-    probe(trainer, 30, 6)
+    try_worst_step(trainer, 30, 6)
     assert trainer.asked == [((8, 30), (8, 6))]
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
@@ -71,7 +71,7 @@ def test_the_step_tried_is_computed_as_training_computes(
 ) -> None:
     fresh = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))  # training wraps it
     trainer = built(fresh, tmp_path, REWARDS, rollout={}, bf16=True, gradient_checkpointing=checkpointing)
-    tried = seen(trainer, lambda: probe(trainer, 30, 6))
+    tried = seen(trainer, lambda: try_worst_step(trainer, 30, 6))
     assert "forward" not in vars(trainer.model)
     assert tried == seen(trainer, trainer.train) == {(torch.float32, True, checkpointing, True)}
 
@@ -80,14 +80,14 @@ def test_the_step_tried_is_computed_as_training_computes(
 def test_a_step_on_what_another_engine_drew_is_tried_too(
     tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]
 ) -> None:
-    probe(built(tiny, tmp_path, REWARDS, rollout={}, exact=False, **option), 30, 6)
+    try_worst_step(built(tiny, tmp_path, REWARDS, rollout={}, exact=False, **option), 30, 6)
 
 
 def test_what_does_not_fit_is_told_what_does(tiny: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"train_batch_size=2 trainer.gradient_accumulation_steps=4"):
-        probe(trainer_with_room(tiny, tmp_path, 3), 30, 6)
+        try_worst_step(trainer_with_room(tiny, tmp_path, 3), 30, 6)
 
 
 def test_when_one_row_is_too_much_it_says_what_to_lower(tiny: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"8 rows of 30 \+ 6 tokens.*nor does one row: lower"):
-        probe(trainer_with_room(tiny, tmp_path, 0), 30, 6)
+        try_worst_step(trainer_with_room(tiny, tmp_path, 0), 30, 6)

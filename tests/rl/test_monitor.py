@@ -14,7 +14,7 @@ from data.think_format import DEEPSEEK, XML
 from rewards.composition import BrokenReward, Scores
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor, format_without_accuracy, length_collapse, stop_on, write_failure
-from rl.symptoms import degenerate, duplicates, echoes, empty_answers, several_blocks, unjudged, zero_variance
+from rl.symptoms import degenerate, echoes, empty_answers, repeated_texts, several_blocks, without_score, zero_variance
 
 QUESTION = "How many eggs does Janet sell at the farmers' market every single day of the week?"
 AT_ONCE = Limits(patience=1, window=2)
@@ -59,11 +59,11 @@ def test_each_check_picks_its_rows() -> None:
         answered("I was asked how many eggs does Janet sell at the farmers' market"),
     ]
     assert empty_answers(rows) == [1]
-    assert duplicates(rows) == [0, 3]
+    assert repeated_texts(rows) == [0, 3]
     assert degenerate(rows) == [4]
     assert several_blocks(rows) == [5]
     assert echoes(rows) == [6]
-    assert unjudged({"a": [1.0, None, 0.0], "b": [None, 0.0, 0.0]}) == [0, 1]
+    assert without_score({"a": [1.0, None, 0.0], "b": [None, 0.0, 0.0]}) == [0, 1]
 
 
 def test_a_second_end_of_thinking_is_a_second_block() -> None:
@@ -72,7 +72,7 @@ def test_a_second_end_of_thinking_is_a_second_block() -> None:
 
 
 def test_the_same_text_for_another_problem_is_no_duplicate() -> None:
-    assert duplicates([answered("42", problem="p"), answered("42", problem="q")]) == []
+    assert repeated_texts([answered("42", problem="p"), answered("42", problem="q")]) == []
 
 
 def test_zero_variance_is_a_share_of_groups() -> None:

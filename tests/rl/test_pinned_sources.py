@@ -32,15 +32,35 @@ OVERRIDDEN = {
 @pytest.mark.parametrize("name", OVERRIDDEN)
 def test_what_the_trainer_overrides_has_its_signature(trl: ast.Module, name: str) -> None:
     assert parameters(function(trl, name, "GRPOTrainer")) == OVERRIDDEN[name]
-    ours = parse(ROOT / "rl" / "trainer.py")
-    own = {node.name for node in ast.walk(ours) if isinstance(node, ast.FunctionDef)}
-    assert own & {f.name for f in ast.walk(trl) if isinstance(f, ast.FunctionDef)} - {"__init__"} == set(OVERRIDDEN)
+    theirs = {f.name for f in ast.walk(trl) if isinstance(f, ast.FunctionDef)} - {"__init__"}
+    assert own_functions("trl_internals") & theirs == {*OVERRIDDEN, "compute_loss"}
+    assert not own_functions("trainer") & theirs
+
+
+def own_functions(module: str) -> set[str]:
+    return {node.name for node in ast.walk(parse(ROOT / "rl" / f"{module}.py")) if isinstance(node, ast.FunctionDef)}
+
+
+def test_no_private_of_trl_is_used_outside_its_module(trl: ast.Module) -> None:
+    private = {node.attr for node in ast.walk(trl) if isinstance(node, ast.Attribute) and is_private(node.attr)}
+    for path in (ROOT / "rl").glob("*.py"):
+        used = {node.attr for node in ast.walk(parse(path)) if isinstance(node, ast.Attribute)}
+        defined = {node.name for node in ast.walk(parse(path)) if isinstance(node, ast.FunctionDef)}
+        assert path.name == "trl_internals.py" or not (used - defined) & private, path.name
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("_generate", "output = self.rollout_func(prompts, self)"),
+        ("_generate", "if self.use_vllm and self.state.global_step != self._last_loaded_step"),
+        ("_generate_and_score_completions", "if self.use_vllm and self.vllm_importance_sampling_correction"),
+        ("_compute_loss", "self.use_vllm and self.vllm_importance_sampling_correction and (self.loss_type != 'vespo')"),
+        ("compute_loss", "return self._compute_loss(model, inputs)"),
         ("_generate", "required_keys = {'prompt_ids', 'completion_ids', 'logprobs'}"),
         ("_generate", "tool_mask = extra_fields.pop('env_mask', None)"),
         ("_generate_and_score_completions", "completion_mask if tool_mask is None else completion_mask * tool_mask"),
@@ -139,7 +159,7 @@ def test_unsloths_loss_gets_through_our_trainer(
 
 @pytest.mark.engine
 def test_our_command_says_whose_model_it_is_and_the_probe_switches_unsloths_mode(unsloth: Path) -> None:
-    assert "backend=loaded.backend" in flat(parse(ROOT / "rl" / "grpo.py"))
+    assert "backend=loaded.backend" in flat(parse(ROOT / "rl" / "run.py"))
     trainer = (unsloth / "unsloth/models/rl.py").read_text(encoding="utf-8")
     assert "use_gc = _model._unsloth_gradient_checkpointing" in trainer
     assert "self.model.for_training(use_gradient_checkpointing=use_gc)" in trainer

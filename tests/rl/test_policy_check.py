@@ -1,4 +1,4 @@
-"""Proof that rollouts are the policy's: what agrees passes, what doesn't stops the run and says what to do."""
+"""Whether rollouts are the policy's: what agrees passes, what doesn't stops the run and says what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def test_an_engine_on_the_training_weights_agrees(tiny: LoadedModel) -> None:
     assert found.effect is not None
     assert found.base == pytest.approx(found.effect, rel=0.05)
     assert found.effect > 0.01
-    assert policy_check.verdict(found, policy_check.bound_of("fp32")) == ""
+    assert policy_check.mismatch(found, policy_check.rounding_of("fp32")) == ""
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_engine_on_the_training_weights_agrees(tiny: LoadedModel) -> None:
 )
 def test_an_engine_that_answers_for_another_model_is_found(tiny: LoadedModel, engine: Any, message: str) -> None:
     randomise(tiny.model)
-    wrong = policy_check.verdict(agreed(tiny, engine), policy_check.bound_of("fp32"))
+    wrong = policy_check.mismatch(agreed(tiny, engine), policy_check.rounding_of("fp32"))
     assert message in wrong
     assert "rollout.engine=transformers" in wrong
 
@@ -77,7 +77,7 @@ def test_an_adapter_that_changes_nothing_yet_is_no_mismatch(tiny: LoadedModel) -
         for name, weight in tiny.model.named_parameters():
             if "lora_B" in name:
                 weight.zero_()
-    assert policy_check.verdict(agreed(tiny, BaseModelEngine), policy_check.bound_of("fp32")) == ""
+    assert policy_check.mismatch(agreed(tiny, BaseModelEngine), policy_check.rounding_of("fp32")) == ""
 
 
 def test_the_checksum_sees_every_base_weight_and_no_trained_one(tiny: LoadedModel) -> None:
@@ -97,7 +97,7 @@ def test_the_checksum_sees_every_base_weight_and_no_trained_one(tiny: LoadedMode
 def watched(tiny: LoadedModel, folder: Path, engine: type[TransformersEngine], **options: Any) -> Any:
     rows = RunCallback(RunDir(folder), ())
     made = engine(tiny.model, tiny.tokenizer, S1, 256)
-    watch = policy_check.Proof(made, prompts(tiny), 2, rows, "fp32")
+    watch = policy_check.PolicyCheck(made, prompts(tiny), 2, rows, "fp32")
     return built(tiny, folder, REWARDS, rollout={}, callbacks=[rows, watch], **options)
 
 

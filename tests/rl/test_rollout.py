@@ -4,7 +4,6 @@ import copy
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +11,10 @@ import torch
 from tokenizers.processors import TemplateProcessing
 
 import configs
-from configs.errors import ConfigError, DataError, EngineError, ModelError
+from configs.errors import ConfigError, DataError, EngineError
 from data.prompts import token_ids
 from data.think_format import S1
+from models.engines.generation import Generation
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
@@ -34,12 +34,13 @@ BUDGET: dict[str, Any] = {
 LENGTH: dict[str, Any] = {"max_completion_length": 32}
 
 
-def columns(tiny: LoadedModel, **sections: Any) -> dict[str, Any]:
+def drawn(tiny: LoadedModel, **sections: Any) -> tuple[list[Generation], dict[str, Any]]:
     config = recipe(tiny, trainer=LENGTH, **sections)
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
     torch.manual_seed(3)
     prompts = [p for p in rollout.prompts(PROBLEMS, tiny.tokenizer, S1) for _ in range(4)]
-    return rollout.make_rollout_func(engine, config)(prompts, SimpleNamespace(model=tiny.model))
+    generations = rollout.make_generate(engine, config)(prompts, tiny.model)
+    return generations, rollout.trl_columns(generations, config.rollout.budget is not None)
 
 
 def rewards(values: list[float]) -> RewardSet:
@@ -47,7 +48,7 @@ def rewards(values: list[float]) -> RewardSet:
 
 
 def test_without_a_budget_it_is_plain_grpo(tiny: LoadedModel) -> None:
-    found = columns(tiny)
+    _, found = drawn(tiny)
     assert "env_mask" not in found
     assert len(found["completion_ids"]) == 16  # one for each entry, each prompt repeated already
     assert all(found["prompt_ids"][0] == ids for ids in found["prompt_ids"][:4])
@@ -55,12 +56,12 @@ def test_without_a_budget_it_is_plain_grpo(tiny: LoadedModel) -> None:
 
 
 def test_every_forced_token_is_marked_and_nothing_else(tiny: LoadedModel) -> None:
-    found = columns(tiny, rollout={"budget": BUDGET})
+    generations, found = drawn(tiny, rollout={"budget": BUDGET})
     end = tiny.tokenizer.encode(S1.end + "A:", add_special_tokens=False)
-    stops = [g.stop for g in found["generation"]]
+    stops = [g.stop for g in generations]
     assert "limit" in stops
     for ids, mask, logprobs, g in zip(
-        found["completion_ids"], found["env_mask"], found["logprobs"], found["generation"], strict=True
+        found["completion_ids"], found["env_mask"], found["logprobs"], generations, strict=True
     ):
         assert len(ids) == len(mask) == len(logprobs)
         assert mask == [int(not forced) for forced in g.forced]
@@ -114,7 +115,6 @@ def test_forced_tokens_carry_no_gradient_and_no_importance_ratio(tiny: LoadedMod
 def test_an_engine_of_other_kernels_is_corrected_for_but_not_where_forced(tiny: LoadedModel, tmp_path: Path) -> None:
     options: dict[str, Any] = LENGTH | {"vllm_importance_sampling_mode": "token_truncate"}
     trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, exact=False, **options)
-    assert trainer.sampler is not None
     draw = trainer.sampler.generate
 
     def off(prompts: Any, model: Any) -> Any:
@@ -157,7 +157,7 @@ def test_a_budget_that_does_not_fit_is_refused_with_the_numbers(tiny: LoadedMode
 
 def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> None:
     config = recipe(tiny, rollout={"budget": {"effort": "medium", "max_answer": 12}}, trainer=LENGTH)
-    found = rollout.budget_of(config)
+    found = rollout.rollout_budget(config)
     assert found is not None
     assert found.max_thinking == 10  # half of 32 − 12
 
@@ -165,7 +165,6 @@ def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> No
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.use_vllm=true", "rollout.resamples=1"], "TRL's own vLLM knows none of it"),
         (["rollout.budget.max_thinkin=3"], r"rollout\.budget\.max_thinkin: unknown key; did you mean 'max_thinking'"),
         (["rollout.budget.max_thinking=3", "rollout.budget.effort=low"], "give `effort` or `max_thinking`, not both"),
         (["trainer.save_strategy=best"], r"trainer\.save_strategy: best never saves"),
@@ -247,50 +246,47 @@ def test_a_prompt_is_what_the_template_writes_in_training_and_where_it_is_measur
     assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
 
 
-def test_trl_s_own_generation_gets_prompts_of_the_same_ids(tiny: LoadedModel) -> None:
-    tokenizer = with_bos(tiny, writes=True)
-    prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
-    texts = rollout.as_trl_wants(prompts, tokenizer)
-    assert tokenizer(texts)["input_ids"] == token_ids(tokenizer, prompts)
-    prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
-    assert rollout.as_trl_wants(prompts, tiny.tokenizer) == prompts
-    with pytest.raises(ModelError, match=r"TRL adds special tokens .*rollout\.engine=vllm"):
-        rollout.as_trl_wants(prompts, with_bos(tiny, writes=False))
-
-
 def test_the_engine_and_why_it_is_this_one_are_told(tiny: LoadedModel) -> None:
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
     asked = rollout.choice(engine, recipe(tiny, rollout={"engine": "transformers"}), "transformers")
     assert asked == "transformers (the weights in memory, adapter included): the recipe asks for it"
     assert rollout.choice(engine, recipe(tiny), "unsloth").endswith(": model.fast_inference is off")
     assert "no faster engine" in rollout.choice(engine, recipe(tiny), "transformers")
-    assert rollout.choice(engine, recipe(tiny, trainer={"use_vllm": True}), "transformers").startswith("TRL's own vLLM")
 
 
 def test_rollouts_read_no_generation_config(tiny: LoadedModel) -> None:
     model = tiny.model.generation_config
-    before = columns(tiny)["completion_ids"]
+    before = drawn(tiny)[1]["completion_ids"]
     model.update(temperature=0.01, top_k=1, do_sample=False, max_new_tokens=1)
     try:
-        assert columns(tiny)["completion_ids"] == before
+        assert drawn(tiny)[1]["completion_ids"] == before
     finally:
         model.update(temperature=1.0, top_k=50, max_new_tokens=None)
 
 
-def test_trls_own_trainer_takes_the_rollout_func(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_scores_reach_trls_own_trainer_as_columns(tiny: LoadedModel, tmp_path: Path) -> None:
+    """Plain TRL, given what we draw through its public `rollout_func`, has the same rewards."""
     from trl import GRPOTrainer
 
-    config = recipe(tiny, trainer=LENGTH, rollout={"budget": BUDGET})
-    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
-    ours = built(tiny, tmp_path, rewards([0.0, 1.0]), **LENGTH | {"max_steps": 1})
+    from rl.scoring import reward_functions
+
+    ours = built(tiny, tmp_path, rewards([0.0, 1.0]), rollout={"budget": BUDGET}, **LENGTH | {"max_steps": 1})
+    stops: set[str] = set()
+
+    def rollout_func(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        numbers = [ours.sampler.prompts.index(prompt) for prompt in prompts]
+        batch, _ = ours.sampler.draw(numbers, trainer.model, trainer.state)
+        stops.update(r.stop for r in batch.rollouts)
+        return batch.columns(is_budgeted=True)
+
     plain = GRPOTrainer(
         model=tiny.model,
-        reward_funcs=ours.scorer.functions(),
-        rollout_func=rollout.make_rollout_func(engine, config),
+        reward_funcs=reward_functions(["r"]),
+        rollout_func=rollout_func,
         args=ours.args,
         train_dataset=ours.train_dataset,
         processing_class=tiny.tokenizer,
     )
     plain.train()
-    assert {r.stop for r in ours.scorer.rollouts} & {"limit", "waited:1"}
+    assert stops & {"limit", "waited:1"}
     assert plain.state.log_history[0]["reward"] == 0.5

@@ -1,16 +1,17 @@
-"""Completions as rewards see them."""
+"""Completions as rewards see them, and their scores as TRL reads them."""
 
 import pytest
 
 import rewards
 from data.problem import Problem
 from data.think_format import DEEPSEEK
-from rl.scoring import RolloutScorer
+from models.engines.generation import Generation
+from rl.scoring import RolloutScorer, reward_functions, score_columns
 from tests.tiny import tiny_tokenizer
 
 
 @pytest.mark.parametrize(("end", "shown"), [("<fin>", ""), ("<|im_end|>", "<|im_end|>")])
-def test_an_end_of_turn_that_no_list_knows_is_no_part_of_the_answer(end: str, shown: str) -> None:
+def test_an_unlisted_end_of_turn_is_no_part_of_the_answer(end: str, shown: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<fin>"]})
     scorer = RolloutScorer(
@@ -19,9 +20,25 @@ def test_an_end_of_turn_that_no_list_knows_is_no_part_of_the_answer(end: str, sh
         tokenizer,
         DEEPSEEK,
         (tokenizer.convert_tokens_to_ids(end),),
+        max_tokens=64,
     )
     text = "6 · 7 = 42\n</think>\n\n42"
-    [seen] = scorer.seen(["?"], [0], [tokenizer.encode(text + end)])
-    assert (seen.text, seen.truncated) == (DEEPSEEK.prefill + text + shown, False)
-    assert seen.completion_tokens == len(tokenizer.encode(text)) + 1
-    assert scorer.rewards.score([seen]) == {"correctness": [2.0]}
+    ids = tokenizer.encode(text + end)
+    generation = Generation(
+        0, 0, (), tuple(ids), text + end, "6 · 7 = 42", "42", 6, 1, (False,) * len(ids), (), "stop", "natural"
+    )
+    [rollout] = scorer.rollouts(["?"], [0], [generation])
+    assert rollout.text == DEEPSEEK.prefill + text + shown
+    assert not rollout.truncated
+    assert rollout.completion_tokens == len(tokenizer.encode(text)) + 1
+    assert rollout.max_tokens == 64
+    assert scorer.score([rollout], None) == {"correctness": [2.0]}
+
+
+def test_a_reward_function_reads_its_column_and_nothing_else() -> None:
+    columns = score_columns({"correctness": [2.0, None], "integer": [0.5, 0.0]})
+    first, second = reward_functions(["correctness", "integer"])
+    assert (first.__name__, second.__name__) == ("correctness", "integer")
+    for _ in range(2):  # in whatever order, and as often as it is called
+        assert second(prompts=["?"] * 2, completions=["", ""], **columns) == [0.5, 0.0]
+        assert first(prompts=["?"] * 2, completions=["", ""], **columns) == [2.0, None]

@@ -154,3 +154,15 @@ def test_rows_without_an_advantage_are_skipped_and_gradients_stay_those_of_plain
 def test_no_row_is_skipped_where_it_would_count(tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     assert not built(tiny, tmp_path, rewards, **option).skips_rows
+
+
+def test_another_engines_ratio_weighs_the_loss(tiny: LoadedModel, tmp_path: Path) -> None:
+    rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
+    inputs = batch(tiny) | {"importance_sampling_ratio": torch.full((4, 6), 2.0)}
+    exact, other = (built(tiny, tmp_path, rewards, rollout={}, exact=is_exact) for is_exact in (True, False))
+    randomise(tiny.model)
+    plain, weighed = (gradients(trainer, trainer.compute_loss, inputs) for trainer in (exact, other))
+    assert any(gradient.abs().sum() > 0 for gradient in plain)
+    for once, twice in zip(plain, weighed, strict=True):
+        torch.testing.assert_close(twice, 2 * once, atol=1e-6, rtol=1e-5)
+    assert not other.use_vllm  # on for the loss alone: elsewhere it would start TRL's vLLM

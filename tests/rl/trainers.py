@@ -50,7 +50,7 @@ def built(
     backend: str = "transformers",
     **options: Any,
 ) -> RolloutTrainer:
-    """A trainer; with `rollout` (a recipe's section) our engine draws the completions, else TRL does.
+    """A trainer whose completions our engine draws, as a recipe's `rollout` section says.
 
     `exact`: whether that engine passes for the model in training. `backend`: whose model it passes for.
     """
@@ -67,16 +67,14 @@ def built(
         logging_steps=1,
     )
     prompts = rollouts.prompts(problems, tiny.tokenizer, S1)
-    scorer = RolloutScorer(rewards, problems, tiny.tokenizer, S1, (tiny.tokenizer.eos_token_id,))
-    sampler = None
-    if rollout is not None:
-        curriculum = Curriculum(problems, 4) if config.rollout.curriculum else None
-        engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
-        engine.is_exact = exact
-        sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
-        callbacks = [*callbacks, *([curriculum] if curriculum else [])]
+    eos = (tiny.tokenizer.eos_token_id,)
+    scorer = RolloutScorer(rewards, problems, tiny.tokenizer, S1, eos, config.completion_length)
+    curriculum = Curriculum(problems, 4) if config.rollout.curriculum else None
+    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+    engine.is_exact = exact
+    sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
+    callbacks = [*callbacks, *([curriculum] if curriculum else [])]
     return RolloutTrainer(
-        scorer=scorer,
         sampler=sampler,
         recorder=recorder or Recorder(run, RunCallback(run, ()), "warn"),
         backend=backend,

@@ -19,7 +19,7 @@ TRACES = traces(generate(40, seed=3))
 @pytest.mark.parametrize("think_format", [S1, XML, DEEPSEEK], ids=lambda f: f.name)
 def test_loss_is_on_thinking_answer_and_the_end_of_the_turn_only(tokenizer: Any, think_format: ThinkFormat) -> None:
     trace = TRACES[0]
-    example = dataset.encode(trace, tokenizer, think_format)
+    example = dataset.encode_trace(trace, tokenizer, think_format)
     trained = tokenizer.decode([t for t in example.labels if t != dataset.IGNORED])
     ignored = tokenizer.decode([t for t, label in zip(example.input_ids, example.labels, strict=True) if label < 0])
     assert trace.question in ignored
@@ -28,12 +28,12 @@ def test_loss_is_on_thinking_answer_and_the_end_of_the_turn_only(tokenizer: Any,
     assert trained.endswith(tokenizer.eos_token)
     assert trained.count(tokenizer.eos_token) == 1
     assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_start :])
-    everything = dataset.encode(trace, tokenizer, think_format, prompt_too=True)
+    everything = dataset.encode_trace(trace, tokenizer, think_format, prompt_too=True)
     assert everything.labels == list(example.input_ids)
 
 
 def test_the_shown_row_marks_what_carries_loss(tokenizer: Any) -> None:
-    shown = dataset.show_loss(dataset.encode(TRACES[0], tokenizer, S1), tokenizer)
+    shown = dataset.show_loss(dataset.encode_trace(TRACES[0], tokenizer, S1), tokenizer)
     before, _, after = shown.partition("⟦")
     assert before.endswith("<|im_start|>think\n")
     assert after.startswith(TRACES[0].thinking)
@@ -41,7 +41,7 @@ def test_the_shown_row_marks_what_carries_loss(tokenizer: Any) -> None:
 
 
 def test_the_ledger_counts_what_a_limit_cuts(tokenizer: Any) -> None:
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     lengths = sorted(len(e.input_ids) for e in examples)
     ledger = dataset.ledger(examples, lengths[-3], "cut")
     assert (ledger.rows, ledger.over_limit) == (40, sum(n > lengths[-3] for n in lengths))
@@ -53,7 +53,7 @@ def test_the_ledger_counts_what_a_limit_cuts(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["drop", "cut"])
 def test_the_ledger_counts_what_a_policy_leaves_out(tokenizer: Any, policy: str) -> None:
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     limit = sorted(e.loss_start for e in examples)[20]
     limit = limit if policy == "cut" else sorted(len(e.input_ids) for e in examples)[20]
     ledger = dataset.ledger(examples, limit, policy)
@@ -63,7 +63,7 @@ def test_the_ledger_counts_what_a_policy_leaves_out(tokenizer: Any, policy: str)
 
 
 def test_a_policy_drops_or_cuts_what_is_over_the_limit(tokenizer: Any) -> None:
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     longest = max(len(e.input_ids) for e in examples)
     assert dataset.fit(examples, longest - 1, "error") == examples
     kept = dataset.fit(examples, longest - 1, "drop")
@@ -75,12 +75,12 @@ def test_a_policy_drops_or_cuts_what_is_over_the_limit(tokenizer: Any) -> None:
 
 
 def test_a_trace_without_thinking_has_no_end_of_thinking_to_lose(tokenizer: Any) -> None:
-    plain = dataset.encode(replace(TRACES[0], thinking=""), tokenizer, S1)
+    plain = dataset.encode_trace(replace(TRACES[0], thinking=""), tokenizer, S1)
     assert "think" not in tokenizer.decode([t for t in plain.labels if t != dataset.IGNORED])
 
 
 def test_a_cut_that_leaves_only_the_prompt_leaves_the_row_out(tokenizer: Any) -> None:
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES[:5]]
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES[:5]]
     shortest = min(e.loss_start for e in examples)
     assert dataset.fit(examples, shortest, "cut") == []
     assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
@@ -93,13 +93,13 @@ def test_nothing_to_train_on_is_said(tokenizer: Any) -> None:
 
 def test_a_row_that_holds_the_end_of_its_turn_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="would end the turn early"):
-        dataset.encode(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
+        dataset.encode_trace(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
 
 
 def test_the_columns_hold_what_the_examples_do(tokenizer: Any) -> None:
     from datasets import Dataset
 
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in TRACES]
-    rows = Dataset.from_dict(dataset.columns(examples))
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
+    rows = Dataset.from_dict(dataset.arrow_columns(examples))
     assert list(rows["input_ids"]) == [e.input_ids.tolist() for e in examples]
     assert list(rows["labels"]) == [e.labels for e in examples]

@@ -8,7 +8,7 @@ import torch
 
 from configs.errors import DataError
 from sft.dataset import IGNORED, Example
-from sft.first_batch import Batch, check_loss, documents
+from sft.first_batch import TokenBatch, check_loss, documents
 from tests.tiny import tiny_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -22,7 +22,7 @@ def tokenizer() -> Any:
     return tiny_tokenizer()
 
 
-def padded(*labels: list[int]) -> Batch:
+def padded(*labels: list[int]) -> TokenBatch:
     """A batch of rows whose ids are 10, 11, … and end with 2, with the given labels, and a padding column."""
     ids = [[10 + i for i in range(len(row) - 1)] + END for row in labels]
     return {

@@ -15,7 +15,7 @@ from data.corpus import traces
 from data.think_format import S1
 from sft import dataset
 from sft.first_batch import check_packing, documents
-from sft.packed_attention import NAME, packed
+from sft.packed_attention import PACKED_SDPA, packed
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.engine
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trainer_of(folder: Path, tmp_path: Path, packing: bool) -> Any:
     """A trainer over `ROWS` rows that are one batch, packed or padded."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    examples = [dataset.encode(trace, tokenizer, S1) for trace in traces(generate(ROWS, seed=1))]
+    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in traces(generate(ROWS, seed=1))]
     arguments = SFTConfig(
         output_dir=str(tmp_path),
         per_device_train_batch_size=1 if packing else ROWS,
@@ -43,7 +43,7 @@ def trainer_of(folder: Path, tmp_path: Path, packing: bool) -> Any:
         report_to="none",
     )
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    rows = Dataset.from_dict(dataset.columns(examples))
+    rows = Dataset.from_dict(dataset.arrow_columns(examples))
     return SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
 
 
@@ -61,7 +61,7 @@ def test_packed_gradients_are_the_padded_ones(folder: Path, tmp_path: Path) -> N
     trainer = trainer_of(folder, tmp_path, packing=True)
     assert len(trainer.train_dataset) == 1
     with packed(trainer.model, True):
-        assert trainer.model.config._attn_implementation == NAME
+        assert trainer.model.config._attn_implementation == PACKED_SDPA
         packed_loss, found = gradients(trainer)
     assert trainer.model.config._attn_implementation == "sdpa"
     assert packed_loss == pytest.approx(loss, rel=1e-5)

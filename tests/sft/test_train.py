@@ -343,7 +343,7 @@ def test_a_recipe_can_hold_a_validation_batch_and_trains_whole_weights_where_the
     recipe = configs.load("sft", name)
     assert isinstance(recipe, SftConfig)
     if recipe.validation:  # TRL's default batch is 8
-        assert recipe.trainer.get("per_device_eval_batch_size", 8) * recipe.model.max_length <= 20_000
+        assert recipe.trl_setting("per_device_eval_batch_size") * recipe.model.max_length <= 20_000
     if recipe.adapter is None:
         assert recipe.model.backend == "transformers"
 

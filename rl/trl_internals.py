@@ -1,0 +1,126 @@
+"""TRL's `GRPOTrainer` with the private methods that we change under names of our own.
+
+`rl.trainer` overrides `draw`, `arrange`, `loss` and `log_probabilities`, and nothing that begins with an underscore.
+Pinned to TRL 1.14.2 by `tests/rl/test_pinned_sources.py`, and to what it computes by `tests/rl/test_trainer.py` and
+`tests/rl/test_shared_prompts.py`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from trl import GRPOTrainer
+from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
+
+from rl.trl_batch import TrlBatch
+
+Row = dict[str, Any]
+LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Log-probabilities (B, T), entropies (B, T), auxiliary loss; None where they were not asked for."""
+
+
+class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
+    """`GRPOTrainer`, its private methods handed on to public ones that do what TRL does.
+
+    `corrects_sampling`: whether TRL weighs each token by the policy's probability over the engine's.
+    """
+
+    _buffered_inputs: list[TrlBatch] | None
+    rollout_func: Callable[[list[str], "OpenGRPOTrainer"], dict[str, list[Any]]] | None
+
+    def __init__(self, *args: Any, corrects_sampling: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.corrects_sampling = corrects_sampling
+
+    def draw(self, rows: list[Row]) -> TrlBatch:
+        """Completions and advantages for the rows of a generation."""
+        output: TrlBatch = super()._generate_and_score_completions(rows)
+        return output
+
+    def _generate_and_score_completions(self, inputs: list[Row]) -> TrlBatch:
+        return self.draw(inputs)
+
+    def compare(self, rows: list[Row], columns: dict[str, list[Any]]) -> TrlBatch:
+        """TRL's batch, advantages included, of completions that are drawn and scored: one entry a row in each column.
+
+        What TRL doesn't know of the columns reaches the reward functions under their names.
+        """
+        self.rollout_func = lambda prompts, trainer: dict(columns)
+        self._last_loaded_step = self.state.global_step  # TRL has no vLLM of its own to load weights into
+        try:
+            with self._correction():
+                output: TrlBatch = dict(super()._generate_and_score_completions(rows))
+        finally:
+            self.rollout_func = None
+        return output
+
+    def compute_loss(
+        self, model: PreTrainedModel, inputs: TrlBatch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """TRL's loss, or Unsloth's, corrected for what the engine drew differently."""
+        with self._correction():
+            value: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return value
+
+    @contextmanager
+    def _correction(self) -> Iterator[None]:
+        """Inside, `use_vllm` is on where sampling is corrected: TRL's one switch for it, which also starts a vLLM."""
+        self.use_vllm = self.corrects_sampling
+        try:
+            yield
+        finally:
+            self.use_vllm = False
+
+    def arrange(self, batches: list[TrlBatch]) -> list[TrlBatch]:
+        """The micro-batches of a generation, in the order in which they are trained on."""
+        return batches
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        batches = self._buffered_inputs
+        if batches is None or batches is before:  # nothing new was drawn
+            return inputs
+        self._buffered_inputs = self.arrange(batches)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def loss(self, model: PreTrainedModel, inputs: TrlBatch) -> torch.Tensor:
+        """The loss of a micro-batch."""
+        value: torch.Tensor = super()._compute_loss(model, inputs)
+        return value
+
+    def _compute_loss(self, model: PreTrainedModel, inputs: TrlBatch) -> torch.Tensor:
+        return self.loss(model, inputs)
+
+    def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
+        """Of every completion token of padded rows."""
+        values: LogProbabilities = super()._get_per_token_logps_and_entropies(model, *rows, **options)
+        return values
+
+    def _get_per_token_logps_and_entropies(
+        self, model: PreTrainedModel, *rows: Any, **options: Any
+    ) -> LogProbabilities:
+        return self.log_probabilities(model, *rows, **options)
+
+    def of_logits(self, logits_NV: torch.Tensor, target_N: torch.Tensor, entropy: bool) -> Sequence[torch.Tensor]:
+        """Log-probabilities (N,) of the targets and, if asked for, entropies (N,), by TRL's own functions."""
+        logits, target = logits_NV[None], target_N[None]
+        if not entropy:
+            return [selective_log_softmax(logits, target, temperature=self.temperature)[0]]
+        bonus = self._entropy_bonus_enabled
+        return [v[0] for v in selective_log_softmax_and_entropy(logits, target, bonus, temperature=self.temperature)]
+
+    @property
+    def has_entropy_bonus(self) -> bool:
+        """Whether the loss rewards entropy."""
+        return bool(self._entropy_bonus_enabled)
+
+    def add_metric(self, name: str, value: float) -> None:
+        """A figure for the step's row of metrics; several of a step are averaged."""
+        self._metrics["train"][name].append(value)
+
+    def forget_metrics(self) -> None:
+        """Drop the figures since the last row."""
+        self._metrics["train"].clear()
