@@ -16,6 +16,7 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from data import answers, arithmetic
+from data.boxed import last_boxed
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.layouts import BadRow
@@ -228,7 +229,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     solution = _text(row, names.get("solution"))
     answer = benchmark.answer(row.fields.get(names["answer"]))
     if not answer and solution:
-        answer = answers.last_boxed(solution) or answers.after_hashes(solution) or ""
+        answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:
         raise _Unanswered(f"no answer in column {names['answer']!r} (another: data.fields.answer=COLUMN)")
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
