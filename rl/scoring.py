@@ -5,7 +5,7 @@ from typing import Any
 
 from data.problem import Problem
 from data.think_format import ThinkFormat
-from models.engines.base import Generation, parts_of
+from models.engines.base import Generation, positions
 from models.engines.generation import forced_characters, turn_of
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
@@ -68,7 +68,7 @@ class RolloutScorer:
         else:
             ids, stop, truncated = tuple(made), "natural", not made or made[-1] not in self.eos
             length = len(made) - (not truncated)
-            thought, answer_at = parts_of(made[:length], self.tokenizer, self.think_format)
+            thought, answer_at = positions(made[:length], self.tokenizer, self.think_format)
             answered, forced = length - answer_at, ()
         return Rollout(
             problem=problem,

@@ -19,8 +19,8 @@ from models.engines.base import (
     decode,
     end_of_turn,
     load_engine,
-    parts_of,
     pick,
+    positions,
     prompt_ids,
 )
 from models.engines.transformers import TransformersEngine
@@ -334,7 +334,7 @@ def test_a_model_s_generation_config_gives_no_sampling_parameters(folder: Path, 
 def test_parts_of_a_completion_without_a_budget(text: str, think: ThinkFormat, parts: tuple[str, str]) -> None:
     tokenizer = tiny_tokenizer()
     tokens = tokenizer.encode(text, add_special_tokens=False)
-    end, start = parts_of(tokens, tokenizer, think)
+    end, start = positions(tokens, tokenizer, think)
     assert (decode(tokenizer, tokens[:end]), decode(tokenizer, tokens[start:])) == parts
 
 
