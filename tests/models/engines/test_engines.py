@@ -11,7 +11,7 @@ import torch
 from budget_forcing.budget import Budget
 from configs.errors import EngineError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
-from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
+from data.think_format import DEEPSEEK, NONE, S1, XML, ThinkFormat
 from models.engines.base import (
     Engine,
     Generation,
@@ -448,3 +448,12 @@ def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path
         two.close()
     with pytest.raises(EngineError, match=r"replica 0: .*no such folder"):
         load_engine(EngineConfig(name="transformers", data_parallel=2), ModelConfig(name="./no such folder"), S1)
+
+
+def test_without_thinking_a_budget_is_the_answer_s_length(loaded: LoadedModel) -> None:
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, NONE, 300)
+    made = engine.generate([Request([5, 6, 7], seed=1, budget=Budget(max_answer=4))])[0]
+    assert (made.thinking, made.thinking_tokens, made.stop, made.control) == ("", 0, None, "none")
+    assert made.answer_tokens == len(made.token_ids) <= 4
+    with pytest.raises(EngineError, match="think format none has no thinking to limit"):
+        engine.generate([Request([5, 6, 7], budget=Budget(max_thinking=3))])
