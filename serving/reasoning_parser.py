@@ -27,7 +27,8 @@ RECENT = 64  # last tokens that are searched for an end that has just come
 class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not typed here
     """See the module.
 
-    `begun`: what the prompt already holds of the turn that is parsed, its opening included.
+    `begun`: what the prompt already holds of the turn that is parsed, its opening included. `seen`: that, and what was
+    streamed so far.
     """
 
     engine_based_streaming = True
@@ -78,9 +79,12 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
     ) -> Any:
-        """What the newest tokens add to thinking and answer; what may turn out a delimiter is held back."""
-        self.seen = self.begun + current_text
-        before = self.think.split_so_far(self.begun + previous_text)
+        """What the newest tokens add to thinking and answer; what may turn out a delimiter is held back.
+
+        vLLM keeps no text for a parser that streams on its own: `seen` does.
+        """
+        before = self.think.split_so_far(self.seen)
+        self.seen += delta_text
         return _message(*_added(before, self.think.split_so_far(self.seen)))
 
     def finish_streaming(self) -> Any:

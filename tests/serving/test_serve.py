@@ -239,7 +239,7 @@ class TestServer:
 
 def shown(text: str | None) -> str:
     """Without the half characters at its end, which vLLM holds back."""
-    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}")
+    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}").strip()
 
 
 def printed_request(client: Any) -> dict[str, Any]:
