@@ -68,7 +68,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """(thinking, answer) of a whole completion, without what the prompt has of them."""
-        return _added(self.think.split_so_far(self.begun), self.think.split(self.begun + model_output))
+        return self._rest(self.think.split_so_far(self.begun), self.begun + model_output)
 
     def extract_reasoning_streaming(
         self,
@@ -89,7 +89,13 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
     def finish_streaming(self) -> Any:
         """What was held back and belongs to the thinking or the answer after all, now that the turn has ended."""
-        return _message(*_added(self.think.split_so_far(self.seen), self.think.split(self.seen)))
+        return _message(*self._rest(self.think.split_so_far(self.seen), self.seen))
+
+    def _rest(self, before: Parts, turn: str) -> tuple[str | None, str | None]:
+        """(thinking, answer) that the whole `turn` has and neither `before` nor an answer begun in the prompt has."""
+        thinking, answer = _added(before, self.think.split(turn))
+        begun = "" if before.answer else self.think.split(self.begun).answer
+        return thinking, (answer or "").removeprefix(begun) or None
 
     def _begun(self, prompt: str) -> str:
         """What the prompt's last turn holds: at least the opening that the template or the think format put there.
