@@ -33,7 +33,12 @@ class ThinkTokens:
 
 
 def think_tokens(think_format: ThinkFormat, tokenizer: Tokenizer, eos: Sequence[int] = ()) -> ThinkTokens:
-    """The format's delimiters as ids; `eos` defaults to the tokenizer's. Raises `EngineError` if there is none."""
+    """The format's delimiters as ids; `eos` defaults to the tokenizer's.
+
+    Raises `EngineError` if there is none, and for a format without thinking.
+    """
+    if not think_format.has_thinking:
+        raise EngineError(f"budget: think format {think_format.name} has no thinking to limit; leave the budget out")
     eos = tuple(eos) or (() if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,))
     if not eos:
         raise EngineError("budget: the tokenizer names no end of turn (eos_token), so an answer could not be ended")

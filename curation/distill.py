@@ -146,8 +146,6 @@ def _from_engine(config: DistillConfig, asks: Sequence[Ask], think_format: Think
 def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
     """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
     from curation.table import as_json
-    from data.think_format import END_OF_TURN
-    from rewards.grading.extract import sections
 
     known = {problem.id: problem for problem in problems}
     found: dict[str, list[Trace]] = defaultdict(list)
@@ -161,15 +159,15 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
         fate = _fate(row)
         fates[fate] += 1
         if fate == "right":
-            thinking, reply = sections(END_OF_TURN.sub("", row["text"]), think_format)
+            parts = think_format.split(row["text"])
             metadata = {"sample": row["sample"], "solution": problem.solution}
             if problem.grader != "math":  # its grader reads them: options, what a family made
                 metadata = {**problem.metadata, **metadata}
             trace = Trace(
                 id=row["key"],
                 question=problem.question,
-                thinking=thinking or "",
-                reply=reply or "",
+                thinking=parts.thinking,
+                reply=parts.answer,
                 source=problem.source,
                 answer=problem.answer,
                 metadata=metadata,

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m curation.inspect", description="Say what a file of traces holds.")
     parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, or FOLDER/dataset_info.json#NAME")
     parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
-    parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml"))
+    parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml", "none"))
     parser.add_argument("--split", help="which one, where a JSON file holds several")
     parser.add_argument("mapping", nargs="*", metavar="key=column", help=f"columns of {', '.join(MAPPED)}")
     args = parser.parse_args(argv)

@@ -4,6 +4,8 @@ import math
 import re
 from decimal import Decimal
 
+from data.boxed import last_boxed
+
 _GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
@@ -12,26 +14,6 @@ def after_hashes(text: str) -> str | None:
     """GSM8K: what follows the last `####`, without thousands separators or a leading `$`; None if there is none."""
     _, hashes, tail = text.rpartition("####")
     return _THOUSANDS.sub("", tail.strip()).removeprefix("$").strip() if hashes else None
-
-
-def last_boxed(text: str) -> str | None:
-    r"""MATH: the content of the last `\boxed{…}` or `\fbox{…}`, braces matched; None if there is none or it is open."""
-    start = max(text.rfind(r"\boxed"), text.rfind(r"\fbox"))
-    if start < 0:
-        return None
-    head = re.match(r"\\(?:boxed|fbox)\s*", text[start:])
-    assert head is not None
-    begin = start + head.end()
-    if not text.startswith("{", begin):
-        return text[begin:].split("$", 1)[0].strip() or None  # MATH also has `\boxed 2$`
-    depth = 0
-    for i in range(begin, len(text)):
-        escaped = text[i - 1] == "\\" and text[i - 2 : i] != "\\\\"
-        if not escaped:
-            depth += (text[i] == "{") - (text[i] == "}")
-        if depth == 0:
-            return text[begin + 1 : i].strip()
-    return None
 
 
 def unpadded(text: str) -> str:

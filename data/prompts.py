@@ -180,6 +180,8 @@ def _opened(prompt: str, think_format: ThinkFormat) -> str:
 
 
 def _check_ends(trace: Trace, think_format: ThinkFormat, end_of_turn: str) -> None:
+    if trace.thinking.strip() and not think_format.has_thinking:
+        raise DataError(f"{trace.id}: it has thinking, and think format {think_format.name} has no place for any")
     ends = [end for end in (*think_format.end_tokens, end_of_turn) if end in trace.thinking]
     ends += [end_of_turn] if end_of_turn in trace.reply else []
     if ends:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from data import answers, arithmetic
+from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
@@ -253,7 +254,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     solution = text_at(row.fields, names.get("solution")) or None
     answer = letter_of(_gold(row, benchmark, names["answer"]), row.fields)
     if not answer and solution:
-        answer = answers.last_boxed(solution) or answers.after_hashes(solution) or ""
+        answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}

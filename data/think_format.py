@@ -1,19 +1,17 @@
 """Think formats: how a model writes its thinking and its answer, spelled in this file and nowhere else.
 
 A turn of the assistant is `prefill` (put there by the prompt) + thinking + `end` + answer + `answer_close` + the end of
-the turn. Rendering for SFT, prompts, extraction, rewards, budget forcing, serving and publishing all read it from here.
+the turn. Rendering for SFT, prompts, extraction, rewards, budget forcing, serving and publishing all read it from here;
+`data.turn_reader` takes a turn apart.
 
 Sources: `s1`: Muennighoff et al. 2025 (arXiv 2501.19393), `data/tokenization.py` of their repository; `deepseek`:
 DeepSeek-R1 (arXiv 2501.12948) §2.2.1, Table 1; `xml`: the widely used GSM8K GRPO demo (W. Brown, 2025).
 """
 
-import re
 from dataclasses import dataclass
 
-END_OF_TURN = re.compile(
-    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|end_of_turn|END_OF_TURN_TOKEN|user|observation)\|>"
-    r"|</s>|<eos>|<end_of_turn>|<turn\|>|\[\|endofturn\|\]|\[EOS\]|<seed:eos>|<｜end▁of▁sentence｜>"
-)
+from data.turn_reader import END_OF_TURN as END_OF_TURN
+from data.turn_reader import Parts, read_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,25 @@ class ThinkFormat:
     answer_close: str = ""
     system: str | None = None
 
+    @property
+    def has_thinking(self) -> bool:
+        """Whether models of this format think at all; `none` is the shipped one that does not."""
+        return bool(self.open or self.end_tokens)
+
+    def split(self, text: str) -> Parts:
+        """The parts of a whole turn; see `data.turn_reader` for the policy."""
+        return read_turn(self, text)
+
+    def split_so_far(self, text: str) -> Parts:
+        """The parts of a turn that still grows: as `text` grows they only grow, up to those of `split`."""
+        return read_turn(self, text, is_growing=True)
+
     def render(self, thinking: str, answer: str) -> str:
         """The assistant's whole turn, prefilled part included and without the end of the turn."""
+        if not self.has_thinking:
+            if thinking.strip():
+                raise ValueError(f"think format {self.name}: it has no place for thinking")
+            return answer.strip()
         head = self.prefill or f"{self.open}\n"
         return f"{head}{thinking.strip()}\n{self.end}{answer.strip()}{self._tail()}"
 
@@ -80,7 +95,10 @@ XML = ThinkFormat(
     ),
 )
 
-THINK_FORMATS = {f.name: f for f in (S1, DEEPSEEK, XML)}
+NONE = ThinkFormat(name="none", open="", prefill="", end="", end_tokens=())
+"""A model that does not think: its whole turn is the answer."""
+
+THINK_FORMATS = {f.name: f for f in (S1, DEEPSEEK, XML, NONE)}
 
 
 def resolve_think_format(value: object) -> ThinkFormat:

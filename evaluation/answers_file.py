@@ -43,8 +43,9 @@ def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Proble
 
 
 def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
-    """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
-    it, else as in bare text.
+    """Rows of `samples.jsonl` for completions made elsewhere, read by the think format if any of them is written in it.
+
+    Then a completion without an end of thinking was cut, and has no answer; else all are read as bare text.
 
     Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
     would be lost.
@@ -54,16 +55,17 @@ def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequenc
     run.start(config, resume=(run / "config.yaml").is_file())
     think_format = resolve_think_format(config.think_format)
     by_id = {problem.id: problem for problem in problems}
+    marks = delimiters(think_format)
+    is_formatted = not think_format.has_thinking or any(mark in answer.text for answer in answers for mark in marks)
     rows = []
     for answer in answers:
-        formatted = any(part in answer.text for part in delimiters(think_format))
         unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
         problem = by_id[answer.id]
         rows.append(
             {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
             | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
             | {
-                "extracted": extracted_answers([problem], [answer.text], think_format if formatted else None)[0],
+                "extracted": extracted_answers([problem], [answer.text], think_format if is_formatted else None)[0],
                 **unknown,
             }
         )

@@ -19,6 +19,9 @@ from rewards.plugin import TrlReward
 from rewards.rollout import Reward, Rollout
 from rewards.time_limit import Overrun, within
 
+OF_DELIMITERS = ("strict_format", "soft_format", "xmlcount", "tag_count", "think_format", "reasoning_steps", "budget")
+"""Shipped rewards that look at thinking or its delimiters."""
+
 Scores = dict[str, list[float | None]]
 """One column a reward, one row a rollout."""
 
@@ -137,10 +140,15 @@ class RewardSet:
     def check(self, think_format: ThinkFormat, problem: Problem | None = None) -> None:
         """Score a dummy batch (a right, a wrong and an empty completion), so that a broken plug-in shows at start.
 
-        `problem`: one of the run's own, for plug-ins that read its columns. Raises BrokenReward.
+        `problem`: one of the run's own, for plug-ins that read its columns. Raises BrokenReward, and RewardError for a
+        reward of thinking or its delimiters where the format has none.
         """
+        names = [member.name for member in self.members if member.timeout is None and member.name in OF_DELIMITERS]
+        if names and not think_format.has_thinking:
+            raise RewardError(f"reward '{names[0]}': think_format {think_format.name} has no thinking; leave it out")
+        thinking = "So it is." if think_format.has_thinking else ""
         problem = problem or Problem(id="dummy", question="What is 40 + 2?", answer="42", source="dummy")
-        texts = [think_format.render("So it is.", problem.answer), think_format.render("So it is.", "no"), ""]
+        texts = [think_format.render(thinking, problem.answer), think_format.render(thinking, "no"), ""]
         self.score(
             [
                 Rollout(

@@ -19,12 +19,16 @@ from configs.command import run_command
 from configs.errors import ConfigError, MullError
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from budget_forcing.budget import Budget
     from budget_forcing.transformers_sampler import Row
     from configs.schema.sections import Section
+    from data.think_format import ThinkFormat
     from models.engines.generation import Generation
     from models.engines.transformers import TransformersEngine
 
+NO_THINKING = "think format none: there is no thinking to limit"
 PLAIN, DIM, MARK = "\x1b[0m", "\x1b[2m", "\x1b[0;1;33m"
 
 
@@ -33,7 +37,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.chat", description="Chat with a thinking budget.")
     parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
     parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter")
-    parser.add_argument("--think-format", help="s1, deepseek or xml; default: the run's own, else s1")
+    parser.add_argument("--think-format", help="s1, deepseek, xml or none; default: the run's own, else the model's")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])
     parser.add_argument("--budget", default="auto", help="low, medium, high, auto, or a number of thinking tokens")
     parser.add_argument("--waits", type=int, default=0, help="how many ends of thinking become --wait-text")
@@ -68,11 +72,9 @@ class Writer:
 
     def token(self, row: "Row") -> None:
         """The row's newest token."""
-        state = row.state
-        assert state is not None
         if row.done:  # the end of the turn
             return
-        self._turn("forced" if state.forced[-1] else "answer" if state.answer_at is not None else "thinking")
+        self._turn(_style(row))
         self.pending.append(row.tokens[-1])
         text = self._text()
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character may take several tokens
@@ -110,6 +112,14 @@ class Writer:
         self.style = style
 
 
+def _style(row: "Row") -> str:
+    """What the row's newest token belongs to; a model that does not think decodes without a state."""
+    state = row.state
+    if state is not None and state.forced[-1]:
+        return "forced"
+    return "answer" if state is None or state.answer_at is not None else "thinking"
+
+
 @dataclass(slots=True)
 class Conversation:
     """An engine, a budget, and the turns so far; earlier thinking is left out of the prompt, as models are trained."""
@@ -140,6 +150,8 @@ class Conversation:
         if name == "reset":
             self.turns = []
             return "a new conversation"
+        if name in ("budget", "waits") and not self.engine.think_format.has_thinking:
+            raise ConfigError(f"/{name}: {NO_THINKING}")
         if name == "budget":
             self.budget = budget_named(value.strip(), self.budget, self.engine.context)
             limit = self.budget.max_thinking
@@ -167,7 +179,7 @@ def start(options: argparse.Namespace) -> Conversation:
     from budget_forcing.budget import Budget
     from budget_forcing.tokens import think_tokens
     from configs.schema.sections import ModelConfig, SamplingConfig
-    from data.think_format import S1, THINK_FORMATS
+    from data.think_format import THINK_FORMATS, ThinkFormat
     from models.engines.transformers import TransformersEngine
     from models.load import load_model
     from training.finished_run import open_run
@@ -175,7 +187,7 @@ def start(options: argparse.Namespace) -> Conversation:
     name, adapter = options.model, options.adapter
     if options.think_format not in (None, *THINK_FORMATS):
         raise ConfigError(f"--think-format: {options.think_format!r} is none of {', '.join(THINK_FORMATS)}")
-    think_format = S1
+    think_format: ThinkFormat | None = None
     if (Path(name) / "config.yaml").is_file():
         if adapter:
             raise ConfigError(f"--adapter: the run {name} has its own; give its base model as --model instead")
@@ -190,14 +202,45 @@ def start(options: argparse.Namespace) -> Conversation:
     config = checked(ModelConfig, flags, name=name, adapter=adapter, **held)
     budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)
     budget = budget_named(options.budget, budget, options.context)
+    if think_format is not None:
+        _check_budget(options, think_format)
     loaded = load_model(config)
+    if think_format is None:
+        think_format = think_format_of_model(options.model, loaded.tokenizer)
+        _check_budget(options, think_format)
+        why = "its chat template opens no thinking that is known here; --think-format names another"
+        print("think format: " + (think_format.name if think_format.has_thinking else f"none, {why}"), file=sys.stderr)
     engine = TransformersEngine(loaded.model, loaded.tokenizer, think_format, options.context, batch_size=1)
-    if think_tokens(think_format, engine.tokenizer, engine.eos).texts:
+    if think_format.has_thinking and think_tokens(think_format, engine.tokenizer, engine.eos).texts:
         raise ConfigError(
             f"--think-format: this model's tokenizer splits the delimiters of {think_format.name}; use s1"
         )
     print(f"{loaded.choice}\n/quit leaves", file=sys.stderr)
     return Conversation(engine, budget, sampling, options.seed, [])
+
+
+def think_format_of_model(model: str, tokenizer: "PreTrainedTokenizerBase") -> "ThinkFormat":
+    """s1 for the embedded model; else the format whose opening the chat template writes, or `none`."""
+    from budget_forcing.tokens import encode
+    from data.think_format import NONE, S1, THINK_FORMATS
+    from models.embedded import NAME
+
+    if model == NAME:
+        return S1
+    template = str(tokenizer.chat_template or "")
+    for known in THINK_FORMATS.values():
+        is_whole = all(len(encode(tokenizer, end)) == 1 for end in known.end_tokens)
+        if known.has_thinking and known.open in template and is_whole:
+            return known
+    return NONE
+
+
+def _check_budget(options: argparse.Namespace, think_format: "ThinkFormat") -> None:
+    """Raise `ConfigError` for options that limit a thinking which the format does not have."""
+    if not think_format.has_thinking:
+        for option, value, silent in (("--budget", options.budget, "auto"), ("--waits", options.waits, 0)):
+            if value != silent:
+                raise ConfigError(f"{option}: {NO_THINKING}; leave it out, or name another --think-format")
 
 
 def main(argv: list[str]) -> None:
@@ -217,11 +260,18 @@ def main(argv: list[str]) -> None:
                 print(conversation.command(line), file=sys.stderr)
             elif line:
                 made = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
-                print(f"{made.thinking_tokens} thinking tokens, ended: {made.stop}", file=sys.stderr)
+                print(_ending(made, conversation.engine.think_format), file=sys.stderr)
         except MullError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:
             print("stopped: this turn is forgotten, the conversation goes on; /quit leaves it", file=sys.stderr)
+
+
+def _ending(made: "Generation", think_format: "ThinkFormat") -> str:
+    """The line below an answer."""
+    if not think_format.has_thinking:
+        return f"{made.answer_tokens} tokens, ended: {made.finish}"
+    return f"{made.thinking_tokens} thinking tokens, ended: {made.stop}"
 
 
 if __name__ == "__main__":

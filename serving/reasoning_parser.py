@@ -17,7 +17,7 @@ from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
 from data.prompts import turn_header
 from data.think_format import ThinkFormat
-from serving.division import divided
+from data.turn_reader import Parts
 
 NAME, VARIABLE = "mull", "MULL_THINK_FORMAT"
 RECENT = 64  # last tokens that are searched for an end that has just come
@@ -25,13 +25,20 @@ RECENT = 64  # last tokens that are searched for an end that has just come
 
 @ReasoningParserManager.register_module(NAME)  # type: ignore[untyped-decorator,unused-ignore] # typed in some builds
 class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not typed here
-    """See the module."""
+    """See the module.
+
+    `begun`: what the prompt already holds of the turn that is parsed, its opening included. `seen`: that, and what was
+    streamed so far.
+    """
+
+    engine_based_streaming = True
+    """vLLM hands every piece to this parser, and asks `finish_streaming` for what is left when the turn has ended."""
 
     def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
         fields = json.loads(os.environ[VARIABLE])
         self.think = ThinkFormat(**(fields | {"end_tokens": tuple(fields["end_tokens"])}))
-        self.begun = ""
+        self.begun = self.seen = self.think.prefill
 
     def adjust_request(self, request: Any) -> Any:
         """Keep special tokens in the text that is parsed."""
@@ -42,30 +49,26 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         """Whether the prompt itself has ended the thinking of its last turn (`continue_final_message`).
 
         vLLM asks this of each prompt before anything is parsed, so what that turn holds already is kept for then. Never
-        true where the answer has a closing delimiter: see below.
+        true here: the answer's end is to be found as well.
         """
-        self.begun = self._begun(self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False))
-        return not self.think.answer_close and _has_ended(self.begun, self.think)
+        self.begun = self.seen = self._begun(self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False))
+        return False
 
     def is_reasoning_end_streaming(self, input_ids: Sequence[int], delta_ids: Iterable[int]) -> bool:
-        """Whether the last thinking in these ids has ended; from then on vLLM passes text on as it is.
-
-        Never where the answer has a closing delimiter, which is to be cut: there every step comes through here.
-        """
-        if self.think.answer_close:
-            return False
+        """Whether the thinking has ended in these ids; vLLM holds only what follows to a grammar, where one is set."""
         text = self.model_tokenizer.decode(list(input_ids[-RECENT:]), skip_special_tokens=False)
-        return _has_ended(text.rpartition(self.think.open)[2], self.think)
+        turn = self.think.open + text.rpartition(self.think.open)[2]
+        return self.think.split_so_far(turn).thinking_end < len(turn)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Ids of the answer; found by the length of its text."""
-        from models.engines.generation import parts_of
+        from models.engines.generation import positions
 
-        return input_ids[parts_of(input_ids, self.model_tokenizer, self.think)[1] :]
+        return input_ids[positions(input_ids, self.model_tokenizer, self.think)[1] :]
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
-        """(thinking, answer) of a whole completion."""
-        return self._added("", model_output, whole=True)
+        """(thinking, answer) of a whole completion, without what the prompt has of them."""
+        return self._rest(self.think.split_so_far(self.begun), self.begun + model_output)
 
     def extract_reasoning_streaming(
         self,
@@ -76,32 +79,39 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         current_token_ids: Sequence[int],
         delta_token_ids: Sequence[int],
     ) -> Any:
-        """What the newest tokens add to thinking and answer; what may turn out a delimiter is held back."""
-        thinking, answer = self._added(previous_text, current_text, whole=False)
-        return DeltaMessage(reasoning=thinking, content=answer) if thinking or answer else None
+        """What the newest tokens add to thinking and answer; what may turn out a delimiter is held back.
 
-    def _added(self, previous: str, current: str, whole: bool) -> tuple[str | None, str | None]:
-        """(thinking, answer) that `current` has and `previous` or the prompt has not."""
-        before = divided(self.begun + previous, self.think, whole=False)
-        now = divided(self.begun + current, self.think, whole)
-        thinking, answer = (text[len(old) :] or None for text, old in zip(now, before, strict=True))
-        return thinking, answer
+        vLLM keeps no text for a parser that streams on its own: `seen` does.
+        """
+        before = self.think.split_so_far(self.seen)
+        self.seen += delta_text
+        return _message(*_added(before, self.think.split_so_far(self.seen)))
+
+    def finish_streaming(self) -> Any:
+        """What was held back and belongs to the thinking or the answer after all, now that the turn has ended."""
+        return _message(*self._rest(self.think.split_so_far(self.seen), self.seen))
+
+    def _rest(self, before: Parts, turn: str) -> tuple[str | None, str | None]:
+        """(thinking, answer) that the whole `turn` has and neither `before` nor an answer begun in the prompt has."""
+        thinking, answer = _added(before, self.think.split(turn))
+        begun = "" if before.answer else self.think.split(self.begun).answer
+        return thinking, (answer or "").removeprefix(begun) or None
 
     def _begun(self, prompt: str) -> str:
-        """What the prompt's last turn holds after the opening of its thinking.
+        """What the prompt's last turn holds: at least the opening that the template or the think format put there.
 
         Only what follows the last header of an assistant's turn counts: a system prompt may spell out delimiters.
         """
         if not getattr(self.model_tokenizer, "chat_template", None):
-            return ""
+            return self.think.prefill
         header = turn_header(self.model_tokenizer).partition(self.think.open)[0]
-        if not header or header not in prompt:
-            return ""
-        return prompt.rpartition(header)[2].partition(self.think.open)[2]
+        return prompt.rpartition(header)[2] if header and header in prompt else self.think.prefill
 
 
-def _has_ended(text: str, think: ThinkFormat) -> bool:
-    """Whether a thinking has ended in `text`, its end written out."""
-    places = [at for at in map(text.find, think.end_tokens) if at >= 0]
-    rest = text[min(places) :] if places else ""
-    return bool(rest) and (rest == think.end or not think.end.startswith(rest))
+def _added(before: Parts, now: Parts) -> tuple[str | None, str | None]:
+    """(thinking, answer) that `now` has and `before` has not."""
+    return now.thinking[len(before.thinking) :] or None, now.answer[len(before.answer) :] or None
+
+
+def _message(thinking: str | None, answer: str | None) -> Any:
+    return DeltaMessage(reasoning=thinking, content=answer) if thinking or answer else None

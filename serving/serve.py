@@ -63,7 +63,9 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
         words += ["--served-model-name", run.path.resolve().name]
     words += ["--tokenizer", str(run.product.resolve()), "--chat-template", str(template)]
     words += ["--generation-config", "vllm"]  # sampling comes from the request
-    words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", str(ROOT / "serving" / "reasoning_parser.py")]
+    if run.think_format.has_thinking:
+        plugin = str(ROOT / "serving" / "reasoning_parser.py")
+        words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", plugin]
     words += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
     return [*words, *args.further]
 
@@ -95,6 +97,8 @@ def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
     from budget_forcing.tokens import TokenBudget, encode, think_tokens
     from budget_forcing.vllm_request import extra_args
 
+    if not run.think_format.has_thinking:
+        return f"budgets: none, think format {run.think_format.name} has no thinking to limit"
     tokens = think_tokens(run.think_format, tokenizer)
     if tokens.texts:
         return f"budgets: not over HTTP, this tokenizer splits {tokens.texts[0]!r} into several tokens"

@@ -101,12 +101,24 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
         raise DataError(
             f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
         )
+    _check_thinking(traces, think_format)
     kept, held_out = split_traces(traces, config.eval, config.data.seed)
     rest, apart = _validation(kept, config.validation, reject, config.seed)
+    _check_thinking(apart, think_format)
     train, validation = encoded(rest), encoded(apart)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
     return Prepared(fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected)
+
+
+def _check_thinking(traces: Sequence[Trace], think_format: ThinkFormat) -> None:
+    """Raise `DataError` for rows with thinking under a format that has no place for it."""
+    count = sum(bool(trace.thinking.strip()) for trace in traces)
+    if count and not think_format.has_thinking:
+        raise DataError(
+            f"think_format: {think_format.name} trains the reply alone, and {count:,} of {len(traces):,} rows have "
+            "thinking; name another think_format, or take the thinking out of the rows"
+        )
 
 
 def _validation(

@@ -83,7 +83,7 @@ class DifficultyConfig(Section):
     """Each answers every question; the best of them counts."""
     engine: EngineConfig = EngineConfig()
     """What they run on."""
-    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig | None = None
+    think_format: Literal["s1", "deepseek", "xml", "none"] | ThinkFormatConfig | None = None
     """How they write; none: plain chat, where the last box or number is the answer."""
     instruction: str = ""
     """Appended to every question, after a blank line."""
@@ -160,7 +160,7 @@ class DistillConfig(Section):
     """Who answers: a server, or `model` on one of our engines."""
     model: ModelConfig | None = None
     engine: EngineConfig = EngineConfig()
-    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig = "deepseek"
+    think_format: Literal["s1", "deepseek", "xml", "none"] | ThinkFormatConfig = "deepseek"
     """How the teacher writes."""
     instruction: str = ""
     """Appended to every question, after a blank line."""

@@ -44,7 +44,7 @@ class EvalConfig(Section):
 
     model: ModelConfig
     engine: EngineConfig = EngineConfig()
-    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig = "s1"
+    think_format: Literal["s1", "deepseek", "xml", "none"] | ThinkFormatConfig = "s1"
     """How the model writes its thinking and its answer."""
     data: DataConfig
     instruction: str = ""
@@ -69,6 +69,8 @@ class EvalConfig(Section):
             )
         if self.sampling.temperature == 0 and any(budget.tries > 1 for budget in self.budgets):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
+        if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
+            raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
         twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
         if twice:
             raise ValueError(f"budgets: the same budget twice: {twice[0].model_dump(exclude_defaults=True)}")

@@ -60,6 +60,8 @@ class GrpoConfig(TrainingConfig):
     def _check_trainer(self) -> "GrpoConfig":
         trl_fields.check_trainer_fields(self.trl_class, self.trainer)
         self._check_sampling()
+        if self.think_format == "none" and self.rollout.budget:
+            raise ValueError("rollout.budget: think_format none has no thinking to limit; leave it out")
         for key in UNMEASURED & self.trainer.keys():
             raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
         if self.trainer.get("use_vllm"):

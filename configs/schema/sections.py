@@ -131,6 +131,12 @@ class BudgetConfig(Section):
     max_answer: Positive = 512
     """Most answer tokens."""
 
+    @property
+    def limits_thinking(self) -> bool:
+        """Whether it says anything of the thinking, beside how long the answer may be."""
+        limits = (self.effort, self.max_thinking, self.min_thinking, self.num_waits, self.final_answer_text)
+        return any(limit not in (None, 0, "") for limit in limits) or self.max_thinking == 0
+
     @model_validator(mode="after")
     def _consistent(self) -> "BudgetConfig":
         if self.effort is not None and self.max_thinking is not None:

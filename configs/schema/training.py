@@ -49,7 +49,7 @@ class TrainingConfig(Section):
     model: ModelConfig
     adapter: AdapterConfig | None = AdapterConfig()
     """The LoRA to train; `null` trains every weight. Ignored where `model.adapter` brings one with its own shape."""
-    think_format: Literal["s1", "deepseek", "xml"] | ThinkFormatConfig = "s1"
+    think_format: Literal["s1", "deepseek", "xml", "none"] | ThinkFormatConfig = "s1"
     """How the model writes its thinking and its answer."""
     data: DataConfig
     eval: HeldOutConfig | None = None

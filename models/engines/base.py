@@ -26,7 +26,7 @@ from models.engines.generation import Generation as Generation
 from models.engines.generation import Origin, generation_of, token_at, turn_of
 from models.engines.generation import decode as decode
 from models.engines.generation import end_of_turn as end_of_turn
-from models.engines.generation import parts_of as parts_of
+from models.engines.generation import positions as positions
 
 logger = logging.getLogger(__name__)
 Message = Mapping[str, str]
@@ -123,6 +123,7 @@ class Engine(ABC):
 
         Raises `EngineError` before anything is generated.
         """
+        requests = [_unbudgeted(request, self.think_format) for request in requests]
         tokens = self._think_tokens(requests)
         jobs = [job for at, request in enumerate(requests) for job in self._jobs(at, request, tokens)]
         if tokens is None or not tokens.texts:
@@ -214,6 +215,19 @@ class Engine(ABC):
         budgets = [job.budget for job in jobs if job.budget is not None]
         for at, outcome in enumerate(in_rounds(budgets, complete, self.tokenizer)):
             decoded(at, _cut_at_stop(outcome, jobs[at].stop, self.tokenizer))
+
+
+def _unbudgeted(request: Request, think_format: ThinkFormat) -> Request:
+    """`request`, whose budget is the answer's length alone where the format has no thinking.
+
+    Raises `EngineError` for a budget that says more.
+    """
+    budget = request.budget
+    if budget is None or think_format.has_thinking:
+        return request
+    if budget != Budget(wait_text=budget.wait_text, max_answer=budget.max_answer):
+        raise EngineError(f"budget: think format {think_format.name} has no thinking to limit; leave the budget out")
+    return replace(request, budget=None, max_tokens=min(budget.max_answer, request.max_tokens or budget.max_answer))
 
 
 def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: Any) -> Outcome:

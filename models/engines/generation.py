@@ -17,8 +17,9 @@ class Generation:
     prompt_ids        the prompt, prefilled part included
     token_ids         the completion; an end of turn that the model chose is its last id, one forced at a limit is not
     text              all of `token_ids`, special tokens kept, without the prompt
-    thinking, answer  the parts of `text`, delimiters excluded; `answer` is "" where no answer was begun
-    thinking_tokens, answer_tokens  their lengths; the end of thinking and the end of the turn count to neither
+    thinking, answer  the parts of `text` as `ThinkFormat.split` reads them; "" where one is not there
+    thinking_tokens, answer_tokens  how many tokens a budget counts as each, or without one the reader; the end of
+                      thinking and the end of the turn count to neither
     forced            per token: the policy did not choose it (a trainer masks it)
     logprobs          per token: the policy's log-probability under what was sampled from, truncation included and
                       nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for. The
@@ -76,9 +77,10 @@ def generation_of(
         answer_at = length if outcome.answer_at is None else min(outcome.answer_at, length)
         reason = outcome.reason
     else:
-        thought, answer_at = parts_of(tokens[:length], tokenizer, think_format)
-        reason = "natural" if thought < answer_at else None
+        thought, answer_at = positions(tokens[:length], tokenizer, think_format)
+        reason = "natural" if think_format.has_thinking and thought < length else None
     text = decode(tokenizer, tokens)
+    parts = think_format.split(turn_of(tokens, eos, tokenizer, think_format))
     stopped = ended or any(stop in text for stop in origin.stop_strings)
     return Generation(
         request=origin.request,
@@ -86,8 +88,8 @@ def generation_of(
         prompt_ids=origin.prompt_ids,
         token_ids=tuple(tokens),
         text=text,
-        thinking=decode(tokenizer, tokens[:thought]),
-        answer=decode(tokenizer, tokens[answer_at:length]),
+        thinking=parts.thinking,
+        answer=parts.answer,
         thinking_tokens=thought,
         answer_tokens=length - answer_at,
         forced=tuple(outcome.forced[: len(tokens)]),
@@ -120,19 +122,17 @@ def decode(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode([i for i in ids if 0 <= i < size], skip_special_tokens=False))
 
 
-def parts_of(tokens: Sequence[int], tokenizer: Any, think: ThinkFormat) -> tuple[int, int]:
-    """(end of the thinking, start of the answer) as token positions, found by the delimiters in the text.
+def positions(tokens: Sequence[int], tokenizer: Any, think: ThinkFormat) -> tuple[int, int]:
+    """(end of the thinking, start of the answer) of a completion as token positions, as `ThinkFormat.split` has them.
 
-    Without an end of thinking both are the length.
+    Without an end of thinking both are the length; without an answer the second one is.
     """
-    text = decode(tokenizer, tokens)
-    ends = [at for at in (text.find(end) for end in think.end_tokens) if at >= 0]
-    if not ends:
-        return len(tokens), len(tokens)
-    first = min(ends)
-    opened = next((e for e in (think.end, think.end.rstrip()) if text.startswith(e, first)), None)
-    after = first + len(opened or max(e for e in think.end_tokens if text.startswith(e, first)))
-    return token_at(tokens, tokenizer, first), token_at(tokens, tokenizer, after)
+    parts = think.split(think.prefill + decode(tokenizer, tokens))
+    head = len(think.prefill)
+    return (
+        token_at(tokens, tokenizer, parts.thinking_end - head),
+        token_at(tokens, tokenizer, parts.answer_start - head),
+    )
 
 
 def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:

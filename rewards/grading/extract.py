@@ -2,9 +2,8 @@
 
 Policy, with a think format (`data.think_format.ThinkFormat`):
 
-- The answer section is the last complete one that is not empty. With `answer_open` it runs from there to
-  `answer_close`, or to the end of the turn where the format has none or the text was cut. Without `answer_open` it is
-  what follows the last end of thinking. A text without an answer section has no answer: thinking is never searched.
+- Thinking and answer section are those of `ThinkFormat.split` (`data.turn_reader` has its policy): what is graded is
+  what is served. A text without an answer section has no answer: thinking is never searched.
 - Inside the section the last closed, non-empty `\\boxed{}` wins (boxes joined by nothing but a comma, "and" or "or" are
   one list); else what follows the last marker (`####`, `A:`, "final answer is", "答案是"); else the whole section; and
   if what is left reads as a sentence, then the only formula or number in it, or the one that it ends with.
@@ -19,10 +18,11 @@ or a marker gave the answer.
 Every pass is linear in the length of the text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.boxed import last_boxed
-from data.think_format import END_OF_TURN, ThinkFormat, delimiters, thinking_end_of, without_end_of_turn
+from data.think_format import END_OF_TURN, ThinkFormat, delimiters, without_end_of_turn
 from rewards.grading.prose import after_last_marker, from_prose, last_value, tidy
 
 
@@ -40,26 +40,9 @@ def extract(text: str, think_format: ThinkFormat | None = None) -> Extracted:
     if think_format is None:
         answer, explicit = _bare_answer(END_OF_TURN.sub("", text))
         return Extracted(None, (answer or "").strip() or None, explicit)
-    thinking, section = sections(text, think_format)
-    answer = None if section is None else section_answer(section)
-    return Extracted(thinking, answer, is_well_formed(text, think_format))
-
-
-def sections(text: str, think_format: ThinkFormat) -> tuple[str | None, str | None]:
-    """(thinking, answer section) of a completion, stripped; None where a part is not there or is empty."""
-    thinking_end, answer_open = thinking_end_of(think_format), think_format.answer_open
-    start = text.find(think_format.open)
-    start = start + len(think_format.open) if start >= 0 else 0
-    ends = [position for mark in (thinking_end, answer_open) if mark and (position := text.find(mark, start)) >= 0]
-    thinking = END_OF_TURN.sub("", text[start : min(ends, default=len(text))])
-    thinking = thinking.replace(think_format.open, "").strip()
-    if not ends:
-        return thinking or None, None
-    if answer_open and think_format.answer_close:
-        section = _last_block(text, answer_open, think_format.answer_close)
-    else:
-        section = _last_tail(text, answer_open or thinking_end, think_format.open)
-    return thinking or None, section
+    parts = think_format.split(text)
+    answer = section_answer(parts.answer) if parts.answer else None
+    return Extracted(parts.thinking or None, answer, is_well_formed(text, think_format))
 
 
 def section_answer(section: str) -> str | None:
@@ -78,23 +61,37 @@ def is_well_formed(text: str, think_format: ThinkFormat) -> bool:
 
 def format_fault(text: str, think_format: ThinkFormat) -> str | None:
     """What keeps a completion from being well-formed, for a person to read; None when nothing does."""
-    parts = delimiters(think_format)
+    # 1. every delimiter once, in order
+    tags = delimiters(think_format)
     if think_format.prefill and think_format.open not in text:
         text = think_format.open + text
-    for part in parts:
-        if (count := text.count(part)) != 1:
-            return f"{part} {count} times" if count else f"no {part}"
-    positions = [text.find(part) for part in parts]
-    if positions != sorted(positions):
+    for tag in tags:
+        if (count := text.count(tag)) != 1:
+            return f"{tag} {count} times" if count else f"no {tag}"
+    places = [text.find(tag) for tag in tags]
+    if places != sorted(places):
         return "delimiters out of order"
-    gaps = [text[: positions[0]]]
-    for part, position, following in zip(parts, positions, [*positions[1:], len(text)], strict=True):
-        gaps.append(text[position + len(part) : following])
-    gaps[-1] = without_end_of_turn(gaps[-1])
-    thinking, answer = gaps.pop(1), gaps.pop(-2 if think_format.answer_close else -1)
-    if not thinking.strip() or not answer.strip():
-        return "empty answer" if thinking.strip() else "empty thinking"
+    # 2. both parts there
+    parts = think_format.split(text)
+    if not parts.thinking and think_format.has_thinking:
+        return "empty thinking"
+    if not parts.answer:
+        return "empty answer"
+    # 3. nothing around them
+    gaps = _gaps(text, tags, places)
+    answer = gaps.pop(-2 if think_format.answer_close else -1)
+    if END_OF_TURN.search(answer):
+        return "text after the end of the turn"
+    if think_format.has_thinking:
+        gaps.pop(1)
     return "text outside the delimiters" if any(gap.strip() for gap in gaps) else None
+
+
+def _gaps(text: str, tags: Sequence[str], places: Sequence[int]) -> list[str]:
+    """The text before, between and behind the delimiters, without the end of the turn."""
+    begins = [0, *(place + len(tag) for place, tag in zip(places, tags, strict=True))]
+    gaps = [text[begin:end] for begin, end in zip(begins, [*places, len(text)], strict=True)]
+    return [*gaps[:-1], without_end_of_turn(gaps[-1])]
 
 
 def gold_answer(gold: str) -> str:
@@ -103,37 +100,6 @@ def gold_answer(gold: str) -> str:
         return gold
     answer, explicit = _bare_answer(gold)
     return answer if explicit and answer else gold
-
-
-def _last_block(text: str, opening: str, closing: str) -> str | None:
-    """The last non-empty block between `opening` and `closing`; else what follows the last opening."""
-    search_end = len(text)
-    while (close := text.rfind(closing, 0, search_end)) >= 0:
-        start = text.rfind(opening, 0, close)
-        if start < 0:
-            break
-        content = text[start + len(opening) : close].split(closing)[0].strip()
-        if content:
-            return content
-        search_end = start
-    start = text.rfind(opening)
-    if start < 0:
-        return None
-    return _until_end_of_turn(text[start + len(opening) :].split(closing)[0]).strip() or None
-
-
-def _last_tail(text: str, boundary: str, reopening: str) -> str | None:
-    """The last non-empty stretch after `boundary`, up to the end of the turn or a reopened thinking."""
-    for stretch in reversed(text.split(boundary)[1:]):
-        section = _until_end_of_turn(stretch).split(reopening)[0].strip()
-        if section:
-            return section
-    return None
-
-
-def _until_end_of_turn(text: str) -> str:
-    found = END_OF_TURN.search(text)
-    return text[: found.start()] if found else text
 
 
 def written_once(text: str, think_format: ThinkFormat) -> list[bool]:

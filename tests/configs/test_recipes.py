@@ -56,7 +56,7 @@ def test_no_recipe_is_left_out() -> None:
         ("rewards=[]", "rewards: List should have at least 1 item"),
         ("seed=abc", "seed: Input should be a valid integer, found 'abc'"),
         ("data.limit=0", r"data\.limit: Input should be greater than 0, found 0"),
-        ("think_format=xlm", "think_format: Input should be 's1', 'deepseek' or 'xml', found 'xlm'"),
+        ("think_format=xlm", "think_format: Input should be 's1', 'deepseek', 'xml' or 'none', found 'xlm'"),
         ("model.precision=int4", r"model\.precision: Input should be"),
         ("seed", "not an override; write key.path=value"),
         ("rewards.7.name=x", "can't be set"),
@@ -120,3 +120,13 @@ def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
 
     found = resolve_think_format(configs.load("grpo", str(path)).think_format)
     assert (found.open, found.end_tokens, found.system) == ("<t>", ("</t>",), None)
+
+
+@pytest.mark.parametrize(
+    ("stage", "recipe", "limits"),
+    [("grpo", "demo", "rollout.budget={max_answer: 9}"), ("eval", "gsm8k", "budgets=[{max_thinking: 9}]")],
+)
+def test_a_budget_needs_thinking_to_limit(stage: str, recipe: str, limits: str) -> None:
+    assert configs.load(stage, recipe, ["think_format=none", "budgets=[{}]"][: 1 + (stage == "eval")])
+    with pytest.raises(ConfigError, match="think_format none has no thinking to limit"):
+        configs.load(stage, recipe, ["think_format=none", limits])

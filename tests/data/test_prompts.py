@@ -1,5 +1,7 @@
 """Prompts and training turns through real chat templates, with every think format."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from configs.errors import DataError, ModelError
 from data.chat_template import PROBES, carrying, render
 from data.problem import Trace
 from data.prompts import render_prompt, render_turn, turn_end
-from data.think_format import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat
+from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat
+from tests.tiny import tiny_tokenizer
 
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
@@ -43,6 +46,9 @@ DROPS_SYSTEM = (
     "{% for m in messages %}{% if m.role != 'system' %}{{ '[' + m.role + ']' + m.content }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
 )
+
+
+THINKING = [think for think in THINK_FORMATS.values() if think.has_thinking]
 END_OF_TURN = {SMOLLM2: "<|im_end|>", QWEN3: "<|im_end|>", DEEPSEEK_R1: "<｜end▁of▁sentence｜>"}
 
 
@@ -83,7 +89,7 @@ def test_thinking_that_the_template_opens_is_not_opened_twice() -> None:
 
 
 @pytest.mark.parametrize("template", END_OF_TURN)
-@pytest.mark.parametrize("think_format", THINK_FORMATS.values(), ids=THINK_FORMATS)
+@pytest.mark.parametrize("think_format", THINKING, ids=lambda think: think.name)
 @given(thinking=st.text("ab +=.\n你", min_size=1).filter(str.strip), reply=st.text("ab19", min_size=1))
 def test_a_turn_keeps_its_thinking_and_ends_once(
     template: str, think_format: ThinkFormat, thinking: str, reply: str
@@ -183,3 +189,12 @@ def test_a_carried_template_prompts_as_the_training_did(template: str, think_for
     assert [render(tok, tok.chat_template, *probe) for probe in PROBES] == prompts
     assert [render_prompt(tok, question, think_format, history=history) for question, history in PROBES] == prompts
     assert carrying(tok, think_format) == tok.chat_template
+
+
+def test_a_format_without_thinking_trains_the_reply_alone() -> None:
+    tokenizer = tiny_tokenizer()
+    reply = Trace(id="a", question="2 + 2?", thinking="", reply="4", source="test")
+    prompt, completion = render_turn(tokenizer, reply, NONE)
+    assert (prompt, completion) == (render_prompt(tokenizer, "2 + 2?", NONE), "4<|im_end|>")
+    with pytest.raises(DataError, match="a: it has thinking, and think format none has no place for any"):
+        render_turn(tokenizer, replace(reply, thinking="two and two"), NONE)

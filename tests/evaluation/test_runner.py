@@ -247,6 +247,14 @@ def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path
     assert [row["exact_match"] for row in lines(exported)] == [1.0, 1.0, 1.0, 0.0, 0.0]
 
 
+def test_a_cut_thinking_of_another_tool_is_no_answer(run: Evaluate, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    rows = [{"id": "p1", "response": "1 + 1</think>\n\n2"}, {"id": "p2", "response": "2 + 2 is 4, but is it"}]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    folder = run(answers=str(answers), think_format="deepseek")
+    assert [row["extracted"] for row in lines(folder / "samples.jsonl")] == ["2", None]
+
+
 def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
     run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,8 @@ from budget_forcing.tokens import TokenBudget
 from budget_forcing.transformers_sampler import Row
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
-from serving.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start
+from data.think_format import NONE
+from serving.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start, think_format_of_model
 from tests.release.gguf.test_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer
 from training.finished_run import open_run
@@ -31,7 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def conversation(folder: Path, *options: str) -> Conversation:
     common = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
-    return start(parse([*common, *options]))
+    is_named = "--think-format" in options or (folder / "config.yaml").is_file()
+    return start(parse([*common, *(() if is_named else ("--think-format", "s1")), *options]))
 
 
 @pytest.mark.engine
@@ -122,7 +124,7 @@ def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Pat
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "none"], ["--budget", "huge"]])
+@pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "other"], ["--budget", "huge"]])
 def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError):
         conversation(folder, *options)
@@ -140,6 +142,33 @@ def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(t
         conversation(run, "--think-format", other.name)
     with pytest.raises(ConfigError, match=f"--adapter: the run {run} has its own"):
         conversation(run, "--adapter", str(run / "adapter"))
+
+
+@pytest.mark.engine
+def test_a_model_that_knows_no_thinking_just_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
+    talk = start(parse(options))
+    assert talk.engine.think_format == NONE
+    assert "think format: none, its chat template opens no thinking" in capsys.readouterr().err
+    out = io.StringIO()
+    made = talk.say("hi", Writer(out, talk.engine.tokenizer, ansi=True))
+    assert DIM not in out.getvalue()
+    assert made.thinking == ""
+    with pytest.raises(ConfigError, match="/budget: think format none: there is no thinking to limit"):
+        talk.command("/budget 5")
+    with pytest.raises(ConfigError, match="--waits: think format none: there is no thinking to limit"):
+        start(parse([*options, "--waits", "1"]))
+
+
+@pytest.mark.parametrize(
+    ("opening", "name"), [("<think>", "deepseek"), ("<|im_start|>think", "s1"), ("<reasoning>", "none"), ("", "none")]
+)
+def test_a_chat_template_shows_its_think_format(opening: str, name: str) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["</think>"]})
+    tokenizer.chat_template += opening
+    assert think_format_of_model("some/model", tokenizer).name == name
+    assert think_format_of_model("smollm2-135m", tokenizer).name == "s1"
 
 
 @pytest.mark.recipe

@@ -18,6 +18,8 @@ from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.vllm_env import free_port, serving
 from training.finished_run import open_run
 
+THINKING = [think for think in THINK_FORMATS.values() if think.has_thinking]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -86,7 +88,7 @@ def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+@pytest.mark.parametrize("think", THINKING, ids=lambda think: think.name)
 def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""
     pytest.importorskip("vllm")
@@ -99,6 +101,29 @@ def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatc
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
+    ("think", "text", "parts"),
+    [
+        ("xml", "<reasoning>a</reasoning><answer>5</answer> no: <answer>6</answer>", ["a", "6"]),
+        ("xml", "<reasoning>a</reasoning><answer>5", ["a", "5"]),
+        ("xml", "<reasoning>a</reasoning> 5 <", ["a", ""]),
+        ("deepseek", "a</think>5 <", ["a", "5 <"]),
+        ("deepseek", "a </thin", ["a </thin", ""]),
+    ],
+)
+def test_what_is_served_is_what_is_graded(
+    think: str, text: str, parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("vllm")
+    think_format = THINK_FORMATS[think]
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think_format)))
+    graded = think_format.split(think_format.prefill + text)
+    assert [graded.thinking, graded.answer] == parts
+    streamed, whole = parsed(render_prompt(tiny_tokenizer(), "2 + 3?", think_format), text)
+    assert streamed == whole == parts
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
     ("written", "left"),
     [
         ("<open>\n2 + 3 is", ["5", "It is 5."]),
@@ -107,7 +132,7 @@ def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatc
         ("<open>\n2 + 3 is 5\n<end>It", ["", "is 5."]),
     ],
 )
-@pytest.mark.parametrize("think", THINK_FORMATS.values(), ids=lambda think: think.name)
+@pytest.mark.parametrize("think", THINKING, ids=lambda think: think.name)
 def test_a_continued_message_goes_on_where_it_stands(
     think: ThinkFormat, written: str, left: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +227,7 @@ class TestServer:
 
 def shown(text: str | None) -> str:
     """Without the half characters at its end, which vLLM holds back."""
-    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}")
+    return (text or "").rstrip("\N{REPLACEMENT CHARACTER}").strip()
 
 
 def printed_request(client: Any) -> dict[str, Any]:
@@ -219,7 +244,6 @@ def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
     from models.engines.base import Request
     from models.engines.transformers import TransformersEngine
     from models.load import load_model
-    from serving.division import divided
 
     xargs = body["vllm_xargs"]
     budget = Budget(
@@ -229,7 +253,7 @@ def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
     loaded = load_model(config)
     engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 256)
     made = engine.generate([Request(body["messages"], SamplingConfig(temperature=0.0), budget=budget)])[0]
-    return divided(made.text.removesuffix("<|im_end|>"), S1, whole=True)
+    return made.thinking, made.answer
 
 
 def test_the_terminal_chat_takes_a_run_folder(run: Path) -> None:

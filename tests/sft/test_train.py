@@ -19,7 +19,7 @@ from configs.errors import ConfigError, DataError
 from configs.recipe import RECIPES, validate
 from configs.schema.sections import ModelConfig
 from configs.schema.sft import SftConfig
-from data.think_format import S1
+from data.think_format import NONE, S1
 from models import load
 from sft.prepare import prepare
 from sft.train import train_sft
@@ -108,6 +108,19 @@ def test_rows_that_a_benchmark_is_known_to_lack_are_counted(
     assert len(data.train) == 3
     assert [row["fields"]["problem"] for row in data.rejected] == ["3?"]
     assert "rejected 1: no answer in column 'answer'" in data.summary()
+
+
+def test_without_a_think_format_rows_have_no_thinking(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
+    rows = [{"question": f"{i}?", "thinking": "hm" * (i % 2), "answer": f"{i}"} for i in range(5)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fields = {"question": "question", "thinking": "thinking", "reply": "answer"}
+    recipe = config(folder, tmp_path / "out", data={"path": str(path), "fields": fields})
+    with pytest.raises(DataError, match="none trains the reply alone, and 2 of 5 rows have thinking; name another"):
+        prepare(recipe, tokenizer, NONE)
+    path.write_text("".join(json.dumps(row | {"thinking": ""}) + "\n" for row in rows))
+    first = prepare(recipe, tokenizer, NONE).train[0]
+    assert tokenizer.decode(first.input_ids[first.loss_start :]) in {f"{i}<|im_end|>" for i in range(5)}
 
 
 def test_a_benchmarks_bad_row_is_skipped_and_every_lost_line_counts(

@@ -11,9 +11,9 @@ import torch
 from budget_forcing.budget import Budget
 from configs.errors import EngineError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
-from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
+from data.think_format import DEEPSEEK, NONE, S1, XML, ThinkFormat
 from models.engines.base import Engine, Request, prompt_ids
-from models.engines.generation import Generation, decode, end_of_turn, parts_of
+from models.engines.generation import Generation, decode, end_of_turn, positions
 from models.engines.select import choose_engine, load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
@@ -119,7 +119,8 @@ def test_a_generation_is_thinking_then_end_then_answer(loaded: LoadedModel) -> N
         assert (
             len(g.token_ids) == g.thinking_tokens + end + g.answer_tokens + stopped == len(g.forced) == len(g.logprobs)
         )
-        assert g.text == g.thinking + S1.end + g.answer + "<|im_end|>" * stopped
+        thinking, _, answer = g.text.removesuffix("<|im_end|>" * stopped).partition(S1.end)
+        assert (g.thinking, g.answer) == (thinking.strip(), answer.strip())
         assert g.thinking_tokens <= 14
         assert 1 <= g.answer_tokens + stopped <= 6
         assert all((logprob == 0.0) == forced for logprob, forced in zip(g.logprobs, g.forced, strict=True))
@@ -230,7 +231,7 @@ def test_delimiters_that_the_tokenizer_splits_run_in_rounds_and_say_so(
     assert "</reasoning>" in caplog.text
     for g in generations:
         if g.control == "rounds":
-            assert g.text.startswith(g.thinking + "</reasoning>\n<answer>\n")
+            assert g.text.partition("</reasoning>\n<answer>\n")[0].strip() == g.thinking
             assert g.thinking_tokens <= 14
 
 
@@ -326,7 +327,7 @@ def test_a_model_s_generation_config_gives_no_sampling_parameters(folder: Path, 
 def test_parts_of_a_completion_without_a_budget(text: str, think: ThinkFormat, parts: tuple[str, str]) -> None:
     tokenizer = tiny_tokenizer()
     tokens = tokenizer.encode(text, add_special_tokens=False)
-    end, start = parts_of(tokens, tokenizer, think)
+    end, start = positions(tokens, tokenizer, think)
     assert (decode(tokenizer, tokens[:end]), decode(tokenizer, tokens[start:])) == parts
 
 
@@ -440,3 +441,12 @@ def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path
         two.close()
     with pytest.raises(EngineError, match=r"replica 0: .*no such folder"):
         load_engine(EngineConfig(name="transformers", data_parallel=2), ModelConfig(name="./no such folder"), S1)
+
+
+def test_without_thinking_a_budget_is_the_answer_s_length(loaded: LoadedModel) -> None:
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, NONE, 300)
+    made = engine.generate([Request([5, 6, 7], seed=1, budget=Budget(max_answer=4))])[0]
+    assert (made.thinking, made.thinking_tokens, made.stop, made.control) == ("", 0, None, "none")
+    assert made.answer_tokens == len(made.token_ids) <= 4
+    with pytest.raises(EngineError, match="think format none has no thinking to limit"):
+        engine.generate([Request([5, 6, 7], budget=Budget(max_thinking=3))])

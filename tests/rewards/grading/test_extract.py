@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.boxed import last_boxed
-from data.think_format import DEEPSEEK, S1, THINK_FORMATS, XML, ThinkFormat, without_unknown_end
+from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat, without_unknown_end
 from rewards.grading.extract import extract, format_fault, gold_answer
 
 CUSTOM = ThinkFormat(
@@ -17,7 +17,7 @@ CUSTOM = ThinkFormat(
     answer_open="",
     answer_close="",
 )
-FORMATS = [*THINK_FORMATS.values(), CUSTOM]
+FORMATS = [think for think in (*THINK_FORMATS.values(), CUSTOM) if think.has_thinking]
 
 
 @pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
@@ -104,15 +104,22 @@ def test_of_several_answer_blocks_the_last_complete_one_counts_and_none_is_well_
         ("<answer>b</answer><reasoning>a</reasoning>", "delimiters out of order"),
         ("<reasoning><reasoning>a</reasoning><answer>b</answer>", "<reasoning> 2 times"),
         ("<reasoning>a<answer>b</answer>", "no </reasoning>"),
+        ("<reasoning>a</reasoning><answer>b<|im_end|></answer>", "text after the end of the turn"),
     ],
 )
 def test_the_fault_of_a_malformed_completion_is_named(text: str, fault: str) -> None:
     assert format_fault(text, XML) == fault
 
 
-def test_deepseek_answers_after_the_last_end_of_thinking() -> None:
+def test_deepseek_reads_past_a_repeated_end_of_thinking() -> None:
     found = extract("<think>a</think>\n\\boxed{1}\n</think>\nSo it is \\boxed{2}.<｜end▁of▁sentence｜>", DEEPSEEK)
     assert (found.answer, found.well_formed) == ("2", False)
+
+
+def test_without_thinking_the_whole_turn_is_the_answer() -> None:
+    found = extract("So it is \\boxed{2}.<|im_end|>", NONE)
+    assert (found.thinking, found.answer, found.well_formed) == (None, "2", True)
+    assert not extract(" \n", NONE).well_formed
 
 
 def test_s1_ignores_a_turn_that_goes_on_after_its_end() -> None:
