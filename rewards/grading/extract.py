@@ -21,9 +21,13 @@ Every pass is linear in the length of the text.
 
 from dataclasses import dataclass
 
-from data.boxed import last_boxed
+from data.boxed import last_box
 from data.think_format import END_OF_TURN, ThinkFormat, delimiters, thinking_end_of, without_end_of_turn
-from rewards.grading.prose import after_last_marker, from_prose, last_value, tidy
+from rewards.grading.answer_marker import last_marked
+from rewards.grading.denial import denies_after, denies_before, retracts
+from rewards.grading.json_reply import json_answer
+from rewards.grading.prose import SENTENCE_END, first_sentence, last_value, plain_characters, tidy, unmarked
+from rewards.grading.statement import LONGEST, plain_words, read_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,9 @@ def sections(text: str, think_format: ThinkFormat) -> tuple[str | None, str | No
 
 def section_answer(section: str) -> str | None:
     """The answer inside an answer section (see the policy above), tidied; None when nothing is left."""
-    boxed = last_boxed(section)
-    if boxed is not None:
-        return tidy(boxed) or None
-    marked = after_last_marker(section)
-    return from_prose(tidy(section if marked is None else marked)) or None
+    section = _opened(section)
+    marked = _marked_answer(section)
+    return (marked if marked is not None else unmarked(section)[0]) or None
 
 
 def is_well_formed(text: str, think_format: ThinkFormat) -> bool:
@@ -99,10 +101,17 @@ def format_fault(text: str, think_format: ThinkFormat) -> str | None:
 
 def gold_answer(gold: str) -> str:
     """The clean answer of a gold `Problem.answer`, or of a whole solution that marks its own (`#### 18`, a box)."""
-    if "\n" not in gold and "####" not in gold and "\\boxed" not in gold:
+    if "\n" in gold or "####" in gold or "\\boxed" in gold:
+        answer, explicit = _bare_answer(gold)
+        return answer if explicit and answer else gold
+    if gold.isalnum() or "\\text" in gold:
         return gold
-    answer, explicit = _bare_answer(gold)
-    return answer if explicit and answer else gold
+    marked = last_marked(gold)
+    if marked is not None and marked.answer and marked.gives_value:
+        return marked.answer
+    answer = tidy(gold)
+    said = read_statement(answer) if plain_words(answer) > 2 and answer[:1] in "$0123456789" else None
+    return said.answer if said is not None and said.answer and not said.is_open else gold
 
 
 def _last_block(text: str, opening: str, closing: str) -> str | None:
@@ -145,14 +154,38 @@ def written_once(text: str, think_format: ThinkFormat) -> list[bool]:
 
 def _bare_answer(text: str) -> tuple[str | None, bool]:
     """(answer, whether a box or a marker gave it) of a text without sections."""
-    boxed = last_boxed(text)
-    if boxed is not None:
-        return tidy(boxed) or None, True
-    marked = after_last_marker(text)
-    if marked is not None and (answer := tidy(marked)):
-        return from_prose(answer), True
+    text = _opened(text)
+    marked = _marked_answer(text)
+    if marked:
+        return marked, True
+    answer, is_clear = unmarked(text)
+    if is_clear and answer:
+        return answer, False
     value = last_value(text)
     if value is not None:
         return value, False
     lines = [line for line in text.splitlines() if line.strip()]
     return (tidy(lines[-1]) or None if lines else None), False
+
+
+def _opened(text: str) -> str:
+    """What is to be searched: the last `<answer>` block where there is one, the answer of a JSON reply."""
+    text = plain_characters(text)
+    if "<answer>" in text:
+        text = _last_block(text, "<answer>", "</answer>") or text
+    reply = json_answer(text)
+    return text if reply is None else reply
+
+
+def _marked_answer(text: str) -> str | None:
+    """The answer that a box or a marker gives; a box's, where no later marker gives a value."""
+    box = last_box(text)
+    marked = last_marked(text if box is None else text[box.end :])
+    if box is None or (marked is not None and marked.gives_value):
+        return marked.answer if marked else None
+    content = tidy(box.content)
+    lead = SENTENCE_END.split(text[: box.start].rpartition("\n")[2][-LONGEST:])[-1]
+    tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
+    if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
+        return f"not {content}"
+    return content
