@@ -49,7 +49,7 @@ _BECAUSE = re.compile(
 )
 _GLUE_WORD = r"(?:and|or|also|maybe|perhaps|possibly|either|even|else|be|it|is|could|can|but|both|then|might|may|they|are|we|get|just|an?|the|other|values?)"
 _GLUE = re.compile(
-    rf"[\s,;/|&()\\、，；$*]*(?:(?:{_GLUE_WORD}(?![A-Za-z])|[和或与及,、]|または|또는)[\s,;/|&()\\$*]*)*", re.IGNORECASE
+    rf"[\s,;/|&()\\、，；$*]*(?:(?:{_GLUE_WORD}(?![A-Za-z])|[和或与及]|または|또는)[\s,;/|&()\\$*]*)*", re.IGNORECASE
 )
 _CONJUNCTION = re.compile(
     r"\b(?:and|or|but|also|maybe|perhaps|possibly|then|else)\b|[,;/|&()、，；和或与及]|또는|または", re.IGNORECASE

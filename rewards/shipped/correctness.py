@@ -11,13 +11,17 @@ from rewards.grading.extract import extract, gold_answer
 from rewards.grading.math.compare import list_elements
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT, grade_many, judge_many
+from rewards.grading.unevaluated import is_unevaluated
 from rewards.rollout import Reward, Rollout
 
 
-def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> Reward:
+def correctness(
+    *, score: float = 2.0, partial: float = 0.0, unevaluated: float = 1.0, timeout: float = DEFAULT_TIMEOUT
+) -> Reward:
     """`score` for a right answer; `partial` is the share of it that all but one of many right elements approach.
 
     A list (or tuple, or set) of n elements with k of them right, and no more than n given, gets partial · score · k/n.
+    `unevaluated`: the share of it for a right answer that leaves its arithmetic to the grader (`9*2` for 18).
     `timeout`: seconds of execution for each answer that needs a grader process.
     """
 
@@ -26,6 +30,14 @@ def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DE
         answers = [extract(rollout.text, rollout.think_format).answer for rollout in rollouts]
         correct = grade_many(golds, answers, timeout)
         scores: list[float | None] = [None if verdict is None else score * verdict for verdict in correct]
+        for row, (gold, answer) in enumerate(zip(golds, answers, strict=True)):
+            if (
+                unevaluated != 1.0
+                and scores[row]
+                and is_unevaluated(answer or "")
+                and not is_unevaluated(gold_answer(gold))
+            ):
+                scores[row] = score * unevaluated
         if partial:
             for row, (gold, answer) in enumerate(zip(golds, answers, strict=True)):
                 if scores[row] == 0.0 and answer is not None:
