@@ -13,7 +13,8 @@ _LIST_GLUE = re.compile(
 )
 _LABEL = re.compile(  # (a), b), part (ii):, "for (c):"
     r"[\s$.,;:*~]*(?:and\b|or\b|also\b|for\b|in\b|part\b|question\b|answer\b|is\b|[\s$.,;:*~#-])*"
-    r"\(?(?:[a-h]|i{1,3}|iv|vi{0,3}|[1-9])[).:]+(?:[\s$.,;:=*~-]|the\b|answer\b|is\b|[a-zA-Z]\s?=)*|[\s$.,;~]*and also[\s$]*"
+    r"\(?(?:[a-h]|i{1,3}|iv|vi{0,3}|[1-9])[).:]+(?:[\s$.,;:=*~-]|the\b|answer\b|is\b|[a-zA-Z]\s?=)*"
+    r"|[\s$.,;~]*and also[\s$]*"
     r"|[\s$.,;~]*(?:and\b)?[\s$,;]*[a-zA-Z]\s?=\s?\$?",
     re.IGNORECASE,
 )

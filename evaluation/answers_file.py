@@ -47,6 +47,8 @@ def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequ
     """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
     it, else as in bare text.
 
+    Where the prompt opens the thinking and an answer of the file ends it, one that does not was cut while thinking.
+
     Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
     would be lost.
     """
@@ -54,16 +56,18 @@ def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequ
         raise RunError(f"output_dir: {run.path} holds generated samples; name another for answers: output_dir=…")
     run.start(config, resume=(run / "config.yaml").is_file())
     think_format = resolve_think_format(config.think_format)
+    formatted = [any(part in answer.text for part in delimiters(think_format)) for answer in answers]
+    if think_format.prefill and any(formatted):
+        formatted = [True] * len(answers)
     by_id = {problem.id: problem for problem in problems}
     rows = []
-    for answer in answers:
-        formatted = any(part in answer.text for part in delimiters(think_format))
+    for answer, is_formatted in zip(answers, formatted, strict=True):
         unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
         problem = by_id[answer.id]
         rows.append(
             {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
             | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
-            | {"extracted": extract(answer.text, think_format if formatted else None).answer, **unknown}
+            | {"extracted": extract(answer.text, think_format if is_formatted else None).answer, **unknown}
         )
     mark(rows, by_id)
     write_jsonl(run / "samples.jsonl", rows)

@@ -18,8 +18,10 @@ _ANSWER = re.compile(
 )
 _CHINESE_ANSWER = re.compile(r"答案[ \t]*(?:应该|应)?(?:是|为|[:：])[:：]?")
 _FOREIGN_ANSWER = re.compile(
-    r"(?:\b(?:ответ|відповідь|respuesta|réponse|resposta|risposta|antwort|lösung|đáp (?:án|số))|الجواب|الإجابة|उत्तर"
-    r"|정답|답|答え)(?:[^.:：=\n\d]{0,30}?(?:[:：=]|\b(?:là|es|est|ist|é|è|равен|равно)\b)|은|는|は|[ \t]+هو|[ \t]+هي|[ \t]*(?=\d))"
+    r"(?:\b(?:ответ|відповідь|respuesta|réponse|resposta|risposta|antwort|lösung|đáp (?:án|số))|الجواب"
+    r"|الإجابة|उत्तर"
+    r"|정답|답|答え)(?:[^.:：=\n\d]{0,30}?(?:[:：=]|\b(?:là|es|est|ist|é|è|равен|равно)\b)|은|는|は"
+    r"|[ \t]+هو|[ \t]+هي|[ \t]*(?=\d))"
     r"[ \t*]*[:：]?",
     re.IGNORECASE,
 )
@@ -30,11 +32,15 @@ _ANSWER_WORD = re.compile(r"[Aa]nswer|ANSWER")
 _MARKERS = ((_ANSWER_WORD, _ANSWER), (_CHINESE_ANSWER, _CHINESE_ANSWER), (_FOREIGN_ANSWER, _FOREIGN_ANSWER))
 _ABOUT_THE_ANSWER = re.compile(
     r"\W*(?:(?:indeed|also|therefore|thus|now|the|a|very|definitely|absolutely|verified|to be)\s+)*"
-    r"(?:correct|right|reasonable|consistent|verified|valid|confirmed|checked|complete|unique|wrong|incorrect|false"
+    r"(?:correct|right|reasonable|consistent|verified|valid|confirmed|checked|complete|unique|wrong"
+    r"|incorrect|false"
     r"|as follows|given|known|found|below|in the|what)\b",
     re.IGNORECASE,
 )
-_VALUE_LEAD = re.compile(r"[\W_]*(?:(?:not|about|approximately|exactly|just|only|therefore|thus|[a-zA-Z] =)\W+)*")
+_VALUE_LEAD = re.compile(
+    r"[\W_]*(?:(?:not|about|approximately|exactly|just|only|therefore|thus"
+    r"|[a-zA-Z] =)\W+)*"
+)
 _HEADING = re.compile(r"[\s#*>_]*(?:(?!is\b|not\b)[A-Za-z]+\s+){0,3}")
 _PRICE = re.compile(r"-?[$€£¥]-?\d[\d,.]*(?:\s|$)(?![^$\n]*\$)")
 

@@ -5,7 +5,10 @@ import re
 _LONGEST = 1000  # characters of an answer that is looked at
 _MENTION_OF_LETTER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")
 _LETTER = r"(?:[(（\[]\s*([A-J])\s*[)）\]]|([A-J])(?![A-Za-z'’]))"
-_NOUN = r"(?:the\s+)?(?:correct\s+|right\s+)?(?:option|choice|answer|letter)\s*(?:is\s*)?[:：]?\s*|选项?|故选|应选|答案?选?[:：]?\s*"
+_NOUN = (
+    r"(?:the\s+)?(?:correct\s+|right\s+)?(?:option|choice|answer|letter)\s*(?:is\s*)?[:：]?\s*|选项?|故选"
+    r"|应选|答案?选?[:：]?\s*"
+)
 _SET_LETTER = re.compile(  # \textbf{(C)}~18, \text{(C) }18, \text{C}
     r"\\(?:text|math)(?:bf|it|rm|sf)?\s*\{\s*(\(?[A-J]\)?[.:)]?)\s*\}(?:\s|~|\\[ ,;:!]|\\q?quad\b)*"
 )
@@ -15,9 +18,14 @@ _WITH_VALUE = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(rf"(?:{_NOUN})?{_LETTER}\s*[.)。]?", re.IGNORECASE)
-_AFFIRMED = re.compile(rf"(?:{_NOUN})?{_LETTER}\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|true|answer)\b.*", re.DOTALL)
+_AFFIRMED = re.compile(
+    rf"(?:{_NOUN})?{_LETTER}\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|true"
+    rf"|answer)\b.*",
+    re.DOTALL,
+)
 _CHOSEN = re.compile(
-    rf"(?:(?:故|应|因此|所以|本题|答案)\s*(?:应|答案)?[选為为是]|^选择?|\b(?:choose|pick|select|option|choice)\b)[:：]?"
+    rf"(?:(?:故|应|因此|所以|本题|答案)\s*(?:应|答案)?[选為为是]|^选择?|\b(?:choose|pick|select|option"
+    rf"|choice)\b)[:：]?"
     rf"\s*{_LETTER}\s*(?:项|選項|选项)?\s*[.。]?\s*$"
 )
 _MENTION = re.compile(rf"(?<![\w\\$'’]){_LETTER}(?!\s*[=+^_])")

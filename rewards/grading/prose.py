@@ -18,8 +18,10 @@ SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
 _MOST_SENTENCES = 3  # at the end of a text without a marker
 _NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", re.IGNORECASE)
 _LED = re.compile(
-    r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)|(?:i|we) (?:got|get|have)"
-    r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
+    r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)"
+    r"|(?:i|we) (?:got|get|have)"
+    r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
+    r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
     r"\W*)+(?=[-+$\\\d(\[])",
     re.IGNORECASE,
 )
@@ -44,7 +46,9 @@ _NOT_A_NOUN = re.compile(
 _COMPUTATION = re.compile(r"[-+*/×÷·^().,\d\s$€£¥%]*\d[-+*/×÷·^().,\d\s$%]*=\s*[-$€£¥]*[\d.,/]+%?\s*")
 _SENTENCE_BEHIND = re.compile(rf"({_NUMBER}|\$[^$\n]{{1,200}}\$)[.。]\s+[A-Z\u4e00-\u9fff]")
 _TEXT_OF_DENIAL = re.compile(
-    r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false|never)\b[^{}]*)\}", re.IGNORECASE
+    r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false"
+    r"|never)\b[^{}]*)\}",
+    re.IGNORECASE,
 )
 _DOUBLED = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z(\[])")
 _SINGLE = re.compile(r"(?<!\\)\\[A-Za-z(\[]")

@@ -19,13 +19,19 @@ from rewards.grading.option_letter import chosen_letter, mentioned
 
 LONGEST = 1_000
 FORMULA = re.compile(
-    r"\$\$([^$]{1,1000})\$\$|\\\[(.{1,1000}?)\\\]|\$((?:[^$\\\n]|\\.){1,500})\$|\\\(([^\n]{1,500}?)\\\)", re.DOTALL
+    r"\$\$([^$]{1,1000})\$\$|\\\[(.{1,1000}?)\\\]|\$((?:[^$\\\n]|\\.){1,500})\$"
+    r"|\\\(([^\n]{1,500}?)\\\)",
+    re.DOTALL,
 )
 _DIGITS = r"(?:\d+(?:,\d+)*(?:\.\d+)?|\.\d+)"
-_NUMBER = rf"(?:[$€£¥]\s?-?|\\\$)?{_DIGITS}(?:[eE][-+]?\d+|st\b|nd\b|rd\b|th\b)?(?:_\{{?\d+\}}?|:\d+|/\d+|\s\d+/\d+)?(?:\\?%|°)?"
+_NUMBER = (
+    rf"(?:[$€£¥]\s?-?|\\\$)?{_DIGITS}(?:[eE][-+]?\d+|st\b|nd\b|rd\b|th\b)?(?:_\{{?\d+\}}?|:\d+|/\d+"
+    rf"|\s\d+/\d+)?(?:\\?%|°)?"
+)
 _BRACES = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
 _TERM = (
-    rf"(?:{_NUMBER}|\\(?!text|mbox|boxed|left\b)[A-Za-z]+(?:\s*(?:{_BRACES}|\[\d+\]))*|[A-Za-z](?![A-Za-z'’])|(?<![\u0370-\u03ff])π(?![\u0370-\u03ff])|√"
+    rf"(?:{_NUMBER}|\\(?!text|mbox|boxed|left\b)[A-Za-z]+(?:\s*(?:{_BRACES}|\[\d+\]))*"
+    rf"|[A-Za-z](?![A-Za-z'’])|(?<![\u0370-\u03ff])π(?![\u0370-\u03ff])|√"
     r"|[(\[](?:[^()\[\]A-Za-z\n]|[A-Za-z](?![A-Za-z])|\\[A-Za-z]+){1,80}[)\]]|\\\{[^{}\n]{1,100}\\\}|\^\s*"
     + _BRACES
     + r"|[_^]\{?\w+\}?)"
@@ -34,20 +40,27 @@ _OPERATOR = r"\s*(?:[-+*/×·÷^=−]|\\(?:times|cdot|div)\b)\s*"
 _EXPRESSION = re.compile(rf"(?<![A-Za-z\d.])[-+−]?{_TERM}(?:(?:{_OPERATOR})?[-+−]?{_TERM})*+")
 _HOLDS_VALUE = re.compile(r"[\dπ]|\\[A-Za-z]")
 _UNIT = re.compile(
-    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|percent|cents?|dollars?|euros?|pounds?|hours?|minutes?|seconds?"
-    r"|days?|weeks?|months?|years?|miles?|inches|feet|yards?|[mck]?m|k?g|m[gl]|liters?|gallons?|(?:centi|kilo|milli)?met(?:er|re)s?"
-    r"|(?:kilo)?grams?|degrees?|square|cubic)(?:\s(?:squared|cubed))?(?![A-Za-z'’]|\s+old\b)|[万亿元米])(?:\s(?:per|an?)\s(?:hour|minute|second|day|week|month|year|mile|kg)\b)?"
+    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|percent|cents?|dollars?|euros?|pounds?"
+    r"|hours?|minutes?|seconds?"
+    r"|days?|weeks?|months?|years?|miles?|inches|feet|yards?|[mck]?m|k?g|m[gl]|liters?|gallons?|(?:centi"
+    r"|kilo|milli)?met(?:er|re)s?"
+    r"|(?:kilo)?grams?|degrees?|square|cubic)(?:\s(?:squared|cubed))?(?![A-Za-z'’]|\s+old\b)"
+    r"|[万亿元米])(?:\s(?:per|an?)\s(?:hour|minute|second|day|week|month|year|mile|kg)\b)?"
 )
 _WORD = re.compile(r"(?<![\\\w])[^\W\d_]{2,}|[\u0590-\u1cff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _COMMAND = re.compile(r"\\begin\s*\{[^{}]*\}(?:\{[^{}]*\})?|\\[A-Za-z]+\s*\{[^{}]*\}")
 _EMPHASIS = re.compile(r"\*\*|__|`")
 _COMMENT = re.compile(r"(?<=[\w}$%])\s*[(（](?=[^()（）]*[^\W\d_]{2})[^()（）\\]{1,300}[)）]")
 _BECAUSE = re.compile(
-    r"[,;:，；]?\s*[-–—]?\s*(?:\b(?:since|because|as(?! well\b| long\b| a\b)|where|which|given|i\.e\.|namely|due to|thanks to|so that)(?![A-Za-z])"
+    r"[,;:，；]?\s*[-–—]?\s*(?:\b(?:since|because|as(?! well\b| long\b| a\b)|where|which|given|i\.e\."
+    r"|namely|due to|thanks to|so that)(?![A-Za-z])"
     r"|因为|由于|其中|porque|weil|denn|car\b|потому)",
     re.IGNORECASE,
 )
-_GLUE_WORD = r"(?:and|or|also|maybe|perhaps|possibly|either|even|else|be|it|is|could|can|but|both|then|might|may|they|are|we|get|just|an?|the|other|values?)"
+_GLUE_WORD = (
+    r"(?:and|or|also|maybe|perhaps|possibly|either|even|else|be|it|is|could|can|but|both|then|might|may|they"
+    r"|are|we|get|just|an?|the|other|values?)"
+)
 _GLUE = re.compile(
     rf"[\s,;/|&()\\、，；$*]*(?:(?:{_GLUE_WORD}(?![A-Za-z])|[和或与及]|または|또는)[\s,;/|&()\\$*]*)*", re.IGNORECASE
 )
@@ -55,29 +68,37 @@ _CONJUNCTION = re.compile(
     r"\b(?:and|or|but|also|maybe|perhaps|possibly|then|else)\b|[,;/|&()、，；和或与及]|또는|または", re.IGNORECASE
 )
 _RELATION = re.compile(
-    r"\s*(?:in|to|over|by|per|plus|minus|times|divided by|modulo|mod|vs\.?|versus|[-–—~:])\s*", re.IGNORECASE
+    r"\s*(?:in|to|over|by|per|plus|minus|times|divided by|modulo|mod|vs\.?|versus"
+    r"|[-–—~:])\s*",
+    re.IGNORECASE,
 )
 _PREPOSITION = re.compile(
     r"(?<!equal )(?<!equals )(?<!comes )(?<!amounts )(?<!up )(?<!reduces )(?<!simplifies )(?<!evaluates )\b"
-    r"(?:(?<!total )(?<!sum )(?<!value )(?<!amount )(?<!area )(?<!length )(?<!number )(?<!price )(?<!cost )(?<!profit )(?<!answer )of"
-    r"|from|for|in|per|with|using|by|after|on|across|among|into|to|since|than|out of|without|until|every|each|additional)"
-    r"(?:\s+(?:the|an?|all|its|his|her|their|my|our|these|those|total|exactly|about|only|first|last|other))*\s*[$(]*$",
+    r"(?:(?<!total )(?<!sum )(?<!value )(?<!amount )(?<!area )"
+    r"(?<!length )(?<!number )(?<!price )(?<!cost )(?<!profit )(?<!answer )of"
+    r"|from|for|in|per|with|using|by|after|on|across|among|into|to|since|than|out of|without|until|every"
+    r"|each|additional)"
+    r"(?:\s+(?:the|an?|all|its|his|her|their|my|our|these|those|total|exactly|about|only|first|last"
+    r"|other))*\s*[$(]*$",
     re.IGNORECASE,
 )
 _COPULA = re.compile(
-    r"(?:\b(?:is|are|equals?|be|was|were|makes?|gives?|leaves?|leaving|totals?|yields?|equal to|comes? to|total of|result of)|[=:：≈]"
-    r"|[是为得共剩有])(?:\s+(?:exactly|about|approximately|therefore|just|only|then|thus|simply|now|equal to|a total of|around))*[\s$\\(]*$",
+    r"(?:\b(?:is|are|equals?|be|was|were|makes?|gives?|leaves?|leaving|totals?|yields?|equal to"
+    r"|comes? to|total of|result of)|[=:：≈]"
+    r"|[是为得共剩有])(?:\s+(?:exactly|about|approximately|therefore|just|only|then|thus|simply|now"
+    r"|equal to|a total of|around))*[\s$\\(]*$",
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(
-    r"\b(?:so|thus|therefore|hence|total|altogether|in all|finally|final|answer|leaving|leaves)\b|所以|因此|总共|一共|答案|最终",
+    r"\b(?:so|thus|therefore|hence|total|altogether|in all|finally|final|answer|leaving|leaves)\b|所以"
+    r"|因此|总共|一共|答案|最终",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`answer`: what the sentence affirms, None where that isn't clear; `is_open`: it denies, bounds or weighs values."""
+    """`answer`: what the sentence affirms, None where that isn't clear; `is_open`: it denies or weighs values."""
 
     answer: str | None
     is_open: bool = False

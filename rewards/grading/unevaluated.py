@@ -18,7 +18,8 @@ _SPELLED = (
 _ARITHMETIC = re.compile(r"[\d.+\-*/^!(){}\s]+|\\binom\s*\{\d+\}\s*\{\d+\}|C\(\d+,\s*\d+\)")
 _SQUARE_ROOT = re.compile(r"\\sqrt\s*\{(\d{1,300})\}")
 _VALUE = re.compile(  # a number, a mixed number, a fraction, a number in scientific notation
-    r"[-+]?\s*(?:[\d.]+|(?:\d+\s+)?\(?-?\s*(\d{1,300})\)?\s*/\s*\(?(\d{1,300})\)?|[\d.]+\s*\*\s*10\s*\^\s*(?:\{-?\d+\}|-?\d))"
+    r"[-+]?\s*(?:[\d.]+|(?:\d+\s+)?\(?-?\s*(\d{1,300})\)?\s*/\s*\(?(\d{1,300})\)?"
+    r"|[\d.]+\s*\*\s*10\s*\^\s*(?:\{-?\d+\}|-?\d))"
 )
 
 
@@ -39,7 +40,7 @@ def is_unevaluated(answer: str) -> bool:
 def _is_open(part: str) -> bool:
     """Whether no side of an equation, or the one expression that there is, is a value."""
     sides = [side.strip() for side in part.split("=")]
-    return all(_ARITHMETIC.fullmatch(side) and not _is_value(side) or _is_whole_root(side) for side in sides)
+    return all((_ARITHMETIC.fullmatch(side) and not _is_value(side)) or _is_whole_root(side) for side in sides)
 
 
 def _is_value(side: str) -> bool:

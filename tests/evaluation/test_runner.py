@@ -247,6 +247,15 @@ def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path
     assert [row["exact_match"] for row in lines(exported)] == [1.0, 1.0, 1.0, 0.0, 0.0]
 
 
+def test_an_answer_cut_while_thinking_is_none(run: Evaluate, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    texts = ["0 + 0</think>\n\nThe answer is 0.", "1 + 1 is 2. So the answer is 2. Let me check", "2 + 2</think>\n\n4"]
+    rows = [{"id": f"p{i}", "response": text} for i, text in enumerate(texts)]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    folder = run("run", answers=str(answers), think_format="deepseek")
+    assert [row["extracted"] for row in lines(folder / "samples.jsonl")] == ["0", None, "4"]
+
+
 def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
     run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
