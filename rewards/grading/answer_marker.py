@@ -16,7 +16,7 @@ from rewards.grading.statement import FORMULA, LONGEST, values_of
 _ANSWER = re.compile(
     r"answer\b[ \t*]*(?:[^.:：=\n]{0,50}?\b(?:is|are)\b|[:：=]|$)[ \t]*[:：]?", re.IGNORECASE | re.MULTILINE
 )
-_CHINESE_ANSWER = re.compile(r"答案[ \t]*(?:应该|应)?(?:是|为|[:：])[:：]?")
+_CHINESE_ANSWER = re.compile(r"答案[ \t]*(?:(?:应该|应)?(?:是|为|[:：])[:：]?|】)|答[:：]")
 _FOREIGN_ANSWER = re.compile(
     r"(?:\b(?:ответ|відповідь|respuesta|réponse|resposta|risposta|antwort|lösung|đáp (?:án|số))|الجواب"
     r"|الإجابة|उत्तर"

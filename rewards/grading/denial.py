@@ -13,7 +13,8 @@ _FILL = (
 _NOT_BEFORE = re.compile(
     rf"(?:(?:\b(?:not|never|cannot|nor|neither|except|excluding|rather than|instead of"
     rf"|(?<!none )other than|unlike"
-    rf"|nicht|keine?|anything but)|n['’]t|\bno es|n['’]est pas|\bпо?не|\bне|\bkhông phải(?: là)?"
+    rf"|nicht|keine?|(?:everything|anything|all) but|differs? from|different from|far from)"
+    rf"|n['’]t|\bno es|n['’]est pas|\bпо?не|\bне|\bkhông phải(?: là)?"
     rf"|ليس(?:ت)?){_FILL}"
     r"|不是|不为|不等于|并非|不选|ではなく)[\s\W]*$",
     re.IGNORECASE,
@@ -22,7 +23,8 @@ _DOUBTED_BEFORE = re.compile(
     r"\b(?:(?:do|does|did|can|could|would)(?:n['’]t|\s+not)|cannot|never)\s+(?:\w+\s+)?(?:think|believe"
     r"|say|agree|know|claim)\b"
     r"|\bnot\s+(?:true|correct|right|the case|possible|sure|certain|clear)\s+(?:that|whether|if)\b"
-    r"|\b(?:wrong|incorrect|false|untrue)(?:\s+\w+){0,3}\s+that\b|\b(?:wrong|incorrect|false)\s+answer\b",
+    r"|\b(?:wrong|incorrect|false|untrue)(?:\s+\w+){0,3}\s+that\b|\b(?:wrong|incorrect|false)\s+(?:answer|option|choice|to)\b"
+    r"|\b(?:might|may|could|would) (?:think|say|guess|believe|expect)\b",
     re.IGNORECASE,
 )
 _IS = r"(?:is|are|was|were|would be|will be|must be|can be|seems|looks)"
@@ -65,7 +67,7 @@ _BOUND_BEFORE = re.compile(
     r"|within|exceed(?:s|ing)?|not quite|close to|(?:up|down)wards? of|minimum of|maximum of|menos de"
     r"|más de|mehr als|weniger als"
     r"|mindestens|höchstens|plus de|moins de|au moins|au plus|больше|меньше|более|менее|не менее|не более)"
-    r"|(?:^|is|are|was|be|just|well|slightly)\s*\bover|\b(?:negative|minus|twice|thrice|double|triple"
+    r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
     r"|half|quarter|third)(?: of)?"
     r"|\b(?:root|square|cube|half|reciprocal|inverse|opposite|logarithm|log|factorial|multiple|power"
     r"|divisor|factor)s?(?: of)?|[<>≤≥≠]|\\(?:[lg]eq?|[lg]eqslant|neq?|[lg]t)"
@@ -75,7 +77,7 @@ _BOUND_BEFORE = re.compile(
 _BOUND_AFTER = re.compile(
     rf"\W*(?:\w+\s+)?(?:or|and)\s+(?:{_MORE}|above|below|up|over|under|so|beyond|others?)\b|\s*\+(?!\s*\d)"
     r"|\W*(?:\w+\s+)?(?:at (?:least|most)|minimum|maximum)\b|\s+(?:squared|cubed|factorial|choose|plus"
-    r"|minus|times|multiplied|divided|modulo|mod)\b|以上|以下|以内|左右|多(?=[\u4e00-\u9fff])|\s*(?:이상|이하|미만)",
+    r"|minus|times|multiplied|divided|modulo|mod)\b|以上|以下|以内|左右|多(?=[\u4e00-\u9fff])|\s*(?:이상|이하|미만|보다)",
     re.IGNORECASE,
 )
 _OPEN_CHOICE = re.compile(

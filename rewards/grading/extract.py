@@ -19,6 +19,7 @@ or a marker gave the answer.
 Every pass is linear in the length of the text.
 """
 
+import re
 from dataclasses import dataclass
 
 from data.boxed import last_box
@@ -27,7 +28,9 @@ from rewards.grading.answer_marker import last_marked
 from rewards.grading.denial import denies_after, denies_before, retracts
 from rewards.grading.json_reply import json_answer
 from rewards.grading.prose import SENTENCE_END, first_sentence, last_value, plain_characters, tidy, unmarked
-from rewards.grading.statement import LONGEST, plain_words, read_statement
+from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
+
+_OTHER_ANSWER = re.compile(r"\W{0,3}(?:or|或者?)(?!\w|\s+equivalently)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +191,5 @@ def _marked_answer(text: str) -> str | None:
     tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
     if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
         return f"not {content}"
-    return content
+    other = next(values_of(tail[:80].split("\n", 1)[0]), None) if _OTHER_ANSWER.match(tail) else None
+    return content if other is None else f"{content} or {other.text}"

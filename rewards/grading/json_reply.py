@@ -16,11 +16,13 @@ def json_answer(text: str) -> str | None:
 
     "" where the key holds no answer (null, an object).
     """
-    if "}" not in text or '"' not in text:
+    if "}" not in text or "{" not in text:
         return None
     source = _object_at_end(text)
     if source is None or len(source) > _LONGEST:
         return None
+    if '"' not in source:  # as Python writes it
+        source = source.replace("'", '"')
     try:
         reply = json.loads(_SINGLE_BACKSLASH.sub(r"\1\\\\", source), parse_int=str, parse_float=str, strict=False)
     except (ValueError, RecursionError):

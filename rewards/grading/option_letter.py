@@ -19,14 +19,14 @@ _WITH_VALUE = re.compile(
 )
 _ALONE = re.compile(rf"(?:{_NOUN})?{_LETTER}\s*[.)。]?", re.IGNORECASE)
 _AFFIRMED = re.compile(
-    rf"(?:{_NOUN})?{_LETTER}\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|true"
+    rf"(?i:{_NOUN})?{_LETTER}\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|true"
     rf"|answer)\b.*",
     re.DOTALL,
 )
 _CHOSEN = re.compile(
-    rf"(?:(?:故|应|因此|所以|本题|答案)\s*(?:应|答案)?[选為为是]|^选择?|\b(?:choose|pick|select|option"
+    rf"(?:(?:故|应|因此|所以|本题|答案)\s*(?:应|答案)?[选為为是]|^选(?:择|项)?|\b(?:choose|pick|select|option"
     rf"|choice)\b)[:：]?"
-    rf"\s*{_LETTER}\s*(?:项|選項|选项)?\s*[.。]?\s*$"
+    rf"\s*{_LETTER}\s*(?:项|選項|选项)?(?:正确|对)?\s*[.。]?\s*$"
 )
 _MENTION = re.compile(rf"(?<![\w\\$'’]){_LETTER}(?!\s*[=+^_])")
 _ARTICLE = re.compile(r"\s+(?!is\b|are\b|was\b|and\b|or\b|but\b|nor\b|because\b|since\b|as\b)[a-z]")
@@ -52,7 +52,7 @@ def without_setting(answer: str) -> str:
     if found and (found[1] or found[2]).isupper():
         return f"({found[1] or found[2]}) {found[3]}"
     alone = _ALONE.fullmatch(text)
-    if alone and len(text) > 4 and (alone[1] or alone[2]).isupper():
+    if alone and (len(text) > 4 or text[0] == "选") and (alone[1] or alone[2]).isupper():
         return alone[1] or alone[2]
     return answer
 

@@ -5,7 +5,7 @@ Every pass is linear in the length of the text.
 
 import re
 
-from rewards.grading.denial import corrects, denies_before, retracts
+from rewards.grading.denial import corrects, denies_after, denies_before, retracts
 from rewards.grading.option_letter import chosen_letter, split_letter, without_setting
 from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
 
@@ -25,21 +25,25 @@ _LED = re.compile(
     r"\W*)+(?=[-+$\\\d(\[])",
     re.IGNORECASE,
 )
-_OTHER_SCRIPT = re.compile(r"[\u0080-\u00ff\u0100-\u2fff\u3040-\u30ff\ua000-\ud7af]{2}|[\u1e00-\u1eff]")
+_OTHER_SCRIPT = re.compile(r"[\uac00-\ud7af]|[\u0080-\u00ff\u0100-\u2fff\u3040-\u30ff\ua000-\ud7af]{2}|[\u1e00-\u1eff]")
 _CLEAN = re.compile(r"-?\w+(?:[.,/]\w+)*%?", re.ASCII)
 _TRAILING = " \t\r\n*_`\"'“”.,;:?।"
 _LEADING = " \t\r\n*_`\"'“”"
 _ELLIPSIS = re.compile(r",\s*\.\.\.\s*\$?\s*$")
-_CHINESE_LEAD = re.compile(r"[\u4e00-\u9fff]+(?:是|为|等于)\s*(?=[-\\(\[$\d])")
+_CHINESE_LEAD = re.compile(r"[\u4e00-\u9fff]*(?:是|为|等于|共)\s*(?=[-\\(\[$\d])")
 _EXCLAMATION = re.compile(r"(?<=[a-z]{2})!$")
 _VALUE_START = re.compile(r"\s*[-+$€£¥\\(\[{.\d]")
 _MATH_DELIMITERS = (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"))
 _NUMBER = r"[-+−]?[$€£¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?"
 _NOUN_IN_BRACKETS = re.compile(rf"({_NUMBER})\s*[(（]\s*([A-Za-z]{{3,20}}(?: [A-Za-z]{{2,20}}){{0,3}})\s*[)）]")
 _REASON_BEHIND = re.compile(
-    r"(?:[,;，；]\s*|\s+)(?:\b(?:since|because|as we|as required|as desired|i\.e\.|due to)(?![A-Za-z])|因为|由于)"
+    r"(?:[,;，；]\s*|\s+)(?:\b(?:since|because|as we|as required|as desired|i\.e\."
+    r"|due to|which|that is|namely|given)(?![A-Za-z])|因为|由于)"
     r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b"
 )
+_HTML = re.compile(r"</?(?:b|i|u|em|strong|span)>")
+_BOLD = re.compile(r"(?<![\w)*])\*\*(\S[^*\n]{0,200})\*\*(?![\w(*])")
+_ABOUT = re.compile(r"approx(?:imately)?|about|exact(?:ly)?|in total|total|rounded", re.IGNORECASE)
 _NOT_A_NOUN = re.compile(
     r"(?:mod|if|since|because|not|approximately|approx|about|sin|cos|tan|log|exp)\b", re.IGNORECASE
 )
@@ -58,6 +62,8 @@ def plain_characters(text: str) -> str:
     """`text` with half-width characters and the digits of one script; commands that are escaped twice, once."""
     if not text.isascii():
         text = text.translate(_PLAIN)
+    if "</" in text:
+        text = _HTML.sub("", text)
     if "\\\\" in text and _DOUBLED.search(text) and not _SINGLE.search(text) and "\\begin" not in text:
         text = text.replace("\\\\", "\\")
     return text
@@ -69,6 +75,8 @@ def tidy(answer: str) -> str:
         return answer
     answer = plain_characters(answer).replace("。", ".").replace("、", ", ")
     answer = _ELLIPSIS.sub(r", \\ldots", answer)  # a list that goes on is not the list so far
+    if answer.count("**") > 1:
+        answer = _BOLD.sub(r"\1", answer)
     for _ in range(len(_MATH_DELIMITERS) + 1):
         before = answer
         answer = _EXCLAMATION.sub("", _stripped(answer))
@@ -189,6 +197,10 @@ def _last_computation(answer: str) -> str:
 def _without_surroundings(answer: str) -> str:
     """Without a reason or a second sentence behind the value; a noun in brackets is a unit."""
     noun = _NOUN_IN_BRACKETS.fullmatch(answer)
+    if noun and denies_after(noun[2]):
+        return f"not {noun[1]}"
+    if noun and _ABOUT.fullmatch(noun[2]):
+        return noun[1]
     if noun and not _NOT_A_NOUN.match(noun[2]):
         return f"{noun[1]} \\text{{ {noun[2]}}}"
     if "\\" in answer:

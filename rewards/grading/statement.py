@@ -36,7 +36,7 @@ _TERM = (
     + _BRACES
     + r"|[_^]\{?\w+\}?)"
 )
-_OPERATOR = r"\s*(?:[-+*/×·÷^=−]|\\(?:times|cdot|div)\b)\s*"
+_OPERATOR = r"\s*(?:[-+*/×·÷^=−<>≤≥]|\\(?:times|cdot|div)\b)\s*"
 _EXPRESSION = re.compile(rf"(?<![A-Za-z\d.])[-+−]?{_TERM}(?:(?:{_OPERATOR})?[-+−]?{_TERM})*+")
 _HOLDS_VALUE = re.compile(r"[\dπ]|\\[A-Za-z]")
 _UNIT = re.compile(
@@ -68,7 +68,7 @@ _CONJUNCTION = re.compile(
     r"\b(?:and|or|but|also|maybe|perhaps|possibly|then|else)\b|[,;/|&()、，；和或与及]|또는|または", re.IGNORECASE
 )
 _RELATION = re.compile(
-    r"\s*(?:in|to|over|by|per|plus|minus|times|divided by|modulo|mod|vs\.?|versus"
+    r"\s*(?:in|to|over|by|per|plus|minus|times|sqrt|root|divided by|modulo|mod|vs\.?|versus"
     r"|[-–—~:])\s*",
     re.IGNORECASE,
 )
@@ -131,7 +131,8 @@ def read_statement(sentence: str) -> Statement:
     # 2. values joined by nothing but "and", "or" and commas are one answer
     groups = _grouped(text, values)
     if any(_RELATION.fullmatch(lead) for _, lead, _ in groups[1:]):
-        return Statement(None, True)
+        is_computed = len(groups) > 2 and _COPULA.fullmatch(groups[-1][1].strip()) is not None
+        return _said(text, groups[-1][0]) if is_computed else Statement(None, True)
     # 3. which of the groups are affirmed
     denied, affirmed, mentioned_only = [], [], []
     for group, lead, tail in groups:
@@ -268,4 +269,6 @@ def _read_letters(text: str) -> Statement:
         return Statement(rest.pop() if len(rest) == 1 else f"not {denied[0]}", True)
     if len(rest) == 1 and (letter := chosen_letter(text)):
         return Statement(letter)
+    if len(rest) > 1 and leaves_open(text):
+        return Statement(" or ".join(sorted(rest)), True)
     return Statement(None, len(rest) > 1)
