@@ -5,16 +5,18 @@ Policy, with a think format (`data.think_format.ThinkFormat`):
 - The answer section is the last complete one that is not empty. With `answer_open` it runs from there to
   `answer_close`, or to the end of the turn where the format has none or the text was cut. Without `answer_open` it is
   what follows the last end of thinking. A text without an answer section has no answer: thinking is never searched.
-- Inside the section the last closed, non-empty `\\boxed{}` wins (boxes joined by nothing but a comma, "and" or "or" are
-  one list); else what follows the last marker (`####`, `A:`, "final answer is", "答案是"); else the whole section; and
-  if what is left reads as a sentence, then the only formula or number in it, or the one that it ends with.
+- Inside the section, the last `<answer>` block and the answer of a JSON reply are opened first. Then the last closed,
+  non-empty `\\boxed{}` wins (boxes joined by a comma, "and", "or" or the labels of parts are one list), unless a later
+  marker (`####`, `A:`, "final answer is", "答案是") gives a value; else what follows the last marker; else the section.
+- A sentence gives what it affirms (`rewards.grading.statement`): "18, since 3·6 = 18" is 18; "17 or 18" stays both,
+  "18 is wrong" is "not 18", and a sentence of which no value is clear stays whole.
 - Well-formed: every delimiter once and in order, nothing but white space outside and between the parts, both parts
   non-empty. The opening may be missing where the prompt prefills it; the end of the turn is not part of the text.
   Several answer blocks, nested or repeated tags are never well-formed.
 
-Policy for bare text (`think_format=None`): the last box, else the last marker, else the whole text where it is little
-more than one value, else the last formula or number, else the last line that is not empty. It is well-formed when a box
-or a marker gave the answer.
+Policy for bare text (`think_format=None`): the same, and where the last sentence leaves it unclear without weighing
+several values, the last formula or number, else the last line that is not empty. It is well-formed when a box or a
+marker gave the answer.
 
 Every pass is linear in the length of the text.
 """

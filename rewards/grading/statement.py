@@ -134,23 +134,27 @@ def read_statement(sentence: str) -> Statement:
         is_computed = len(groups) > 2 and _COPULA.fullmatch(groups[-1][1].strip()) is not None
         return _said(text, groups[-1][0]) if is_computed else Statement(None, True)
     # 3. which of the groups are affirmed
-    denied, affirmed, mentioned_only = [], [], []
+    denied: list[list[_Value]] = []
+    bounded: list[list[_Value]] = []
+    affirmed: list[list[_Value]] = []
+    in_passing: list[list[_Value]] = []
     for group, lead, tail in groups:
         if denies_before(lead) or denies_after(tail):
             denied.append(group)
-        elif not bounds(lead, tail):
-            (mentioned_only if _PREPOSITION.search(lead[-60:]) else affirmed).append(group)
-    candidates = affirmed or mentioned_only
-    is_bounded = len(candidates) + len(denied) + (len(mentioned_only) if affirmed else 0) < len(groups)
+        elif bounds(lead, tail):
+            bounded.append(group)
+        else:
+            (in_passing if _PREPOSITION.search(lead[-60:]) else affirmed).append(group)
+    candidates = affirmed or in_passing
     # 4. the only one, or the one that is concluded
-    if len(candidates) == 1 and not (is_bounded and candidates is mentioned_only):
+    if len(candidates) == 1 and (affirmed or not bounded):
         return _said(text, candidates[0])
     if candidates:
         last = _concluded(text, groups, candidates)
         if last is not None:
             return _said(text, last)
         return Statement(None, bool(denied) or leaves_open(text) or _is_parallel(groups[-1][1]))
-    if len(denied) == 1 and not is_bounded:
+    if len(denied) == 1 and not bounded:
         return Statement("not " + _joined(text, denied[0]), True)
     return Statement(None, True)
 
@@ -259,7 +263,8 @@ def _read_letters(text: str) -> Statement:
     letters = mentioned(text)
     if not letters:
         return Statement(None)
-    affirmed, denied = [], []
+    affirmed: list[str] = []
+    denied: list[str] = []
     for at, (start, end, letter) in enumerate(letters):
         lead = text[letters[at - 1][1] if at else 0 : start]
         tail = text[end : letters[at + 1][0] if at + 1 < len(letters) else len(text)]
@@ -267,8 +272,8 @@ def _read_letters(text: str) -> Statement:
     rest = set(affirmed) - set(denied)
     if denied:
         return Statement(rest.pop() if len(rest) == 1 else f"not {denied[0]}", True)
-    if len(rest) == 1 and (letter := chosen_letter(text)):
-        return Statement(letter)
+    if len(rest) == 1 and (chosen := chosen_letter(text)):
+        return Statement(chosen)
     if len(rest) > 1 and leaves_open(text):
         return Statement(" or ".join(sorted(rest)), True)
     return Statement(None, len(rest) > 1)
