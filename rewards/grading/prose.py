@@ -12,11 +12,8 @@ from rewards.grading.statement import LONGEST, plain_words, read_statement, valu
 _DIGIT_ZEROS = (  # Arabic, Persian, Devanagari, Bengali, …: ten digits each
     *(0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0xF20, 0x1040, 0x17E0),
 )
-_PLAIN: dict[int, str | int] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
-    0x3000: 0x20,
-    0x66B: ".",
-    0x66C: ",",
-}
+_PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Arabic decimal point and comma
+_PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
 SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
 _MOST_SENTENCES = 3  # at the end of a text without a marker
