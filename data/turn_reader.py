@@ -109,7 +109,8 @@ def _with_answer(
     if think_format.answer_open and think_format.answer_close:
         start, answer, is_complete = -1, "", False
         if not is_growing:
-            start, answer, is_complete = _last_block(text[behind:until], think_format)
+            region = text[behind:until]
+            start, answer, is_complete = last_block(region, think_format.answer_open, think_format.answer_close)
     else:
         start, answer, is_complete = _first_stretch(text[behind:until], think_format, marks, is_growing)
     if not answer:
@@ -121,9 +122,8 @@ def _with_answer(
     return Parts(thinking, answer, is_complete, thinking_end, start)
 
 
-def _last_block(region: str, think_format: Delimiters) -> tuple[int, str, bool]:
+def last_block(region: str, opening: str, closing: str) -> tuple[int, str, bool]:
     """(start, text, whether it is closed) of the last complete block that is not empty, else of an open one."""
-    opening, closing = think_format.answer_open, think_format.answer_close
     search_end = len(region)
     while (close := region.rfind(closing, 0, search_end)) >= 0:
         start = region.rfind(opening, 0, close)

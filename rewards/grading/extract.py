@@ -4,26 +4,36 @@ Policy, with a think format (`data.think_format.ThinkFormat`):
 
 - Thinking and answer section are those of `ThinkFormat.split` (`data.turn_reader` has its policy): what is graded is
   what is served. A text without an answer section has no answer: thinking is never searched.
-- Inside the section the last closed, non-empty `\\boxed{}` wins (boxes joined by nothing but a comma, "and" or "or" are
-  one list); else what follows the last marker (`####`, `A:`, "final answer is", "答案是"); else the whole section; and
-  if what is left reads as a sentence, then the only formula or number in it, or the one that it ends with.
+- Inside the section, the last `<answer>` block and the answer of a JSON reply are opened first. Then the last closed,
+  non-empty `\\boxed{}` wins (boxes joined by a comma, "and", "or" or the labels of parts are one list), unless a later
+  marker (`####`, `A:`, "final answer is", "答案是") gives a value; else what follows the last marker; else the section.
+- A sentence gives what it affirms (`rewards.grading.statement`): "18, since 3·6 = 18" is 18; "17 or 18" stays both,
+  "18 is wrong" is "not 18", and a sentence of which no value is clear stays whole.
 - Well-formed: every delimiter once and in order, nothing but white space outside and between the parts, both parts
   non-empty. The opening may be missing where the prompt prefills it; the end of the turn is not part of the text.
   Several answer blocks, nested or repeated tags are never well-formed.
 
-Policy for bare text (`think_format=None`): the last box, else the last marker, else the whole text where it is little
-more than one value, else the last formula or number, else the last line that is not empty. It is well-formed when a box
-or a marker gave the answer.
+Policy for bare text (`think_format=None`): the same, and where the last sentence leaves it unclear without weighing
+several values, the last formula or number, else the last line that is not empty. It is well-formed when a box or a
+marker gave the answer.
 
 Every pass is linear in the length of the text.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.boxed import last_boxed
+from data.boxed import last_box
 from data.think_format import END_OF_TURN, ThinkFormat, delimiters, without_end_of_turn
-from rewards.grading.prose import after_last_marker, from_prose, last_value, tidy
+from data.turn_reader import last_block
+from rewards.grading.answer_marker import last_marked
+from rewards.grading.denial import denies_after, denies_before, retracts
+from rewards.grading.json_reply import json_answer
+from rewards.grading.prose import SENTENCE_END, first_sentence, last_value, plain_characters, tidy, unmarked
+from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
+
+_OTHER_ANSWER = re.compile(r"\W{0,3}(?:or|或者?)(?!\w|\s+equivalently)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +57,9 @@ def extract(text: str, think_format: ThinkFormat | None = None) -> Extracted:
 
 def section_answer(section: str) -> str | None:
     """The answer inside an answer section (see the policy above), tidied; None when nothing is left."""
-    boxed = last_boxed(section)
-    if boxed is not None:
-        return tidy(boxed) or None
-    marked = after_last_marker(section)
-    return from_prose(tidy(section if marked is None else marked)) or None
+    section = _opened(section)
+    marked = _marked_answer(section)
+    return (marked if marked is not None else unmarked(section)[0]) or None
 
 
 def is_well_formed(text: str, think_format: ThinkFormat) -> bool:
@@ -96,10 +104,17 @@ def _gaps(text: str, tags: Sequence[str], places: Sequence[int]) -> list[str]:
 
 def gold_answer(gold: str) -> str:
     """The clean answer of a gold `Problem.answer`, or of a whole solution that marks its own (`#### 18`, a box)."""
-    if "\n" not in gold and "####" not in gold and "\\boxed" not in gold:
+    if "\n" in gold or "####" in gold or "\\boxed" in gold:
+        answer, explicit = _bare_answer(gold)
+        return answer if explicit and answer else gold
+    if gold.isalnum() or "\\text" in gold:
         return gold
-    answer, explicit = _bare_answer(gold)
-    return answer if explicit and answer else gold
+    marked = last_marked(gold)
+    if marked is not None and marked.answer and marked.gives_value:
+        return marked.answer
+    answer = tidy(gold)
+    said = read_statement(answer) if plain_words(answer) > 2 and answer[:1] in "$0123456789" else None
+    return said.answer if said is not None and said.answer and not said.is_open else gold
 
 
 def written_once(text: str, think_format: ThinkFormat) -> list[bool]:
@@ -111,14 +126,39 @@ def written_once(text: str, think_format: ThinkFormat) -> list[bool]:
 
 def _bare_answer(text: str) -> tuple[str | None, bool]:
     """(answer, whether a box or a marker gave it) of a text without sections."""
-    boxed = last_boxed(text)
-    if boxed is not None:
-        return tidy(boxed) or None, True
-    marked = after_last_marker(text)
-    if marked is not None and (answer := tidy(marked)):
-        return from_prose(answer), True
+    text = _opened(text)
+    marked = _marked_answer(text)
+    if marked:
+        return marked, True
+    answer, is_clear = unmarked(text)
+    if is_clear and answer:
+        return answer, False
     value = last_value(text)
     if value is not None:
         return value, False
     lines = [line for line in text.splitlines() if line.strip()]
     return (tidy(lines[-1]) or None if lines else None), False
+
+
+def _opened(text: str) -> str:
+    """What is to be searched: the last `<answer>` block where there is one, the answer of a JSON reply."""
+    text = plain_characters(text)
+    if "<answer>" in text:
+        text = last_block(text, "<answer>", "</answer>")[1] or text
+    reply = json_answer(text)
+    return text if reply is None else reply
+
+
+def _marked_answer(text: str) -> str | None:
+    """The answer that a box or a marker gives; a box's, where no later marker gives a value."""
+    box = last_box(text)
+    marked = last_marked(text if box is None else text[box.end :])
+    if box is None or (marked is not None and marked.gives_value):
+        return marked.answer if marked else None
+    content = tidy(box.content)
+    lead = SENTENCE_END.split(text[: box.start].rpartition("\n")[2][-LONGEST:])[-1]
+    tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
+    if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
+        return f"not {content}"
+    other = next(values_of(tail[:80].split("\n", 1)[0]), None) if _OTHER_ANSWER.match(tail) else None
+    return content if other is None else f"{content} or {other.text}"

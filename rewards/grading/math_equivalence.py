@@ -17,6 +17,7 @@ from rewards.grading import worker_pool
 from rewards.grading.extract import extract, gold_answer
 from rewards.grading.math.compare import compare
 from rewards.grading.math.equivalence import Equivalence
+from rewards.grading.option_letter import clean_pair
 from rewards.grading.unclosed import is_unclosed
 from rewards.grading.verdict import Verdict
 
@@ -104,7 +105,7 @@ def judge_many(
         if verdict is None and answer is not None:
             hard.setdefault((gold, answer), []).append(row)
     if hard:
-        found = worker_pool.shared().judge([(gold_answer(gold), answer) for gold, answer in hard], timeout)
+        found = worker_pool.shared().judge([clean_pair(gold_answer(gold), answer) for gold, answer in hard], timeout)
         for (pair, rows), verdict in zip(hard.items(), found, strict=True):
             _cache.put(pair, verdict, timeout)
             for row in rows:
@@ -141,7 +142,7 @@ def _quick(gold: str, answer: str | None, timeout: float) -> Equivalence | None:
     cached = _cache.get((gold, answer), timeout)
     if cached is not None:
         return cached
-    verdict = compare(gold_answer(gold), answer)
+    verdict = compare(*clean_pair(gold_answer(gold), answer))
     if verdict is not None:
         _cache.put((gold, answer), verdict, timeout)
     return verdict

@@ -1,45 +1,83 @@
-"""Answers in running text: what follows an answer marker, the one value of a sentence, the last value of a text.
+"""Answers in running text: an answer without what surrounds it, what the last sentence says, the last value of a text.
 
 Every pass is linear in the length of the text.
 """
 
 import re
-from collections import deque
-from collections.abc import Iterator
 
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
-# What may follow each word that announces an answer; matched where the word was found.
-_ANSWER = re.compile(
-    r"answer\b[ \t*]*(?:[^.:：=\n]{0,50}?\b(?:is|are)\b|[:：=]|$)[ \t]*[:：]?", re.IGNORECASE | re.MULTILINE
+from rewards.grading.denial import corrects, denies_after, denies_before, retracts
+from rewards.grading.option_letter import chosen_letter, split_letter, without_setting
+from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
+
+_DIGIT_ZEROS = (  # Arabic, Persian, Devanagari, Bengali, …: ten digits each
+    *(0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0xF20, 0x1040, 0x17E0),
 )
-_CHINESE_ANSWER = re.compile(r"答案[ \t]*(?:应该|应)?(?:是|为|[:：])[:：]?")
-_MOST_MARKERS = 200  # looked at from the end
-_LINE_START = re.compile(r"[ \t>*]*")
-_ANSWER_WORD = re.compile(r"[Aa]nswer|ANSWER")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|。|！|？")
-_NUMBER = re.compile(r"(?<![A-Za-z])-?[$€£¥]?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?%?")
-_FORMULA = re.compile(
-    r"\$\$([^$]{1,1000})\$\$|\\\[(.{1,1000}?)\\\]|\$((?:[^$\\\n]|\\.){1,500})\$|\\\(([^\n]{1,500}?)\\\)", re.DOTALL
+_PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Arabic decimal point and comma
+_PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
+SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
+_MOST_SENTENCES = 3  # at the end of a text without a marker
+_NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", re.IGNORECASE)
+_LED = re.compile(
+    r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)"
+    r"|(?:i|we) (?:got|get|have)"
+    r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
+    r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
+    r"\W*)+(?=[-+$\\\d(\[])",
+    re.IGNORECASE,
 )
-_COPULA = re.compile(r"(?:\b(?:is|are|equals|be|was|of)|[=:])[\s$\\(]*$", re.IGNORECASE)
-_VALUE_START = re.compile(r"\s*[-+$€£¥\\(\[{.\d]")
+_OTHER_SCRIPT = re.compile(r"[\uac00-\ud7af]|[\u0080-\u00ff\u0100-\u2fff\u3040-\u30ff\ua000-\ud7af]{2}|[\u1e00-\u1eff]")
 _CLEAN = re.compile(r"-?\w+(?:[.,/]\w+)*%?", re.ASCII)
-_TRAILING = " \t\r\n*_`\"'“”.,;:?"
+_TRAILING = " \t\r\n*_`\"'“”.,;:?।"
 _LEADING = " \t\r\n*_`\"'“”"
 _ELLIPSIS = re.compile(r",\s*\.\.\.\s*\$?\s*$")
-_CHINESE_LEAD = re.compile(r"[\u4e00-\u9fff]+(?:是|为|等于)\s*(?=[-\\(\[$\d])")
+_CHINESE_LEAD = re.compile(r"[\u4e00-\u9fff]*(?:是|为|等于|共)\s*(?=[-\\(\[$\d])")
 _EXCLAMATION = re.compile(r"(?<=[a-z]{2})!$")
-_WORD = re.compile(r"(?<![\\\w])[A-Za-z]{2,}|[\u4e00-\u9fff]")
+_VALUE_START = re.compile(r"\s*[-+$€£¥\\(\[{.\d]")
 _MATH_DELIMITERS = (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"))
-_COMMAND = re.compile(r"\\begin\s*\{[^{}]*\}(?:\{[^{}]*\})?|\\[A-Za-z]+\s*\{[^{}]*\}")
+_NUMBER = r"[-+−]?[$€£¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?"
+_NOUN_IN_BRACKETS = re.compile(rf"({_NUMBER})\s*[(（]\s*([A-Za-z]{{3,20}}(?: [A-Za-z]{{2,20}}){{0,3}})\s*[)）]")
+_REASON_BEHIND = re.compile(
+    r"(?:[,;，；]\s*|\s+)(?:\b(?:since|because|as we|as required|as desired|i\.e\."
+    r"|due to|which|that is|namely|given)(?![A-Za-z])|因为|由于)"
+    r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b"
+)
+_HTML = re.compile(r"</?(?:b|i|u|em|strong|span)>")
+_BOLD = re.compile(r"(?<![\w)*])\*\*(\S[^*\n]{0,200})\*\*(?![\w(*])")
+_ABOUT = re.compile(r"approx(?:imately)?|about|exact(?:ly)?|in total|total|rounded", re.IGNORECASE)
+_NOT_A_NOUN = re.compile(
+    r"(?:mod|if|since|because|not|approximately|approx|about|sin|cos|tan|log|exp)\b", re.IGNORECASE
+)
+_COMPUTATION = re.compile(r"[-+*/×÷·^().,\d\s$€£¥%]*\d[-+*/×÷·^().,\d\s$%]*=\s*[-$€£¥]*[\d.,/]+%?\s*")
+_SENTENCE_BEHIND = re.compile(rf"({_NUMBER}|\$[^$\n]{{1,200}}\$)[.。]\s+[A-Z\u4e00-\u9fff]")
+_TEXT_OF_DENIAL = re.compile(
+    r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false"
+    r"|never)\b[^{}]*)\}",
+    re.IGNORECASE,
+)
+_DOUBLED = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z(\[])")
+_SINGLE = re.compile(r"(?<!\\)\\[A-Za-z(\[]")
+
+
+def plain_characters(text: str) -> str:
+    """`text` with half-width characters and the digits of one script; commands that are escaped twice, once."""
+    if not text.isascii():
+        text = text.translate(_PLAIN)
+    if "</" in text:
+        text = _HTML.sub("", text)
+    if "\\\\" in text and _DOUBLED.search(text) and not _SINGLE.search(text) and "\\begin" not in text:
+        text = text.replace("\\\\", "\\")
+    return text
 
 
 def tidy(answer: str) -> str:
-    """`answer` in half-width characters, without emphasis, math delimiters, and punctuation around it."""
+    """`answer` in half-width characters, without emphasis, math delimiters, and what only surrounds the value."""
     if _CLEAN.fullmatch(answer):
         return answer
-    answer = answer.translate(_FULL_WIDTH).replace("。", ".").replace("、", ", ")
+    answer = plain_characters(answer).replace("。", ".").replace("、", ", ")
     answer = _ELLIPSIS.sub(r", \\ldots", answer)  # a list that goes on is not the list so far
+    if answer.count("**") > 1:
+        answer = _BOLD.sub(r"\1", answer)
     for _ in range(len(_MATH_DELIMITERS) + 1):
         before = answer
         answer = _EXCLAMATION.sub("", _stripped(answer))
@@ -47,35 +85,133 @@ def tidy(answer: str) -> str:
             answer = _without_math_delimiters(answer)
         if answer == before:
             break
-    return answer
+    return without_setting(_without_surroundings(answer)) if len(answer) <= LONGEST else answer
 
 
-def after_last_marker(text: str) -> str | None:
-    """What follows the last answer marker on its line (or on the next one that is not empty), one sentence at most."""
-    end = _last_marker_end(text)
-    if end < 0:
-        return None
-    rest = text[end:].lstrip(" \t*").lstrip()
-    formula = _FORMULA.match(rest)
-    if formula and not _NUMBER.match(rest):
-        return _inside(formula)
-    line = rest.split("\n", 1)[0].strip()
-    stop = _SENTENCE_END.search(line)
-    return (line[: stop.start()] if stop and line[: stop.start()].strip() else line) or None
+def settled(statement: str, behind: str = "") -> str:
+    """The answer of a statement, tidied; "not 5" where the sentence `behind` it takes it back."""
+    answer = from_prose(tidy(statement))
+    sentence = first_sentence(behind)
+    if not answer or not (retracts(sentence) or corrects(sentence)):
+        return answer
+    corrected = read_statement(sentence)
+    if corrected.answer and not corrected.is_open:
+        return tidy(corrected.answer)
+    return f"not {answer}" if retracts(sentence) else answer
 
 
 def from_prose(answer: str) -> str:
-    """Of a sentence the only value in it, or the one that it ends with ("… is 18"); anything else as it is."""
-    if _CLEAN.fullmatch(answer) or _plain_words(answer) < 3:
+    """Of a sentence what it affirms (see `statement`); anything else, and what stays unclear, as it is."""
+    if _CLEAN.fullmatch(answer):
         return answer
+    words = plain_words(answer)
+    if not words:
+        return _last_computation(answer)
     lead = _CHINESE_LEAD.match(answer)
-    if lead and _plain_words(answer[lead.end() :]) < 3:
+    if lead and not denies_before(lead[0]) and plain_words(answer[lead.end() :]) < 3:
         return tidy(answer[lead.end() :])
-    values = list(_values(answer))
-    if len(values) == 1:
-        return tidy(values[0][1])
-    if values and _COPULA.search(answer[: values[-1][0]][-20:]) and _plain_words(answer[values[-1][0] :]) < 4:
-        return tidy(values[-1][1])
+    letter = chosen_letter(answer)
+    if letter:
+        return letter
+    answer = _NOTHING.sub("", answer)
+    said = read_statement(answer)
+    if said.answer is None or (words < 3 and not said.is_open and not _is_led(answer)):
+        return answer
+    return tidy(said.answer) or answer
+
+
+def unmarked(text: str) -> tuple[str, bool]:
+    """(answer, whether it is clear) of a text without a box or marker.
+
+    All of a text that is bare, else what its last sentence with a value or a letter says; where that isn't clear the
+    whole text.
+    """
+    whole = tidy(text)
+    if not plain_words(text) or not plain_words(whole) or split_letter(whole):
+        return _last_computation(whole), True
+    sentences = _last_sentences(text)
+    # 1. the last sentence that says something, unless it only takes back the one before
+    said = next((at for at in range(len(sentences) - 1, -1, -1) if _says_something(sentences[at])), None)
+    if said is None or (said == 0 and len(sentences) == 1):
+        answer = from_prose(whole)
+        return answer, answer != whole or read_statement(whole).is_open
+    sentence, behind = sentences[said], " ".join(sentences[said + 1 :])
+    # 2. values on lines of their own are a list
+    if said and not plain_words(sentence) and not plain_words(sentences[said - 1]):
+        return whole, True
+    statement = read_statement(sentence)
+    if said + 1 < len(sentences) and retracts(behind):
+        return settled(sentence, behind), True
+    if statement.answer is not None:
+        return tidy(statement.answer) or whole, True
+    return whole, statement.is_open
+
+
+def last_value(text: str) -> str | None:
+    """The last formula or number of a text, tidied; the whole text where it is little more than one value."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    words = plain_words(text)
+    if len(lines) == 1 and (words == 0 or (words < 3 and _VALUE_START.match(text))):
+        return tidy(text) or None
+    last = None
+    for last in values_of(plain_characters(text)):  # noqa: B007 # only the last one is wanted
+        pass
+    return tidy(last.text) or None if last else None
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of what follows an answer."""
+    text = text[:LONGEST].lstrip(" \t\r\n.!?*$)]}。\"'”")
+    stop = SENTENCE_END.search(text)
+    return text[: stop.start()] if stop else text.split("\n", 1)[0]
+
+
+def _last_sentences(text: str) -> list[str]:
+    """The sentences of the last lines that are not empty, three of them at most."""
+    sentences: list[str] = []
+    for line in reversed(text.rstrip().rsplit("\n", 12)[-12:]):
+        pieces = [piece.strip(" \t*_") for piece in SENTENCE_END.split(line[-LONGEST:])]
+        sentences = [piece for piece in pieces if piece] + sentences
+        if len(sentences) >= _MOST_SENTENCES:
+            break
+    return sentences[-_MOST_SENTENCES:]
+
+
+def _says_something(sentence: str) -> bool:
+    return next(values_of(sentence), None) is not None or read_statement(sentence).answer is not None
+
+
+def _is_led(answer: str) -> bool:
+    """Whether the few words of an answer only lead to its value ("so 18"), or are in another script ("18입니다")."""
+    return _LED.match(answer) is not None or _OTHER_SCRIPT.search(answer) is not None
+
+
+def _last_computation(answer: str) -> str:
+    """The last of several computations ("16 - 7 = 9, 9 * 2 = 18"); anything else as it is."""
+    parts = re.split(r"[,;\n](?!\d{3}(?!\d))", answer) if "=" in answer and len(answer) <= LONGEST else []
+    parts = [part for part in parts if part.strip()]
+    if len(parts) > 1 and all(_COMPUTATION.fullmatch(part) for part in parts):
+        return parts[-1].strip()
+    return answer
+
+
+def _without_surroundings(answer: str) -> str:
+    """Without a reason or a second sentence behind the value; a noun in brackets is a unit."""
+    noun = _NOUN_IN_BRACKETS.fullmatch(answer)
+    if noun and denies_after(noun[2]):
+        return f"not {noun[1]}"
+    if noun and _ABOUT.fullmatch(noun[2]):
+        return noun[1]
+    if noun and not _NOT_A_NOUN.match(noun[2]):
+        return f"{noun[1]} \\text{{ {noun[2]}}}"
+    if "\\" in answer:
+        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer)
+    sentence = _SENTENCE_BEHIND.match(answer)
+    if sentence and not retracts(answer[sentence.end() - 1 :]):
+        return _stripped(sentence[1])
+    reason = _REASON_BEHIND.search(answer) if _VALUE_START.match(answer) else None
+    if reason and not plain_words(answer[: reason.start()]):
+        return _stripped(answer[: reason.start()])
     return answer
 
 
@@ -96,58 +232,3 @@ def _without_math_delimiters(answer: str) -> str:
         if wrapped and left not in inner and right not in inner and not answer.endswith("\\$"):
             return answer[len(left) : -len(right)]
     return answer
-
-
-def _last_marker_end(text: str) -> int:
-    """Where the last marker ends; -1 without one. Searched from the end, so that a long text costs little."""
-    found = text.rfind("####")
-    best = found + 4 if found >= 0 else -1
-    position = len(text)
-    while (position := text.rfind("A:", 0, position)) > best:
-        line_start = text.rfind("\n", 0, position) + 1
-        first = text.find("A:", line_start)
-        if _LINE_START.fullmatch(text, line_start, first):
-            best = max(best, first + 2)
-        position = line_start
-    for word, pattern in ((_ANSWER_WORD, _ANSWER), (_CHINESE_ANSWER, _CHINESE_ANSWER)):
-        starts = deque((match.start() for match in word.finditer(text, max(best, 0))), maxlen=_MOST_MARKERS)
-        for start in reversed(starts):
-            match = pattern.match(text, start)
-            if match:
-                best = max(best, match.end())
-                break
-    return best
-
-
-def _values(text: str) -> Iterator[tuple[int, str]]:
-    """(position, value) of every formula, and of every number outside the formulas, in order."""
-    at = 0
-    for formula in _FORMULA.finditer(text):
-        content = _inside(formula)
-        if formula.start() < at or _plain_words(content):
-            continue  # "$5 and $": two prices
-        yield from ((number.start(), number.group()) for number in _NUMBER.finditer(text, at, formula.start()))
-        yield formula.start(), content
-        at = formula.end()
-    yield from ((number.start(), number.group()) for number in _NUMBER.finditer(text, at))
-
-
-def _inside(formula: re.Match[str]) -> str:
-    return next(group for group in formula.groups() if group is not None)
-
-
-def _plain_words(text: str) -> int:
-    """How many words (Chinese: characters) `text` has outside of LaTeX commands; 2,000 characters will do to tell."""
-    return len(_WORD.findall(_COMMAND.sub(" ", text[:2000])))
-
-
-def last_value(text: str) -> str | None:
-    """The last formula or number of a text, tidied; the whole text where it is little more than one value."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    words = _plain_words(text)
-    if len(lines) == 1 and (words == 0 or (words < 3 and _VALUE_START.match(text))):
-        return tidy(text) or None
-    last = None
-    for last in _values(text.translate(_FULL_WIDTH)):  # noqa: B007 # only the last one is wanted
-        pass
-    return tidy(last[1]) or None if last else None

@@ -9,19 +9,23 @@ from rewards.grading.extract import extract, gold_answer
 from rewards.grading.grade import extracted_answers, grade_answers
 from rewards.grading.math.compare import list_elements
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
+from rewards.grading.unevaluated import is_unevaluated
 from rewards.grading.verdict import Verdict
 from rewards.rollout import Reward, Rollout
 
 _INTEGER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)", re.ASCII)
 
 
-def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> Reward:
+def correctness(
+    *, score: float = 2.0, partial: float = 0.0, unevaluated: float = 1.0, timeout: float = DEFAULT_TIMEOUT
+) -> Reward:
     """`correctness`: how right the answer is, by its problem's grader.
 
     `score` for a right answer; `partial` is the share of it that all but one of many right elements approach.
 
     A mathematical list (or tuple, or set) of n elements with k of them right, and no more than n given, gets partial ·
-    score · k/n. `timeout`: seconds of execution for each answer that needs a grader process.
+    score · k/n. `unevaluated`: the share of it for a right answer that leaves its arithmetic to the grader (`9*2` for
+    18). `timeout`: seconds of execution for each answer that needs a grader process.
 
     Range: [0, score]: `score` for a right answer, 0 for a wrong one, a share of it where the grader knows shares (a
     family of reasoning-gym, the fields of an object), and up to `partial` · score for a list with some of its elements
@@ -34,6 +38,10 @@ def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DE
         answers = _answers(rollouts)
         verdicts = grade_answers(problems, answers, timeout)
         scores = [None if verdict.score is None else score * verdict.score for verdict in verdicts]
+        if unevaluated != 1.0:
+            for row, (problem, answer) in enumerate(zip(problems, answers, strict=True)):
+                if scores[row] and _leaves_arithmetic(problem, answer):
+                    scores[row] = score * unevaluated
         if partial:
             for row, (problem, answer) in enumerate(zip(problems, answers, strict=True)):
                 if scores[row] == 0.0 and answer is not None and problem.grader == "math":
@@ -55,6 +63,11 @@ def is_correct(rollouts: Sequence[Rollout]) -> list[bool | None]:
 
 def _answers(rollouts: Sequence[Rollout]) -> list[str | None]:
     return [extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0] for rollout in rollouts]
+
+
+def _leaves_arithmetic(problem: Problem, answer: str | None) -> bool:
+    """Whether a mathematical answer is an expression to be computed, and the gold answer is none."""
+    return problem.grader == "math" and is_unevaluated(answer or "") and not is_unevaluated(gold_answer(problem.answer))
 
 
 def _share_right(problem: Problem, answer: str, timeout: float) -> float:

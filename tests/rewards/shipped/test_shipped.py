@@ -44,6 +44,17 @@ def test_correctness_pays_two_for_a_right_answer_in_any_form() -> None:
     ]
 
 
+def test_correctness_can_ask_for_a_value_that_is_worked_out() -> None:
+    texts = [answered("84/2"), answered("40+2"), answered("42"), answered("41")]
+    assert scores("correctness", *texts) == [2.0, 2.0, 2.0, 0.0]
+    assert scores("correctness", *texts, unevaluated=0.0) == [0.0, 0.0, 2.0, 0.0]
+    assert scores("correctness", *texts, unevaluated=0.5) == [1.0, 1.0, 2.0, 0.0]
+
+
+def test_correctness_asks_for_no_more_than_the_gold_answer_says() -> None:
+    assert scores("correctness", answered("2^{10}", gold="2^{10}"), unevaluated=0.0) == [2.0]
+
+
 def test_correctness_is_none_where_the_grader_does_not_know() -> None:
     assert scores("correctness", answered("9^{9^{9^9}}")) == [None]
 
