@@ -15,7 +15,8 @@ from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
-from rewards.grading.math.structure import Answer, Quantity, Text, read, split_top
+from rewards.grading.math.answer import Answer, Quantity, Text
+from rewards.grading.math.structure import read, split_top
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.value import TooBig, variables
 

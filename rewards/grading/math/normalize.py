@@ -95,6 +95,7 @@ _COMMANDS = {
     **dict.fromkeys(["tg"], "\\tan"),
     **dict.fromkeys(["ctg"], "\\cot"),
     **dict.fromkeys(["prime"], "′"),
+    **dict.fromkeys(["setminus", "smallsetminus"], "∖"),
     "lfloor": "⌊",
     "rfloor": "⌋",
     "lceil": "⌈",

@@ -59,7 +59,9 @@ def same_value(
     return verdict
 
 
-def proportional(gold: tuple[Node, Node], answer: tuple[Node, Node]) -> bool | None:
+def proportional(
+    gold: tuple[Node, Node], answer: tuple[Node, Node], signs: tuple[int, int] = (1, 1), is_positive: bool = False
+) -> bool | None:
     """Whether two equations (left, right) are one: their differences have one ratio, not zero, at all points."""
     names = sorted({name for side in (*gold, *answer) for name in variables(side)})
     if not names or len(names) > len(_POINTS[0]):
@@ -68,8 +70,8 @@ def proportional(gold: tuple[Node, Node], answer: tuple[Node, Node]) -> bool | N
     for row in _POINTS:
         point = dict(zip(names, row, strict=False))
         try:
-            left = evaluate(gold[0], point) - evaluate(gold[1], point)
-            right = evaluate(answer[0], point) - evaluate(answer[1], point)
+            left = evaluate(gold[0], point, signs[0]) - evaluate(gold[1], point, signs[0])
+            right = evaluate(answer[0], point, signs[1]) - evaluate(answer[1], point, signs[1])
             ratios.append(left / right)
         except (Undefined, ZeroDivisionError):
             continue
@@ -78,6 +80,8 @@ def proportional(gold: tuple[Node, Node], answer: tuple[Node, Node]) -> bool | N
     verdicts = [close(ratios[0], ratio) for ratio in ratios[1:]]
     if None in verdicts:
         return None
+    if is_positive and complex(ratios[0]).real < 0:
+        return False
     return all(verdicts) and _size(ratios[0]) > 1e-9
 
 
