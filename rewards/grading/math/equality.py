@@ -36,10 +36,13 @@ from rewards.grading.math.value import variables
 _ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w{2})")
 _NOT_WORD = re.compile(r"[\W_]+")
 _SYNONYMS = {  # without spaces
-    **dict.fromkeys(("dne", "doesnotexist", "undefined", "notdefined", "isundefined", "limitdoesnotexist", "不存在"), "dne"),
+    **dict.fromkeys(
+        ("dne", "doesnotexist", "undefined", "notdefined", "isundefined", "limitdoesnotexist", "不存在"), "dne"
+    ),
     **dict.fromkeys(("impossible", "notpossible", "itisimpossible", "itisnotpossible", "不可能"), "impossible"),
 }
 _PRODUCT_LETTERS = re.compile(r"[b-df-hj-km-np-tv-z]+|[abcdxyz]+")  # "ab", "mgh": no words, no names of points
+_VOWEL = re.compile("[aeiouy]")
 _CALLED = re.compile(r"([A-Za-z]+)\(([A-Za-z])\)")
 _MOST_PAIRS = 2_500  # comparisons of one list's elements with another's
 _PERCENT = "percent"
@@ -68,6 +71,9 @@ def equal(gold: Answer, answer: Answer) -> bool | None:
     if isinstance(gold, Group) and isinstance(answer, Group):
         return _equal_groups(gold, answer)
     if isinstance(gold, Group) != isinstance(answer, Group):
+        vectors = [_vector(side) if isinstance(side, Quantity) else side for side in (gold, answer)]
+        if isinstance(vectors[0], Group) and isinstance(vectors[1], Group):
+            return _equal_groups(vectors[0], vectors[1])
         group, single = (gold, answer) if isinstance(gold, Group) else (answer, gold)
         return _equal_single(group, single, isinstance(gold, Group))  # type: ignore[arg-type]
     return None
@@ -99,10 +105,20 @@ def _equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
         return gold.letters == answer.letters or _same_word(gold.letters, answer.letters)
     signs = (gold.sign, answer.sign)
     units = (gold.unit, answer.unit)
+    if units[0] is None or units[1] is None:
+        with_letter = _equal_with_unit_letter(gold, answer)
+        if with_letter is not None:
+            return with_letter
     if units[0] is not None and units[1] is not None:
         factor = same_unit(units[0], units[1])
         return False if factor is None else same_value(gold.node, answer.node, signs, factor)
     same = same_value(gold.node, answer.node, signs)
+    if same is False and units == (None, None):
+        plain = _without_constant(gold.node)
+        if plain is not None:  # the constant of integration may be left out or be named otherwise
+            return same_value(plain, _without_constant(answer.node) or answer.node, signs)
+        if _holds(gold.node, ("const", "i")) and not _holds(answer.node, ("const", "i")):
+            return same_value(gold.node, _with_i(answer.node), signs)  # engineers write j
     if same is False and (units[0] is None) != (units[1] is None):
         same = _equal_in_radians(gold, answer)
     percent = _is_percent(units[0]) or _is_percent(units[1])
@@ -113,6 +129,20 @@ def _equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
     if same is False and answer.node[0] == "mul" and not variables(gold.node):
         return _without_unit_letter(gold, answer)
     return same
+
+
+def _equal_with_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
+    """`5 N` for `5 newtons`: a capital letter behind a number against that unit; None for anything else."""
+    for lettered, other in ((gold, answer), (answer, gold)):
+        node = lettered.node
+        if other.unit is None or lettered.unit is not None or node[0] != "mul" or len(node[1]) != 2:
+            continue
+        number, letter = node[1]
+        unit = unit_of(letter[1]) if number[0] == "num" and letter[0] == "var" and letter[1] in "NJWVAK" else None
+        factor = same_unit(other.unit, unit) if unit is not None else None
+        if factor is not None and not (unit and unit.words):
+            return same_value(other.node, number, (other.sign, 1), factor)
+    return None
 
 
 def _equal_in_radians(gold: Quantity, answer: Quantity) -> bool | None:
@@ -126,7 +156,32 @@ def _equal_in_radians(gold: Quantity, answer: Quantity) -> bool | None:
 
 
 def _holds_pi(node: Node) -> bool:
-    return node == ("const", "π") or any(isinstance(part, tuple) and _holds_pi(part) for part in node)
+    return _holds(node, ("const", "π"))
+
+
+def _holds(node: Node, wanted: Node) -> bool:
+    """Whether an expression has a part."""
+    return node == wanted or any(isinstance(part, tuple) and _holds(part, wanted) for part in node)
+
+
+def _with_i(node: Node) -> Node:
+    """The expression with the imaginary unit for j."""
+    if node == ("var", "j"):
+        return ("const", "i")
+    return tuple(_with_i(part) if isinstance(part, tuple) else part for part in node)
+
+
+def _without_constant(node: Node) -> Node | None:
+    """A sum without its term C; None where there is no such term, or C elsewhere too."""
+    if node[0] != "add" or not any(term in _CONSTANTS for term in node[1]):
+        return None
+    rest = tuple(term for term in node[1] if term not in _CONSTANTS)
+    if not rest or not any(variables(term) - {"C", "c"} for term in rest):
+        return None
+    return rest[0] if len(rest) == 1 else ("add", rest)
+
+
+_CONSTANTS: tuple[Node, ...] = (("var", "C"), ("var", "c"))
 
 
 def _is_product(gold: str, answer: str) -> bool:
@@ -136,7 +191,9 @@ def _is_product(gold: str, answer: str) -> bool:
 
 def _same_word(gold: str, answer: str) -> bool:
     """Whether two runs of letters are one word; the case counts only among symbols (`Mgh`, `mgh`)."""
-    return gold.casefold() == answer.casefold() and (gold.istitle() or gold.casefold() in _WORDS_OF_THREE)
+    return gold.casefold() == answer.casefold() and (
+        bool(_VOWEL.search(gold)) and not gold.islower() or gold.casefold() in _WORDS_OF_THREE
+    )
 
 
 def _is_percent(unit: Unit | None) -> bool:
@@ -236,6 +293,8 @@ def _equal_groups(gold: Group, answer: Group) -> bool | None:
     if gold.name and answer.name and gold.name != answer.name:
         return False
     kinds = (gold.brackets, answer.brackets)
+    if all(kind == "⦃⦄" for kind in kinds) and not (gold.items and answer.items):
+        return not gold.items and not answer.items
     if all(kind in ("", "⦃⦄", "{}") for kind in kinds):
         return _matched(gold.items, answer.items)
     if len(gold.items) != len(answer.items):
@@ -271,6 +330,27 @@ def _matched(golds: tuple[Answer, ...], answers: tuple[Answer, ...]) -> bool | N
     if all(True in line for line in lines) and bool(golds) == bool(answers):
         return True
     return None if any(None in line and True not in line for line in lines) else False
+
+
+def _vector(value: Quantity) -> Group | None:
+    """`i + 2j` as (1, 2); None for what is no sum of multiples of i, j, k."""
+    units: tuple[Node, ...] = (("const", "i"), ("var", "i"), ("var", "j"), ("var", "k"))
+    terms = value.node[1] if value.node[0] == "add" else (value.node,)
+    found: dict[str, Node] = {}
+    for term in terms:
+        is_minus = term[0] == "neg"
+        factors = term[1] if is_minus else term
+        parts = factors[1] if factors[0] == "mul" else (factors,)
+        directions = [part for part in parts if part in units]
+        if len(directions) != 1 or directions[0][1] in found:
+            return None
+        rest = tuple(part for part in parts if part not in units)
+        size: Node = ("num", Fraction(1), None) if not rest else rest[0] if len(rest) == 1 else ("mul", rest)
+        found[directions[0][1]] = ("neg", size) if is_minus else size
+    if "j" not in found:
+        return None
+    zero: Node = ("num", Fraction(0), None)
+    return Group("()", tuple(Quantity(found.get(name, zero)) for name in ("ijk" if "k" in found else "ij")))
 
 
 def _is_repeated(group: Group) -> bool:
@@ -404,6 +484,9 @@ def _equal_lists_of_equations(gold: Answer, answer: Answer) -> bool | None:
         return False
     if plain and any(isinstance(side, Assignment) for side in (gold, answer)):
         return equal(_value(gold), _value(answer))
+    branches = [[equation for item in side for equation in _branches(item) or ()] for side in sides]
+    if not plain and all(len(found) >= len(side) for found, side in zip(branches, sides, strict=True)):
+        return _same_equations(branches[0], branches[1])
     return _matched(sides[0], sides[1])
 
 
@@ -438,9 +521,14 @@ def _equal_equations(gold: Answer, answer: Answer) -> bool | None:
     branches = _branches(gold), _branches(answer)
     if branches[0] is None or branches[1] is None:
         return None
-    if len(branches[0]) != len(branches[1]):
+    return _same_equations(branches[0], branches[1])
+
+
+def _same_equations(golds: list[Equation], answers: list[Equation]) -> bool | None:
+    """Each equation of one side on the other, in any order."""
+    if len(golds) != len(answers):
         return False
-    table = [[_proportional(left, right) for right in branches[1]] for left in branches[0]]
+    table = [[_proportional(left, right) for right in answers] for left in golds]
     if all(True in line for line in (*table, *zip(*table, strict=True))):
         return True
     return None if any(None in line for line in table) else False
@@ -461,4 +549,21 @@ def _branches(answer: Answer) -> list[Equation] | None:
     return found if len(found) == len(values) else None
 
 
-_WORDS_OF_THREE = {"yes", "no", "dne", "am", "pm", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "red", "odd", "one", "two"}
+_WORDS_OF_THREE = {
+    "yes",
+    "no",
+    "dne",
+    "am",
+    "pm",
+    "mon",
+    "tue",
+    "wed",
+    "thu",
+    "fri",
+    "sat",
+    "sun",
+    "red",
+    "odd",
+    "one",
+    "two",
+}

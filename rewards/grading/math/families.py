@@ -29,10 +29,21 @@ NAMED_FAMILIES: Mapping[str, Answer] = {
         ("\\mathbb{Z}", "\\mathbb Z", "integers", "all integers", "the integers", "any integer", "the set of integers"),
         Family(Quantity(_times(1)), ("k",)),
     ),
-    **dict.fromkeys(("all odd integers", "odd integers", "all odd numbers", "odd numbers"), Family(Quantity(_times(2, 1)), ("k",))),
-    **dict.fromkeys(("all even integers", "even integers", "all even numbers", "even numbers"), Family(Quantity(_times(2)), ("k",))),
     **dict.fromkeys(
-        ("\\mathbb{N}", "\\mathbb N", "natural numbers", "all natural numbers", "positive integers", "all positive integers"),
+        ("all odd integers", "odd integers", "all odd numbers", "odd numbers"), Family(Quantity(_times(2, 1)), ("k",))
+    ),
+    **dict.fromkeys(
+        ("all even integers", "even integers", "all even numbers", "even numbers"), Family(Quantity(_times(2)), ("k",))
+    ),
+    **dict.fromkeys(
+        (
+            "\\mathbb{N}",
+            "\\mathbb N",
+            "natural numbers",
+            "all natural numbers",
+            "positive integers",
+            "all positive integers",
+        ),
         Family(Quantity(_times(1)), ("k",), "N"),
     ),
 }

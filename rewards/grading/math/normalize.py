@@ -160,7 +160,9 @@ _BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tu
     r"\{\s*([^{},]+|[-+]?\d{1,3}(?:,\d{3})+|\\begin\{(\w+)\}(?:(?!\\begin).)*\\end\{\2\})\s*\}", re.DOTALL
 )
 _PRIME = re.compile(r"(?<=[\d})°′A-Za-z])'(?![A-Za-z])")
-_DOTS = re.compile(r"(?<=\.\d)\.{3}|(?<=\.\d\d)\.{3}|(?<=\d\d\d)\.{3}(?!\d)|(?<=[,+*])\s*\.{3}\s*(?=[,+*])|\s+\.{3}\s+(?=[,+*])")
+_DOTS = re.compile(
+    r"(?<=\.\d)\.{3}|(?<=\.\d\d)\.{3}|(?<=\d\d\d)\.{3}(?!\d)|(?<=[,+*])\s*\.{3}\s*(?=[,+*])|\s+\.{3}\s+(?=[,+*])"
+)
 _OPERATOR = re.compile(
     r"\\(?:operatorname\*?|mathrm|text|rm|mathop)\s*\{\s*((?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|i|e)\s*\}"
     r"(?!\s*\})"
@@ -187,7 +189,7 @@ _SPACED_GROUPS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 def normalize(answer: str) -> str:
     """The canonical spelling of one extracted answer; linear in its length."""
     text = answer if answer.isascii() and answer.isprintable() else _plain_characters(answer)
-    if "'" in text and "'" not in text[:2]:  # of minutes, or of a derivative: not a quotation
+    if "'" in text and not text.lstrip("$ ").startswith("'"):  # of minutes, or of a derivative: not a quotation
         text = _PRIME.sub("′", text)
     if ".." in text:
         text = _DOTS.sub("…", text)
@@ -232,7 +234,9 @@ def normalize(answer: str) -> str:
 def _plain_characters(text: str) -> str:
     """Half-width, without control characters and lone surrogates, superscripts as powers, symbols in one form."""
     text = text.encode("utf-8", "ignore").decode("utf-8")
-    text = _CIRCLED.sub(lambda match: f" {ord(match[0]) - 0x245F}, ", text).strip(" ,") if _CIRCLED.search(text) else text
+    text = (
+        _CIRCLED.sub(lambda match: f" {ord(match[0]) - 0x245F}, ", text).strip(" ,") if _CIRCLED.search(text) else text
+    )
     text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + unicodedata.normalize("NFKC", match.group()) + "}", text)
     text = _VULGAR.sub(lambda match: f"{match[1]} {unicodedata.normalize('NFKC', match[2])}", text)

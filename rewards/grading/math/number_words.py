@@ -11,7 +11,11 @@ _VALUES = {**{word: at for at, word in enumerate(_ONES)}, **{word: 10 * at for a
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _IRREGULAR = {"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12}
 _ORDINALS = {
-    **{f"{word}th": value for word, value in _VALUES.items() if value not in _IRREGULAR.values() and value % 10 + value < 20},
+    **{
+        f"{word}th": value
+        for word, value in _VALUES.items()
+        if value not in _IRREGULAR.values() and value % 10 + value < 20
+    },
     **{f"{word[:-1]}ieth": 10 * at for at, word in enumerate(_TENS, 2)},
     "tenth": 10,
     **_IRREGULAR,
@@ -30,11 +34,31 @@ _CHINESE_DIGITS = {**{char: at for at, char in enumerate("零一二三四五六�
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000}
 _CHINESE_GROUPS = {"万": 10**4, "亿": 10**8}
 _CHINESE_NUMERAL = "[零〇一二两兩三四五六七八九十百千万亿]"
-_CHINESE = re.compile(rf"(负)?(?:第)?({_CHINESE_NUMERAL}+)(?:分之({_CHINESE_NUMERAL}+))?(?=$|[^\u4e00-\u9fff]|[个只条元人名岁天年倍次本件种位])")
+_CHINESE = re.compile(
+    rf"(负)?(?:第)?({_CHINESE_NUMERAL}+)(?:分之({_CHINESE_NUMERAL}+))?(?=$|[^\u4e00-\u9fff]|[个只条元人名岁天年倍次本件种位])"
+)
 _COUNTERS = re.compile(r"(?<=[\d}])\s*[个只条名岁倍次本件种位]$")
 _NOUN = re.compile(r"\s*[a-z]+", re.IGNORECASE)
 _NO_NOUN = {
-    *("and", "or", "more", "less", "than", "of", "to", "from", "is", "are", "not", "but", "plus", "minus", "times", "by", "over"),
+    *(
+        "and",
+        "or",
+        "more",
+        "less",
+        "than",
+        "of",
+        "to",
+        "from",
+        "is",
+        "are",
+        "not",
+        "but",
+        "plus",
+        "minus",
+        "times",
+        "by",
+        "over",
+    ),
     *("out", "in", "at", "per", "if", "with", "without", "above", "below", "only", "hundred", "each"),
 }
 
@@ -81,7 +105,12 @@ def _number(words: list[str]) -> str | None:
     if last in _PARTS and len(words) <= 2 and (len(words) == 1 or words[0] in _VALUES):
         return f"{_VALUES[words[0]] if len(words) > 1 else 1}/{_PARTS[last]}"
     singular = last.removesuffix("s")
-    if singular in _ORDINALS and len(words) >= 2 and words[-2] in _VALUES and not (words[-2] in _TENS and singular == last):
+    if (
+        singular in _ORDINALS
+        and len(words) >= 2
+        and words[-2] in _VALUES
+        and not (words[-2] in _TENS and singular == last)
+    ):
         top = _cardinal(words[:-1])
         return None if top is None or singular == "first" else f"{top}/{_ORDINALS[singular]}"
     if last in _ORDINALS:

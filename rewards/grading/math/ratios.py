@@ -8,7 +8,8 @@ from rewards.grading.math.parser import Node, Unread, parse
 from rewards.grading.math.same_value import same_value
 
 _CLOCK = re.compile(
-    r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\s*\{)?\s*([ap])\.?\s*m\.?(?![A-Za-z])\s*\}?\.?|(\d{1,2}):(\d\d)(?::00)?", re.IGNORECASE
+    r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\s*\{)?\s*([ap])\.?\s*m\.?(?![A-Za-z])\s*\}?\.?|(\d{1,2}):(\d\d)(?::00)?",
+    re.IGNORECASE,
 )
 _ZERO: Node = ("num", Fraction(0), None)
 

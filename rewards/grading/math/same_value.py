@@ -15,6 +15,8 @@ from rewards.grading.math.value import DIGITS_60, DIGITS_200, FLOATS, Arithmetic
 
 _SAME, _DIFFERENT = 1e-11, 1e-8  # relative differences of floats
 _VANISHING = 1e-20  # how much smaller a difference of nothing is with 200 digits than with 60
+_NOTHING = 1e-150  # relative size of a difference that is a rounding error of 200 digits
+_FINER = (DIGITS_60, DIGITS_200)
 _REAL = 1e-12  # relative size of an imaginary part that is a rounding error
 _ROUNDED_DIGITS = 6  # decimals, and significant digits, from which on one may be another number's rounding
 _SURD_DIGITS = 4  # the same for the decimal of an irrational gold answer, which has no other
@@ -30,7 +32,10 @@ _FIRST = (
     (Fraction(-31, 9), Fraction(-19, 6), Fraction(-7, 15), Fraction(-5, 8), Fraction(-4, 9), Fraction(-37, 12)),
 )
 _POINTS = tuple((*row, *(Fraction(k, k + 4) + at for k in range(5, 50, 2))) for at, row in enumerate(_FIRST))
-_INTEGERS = tuple(tuple(Fraction(first + (step * column) % 11) for column in range(12)) for first, step in ((3, 2), (4, 5), (6, 7), (9, 3)))
+_INTEGERS = tuple(
+    tuple(Fraction(first + (step * column) % 11) for column in range(12))
+    for first, step in ((3, 2), (4, 5), (6, 7), (9, 3))
+)
 _POSITIVE = 5  # rows
 
 
@@ -134,14 +139,11 @@ def _same_at_points(sides: _Sides, names: list[str], rows: tuple[tuple[Fraction,
 def _vanishes(sides: _Sides, point: Mapping[str, Fraction]) -> bool:
     """Whether the difference goes to zero as the digits grow."""
     try:
-        rough, fine = (
-            abs(using.number(left) - using.number(right))
-            for using in (DIGITS_60, DIGITS_200)
-            for left, right in [sides(point, using)]
-        )
+        pairs = [(using.number(left), using.number(right)) for using in _FINER for left, right in [sides(point, using)]]
     except Undefined:
         return False
-    return bool(fine == 0 or fine <= rough * _VANISHING)
+    rough, fine = (abs(left - right) for left, right in pairs)
+    return bool(fine <= max(rough * _VANISHING, abs(pairs[1][0]) * _NOTHING))
 
 
 def _is_real(value: Value) -> bool:

@@ -56,7 +56,9 @@ _NO_SOLUTION = {
     *("no solution", "no solutions", "no real solution", "no real solutions", "the empty set", "empty set"),
     *("there is no solution", "there are no solutions", "no such value", "no roots", "no real roots", "无解", "空集"),
 }
+_POINT = re.compile(r"([A-Z])\s*(\([^()]*,[^()]*\))")
 _EMPTY = ("\\emptyset", "⦃⦄", "⦃ ⦄")
+_ONLY = re.compile(r"^only\s+(?=[-\d])")  # "1 and only 1"
 _LETTERS = re.compile(r"(?:\\text\s*\{\s*)?([A-Za-z]{2,3})\s*\}?")
 _COMPOUND = re.compile(r"[\d.]+ ?(?:\\text\{ ?)?[A-Za-z°]+\}?,? *(?:and )?(?=\d)")
 _FOR_ALL = re.compile(
@@ -113,6 +115,12 @@ def _read(text: str, depth: int) -> Answer:
     return _read_single(text)
 
 
+def _read_point(text: str, depth: int) -> Answer | None:
+    """`A(1,2)`: a point and its coordinates."""
+    found = _POINT.fullmatch(text)
+    return Assignment(found[1], _read(found[2], depth + 1)) if found else None
+
+
 def _read_text(words: str, depth: int) -> Answer:
     """`\\text{…}` around a value is the value; around words it is a text."""
     if any(char.isdigit() for char in words):
@@ -144,7 +152,9 @@ def _read_membership(text: str, depth: int) -> Answer | None:
     if "∈" not in text:
         return None
     parts = split_top(text, "∈")
-    if len(parts) != 2 or not _NAME.fullmatch(parts[0][0]):
+    if len(parts) < 2:
+        return None
+    if len(parts) > 2 or not _NAME.fullmatch(parts[0][0]):
         raise Unread
     return _read(parts[1][0], depth + 1)
 
@@ -325,6 +335,8 @@ def _read_single(text: str) -> Answer:
     if unit is not None and is_angle(unit) and _CALL.search(value):
         value, unit = text, None  # sin 30°: the degrees are the argument's
     letters = _LETTERS.fullmatch(text)
+    text = _ONLY.sub("", text)
+    value = _ONLY.sub("", value)
     attempts: list[Callable[[], Quantity]] = [lambda: Quantity(parse(value), unit)]
     if unit is not None:
         attempts.append(lambda: Quantity(parse(text)))
@@ -387,6 +399,7 @@ def _name(text: str) -> str:
 _CALL = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _READERS = (
     _read_matrix,
+    _read_point,
     _read_membership,
     _read_difference,
     _read_union,

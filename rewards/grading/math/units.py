@@ -90,7 +90,9 @@ _FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "abo
 _HIGHEST_POWER = 9  # which another "squared" may still raise
 _PER = {"mph": "mi/h", "kmph": "km/h", "kph": "km/h"}
 _WORD = re.compile(r"([A-Za-z$€£¥¢°′%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
-_PER_TIME = re.compile(r"/\s*(?:\\text\s*\{)?\s*(?:year|month|week|day|hour|minute|second|yr|person|mile|unit|item|hr)s?\s*\}?")
+_PER_TIME = re.compile(
+    r"/\s*(?:\\text\s*\{)?\s*(?:year|month|week|day|hour|minute|second|yr|person|mile|unit|item|hr)s?\s*\}?"
+)
 _TAIL = 80  # characters at the end in which a unit is looked for
 _TOKEN = (
     r"(?:\\text\{[^{}]*+\}|(?<=\d)′(?!′)|°(?:\s*[CF](?![A-Za-z]))?+|[%€£¥¢$]"
