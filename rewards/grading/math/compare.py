@@ -12,20 +12,22 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
-from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.structure import read, split_top
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.value import TooBig, variables
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
+_OPTION = re.compile(r"^(?:option|choice)\s+(?=\W?[A-J]\b)|^选项?\s*(?=\W?[A-J]\b)", re.IGNORECASE)
 _CHOICE = re.compile(r"\(?([A-Za-z])\)?\.?")
 _CHOICE_AND_TEXT = re.compile(
     r"(?:(?:[Oo]ption|[Cc]hoice|选项?)\s*)?(?:\(([A-J])\)|([A-J])[).:])[\s:.]*(.*)", re.DOTALL
 )
+_UPRIGHT_LETTER = re.compile(r"^\\text\{\s*(\([A-J]\)|[A-J][).:])\s*\}")
 _THREE_DIGITS = re.compile(r"\d{3}(?:,\d{3})+")  # a number, or a list of numbers of three digits
 _ONE_E = re.compile(r"-?\d{1,20}[eE]-\d")
 _YES_OR_NO = re.compile(r"(yes|no)\b(?:[,.;!](.*))?", re.IGNORECASE | re.DOTALL)
@@ -116,7 +118,7 @@ def _squeezed(text: str) -> str:
 
 def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Equivalence | None:
     """The verdict on two normalised answers and their structures, where they have one."""
-    lettered = _CHOICE_AND_TEXT.fullmatch(plain_gold)
+    lettered = _CHOICE_AND_TEXT.fullmatch(_UPRIGHT_LETTER.sub(r"\1", plain_gold))
     if lettered and not isinstance(given, Clock) and lettered[3] and not _ANOTHER_CHOICE.search(lettered[3]):
         return _equal_to_lettered(lettered, plain)
     said = _YES_OR_NO.fullmatch(plain) if _YES_OR_NO.fullmatch(plain_gold) and "," not in plain_gold else None
@@ -124,7 +126,9 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
         is_same = said[1].lower() == plain_gold.lower() and not _OPPOSITE[plain_gold.lower()].search(said[2])
         return Equivalence(is_same, "text")
     choice = _CHOICE.fullmatch(wanted.words if isinstance(wanted, Text) else plain_gold)
-    if choice and (isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _is_prose(plain)):
+    if choice and (
+        isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _OPTION.match(plain) or _is_prose(plain)
+    ):
         return Equivalence(_chosen(plain) == choice[1].upper(), "text")
     if isinstance(wanted, Text):
         return Equivalence(words_of(plain_gold) == words_of(plain), "text")
@@ -167,7 +171,7 @@ def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:
 def _chosen(plain: str) -> str | None:
     """The letter of a multiple-choice answer, in capitals; None when there is none or more than one."""
     text = plain.replace("\\text", "").replace("{", "").replace("}", "").strip()
-    single = _CHOICE.fullmatch(text)
+    single = _CHOICE.fullmatch(_OPTION.sub("", text))
     if single:
         return single[1].upper()
     found = _CHOICE_AND_TEXT.fullmatch(text)

@@ -8,8 +8,6 @@ not.
 import re
 from fractions import Fraction
 
-from rewards.grading.math.intervals import same_set
-from rewards.grading.math.parser import Node
 from rewards.grading.math.answer import (
     Answer,
     Assignment,
@@ -28,6 +26,8 @@ from rewards.grading.math.answer import (
     Union,
 )
 from rewards.grading.math.families import renamed, same_family
+from rewards.grading.math.intervals import same_set
+from rewards.grading.math.parser import Node
 from rewards.grading.math.ratios import as_ratio, same_as_ratio, same_clock, same_ratio
 from rewards.grading.math.same_value import proportional, same_value
 from rewards.grading.math.units import Unit, is_angle, same_unit, unit_of
@@ -81,7 +81,7 @@ def equal(gold: Answer, answer: Answer) -> bool | None:
 
 def words_of(text: str) -> str:
     """Words to compare: without case, article, punctuation and white space."""
-    text = text.replace("\\text", " ").casefold()
+    text = text.replace("\\text", " ").replace("′", "prime").casefold()
     words = _NOT_WORD.sub("", _ARTICLE.sub("", _NOT_WORD.sub(" ", text).strip()))
     return _SYNONYMS.get(words, words)
 
@@ -176,12 +176,12 @@ def _without_constant(node: Node) -> Node | None:
     if node[0] != "add" or not any(term in _CONSTANTS for term in node[1]):
         return None
     rest = tuple(term for term in node[1] if term not in _CONSTANTS)
-    if not rest or not any(variables(term) - {"C", "c"} for term in rest):
+    if not rest or not any(variables(term) - {"C", "c", "K"} for term in rest):
         return None
     return rest[0] if len(rest) == 1 else ("add", rest)
 
 
-_CONSTANTS: tuple[Node, ...] = (("var", "C"), ("var", "c"))
+_CONSTANTS: tuple[Node, ...] = (("var", "C"), ("var", "c"), ("var", "K"))
 
 
 def _is_product(gold: str, answer: str) -> bool:
@@ -192,7 +192,7 @@ def _is_product(gold: str, answer: str) -> bool:
 def _same_word(gold: str, answer: str) -> bool:
     """Whether two runs of letters are one word; the case counts only among symbols (`Mgh`, `mgh`)."""
     return gold.casefold() == answer.casefold() and (
-        bool(_VOWEL.search(gold)) and not gold.islower() or gold.casefold() in _WORDS_OF_THREE
+        (bool(_VOWEL.search(gold)) and not gold.islower()) or gold.casefold() in _WORDS_OF_THREE
     )
 
 
@@ -513,7 +513,7 @@ def _equal_assignments(gold: Assignment, answer: Assignment) -> bool | None:
     if called[0] and called[1] and called[0][1] == called[1][1]:
         return equal(gold.value, _renamed(answer.value, {called[1][2]: called[0][2]}))
     same = equal(gold.value, answer.value)
-    return same if same is not True or gold.name == answer.name else _equal_equations(gold, answer) or False
+    return same if gold.name == answer.name else _equal_equations(gold, answer) or False
 
 
 def _equal_equations(gold: Answer, answer: Answer) -> bool | None:

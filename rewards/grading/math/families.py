@@ -10,7 +10,8 @@ from rewards.grading.math.same_value import same_value
 from rewards.grading.math.value import variables
 
 _CLAUSE = re.compile(
-    r"\s*[,;(:]?\s*(?:\\text\s*\{)?\s*\(?\s*(?:where|with|and|for (?:all|any|some|every|each)?|for|其中)?\s*(?:\\text\s*\{)?\s*"
+    r"\s*[,;(:]?\s*(?:\\text\s*\{)?\s*\(?\s*(?:where|with|and|for (?:all|any|some|every|each)?|for|其中)?\s*"
+    r"(?:\\text\s*\{)?\s*"
     r"(?:(?:any |all |an? |some )?integers?|(?:整数))?\s*\}?\s*(?<![A-Za-z\\])([a-z](?:\s*,\s*[a-z])*)\s*"
     r"(?:∈\s*(?:\\mathbb\s*|\\text\s*)?\{?\s*([ZN])\s*\}?\s*(?:[_^]\s*\{?[+*]\}?|\+)?"
     r"|\s*(?:\\text\s*\{)?\s*(?:is |are |为)?(?:an? |any )?(?:integers?|整数)\s*\}?)\s*\)?\s*$"
@@ -57,6 +58,8 @@ def integer_clause(text: str) -> tuple[str, tuple[str, ...], str] | None:
     if not found:
         return None
     names = tuple(name.strip() for name in found[1].split(","))
+    if len(set(names)) < len(names):  # "2k, k ∈ Z"
+        return text[: found.start(1) + 1].strip(), names[-1:], found[2] or "Z"
     return text[: found.start()].strip(), names, found[2] or "Z"
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
 from rewards.grading.math.parser import Node
 from rewards.grading.math.same_value import close
-from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
 from rewards.grading.math.value import Undefined, evaluate, variables
 
 Real = Fraction | float

@@ -13,9 +13,27 @@ from functools import lru_cache
 from rewards.grading.math.number_words import number_words
 from rewards.grading.prose import tidy
 
+_GREEK_LOWER = (
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+    ),
+    *("omicron", "", "rho", "varsigma", "sigma", "tau", "upsilon", "varphi", "chi", "psi", "omega"),
+)
 _GREEK_LETTERS = {
-    **dict(enumerate("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi".split(), 0x3B1)),
-    **dict(enumerate("rho varsigma sigma tau upsilon varphi chi psi omega".split(), 0x3C1)),
+    **{code: name for code, name in enumerate(_GREEK_LOWER, 0x3B1) if name},  # π is read as it is
     **{0x3D5: "phi", 0x3F5: "epsilon", 0x394: "Delta", 0x398: "Theta", 0x39B: "Lambda", 0x3A3: "Sigma"},
     **{0x3A6: "Phi", 0x3A8: "Psi", 0x3A9: "Omega", 0x393: "Gamma"},
 }
@@ -153,7 +171,8 @@ _MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
 _LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
-    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only|(?:a )?total of|in total,?|约|大约|共)(?![a-z]))\s*",
+    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only"
+    r"|(?:a )?total of|in total,?|约|大约|共)(?![a-z]))\s*",
     re.IGNORECASE,
 )
 _BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tuple

@@ -3,10 +3,10 @@
 import re
 
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _VALUES = {**{word: at for at, word in enumerate(_ONES)}, **{word: 10 * at for at, word in enumerate(_TENS, 2)}}
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _IRREGULAR = {"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12}
@@ -25,10 +25,8 @@ _ORDINALS = {
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 _START = re.compile(r"(-|minus |negative )?([a-z]+(?:(?:-| and | )[a-z]+)*)(?![\w])", re.IGNORECASE)
 _SPLIT = re.compile(r"[- ]+")
-_KNOWN = re.compile(
-    rf"(?:minus |negative |an? )?(?:{'|'.join(sorted({*_VALUES, *_SCALES, *_ORDINALS, *_PARTS}, key=len, reverse=True))})",
-    re.IGNORECASE,
-)
+_LONGEST_FIRST = sorted({*_VALUES, *_SCALES, *_ORDINALS, *_PARTS}, key=len, reverse=True)
+_KNOWN = re.compile(rf"(?:minus |negative |an? )?(?:{'|'.join(_LONGEST_FIRST)})", re.IGNORECASE)
 _SUFFIX = re.compile(r"(\d)\s*(?:\^\s*)?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}{0,2}(?![A-Za-z])(.*)$", re.DOTALL)
 _CHINESE_DIGITS = {**{char: at for at, char in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2, "兩": 2}
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000}

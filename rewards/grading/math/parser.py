@@ -12,6 +12,7 @@ is bounded.
     ("dots", "add" | "mul", (…))   terms with an ellipsis among them (`None`), whose rule is not known
 """
 
+import itertools
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -450,7 +451,7 @@ def _with_dots(kind: str, terms: list[Node]) -> Node:
     shown, rest = terms[:at], terms[at + 1 :]
     numbers = [term[1] for term in shown if term[0] == "num"]
     is_plain = kind == "add" and len(rest) == 1 and len(numbers) == len(shown) >= 2 and _is_linear(rest[0])
-    steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(numbers)}
     if not is_plain or len(steps) != 1 or 0 in steps or (len(shown) == 2 and numbers != [1, 2] and rest[0][0] == "num"):
         return ("dots", kind, tuple(terms))
     first, step = shown[0], ("num", steps.pop(), None)

@@ -20,7 +20,7 @@ def read_clock(text: str) -> Clock | None:
     if not found:
         return None
     hour, minute = int(found[1] or found[4]), int(found[2] or found[5] or 0)
-    if hour > 24 or minute > 59:
+    if hour > (12 if found[3] else 24) or minute > 59:
         return None
     return Clock(hour, minute, (found[3] or "").lower())
 
@@ -59,7 +59,7 @@ def same_clock(gold: Clock, answer: Clock) -> bool:
     """The same time; a.m. or p.m. may be missing on one side, and 24 hours may be counted."""
     if gold.minute != answer.minute:
         return False
-    if gold.half and answer.half or not gold.half and not answer.half:
+    if (gold.half and answer.half) or (not gold.half and not answer.half):
         return _hour(gold) == _hour(answer)
     return gold.hour == answer.hour or _hour(gold) == _hour(answer)
 

@@ -62,7 +62,8 @@ _ONLY = re.compile(r"^only\s+(?=[-\d])")  # "1 and only 1"
 _LETTERS = re.compile(r"(?:\\text\s*\{\s*)?([A-Za-z]{2,3})\s*\}?")
 _COMPOUND = re.compile(r"[\d.]+ ?(?:\\text\{ ?)?[A-Za-z°]+\}?,? *(?:and )?(?=\d)")
 _FOR_ALL = re.compile(
-    r"[,;]?\s*(?:\\text\s*\{)?\s*for (?:all|any|every|each)\b\s*(?:real|numbers?|\s)*\}?\s*[a-z]?\s*(?:∈\s*\\mathbb\s*\{?R\}?)?\s*\}?$"
+    r"[,;]?\s*(?:\\text\s*\{)?\s*for (?:all|any|every|each)\b\s*(?:real|numbers?|\s)*\}?"
+    r"\s*[a-z]?\s*(?:∈\s*\\mathbb\s*\{?R\}?)?\s*\}?$"
 )
 _ARC = re.compile(r"(-?\d+(?:\.\d+)?)\s*°\s*(\d+(?:\.\d+)?)\s*′(?!′)(?:\s*(\d+(?:\.\d+)?)\s*′′)?")
 
