@@ -402,9 +402,9 @@ def _equal_ratios(gold: Answer, answer: Answer) -> bool | None:
     ratios = [as_ratio(side) if isinstance(side, Clock) else side for side in (gold, answer)]
     if isinstance(ratios[0], Ratio) and isinstance(ratios[1], Ratio):
         return same_ratio(ratios[0], ratios[1])
-    for ratio, other in (ratios, ratios[::-1]):
-        if isinstance(ratio, Ratio) and isinstance(other, Quantity):
-            return same_as_ratio(ratio, other)
+    for ratio, value in (ratios, ratios[::-1]):
+        if isinstance(ratio, Ratio) and isinstance(value, Quantity):
+            return same_as_ratio(ratio, value)
     return False
 
 
