@@ -5,7 +5,8 @@ complex floats), lists, intervals, matrices and equations part by part. `compare
 then a grader process asks math-verify.
 
 A decimal stands for another number only as its rounding or truncation with six decimals and six significant digits or
-more; further choices are in `rewards.grading.math.equality`.
+more (of an irrational gold answer, which has no other decimal, as its rounding to four); further choices are in
+`rewards.grading.math.equality`.
 """
 
 import re
