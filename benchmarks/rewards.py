@@ -215,8 +215,8 @@ def _linear() -> Figures:
     unjudged: Counter[str] = Counter()
     for size in sizes:
         numbers = range(offset, offset + size)
-        golds = [f"\\{{x : x > {n}\\}}" if n % 20 == 0 else f"\\frac{{{n}}}{{7}}" for n in numbers]
-        texts = [f"It is $\\boxed{{\\{{x \\mid {n} < x\\}}}}$" if n % 20 == 0 else f"\\boxed{{{n}/7}}" for n in numbers]
+        golds = [f"{n} + \\sum_{{k=1}}^{{3}} k" if n % 20 == 0 else f"\\frac{{{n}}}{{7}}" for n in numbers]
+        texts = [f"\\boxed{{\\sum_{{j=1}}^{{3}} j + {n}}}" if n % 20 == 0 else f"\\boxed{{{n}/7}}" for n in numbers]
         seconds, verdicts = _timed(partial(judge_texts, golds, texts))
         unjudged.update(verdict.reason for verdict in verdicts if verdict.correct is None)
         points.append((math.log(size), math.log(seconds)))

@@ -9,6 +9,7 @@ import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from configs.errors import RewardError
 from data.problem import Problem
@@ -106,7 +107,7 @@ def judge_many(
             hard.setdefault((gold, answer), []).append(row)
     if hard:
         found = worker_pool.shared().judge([clean_pair(gold_answer(gold), answer) for gold, answer in hard], timeout)
-        for (pair, rows), verdict in zip(hard.items(), found, strict=True):
+        for (pair, rows), verdict in zip(hard.items(), map(_with_reason, found), strict=True):
             _cache.put(pair, verdict, timeout)
             for row in rows:
                 verdicts[row] = verdict
@@ -126,6 +127,11 @@ def grade_math(
         score = None if equivalence.correct is None else float(equivalence.correct)
         verdicts[row] = Verdict(score, equivalence.reason)
     return verdicts
+
+
+def _with_reason(verdict: Equivalence) -> Equivalence:
+    """Says that a gold answer was there, where math-verify found none that it can read."""
+    return replace(verdict, reason="gold answer can't be read") if verdict.reason == "no gold answer" else verdict
 
 
 def unjudged() -> Counter[str]:

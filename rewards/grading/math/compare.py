@@ -5,23 +5,38 @@ complex floats), lists, intervals, matrices and equations part by part. `compare
 then a grader process asks math-verify.
 
 A decimal stands for another number only as its rounding or truncation with six decimals and six significant digits or
-more; further choices are in `rewards.grading.math.equality`.
+more (of an irrational gold answer, which has no other decimal, as its rounding to four); further choices are in
+`rewards.grading.math.equality`.
 """
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
-from rewards.grading.math.structure import Answer, Quantity, Text, read, split_top
+from rewards.grading.math.structure import read, split_top
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.value import TooBig, variables
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
+_OPTION = re.compile(r"^(?:option|choice)\s+(?=\W?[A-J]\b)|^选项?\s*(?=\W?[A-J]\b)", re.IGNORECASE)
 _CHOICE = re.compile(r"\(?([A-Za-z])\)?\.?")
-_CHOICE_AND_TEXT = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*(.*)", re.DOTALL)
+_CHOICE_AND_TEXT = re.compile(
+    r"(?:(?:[Oo]ption|[Cc]hoice|选项?)\s*)?(?:\(([A-J])\)|([A-J])[).:])[\s:.]*(.*)", re.DOTALL
+)
+_UPRIGHT_LETTER = re.compile(r"^\\text\{\s*(\([A-J]\)|[A-J][).:])\s*\}")
+_THREE_DIGITS = re.compile(r"\d{3}(?:,\d{3})+")  # a number, or a list of numbers of three digits
+_ONE_E = re.compile(r"-?\d{1,20}[eE]-\d")
+_YES_OR_NO = re.compile(r"(yes|no)\b(?:[,.;!](.*))?", re.IGNORECASE | re.DOTALL)
+_OPPOSITE = {
+    "yes": re.compile(r"\b(?:no|not|false)\b|n't", re.IGNORECASE),
+    "no": re.compile(r"\b(?:yes|true)\b", re.IGNORECASE),
+}
+_SENSELESS = re.compile(r"[\d}] \d|\d…$|^≠|[A-Za-z]…$|\d[eE]\d+[a-z]$|\^\{\d+\}\d")  # two numbers side by side
 _CHOICE_IN_PROSE = re.compile(
     r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is)(?:'s|:|\s+is)?\s+)"
     r"(?:\(([A-J])\)|(A(?!\s+[a-z])|[B-J]))(?=[\s,;.!]|$)"
@@ -31,7 +46,6 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,}")
 _NAMED = re.compile(r"\\(?:text|begin|end|math[a-z]+)\s*\{[^{}]*\}")
 _SPELLED = {"sqrt", "infinity"}
-_SHORT_WORDS = {"yes", "no"}  # read as products of variables, as all words of up to three letters are
 _UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])")  # "5 m"; "5m" is a product
 _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
@@ -48,6 +62,8 @@ def compare(gold: str, answer: str) -> Equivalence | None:
         return Equivalence(True, "exact")
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return Equivalence(int(gold) == int(answer), "number")
+    if _THREE_DIGITS.fullmatch(gold) and _same_list(gold, answer):
+        return Equivalence(True, "structure")
     plain_gold, plain = normalize(gold), normalize(answer)
     if plain_gold == plain or _squeezed(plain_gold) == _squeezed(plain):
         return Equivalence(True, "exact")
@@ -58,10 +74,22 @@ def compare(gold: str, answer: str) -> Equivalence | None:
         return Equivalence(None, "refused: too big to evaluate")
     except RecursionError:  # "1/2/3/…" nests without a bracket
         return Equivalence(None, "refused: nested too deep")
+    if verdict is not None and verdict.correct is False and (_ONE_E.fullmatch(gold) or _ONE_E.fullmatch(answer)):
+        return compare(_decimal(gold), _decimal(answer))
     if verdict is None:
         reason = refusal(gold, answer)
         return Equivalence(None, reason) if reason else None
     return verdict
+
+
+def _same_list(gold: str, answer: str) -> bool:
+    """Whether two lists of numbers of three digits are one, in any order."""
+    return sorted(gold.split(",")) == sorted(part.strip() for part in normalize(answer.replace(",", ", ")).split(","))
+
+
+def _decimal(text: str) -> str:
+    """`2e-1`, which is Euler's number less one too, as 0.2."""
+    return format(Decimal(text), "f") if _ONE_E.fullmatch(text) else text
 
 
 def list_elements(answer: str) -> list[str]:
@@ -91,19 +119,28 @@ def _squeezed(text: str) -> str:
 
 def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Equivalence | None:
     """The verdict on two normalised answers and their structures, where they have one."""
+    lettered = _CHOICE_AND_TEXT.fullmatch(_UPRIGHT_LETTER.sub(r"\1", plain_gold))
+    if lettered and not isinstance(given, Clock) and lettered[3] and not _ANOTHER_CHOICE.search(lettered[3]):
+        return _equal_to_lettered(lettered, plain)
+    said = _YES_OR_NO.fullmatch(plain) if _YES_OR_NO.fullmatch(plain_gold) and "," not in plain_gold else None
+    if said and said[2]:
+        is_same = said[1].lower() == plain_gold.lower() and not _OPPOSITE[plain_gold.lower()].search(said[2])
+        return Equivalence(is_same, "text")
     choice = _CHOICE.fullmatch(wanted.words if isinstance(wanted, Text) else plain_gold)
-    if choice and (isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _is_prose(plain)):
+    if choice and (
+        isinstance(wanted, Text) or _CHOICE_AND_TEXT.fullmatch(plain) or _OPTION.match(plain) or _is_prose(plain)
+    ):
         return Equivalence(_chosen(plain) == choice[1].upper(), "text")
     if isinstance(wanted, Text):
         return Equivalence(words_of(plain_gold) == words_of(plain), "text")
     if given is None or wanted is None:
         if given is None and _has_foreign_word(plain_gold, plain):
             return Equivalence(False, "text")
+        if given is None and isinstance(wanted, Quantity) and _SENSELESS.search(plain):
+            return Equivalence(False, "text")
         if isinstance(wanted, Quantity) and not variables(wanted.node) and _holds_no_number(plain):
             return Equivalence(False, "text")
         return None
-    if plain_gold.casefold() in _SHORT_WORDS and plain_gold.casefold() == plain.casefold():
-        return Equivalence(True, "text")
     same = equal(wanted, given)
     if same is False and isinstance(given, Quantity) and not variables(given.node):
         same = _equal_with_unit_letter(plain_gold, given)
@@ -116,6 +153,15 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
     return Equivalence(same, "number" if wanted.node[0] == "num" else "expression")
 
 
+def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
+    """The verdict where the gold answer is an option with its text: by the letter, else by the text."""
+    letter = _chosen(plain)
+    if letter is not None:
+        return Equivalence(letter == (lettered[1] or lettered[2]), "text")
+    text = compare(lettered[3], plain)
+    return text if text is not None else Equivalence(False, "text")
+
+
 def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:
     """Whether `given`, which has no variable, is a gold answer of `5 m` with its letter as a unit."""
     found = _UNIT_LETTER.fullmatch(plain_gold)
@@ -126,7 +172,7 @@ def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:
 def _chosen(plain: str) -> str | None:
     """The letter of a multiple-choice answer, in capitals; None when there is none or more than one."""
     text = plain.replace("\\text", "").replace("{", "").replace("}", "").strip()
-    single = _CHOICE.fullmatch(text)
+    single = _CHOICE.fullmatch(_OPTION.sub("", text))
     if single:
         return single[1].upper()
     found = _CHOICE_AND_TEXT.fullmatch(text)

@@ -8,34 +8,56 @@ not.
 import re
 from fractions import Fraction
 
+from rewards.grading.math.answer import (
+    Answer,
+    Assignment,
+    Based,
+    Chain,
+    Clock,
+    Complement,
+    Equation,
+    Family,
+    Group,
+    Intersection,
+    Matrix,
+    Quantity,
+    Ratio,
+    Text,
+    Union,
+)
+from rewards.grading.math.families import renamed, same_family
 from rewards.grading.math.intervals import same_set
 from rewards.grading.math.parser import Node
+from rewards.grading.math.ratios import as_ratio, same_as_ratio, same_clock, same_ratio
 from rewards.grading.math.same_value import proportional, same_value
-from rewards.grading.math.structure import Answer, Assignment, Based, Equation, Group, Matrix, Quantity, Text, Union
-from rewards.grading.math.units import Unit, same_unit, unit_of
+from rewards.grading.math.units import Unit, is_angle, same_unit, unit_of
 from rewards.grading.math.value import variables
 
 _ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w{2})")
 _NOT_WORD = re.compile(r"[\W_]+")
+_SYNONYMS = {  # without spaces
+    **dict.fromkeys(
+        ("dne", "doesnotexist", "undefined", "notdefined", "isundefined", "limitdoesnotexist", "不存在"), "dne"
+    ),
+    **dict.fromkeys(("impossible", "notpossible", "itisimpossible", "itisnotpossible", "不可能"), "impossible"),
+}
+_PRODUCT_LETTERS = re.compile(r"[b-df-hj-km-np-tv-z]+|[abcdxyz]+")  # "ab", "mgh": no words, no names of points
+_VOWEL = re.compile("[aeiouy]")
+_CALLED = re.compile(r"([A-Za-z]+)\(([A-Za-z])\)")
 _MOST_PAIRS = 2_500  # comparisons of one list's elements with another's
 _PERCENT = "percent"
 
 
 def equal(gold: Answer, answer: Answer) -> bool | None:
     """Whether two structures are equivalent; None when that can't be decided here. Raises TooBig."""
-    if isinstance(answer, Assignment) and not isinstance(gold, Assignment | Equation):
-        return equal(gold, answer.value)
-    if isinstance(gold, Assignment) and not isinstance(answer, Assignment | Equation):
-        return equal(gold.value, answer)
-    if isinstance(gold, Assignment) and isinstance(answer, Assignment):
-        same = equal(gold.value, answer.value)
-        return same if same is not True or gold.name == answer.name else _equal_equations(gold, answer) or False
-    if isinstance(gold, Quantity) and isinstance(answer, Equation):  # AB + BC = 18, but x - 2 = 0 is not 0
-        return not variables(answer.right) and answer.right[:2] != ("num", 0) and equal(gold, Quantity(answer.right))
-    if isinstance(gold, Equation) and not isinstance(answer, Equation | Assignment):
-        return False
-    if isinstance(gold, Equation | Assignment) and isinstance(answer, Equation | Assignment):
-        return _equal_equations(gold, answer)
+    if isinstance(gold, Family) or isinstance(answer, Family):
+        return _equal_families(gold, answer)
+    if isinstance(gold, Clock | Ratio) or isinstance(answer, Clock | Ratio):
+        return _equal_ratios(gold, answer)
+    if isinstance(gold, Chain) or isinstance(answer, Chain):
+        return _equal_chains(gold, answer)
+    if _has_equation(gold) or _has_equation(answer):
+        return _equal_named(gold, answer)
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return _equal_quantities(gold, answer)
     if isinstance(gold, Text) or isinstance(answer, Text):
@@ -44,20 +66,24 @@ def equal(gold: Answer, answer: Answer) -> bool | None:
         return _equal_based(gold, answer)
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
         return _equal_matrices(gold, answer)
-    if isinstance(gold, Union) or isinstance(answer, Union):
+    if isinstance(gold, Union | Intersection | Complement) or isinstance(answer, Union | Intersection | Complement):
         return _equal_unions(gold, answer)
     if isinstance(gold, Group) and isinstance(answer, Group):
         return _equal_groups(gold, answer)
     if isinstance(gold, Group) != isinstance(answer, Group):
+        vectors = [_vector(side) if isinstance(side, Quantity) else side for side in (gold, answer)]
+        if isinstance(vectors[0], Group) and isinstance(vectors[1], Group):
+            return _equal_groups(vectors[0], vectors[1])
         group, single = (gold, answer) if isinstance(gold, Group) else (answer, gold)
-        return _equal_single(group, single)  # type: ignore[arg-type]
+        return _equal_single(group, single, isinstance(gold, Group))  # type: ignore[arg-type]
     return None
 
 
 def words_of(text: str) -> str:
     """Words to compare: without case, article, punctuation and white space."""
-    text = text.replace("\\text", " ").casefold()
-    return _NOT_WORD.sub("", _ARTICLE.sub("", _NOT_WORD.sub(" ", text).strip()))
+    text = text.replace("\\text", " ").replace("′", "prime").casefold()
+    words = _NOT_WORD.sub("", _ARTICLE.sub("", _NOT_WORD.sub(" ", text).strip()))
+    return _SYNONYMS.get(words, words)
 
 
 def _equal_texts(gold: Answer, answer: Answer) -> bool:
@@ -75,12 +101,26 @@ def _spelled(answer: Answer) -> str:
 
 
 def _equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
+    if gold.letters and answer.letters and not _is_product(gold.letters, answer.letters):
+        return gold.letters == answer.letters or _same_word(gold.letters, answer.letters)
     signs = (gold.sign, answer.sign)
     units = (gold.unit, answer.unit)
+    if units[0] is None or units[1] is None:
+        with_letter = _equal_with_unit_letter(gold, answer)
+        if with_letter is not None:
+            return with_letter
     if units[0] is not None and units[1] is not None:
         factor = same_unit(units[0], units[1])
         return False if factor is None else same_value(gold.node, answer.node, signs, factor)
     same = same_value(gold.node, answer.node, signs)
+    if same is False and units == (None, None):
+        plain = _without_constant(gold.node)
+        if plain is not None:  # the constant of integration may be left out or be named otherwise
+            return same_value(plain, _without_constant(answer.node) or answer.node, signs)
+        if _holds(gold.node, ("const", "i")) and not _holds(answer.node, ("const", "i")):
+            return same_value(gold.node, _with_i(answer.node), signs)  # engineers write j
+    if same is False and (units[0] is None) != (units[1] is None):
+        same = _equal_in_radians(gold, answer)
     percent = _is_percent(units[0]) or _is_percent(units[1])
     if percent:
         hundredth = Fraction(1, 100) if _is_percent(units[1]) else Fraction(100)
@@ -89,6 +129,71 @@ def _equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
     if same is False and answer.node[0] == "mul" and not variables(gold.node):
         return _without_unit_letter(gold, answer)
     return same
+
+
+def _equal_with_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
+    """`5 N` for `5 newtons`: a capital letter behind a number against that unit; None for anything else."""
+    for lettered, other in ((gold, answer), (answer, gold)):
+        node = lettered.node
+        if other.unit is None or lettered.unit is not None or node[0] != "mul" or len(node[1]) != 2:
+            continue
+        number, letter = node[1]
+        unit = unit_of(letter[1]) if number[0] == "num" and letter[0] == "var" and letter[1] in "NJWVAK" else None
+        factor = same_unit(other.unit, unit) if unit is not None else None
+        if factor is not None and not (unit and unit.words):
+            return same_value(other.node, number, (other.sign, 1), factor)
+    return None
+
+
+def _equal_in_radians(gold: Quantity, answer: Quantity) -> bool | None:
+    """`90°` and `\\frac{\\pi}{2}`: degrees against a multiple of π without a unit."""
+    unit, other = (gold.unit, answer.node) if gold.unit else (answer.unit, gold.node)
+    if unit is None or not is_angle(unit) or not _holds_pi(other):
+        return False
+    degree = ("mul", (("const", "π"), ("num", unit.size / 180, None)))
+    left, right = (("mul", (side.node, degree)) if side.unit else side.node for side in (gold, answer))
+    return same_value(left, right, (gold.sign, answer.sign))
+
+
+def _holds_pi(node: Node) -> bool:
+    return _holds(node, ("const", "π"))
+
+
+def _holds(node: Node, wanted: Node) -> bool:
+    """Whether an expression has a part."""
+    return node == wanted or any(isinstance(part, tuple) and _holds(part, wanted) for part in node)
+
+
+def _with_i(node: Node) -> Node:
+    """The expression with the imaginary unit for j."""
+    if node == ("var", "j"):
+        return ("const", "i")
+    return tuple(_with_i(part) if isinstance(part, tuple) else part for part in node)
+
+
+def _without_constant(node: Node) -> Node | None:
+    """A sum without its term C; None where there is no such term, or C elsewhere too."""
+    if node[0] != "add" or not any(term in _CONSTANTS for term in node[1]):
+        return None
+    rest = tuple(term for term in node[1] if term not in _CONSTANTS)
+    if not rest or not any(variables(term) - {"C", "c", "K"} for term in rest):
+        return None
+    return rest[0] if len(rest) == 1 else ("add", rest)
+
+
+_CONSTANTS: tuple[Node, ...] = (("var", "C"), ("var", "c"), ("var", "K"))
+
+
+def _is_product(gold: str, answer: str) -> bool:
+    """Whether two runs of letters are products of variables: lower case, and none that is a word."""
+    return all(_PRODUCT_LETTERS.fullmatch(letters) for letters in (gold, answer))
+
+
+def _same_word(gold: str, answer: str) -> bool:
+    """Whether two runs of letters are one word; the case counts only among symbols (`Mgh`, `mgh`)."""
+    return gold.casefold() == answer.casefold() and (
+        (bool(_VOWEL.search(gold)) and not gold.islower()) or gold.casefold() in _WORDS_OF_THREE
+    )
 
 
 def _is_percent(unit: Unit | None) -> bool:
@@ -128,11 +233,22 @@ def _equal_matrices(gold: Answer, answer: Answer) -> bool | None:
             return False
         return _all_equal(_cells(gold), _cells(answer))
     matrix, other = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
+    nested = _rows(other)
+    if isinstance(matrix, Matrix) and nested is not None:
+        return equal(matrix, nested) if matrix is gold else equal(nested, matrix)
     if not isinstance(matrix, Matrix) or not isinstance(other, Group) or other.brackets not in ("()", "[]"):
         return False
     if len(matrix.rows) > 1 and any(len(row) > 1 for row in matrix.rows):
         return False
     return _all_equal(_cells(matrix), other.items)
+
+
+def _rows(other: Answer) -> Matrix | None:
+    """`[[1,2],[3,4]]` as a matrix."""
+    if not isinstance(other, Group) or other.brackets not in ("[]", "()", "") or len(other.items) < 2:
+        return None
+    rows = [item.items for item in other.items if isinstance(item, Group) and item.brackets in ("[]", "()")]
+    return Matrix(tuple(rows)) if len(rows) == len(other.items) else None
 
 
 def _cells(matrix: Matrix) -> tuple[Answer, ...]:
@@ -141,7 +257,8 @@ def _cells(matrix: Matrix) -> tuple[Answer, ...]:
 
 def _equal_unions(gold: Answer, answer: Answer) -> bool | None:
     """As sets of real numbers where they are; else part by part in any order, or SymPy's business."""
-    if not isinstance(gold, Group | Union) or not isinstance(answer, Group | Union):
+    sets = Group | Union | Intersection | Complement
+    if not isinstance(gold, sets) or not isinstance(answer, sets):
         return False
     same = same_set(gold, answer)
     if same is None and isinstance(gold, Union) and isinstance(answer, Union) and len(gold.parts) == len(answer.parts):
@@ -149,15 +266,18 @@ def _equal_unions(gold: Answer, answer: Answer) -> bool | None:
     return same
 
 
-def _equal_single(group: Group, single: Answer) -> bool | None:
-    """A list of one is its element; "2,74" is a number where the other side is one."""
+def _equal_single(group: Group, single: Answer, is_gold: bool) -> bool | None:
+    """A list of one is its element; "2,74" is a number where the gold answer is that decimal."""
     if len(group.items) == 1:
-        return equal(group.items[0], single)
+        return equal(group.items[0], single) if is_gold else equal(single, group.items[0])
+    if not group.brackets and isinstance(single, Quantity) and _is_repeated(group):
+        return equal(single, group.items[0])  # "1 and only 1"
     if group.decimal is None or not isinstance(single, Quantity):
         return False
     if not all(isinstance(item, Quantity) and _number(item.node) is not None for item in group.items):
         return False
-    return _number(single.node) == group.decimal
+    number = _number(single.node)
+    return number == group.decimal and number.denominator > 1 and (group.is_decimal or not is_gold)
 
 
 def _number(node: Node) -> Fraction | None:
@@ -173,6 +293,8 @@ def _equal_groups(gold: Group, answer: Group) -> bool | None:
     if gold.name and answer.name and gold.name != answer.name:
         return False
     kinds = (gold.brackets, answer.brackets)
+    if all(kind == "⦃⦄" for kind in kinds) and not (gold.items and answer.items):
+        return not gold.items and not answer.items
     if all(kind in ("", "⦃⦄", "{}") for kind in kinds):
         return _matched(gold.items, answer.items)
     if len(gold.items) != len(answer.items):
@@ -210,16 +332,238 @@ def _matched(golds: tuple[Answer, ...], answers: tuple[Answer, ...]) -> bool | N
     return None if any(None in line and True not in line for line in lines) else False
 
 
-def _equal_equations(gold: Answer, answer: Answer) -> bool | None:
-    sides = [_sides(gold), _sides(answer)]
-    if sides[0] is None or sides[1] is None:
+def _vector(value: Quantity) -> Group | None:
+    """`i + 2j` as (1, 2); None for what is no sum of multiples of i, j, k."""
+    units: tuple[Node, ...] = (("const", "i"), ("var", "i"), ("var", "j"), ("var", "k"))
+    terms = value.node[1] if value.node[0] == "add" else (value.node,)
+    found: dict[str, Node] = {}
+    for term in terms:
+        is_minus = term[0] == "neg"
+        factors = term[1] if is_minus else term
+        parts = factors[1] if factors[0] == "mul" else (factors,)
+        directions = [part for part in parts if part in units]
+        if len(directions) != 1 or directions[0][1] in found:
+            return None
+        rest = tuple(part for part in parts if part not in units)
+        size: Node = ("num", Fraction(1), None) if not rest else rest[0] if len(rest) == 1 else ("mul", rest)
+        found[directions[0][1]] = ("neg", size) if is_minus else size
+    if "j" not in found:
         return None
-    return proportional(sides[0], sides[1])
+    zero: Node = ("num", Fraction(0), None)
+    return Group("()", tuple(Quantity(found.get(name, zero)) for name in ("ijk" if "k" in found else "ij")))
 
 
-def _sides(answer: Answer) -> tuple[Node, Node] | None:
+def _is_repeated(group: Group) -> bool:
+    return all(equal(group.items[0], item) for item in group.items[1:])
+
+
+def _equal_families(gold: Answer, answer: Answer) -> bool | None:
+    """As sets of values for all integers; which of the two says what its letter stands for does not matter."""
+    if isinstance(gold, Assignment) or isinstance(answer, Assignment):
+        return equal(_value(gold), _value(answer))
+    family, other = (gold, answer) if isinstance(gold, Family) else (answer, gold)
+    assert isinstance(family, Family)
+    if isinstance(family.value, Assignment | Family):
+        family = Family(_value(family.value), family.names, family.domain)
+    if isinstance(other, Family) and isinstance(other.value, Assignment):
+        other = Family(other.value.value, other.names, other.domain)
+    if isinstance(other, Family | Quantity) and isinstance(family.value, Quantity):
+        return same_family(family, other)
+    value = other.value if isinstance(other, Family) else other
+    names = other.names if isinstance(other, Family) else family.names
+    if isinstance(value, Quantity) or len(names) != len(family.names):
+        return False
+    renaming = dict(zip(names, family.names, strict=True))
+    first, second = (family.value, _renamed(value, renaming)) if family is not answer else (value, family.value)
+    return equal(first, second)
+
+
+def _value(answer: Answer) -> Answer:
+    return answer.value if isinstance(answer, Assignment) else answer
+
+
+def _renamed(answer: Answer, names: dict[str, str]) -> Answer:
+    """A value, or a list of values, with other names for its variables."""
+    if isinstance(answer, Quantity):
+        return Quantity(renamed(answer.node, names), answer.unit, answer.sign)
+    if isinstance(answer, Group):
+        return Group(answer.brackets, tuple(_renamed(item, names) for item in answer.items), answer.name)
+    return Assignment(answer.name, _renamed(answer.value, names)) if isinstance(answer, Assignment) else answer
+
+
+def _equal_ratios(gold: Answer, answer: Answer) -> bool | None:
+    """Times of day, ratios, and a ratio of two as its quotient."""
+    gold, answer = _value(gold), _value(answer)
+    if isinstance(gold, Clock) and isinstance(answer, Clock):
+        return same_clock(gold, answer)
+    for clock, other in ((gold, answer), (answer, gold)):
+        if isinstance(clock, Clock) and clock.half and not clock.minute and isinstance(other, Quantity):
+            return other.node[:2] == ("num", clock.hour)
+    ratios = [as_ratio(side) if isinstance(side, Clock) else side for side in (gold, answer)]
+    if isinstance(ratios[0], Ratio) and isinstance(ratios[1], Ratio):
+        return same_ratio(ratios[0], ratios[1])
+    for ratio, value in (ratios, ratios[::-1]):
+        if isinstance(ratio, Ratio) and isinstance(value, Quantity):
+            return same_as_ratio(ratio, value)
+    return False
+
+
+def _equal_chains(gold: Answer, answer: Answer) -> bool | None:
+    """`a < b < c`: the same sides in the same order; of two sides, the same half-plane."""
+    if not isinstance(gold, Chain) or not isinstance(answer, Chain):
+        return False if isinstance(gold, Chain) and isinstance(answer, Quantity | Text) else None
+    if gold.marks != answer.marks:
+        return False
+    same = _all_equal(gold.sides, answer.sides)
+    if same or len(gold.sides) > 2:
+        return same
+    sides = [side.node for side in (*gold.sides, *answer.sides) if isinstance(side, Quantity)]
+    if len(sides) < 4:
+        return same
+    return proportional((sides[0], sides[1]), (sides[2], sides[3]), is_positive=True)
+
+
+def _has_equation(answer: Answer) -> bool:
+    """Whether it is an equation, or a list of them."""
+    if isinstance(answer, Group) and answer.brackets in ("", "⦃⦄", "()"):
+        return bool(answer.items) and all(isinstance(item, Assignment | Equation) for item in answer.items)
+    return isinstance(answer, Assignment | Equation)
+
+
+def _equal_named(gold: Answer, answer: Answer) -> bool | None:
+    """Equations, values with names, and systems of them."""
+    systems = _system(gold), _system(answer)
+    if systems[0] and systems[1]:
+        if systems[0].keys() != systems[1].keys():
+            return False
+        return _all_equal(tuple(systems[0].values()), tuple(systems[1][name] for name in systems[0]))
+    for system, other, is_gold in ((systems[0], answer, True), (systems[1], gold, False)):
+        if system and isinstance(other, Group):  # y = 2, x = 1 is (1, 2)
+            values = tuple(system[name] for name in sorted(system))
+            if other.brackets not in ("", "()", "[]"):
+                return False
+            return _all_equal(values, other.items) if is_gold else _all_equal(other.items, values)
+    if isinstance(gold, Group) or isinstance(answer, Group):
+        return _equal_lists_of_equations(gold, answer)
+    if isinstance(gold, Assignment) and isinstance(answer, Assignment):
+        return _equal_assignments(gold, answer)
+    if isinstance(gold, Assignment | Equation) and isinstance(answer, Assignment | Equation):
+        return _equal_equations(gold, answer)
+    if isinstance(answer, Assignment):
+        return equal(gold, answer.value)
+    if isinstance(gold, Assignment):
+        counted = _counted(gold) if isinstance(answer, Quantity) else None
+        return equal(counted or gold.value, answer)
     if isinstance(answer, Equation):
-        return answer.left, answer.right
-    if isinstance(answer, Assignment) and isinstance(answer.value, Quantity) and len(answer.name) == 1:
-        return ("var", answer.name), answer.value.node
-    return None
+        return isinstance(gold, Quantity) and _says(answer) and equal(gold, Quantity(answer.right))
+    assert isinstance(gold, Equation)
+    return isinstance(answer, Quantity) and _says(gold) and equal(Quantity(gold.right), answer)
+
+
+def _system(answer: Answer) -> dict[str, Answer] | None:
+    """The values of `x = 1, y = 2` by name; None where a name comes twice, or for anything else."""
+    if not isinstance(answer, Group) or answer.brackets not in ("", "()") or len(answer.items) < 2:
+        return None
+    values = {item.name: item.value for item in answer.items if isinstance(item, Assignment)}
+    return values if len(values) == len(answer.items) else None
+
+
+def _equal_lists_of_equations(gold: Answer, answer: Answer) -> bool | None:
+    """Each equation of one side on the other; `x = 1 or x = 2` as a list or set of values."""
+    sides = [side.items if isinstance(side, Group) else (side,) for side in (gold, answer)]
+    plain = [side for side in (gold, answer) if not _has_equation(side)]
+    if plain and not (isinstance(plain[0], Group) and plain[0].brackets in ("", "⦃⦄")):
+        if len(sides[0]) != 1 or len(sides[1]) != 1:
+            whole = _value(answer) if isinstance(answer, Assignment) else _value(gold)
+            other = gold if isinstance(answer, Assignment) else answer
+            is_single = isinstance(answer, Assignment) or isinstance(gold, Assignment)
+            return equal(other, whole) if is_single and not isinstance(whole, Assignment) else False
+        return equal(sides[0][0], sides[1][0])
+    names = {item.name for side in sides for item in side if isinstance(item, Assignment)}
+    if plain and len(names) > 1:
+        return False
+    if plain and any(isinstance(side, Assignment) for side in (gold, answer)):
+        return equal(_value(gold), _value(answer))
+    branches = [[equation for item in side for equation in _branches(item) or ()] for side in sides]
+    if not plain and all(len(found) >= len(side) for found, side in zip(branches, sides, strict=True)):
+        return _same_equations(branches[0], branches[1])
+    return _matched(sides[0], sides[1])
+
+
+def _says(equation: Equation) -> bool:
+    """Whether an equation tells the value of its left side (`AB + BC = 18`), not one that is still to be solved."""
+    return not variables(equation.right) and equation.right[:2] != ("num", 0) and len(variables(equation.left)) > 1
+
+
+def _counted(gold: Assignment) -> Quantity | None:
+    """`C(5,2)`, which reads as a point, as a number of combinations."""
+    value = gold.value
+    if gold.name not in ("C", "P") or not isinstance(value, Group) or value.brackets != "()" or len(value.items) != 2:
+        return None
+    total, chosen = (item.node if isinstance(item, Quantity) else None for item in value.items)
+    if not total or not chosen or total[0] != "num" or chosen[0] != "num" or total[1] < chosen[1]:
+        return None
+    left: Node = ("add", (total, ("neg", chosen)))
+    return Quantity(("binom", total, chosen) if gold.name == "C" else ("div", ("fact", total), ("fact", left)))
+
+
+def _equal_assignments(gold: Assignment, answer: Assignment) -> bool | None:
+    """The same value under the same name; a function's argument may have another one."""
+    called = _CALLED.fullmatch(gold.name), _CALLED.fullmatch(answer.name)
+    if called[0] and called[1] and called[0][1] == called[1][1]:
+        return equal(gold.value, _renamed(answer.value, {called[1][2]: called[0][2]}))
+    same = equal(gold.value, answer.value)
+    return same if gold.name == answer.name else _equal_equations(gold, answer) or False
+
+
+def _equal_equations(gold: Answer, answer: Answer) -> bool | None:
+    """The same solutions, up to a factor; with ± each of the two."""
+    branches = _branches(gold), _branches(answer)
+    if branches[0] is None or branches[1] is None:
+        return None
+    return _same_equations(branches[0], branches[1])
+
+
+def _same_equations(golds: list[Equation], answers: list[Equation]) -> bool | None:
+    """Each equation of one side on the other, in any order."""
+    if len(golds) != len(answers):
+        return False
+    table = [[_proportional(left, right) for right in answers] for left in golds]
+    if all(True in line for line in (*table, *zip(*table, strict=True))):
+        return True
+    return None if any(None in line for line in table) else False
+
+
+def _proportional(gold: Equation, answer: Equation) -> bool | None:
+    return proportional((gold.left, gold.right), (answer.left, answer.right), (gold.sign, answer.sign))
+
+
+def _branches(answer: Answer) -> list[Equation] | None:
+    """The equations that one stands for: one for each sign of ±."""
+    if isinstance(answer, Equation):
+        return [answer]
+    if not isinstance(answer, Assignment) or len(answer.name) != 1:
+        return None
+    values = answer.value.items if isinstance(answer.value, Group) and not answer.value.brackets else (answer.value,)
+    found = [Equation(("var", answer.name), value.node, value.sign) for value in values if isinstance(value, Quantity)]
+    return found if len(found) == len(values) else None
+
+
+_WORDS_OF_THREE = {
+    "yes",
+    "no",
+    "dne",
+    "am",
+    "pm",
+    "mon",
+    "tue",
+    "wed",
+    "thu",
+    "fri",
+    "sat",
+    "sun",
+    "red",
+    "odd",
+    "one",
+    "two",
+}

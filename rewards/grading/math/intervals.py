@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
 from rewards.grading.math.parser import Node
 from rewards.grading.math.same_value import close
-from rewards.grading.math.structure import Answer, Group, Quantity, Union
 from rewards.grading.math.value import Undefined, evaluate, variables
 
 Real = Fraction | float
@@ -31,9 +31,10 @@ def same_set(gold: Answer, answer: Answer) -> bool | None:
     Raises TooBig.
     """
     sets = _merged(gold), _merged(answer)
-    names = {part.name for side in (gold, answer) for part in _parts(side) if isinstance(part, Group) and part.name}
-    if sets[0] is None or sets[1] is None or len(names) > 1:
+    if sets[0] is None or sets[1] is None:
         return None
+    if len(_names(gold) | _names(answer)) > 1:
+        return False
     if len(sets[0]) != len(sets[1]):
         return False
     pairs = list(zip(sets[0], sets[1], strict=True))
@@ -43,18 +44,53 @@ def same_set(gold: Answer, answer: Answer) -> bool | None:
     return False if False in ends else None if None in ends else True
 
 
+def _names(answer: Answer) -> set[str]:
+    """The variables that the parts of a set are said of."""
+    if isinstance(answer, Union | Intersection):
+        return {name for part in answer.parts for name in _names(part)}
+    return {answer.name} if isinstance(answer, Group | Complement) and answer.name else set()
+
+
 def _parts(answer: Answer) -> Sequence[Answer]:
     return answer.parts if isinstance(answer, Union) else (answer,)
 
 
 def _merged(answer: Answer) -> list[_Interval] | None:
     """The set as intervals in order that do not touch; None when it is none of real numbers."""
+    if isinstance(answer, Complement):
+        return _complement(_merged(answer.of))
+    if isinstance(answer, Intersection):
+        outside = [_complement(_merged(part)) for part in answer.parts]
+        if any(one is None for one in outside):
+            return None
+        common = _complement(_joined([interval for one in outside if one is not None for interval in one]))
+        return common or _merged(Union(answer.parts))  # "x < 2, x > 3" can only mean "or"
     found: list[_Interval] = []
     for part in _parts(answer):
-        intervals = _intervals(part)
+        intervals = _merged(part) if isinstance(part, Complement | Intersection) else _intervals(part)
         if intervals is None:
             return None
         found += intervals
+    return _joined(found)
+
+
+def _complement(intervals: list[_Interval] | None) -> list[_Interval] | None:
+    """All other real numbers, for intervals in order that do not touch."""
+    if intervals is None:
+        return None
+    start: Real = -math.inf
+    has_low, gaps = False, list[_Interval]()
+    for interval in intervals:
+        if interval.low > start or (interval.low == start and has_low and not interval.has_low):
+            gaps.append(_Interval(start, interval.low, has_low, not interval.has_low and interval.low != -math.inf))
+        start, has_low = interval.high, not interval.has_high
+    if start < math.inf:
+        gaps.append(_Interval(start, math.inf, has_low, False))
+    return gaps
+
+
+def _joined(found: list[_Interval]) -> list[_Interval]:
+    """Intervals in order, those that touch joined."""
     merged: list[_Interval] = []
     for interval in sorted(found, key=lambda one: (one.low, not one.has_low)):
         last = merged[-1] if merged else None

@@ -10,8 +10,33 @@ import unicodedata
 from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.math.number_words import number_words
 from rewards.grading.prose import tidy
 
+_GREEK_LOWER = (
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+    ),
+    *("omicron", "", "rho", "varsigma", "sigma", "tau", "upsilon", "varphi", "chi", "psi", "omega"),
+)
+_GREEK_LETTERS = {
+    **{code: name for code, name in enumerate(_GREEK_LOWER, 0x3B1) if name},  # π is read as it is
+    **{0x3D5: "phi", 0x3F5: "epsilon", 0x394: "Delta", 0x398: "Theta", 0x39B: "Lambda", 0x3A3: "Sigma"},
+    **{0x3A6: "Phi", 0x3A8: "Psi", 0x3A9: "Omega", 0x393: "Gamma"},
+}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀-₉]+")
@@ -40,14 +65,28 @@ _SYMBOLS = str.maketrans(
         "“": '"',
         "”": '"',
         "‘": "'",
-        "’": "'",
         "⟨": "(",
         "⟩": ")",
         "√": "\\sqrt ",
         "％": "%",
         "￥": "¥",
         "ℝ": "\\mathbb{R}",
+        "ℤ": "\\mathbb{Z}",
+        "ℕ": "\\mathbb{N}",
+        "ℚ": "\\mathbb{Q}",
+        "ℂ": "\\mathbb{C}",
         "∅": "\\emptyset ",
+        "∣": "|",
+        "∧": ",",
+        "∨": "∨",
+        "∛": "\\sqrt[3]",
+        "∆": "\\triangle ",
+        "△": "\\triangle ",
+        "∠": "\\angle ",
+        "″": "′′",
+        "⋯": "…",
+        "’": "'",
+        **{chr(code): f"\\{name} " for code, name in _GREEK_LETTERS.items()},
     }
 )
 _COMMANDS = {
@@ -69,6 +108,17 @@ _COMMANDS = {
     **dict.fromkeys(["land", "wedge"], ","),
     **dict.fromkeys(["lor", "vee"], "∨"),
     **dict.fromkeys(["quad", "qquad", "space", "enspace", "thinspace"], " "),
+    **dict.fromkeys(["cdots", "ldots", "dots", "dotsc", "dotsb"], "…"),
+    **dict.fromkeys(["arccot", "arcctg"], "\\arccot"),
+    **dict.fromkeys(["tg"], "\\tan"),
+    **dict.fromkeys(["ctg"], "\\cot"),
+    **dict.fromkeys(["prime"], "′"),
+    **dict.fromkeys(["setminus", "smallsetminus"], "∖"),
+    "lfloor": "⌊",
+    "rfloor": "⌋",
+    "lceil": "⌈",
+    "rceil": "⌉",
+    "Z": "\\mathbb{Z}",
     "div": "/",
     "lt": "<",
     "gt": ">",
@@ -95,6 +145,7 @@ _FONTS = {
 _TOKEN = re.compile(
     r"\\(?P<name>(?![hv]?phantom)[A-Za-z]+)(?P<gap>\s*)"
     r"|\\(?P<mark>[^A-Za-z])"
+    r"|(?P<arc>\^\s*(?:\{\s*(?:\\prime\s*)+\}|\\prime(?![A-Za-z])))"
     r"|(?P<degree>\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z])|°|\{\s*°\s*\}))"
     r"|(?P<comma>\{\s*,\s*\}|,\s*\\!\s*)"
     r"|(?P<phantom>\\[hv]?phantom\s*(?:\{[^{}]*\}|.))"
@@ -120,11 +171,29 @@ _MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
 _LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
-    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only|约|大约)(?![a-z]))\s*", re.IGNORECASE
+    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only"
+    r"|(?:a )?total of|in total,?|约|大约|共)(?![a-z]))\s*",
+    re.IGNORECASE,
 )
 _BRACED = re.compile(  # the whole, where the braces only group: `{1,3}` is a tuple
     r"\{\s*([^{},]+|[-+]?\d{1,3}(?:,\d{3})+|\\begin\{(\w+)\}(?:(?!\\begin).)*\\end\{\2\})\s*\}", re.DOTALL
 )
+_PRIME = re.compile(r"(?<=[\d})°′A-Za-z])'(?![A-Za-z])")
+_DOTS = re.compile(
+    r"(?<=\.\d)\.{3}|(?<=\.\d\d)\.{3}|(?<=\d\d\d)\.{3}(?!\d)|(?<=[,+*])\s*\.{3}\s*(?=[,+*])|\s+\.{3}\s+(?=[,+*])"
+)
+_OPERATOR = re.compile(
+    r"\\(?:operatorname\*?|mathrm|text|rm|mathop)\s*\{\s*((?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|log|ln|lg|exp|gcd|lcm|max|min|i|e)\s*\}"
+    r"(?!\s*\})"
+)
+_CHOOSE = re.compile(r"\{([^{}]+?)\\choose(?![A-Za-z])([^{}]+)\}")
+_SEGMENT = re.compile(r"\\(?:overline|overrightarrow|overleftrightarrow|widehat|vec)\s*\{\s*([A-Z]{2,3})\s*\}")
+_OPEN_ENDS = re.compile(r"([\[\]])([^\[\](),;]+[,;][^\[\](),;]+)([\[\]])")
+_INDIAN_GROUPS = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
+_POINT_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?")
+_MARK_GROUPS = re.compile(r"[-+]?\d{1,3}(?:_\d{3})+|[-+]?\d{1,3}(?:['′]\d{3})+")
+_CIRCLED = re.compile("[①-⑳]")
+_NOTE = re.compile(r"(?<=[\d}])\s*\((?:\\text\s*\{)?\s*([A-Za-z][A-Za-z ]{2,30})\s*\}?\)$")
 _SPACES = re.compile(r"\s+")
 _THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
 _COMMA_GROUPS = re.compile(r"(?:[A-Za-z]\w*\s*=\s*)?[-+]?\$?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
@@ -139,14 +208,24 @@ _SPACED_GROUPS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 def normalize(answer: str) -> str:
     """The canonical spelling of one extracted answer; linear in its length."""
     text = answer if answer.isascii() and answer.isprintable() else _plain_characters(answer)
+    if "'" in text and not text.lstrip("$ ").startswith("'"):  # of minutes, or of a derivative: not a quotation
+        text = _PRIME.sub("′", text)
+    if ".." in text:
+        text = _DOTS.sub("…", text)
     text = tidy(text)
     if "\\\\" in text and "\\begin" not in text:  # commands escaped twice, as in JSON
         text = text.replace("\\\\", "\\")
     if "$" in text and (text.count("$") - text.count("\\$")) % 2 == 0:
         text = _DOLLAR.sub("", text)  # math delimiters come in pairs
+    if "\\" in text:
+        text = _SEGMENT.sub(r"\1", _CHOOSE.sub(r"\\binom{\1}{\2}", _OPERATOR.sub(_operator, text)))
     if "\\" in text or "^" in text or "{" in text or "~" in text or "*" in text:
         text = _LABEL.sub("", _TOKEN.sub(_respelled, _BOLD.sub("", text)))
     text = _ABOUT.sub("", text.strip())
+    if text[:1] == "]" or text[-1:] == "[" or "[ ∪" in text or "∪ ]" in text:
+        text = _OPEN_ENDS.sub(_usual_brackets, text)
+    if text[-1:] == ")":
+        text = _NOTE.sub(r" \\text{\1}", text)  # "9 (apples)"
     braced = _BRACED.fullmatch(text) if text[:1] == "{" else None
     text = braced[1] if braced else text
     if "nd" in text or "or" in text or "ND" in text or "OR" in text:
@@ -157,6 +236,13 @@ def normalize(answer: str) -> str:
         text = text.replace(",", "")
     if _SPACED_GROUPS.fullmatch(text):
         text = text.replace(" ", "")
+    if _INDIAN_GROUPS.fullmatch(text):
+        text = text.replace(",", "")
+    elif _POINT_GROUPS.fullmatch(text):
+        text = text.replace(".", "").replace(",", ".")
+    elif _MARK_GROUPS.fullmatch(text):
+        text = re.sub("['_′]", "", text)
+    text = number_words(text)
     if "e" in text or "E" in text:
         text = _E_NOTATION.sub(_positional, text)
     if not text[-1:].isdigit():
@@ -167,6 +253,9 @@ def normalize(answer: str) -> str:
 def _plain_characters(text: str) -> str:
     """Half-width, without control characters and lone surrogates, superscripts as powers, symbols in one form."""
     text = text.encode("utf-8", "ignore").decode("utf-8")
+    text = (
+        _CIRCLED.sub(lambda match: f" {ord(match[0]) - 0x245F}, ", text).strip(" ,") if _CIRCLED.search(text) else text
+    )
     text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + unicodedata.normalize("NFKC", match.group()) + "}", text)
     text = _VULGAR.sub(lambda match: f"{match[1]} {unicodedata.normalize('NFKC', match[2])}", text)
@@ -192,11 +281,23 @@ def _respelled(match: re.Match[str]) -> str:
         return _MARKS.get(mark, " " if mark in ";:>" else mark)
     if match["degree"]:
         return "°"
+    if match["arc"]:
+        return "′" * match["arc"].count("prime")
     if match["comma"]:
         return "\u2009"
     if match["phantom"]:
         return ""
     return "^" if match["power"] else " "
+
+
+def _operator(match: re.Match[str]) -> str:
+    """An upright function as its command, an upright letter as a letter."""
+    return f"\\{match[1]} " if len(match[1]) > 1 else f" {match[1]} "
+
+
+def _usual_brackets(match: re.Match[str]) -> str:
+    """`]1,2[` as `(1,2)`."""
+    return ("(" if match[1] == "]" else "[") + match[2] + (")" if match[3] == "[" else "]")
 
 
 def _positional(match: re.Match[str]) -> str:

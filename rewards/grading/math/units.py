@@ -49,6 +49,21 @@ _define("yen", 1, "¥ yen yuan rmb")
 _define("angle", 1, "° deg degree")
 _define("radian", 1, "rad radian")
 _define("percent", 1, "% percent percentage pct")
+_define("newton", 1, "newton")
+_define("joule", 1, "joule")
+_define("joule", 1000, "kj kilojoule")
+_define("watt", 1, "watt")
+_define("watt", 1000, "kw kilowatt")
+_define("volt", 1, "volt")
+_define("ampere", 1, "ampere amp")
+_define("ohm", 1, "ohm")
+_define("frequency", 1, "hz hertz")
+_define("frequency", 1000, "khz kilohertz")
+_define("pressure", 1, "pa pascal")
+_define("pressure", 1000, "kpa kilopascal")
+_define("temperature", 1, "kelvin")
+_define("amount", 1, "mol mole")
+_define("angle", Fraction(1, 60), "′ arcminute arcmin")
 _define("temperature C", 1, "°c celsius")
 _define("temperature F", 1, "°f fahrenheit")
 _CHINESE = {
@@ -69,18 +84,22 @@ _CHINESE = {
     "升": "l",
     "度": "°",
 }
+_CAPITALS = {"N": "newton", "J": "joule", "W": "watt", "V": "volt", "A": "ampere", "K": "kelvin"}
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "about", "us"}
+_FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "about", "us", "all", "altogether"}
 _HIGHEST_POWER = 9  # which another "squared" may still raise
 _PER = {"mph": "mi/h", "kmph": "km/h", "kph": "km/h"}
-_WORD = re.compile(r"([A-Za-z$€£¥¢°%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
+_WORD = re.compile(r"([A-Za-z$€£¥¢°′%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
+_PER_TIME = re.compile(
+    r"/\s*(?:\\text\s*\{)?\s*(?:year|month|week|day|hour|minute|second|yr|person|mile|unit|item|hr)s?\s*\}?"
+)
 _TAIL = 80  # characters at the end in which a unit is looked for
 _TOKEN = (
-    r"(?:\\text\{[^{}]*+\}|°(?:\s*[CF](?![A-Za-z]))?+|[%€£¥¢$]"
+    r"(?:\\text\{[^{}]*+\}|(?<=\d)′(?!′)|°(?:\s*[CF](?![A-Za-z]))?+|[%€£¥¢$]"
     r"|(?<![\\A-Za-z])[A-Za-z][A-Za-z.\-]*+|[\u4e00-\u9fff]++)"
 )
 _TRAILING = re.compile(
-    rf"(?>\s*+{_TOKEN}(?:\s*\^\s*(?:[23]|\{{[23]\}})(?!\d))?+(?:\s*/(?=\s*(?:\\text|[A-Za-z])))?+)++\s*$"
+    rf"(?:\s*/(?=\s*(?:\\text|[A-Za-z])))?+(?>\s*+{_TOKEN}(?:\s*\^\s*(?:[23]|\{{[23]\}})(?!\d))?+(?:\s*/(?=\s*(?:\\text|[A-Za-z])))?+)++\s*$"
 )
 _VALUE_END = re.compile(r"[\d)}\].πa-z°]\s*$")
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]+")
@@ -110,6 +129,8 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     if not found:
         return text, None
     value, words = text[: found.start()].strip(), text[found.start() :].strip()
+    if words.startswith("/") and not _PER_TIME.fullmatch(words):
+        return text, None  # 12/x
     if not _VALUE_END.search(value) or not _reads_as_unit(words, text[found.start()].isspace()):
         return text, None
     return value, unit_of(words)
@@ -120,8 +141,14 @@ def same_unit(first: Unit, second: Unit) -> Fraction | None:
     if first.powers != second.powers:
         return None
     if first.words and second.words:
-        return second.size / first.size if first.words & second.words else None
+        kind = first.words <= second.words or second.words <= first.words
+        return second.size / first.size if kind else None
     return second.size / first.size if first.powers else None
+
+
+def is_angle(unit: Unit) -> bool:
+    """Whether a unit is degrees or minutes of arc."""
+    return unit.powers == (("angle", 1),)
 
 
 @lru_cache(maxsize=2048)
@@ -144,7 +171,7 @@ def unit_of(words: str) -> Unit | None:
             else:
                 pending = _POWERS[word.lower()]
         else:
-            name = _singular(_CHINESE.get(word, word))
+            name = _CAPITALS.get(word) or _singular(_CHINESE.get(word, word))
             if name in _NAMES:
                 dimension, scale = _NAMES[name]
                 exponent = sign * power * pending

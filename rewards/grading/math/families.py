@@ -1,0 +1,120 @@
+"""Answers with an integer that may be any: `2kπ (k ∈ Z)`, "all odd integers"; whether two of them are one set."""
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from rewards.grading.math.answer import Answer, Family, Quantity
+from rewards.grading.math.parser import Node
+from rewards.grading.math.same_value import same_value
+from rewards.grading.math.value import variables
+
+_CLAUSE = re.compile(
+    r"\s*[,;(:]?\s*(?:\\text\s*\{)?\s*\(?\s*(?:where|with|and|for (?:all|any|some|every|each)?|for|其中)?\s*"
+    r"(?:\\text\s*\{)?\s*"
+    r"(?:(?:any |all |an? |some )?integers?|(?:整数))?\s*\}?\s*(?<![A-Za-z\\])([a-z](?:\s*,\s*[a-z])*)\s*"
+    r"(?:∈\s*(?:\\mathbb\s*|\\text\s*)?\{?\s*([ZN])\s*\}?\s*(?:[_^]\s*\{?[+*]\}?|\+)?"
+    r"|\s*(?:\\text\s*\{)?\s*(?:is |are |为)?(?:an? |any )?(?:integers?|整数)\s*\}?)\s*\)?\s*$"
+)
+_INTEGER_NAMES = "knm"
+_WHOLE: Node = ("var", "k")
+
+
+def _times(factor: int, plus: int = 0) -> Node:
+    product: Node = ("mul", (("num", Fraction(factor), None), _WHOLE)) if factor != 1 else _WHOLE
+    return ("add", (product, ("num", Fraction(plus), None))) if plus else product
+
+
+NAMED_FAMILIES: Mapping[str, Answer] = {
+    **dict.fromkeys(
+        ("\\mathbb{Z}", "\\mathbb Z", "integers", "all integers", "the integers", "any integer", "the set of integers"),
+        Family(Quantity(_times(1)), ("k",)),
+    ),
+    **dict.fromkeys(
+        ("all odd integers", "odd integers", "all odd numbers", "odd numbers"), Family(Quantity(_times(2, 1)), ("k",))
+    ),
+    **dict.fromkeys(
+        ("all even integers", "even integers", "all even numbers", "even numbers"), Family(Quantity(_times(2)), ("k",))
+    ),
+    **dict.fromkeys(
+        (
+            "\\mathbb{N}",
+            "\\mathbb N",
+            "natural numbers",
+            "all natural numbers",
+            "positive integers",
+            "all positive integers",
+        ),
+        Family(Quantity(_times(1)), ("k",), "N"),
+    ),
+}
+
+
+def integer_clause(text: str) -> tuple[str, tuple[str, ...], str] | None:
+    """(what stands before it, names, domain) of a text that ends by saying which letters are integers."""
+    if "∈" not in text and "integer" not in text and "整数" not in text:
+        return None
+    found = _CLAUSE.search(text)
+    if not found:
+        return None
+    names = tuple(name.strip() for name in found[1].split(","))
+    if len(set(names)) < len(names):  # "2k, k ∈ Z"
+        return text[: found.start(1) + 1].strip(), names[-1:], found[2] or "Z"
+    return text[: found.start()].strip(), names, found[2] or "Z"
+
+
+def same_family(gold: Family, answer: Answer) -> bool | None:
+    """Whether a family equals another, or a value whose letter is not said to be an integer. Raises TooBig."""
+    if isinstance(answer, Family) and gold.domain != answer.domain:
+        return False
+    value = answer.value if isinstance(answer, Family) else answer
+    if not isinstance(gold.value, Quantity) or not isinstance(value, Quantity):
+        return None
+    names = answer.names if isinstance(answer, Family) else _implied(gold, value)
+    if len(names) != len(gold.names):
+        return False
+    node = renamed(value.node, dict(zip(names, gold.names, strict=True)))
+    same = same_value(gold.value.node, node, (gold.value.sign, value.sign))
+    if same or len(names) != 1 or gold.domain != "Z":
+        return same
+    return _same_progression(gold.value.node, node, gold.names[0])
+
+
+def renamed(node: Node, names: Mapping[str, str]) -> Node:
+    """The expression with other names for its variables."""
+    if node[:1] == ("var",):
+        return ("var", names.get(node[1], node[1]))
+    return tuple(renamed(part, names) if isinstance(part, tuple) else part for part in node)
+
+
+def _implied(gold: Family, value: Quantity) -> tuple[str, ...]:
+    """The letters of a value that can only be integers: the gold answer's, or the usual ones."""
+    assert isinstance(gold.value, Quantity)
+    free = variables(gold.value.node) - set(gold.names)
+    found = sorted(variables(value.node) - free)
+    return tuple(found) if all(name in _INTEGER_NAMES or name in gold.names for name in found) else ()
+
+
+def _same_progression(gold: Node, answer: Node, name: str) -> bool | None:
+    """`2k+1` and `2k-1`: the same step up to its sign, and starts that differ by whole steps."""
+    starts = _at(gold, name, 0), _at(answer, name, 0)
+    steps = [_minus(_at(node, name, 1), start) for node, start in zip((gold, answer), starts, strict=True)]
+    for node, start, step in zip((gold, answer), starts, steps, strict=True):
+        if not same_value(_minus(_at(node, name, 2), start), ("mul", (("num", Fraction(2), None), step))):
+            return False
+    if not same_value(steps[0], steps[1]) and not same_value(steps[0], ("neg", steps[1])):
+        return False
+    gap = _minus(starts[0], starts[1])
+    shifts = [("mul", (("num", Fraction(shift), None), steps[0])) for shift in range(-6, 7)]
+    return any(same_value(gap, shift) for shift in shifts)
+
+
+def _at(node: Node, name: str, value: int) -> Node:
+    """The expression with a number for one variable."""
+    if node == ("var", name):
+        return ("num", Fraction(value), None)
+    return tuple(_at(part, name, value) if isinstance(part, tuple) else part for part in node)
+
+
+def _minus(left: Node, right: Node) -> Node:
+    return ("add", (left, ("neg", right)))
