@@ -9,6 +9,7 @@
     summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
     truncation.json   SFT: what was cut, dropped or split
     config.yaml       the resolved recipe
+    run.json          the command, versions, what was loaded
 
 Only metrics.jsonl has to be there. A line cut short by a killed run is left out, and said.
 """
@@ -62,6 +63,8 @@ def write_report(run_dir: Path, title: str = "") -> Path:
         sections.append(_reward_table(rollouts))
     if rest := _flat({k: v for k, v in summary.items() if not _is_interval(v)}):
         sections.append(page.Summary("Summary", rest))
+    if record := _flat(_read_object(run_dir / "run.json")):
+        sections.append(page.Summary("Run", record))
     if truncation := _flat(_read_object(run_dir / "truncation.json")):
         sections.append(page.Summary("Truncation", truncation))
     if (run_dir / "config.yaml").exists():

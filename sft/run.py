@@ -37,7 +37,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
 
     # 3. measure, train, save, measure, report
-    start_run(run, config, loaded, resume)
+    start_run(run, config, loaded, data.held_out, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
