@@ -89,15 +89,15 @@ def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> 
 
 
 def _row(ask: Ask, text: str, finish: str, error: str, think_format: ThinkFormat) -> dict[str, Any]:
-    from rewards.grading.math_equivalence import judge_texts
+    from rewards.grading.grade import grade
 
     row: dict[str, Any] = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample}
     row |= {"question": ask.problem.question, "gold": ask.problem.answer}
     row |= {"text": text, "finish": finish, "error": error}
     if error:
         return row | {"correct": None, "reason": "no answer"}
-    verdict = judge_texts([ask.problem.answer], [text], think_format)[0]
-    return row | {"correct": verdict.correct, "reason": verdict.reason}
+    verdict = grade([ask.problem], [text], think_format)[0]
+    return row | {"correct": verdict.is_right, "reason": verdict.reason}
 
 
 def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
@@ -169,6 +169,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
                 source=problem.source,
                 answer=problem.answer,
                 metadata=metadata,
+                grader=problem.grader,
             )
             found[problem.id].append(trace)
     kept = [

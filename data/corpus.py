@@ -1,6 +1,7 @@
 """Traces by name: a file or a hub data set in any layout of `data.formats`, or problems with their solutions."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from configs.schema.sections import DataConfig
@@ -20,7 +21,8 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     """
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
         return traces(load_problems(config, rejected), rejected)
-    return drawn(list(_read(config, rejected)), config.limit, config.seed)
+    read = drawn(list(_read(config, rejected)), config.limit, config.seed)
+    return [replace(trace, grader=config.grader) for trace in read] if config.grader else read
 
 
 def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iterator[Trace]:
@@ -53,4 +55,5 @@ def of_problem(problem: Problem) -> Trace:
         source=problem.source,
         answer=problem.answer,
         metadata=dict(problem.metadata),
+        grader=problem.grader,
     )

@@ -12,6 +12,8 @@ class Problem:
     `answer` is clean: GSM8K's `#### 1,800` is "1800", MATH's `\\boxed{\\frac12}` is "\\frac12", AIME's "025" is "25".
     `solution` is the reference solution as the source wrote it, if it has one. `metadata` holds whatever else the
     source knows (level, subject, the row's own fields) and reaches TRL-style rewards as columns.
+    `grader` names what judges an answer (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's
+    own at `my_module:my_grader`.
     """
 
     id: str
@@ -20,6 +22,7 @@ class Problem:
     source: str
     solution: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    grader: str = "math"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Trace:
 
     `thinking` is empty for question-reply pairs without reasoning. `reply` is what comes after thinking, as text;
     `answer` is the checkable answer inside it, where one is known. `history` holds earlier turns, oldest first, as
-    (user, assistant) pairs.
+    (user, assistant) pairs. `grader` is the `Problem.grader` of its answer.
     """
 
     id: str
@@ -40,3 +43,4 @@ class Trace:
     system: str | None = None
     history: tuple[tuple[str, str], ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    grader: str = "math"

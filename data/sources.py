@@ -9,7 +9,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from data import answers, arithmetic
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.layouts import BadRow
+from data.options import pose
 from data.problem import Problem
 from data.rows import Row, read_rows
 
@@ -104,6 +105,9 @@ def load_problems(config: DataConfig, rejected: Callable[[Reject], None] | None 
     A row that can't be read, has no question or answer, or an id that came before goes to `rejected`; where that is
     None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
     those rows are left out). Raises `DataError` for an unknown source, a missing file or hub, and an empty data set.
+
+    A row with options (`data.options`) is a question that lists them. Each problem names its grader: `config.grader`,
+    else what fits the source.
     """
     name, _, family = config.source.partition(":")
     if name == "arithmetic" and not config.path:
@@ -132,7 +136,8 @@ def _arithmetic(config: DataConfig) -> list[Problem]:
         raise DataError(
             f"arithmetic: unknown data.params {sorted(unknown)}; known: largest, operations, steps_max, steps_min"
         )
-    return arithmetic.generate(config.limit or GENERATED, config.seed, steps, **params)
+    problems = arithmetic.generate(config.limit or GENERATED, config.seed, steps, **params)
+    return [replace(problem, grader=config.grader) for problem in problems] if config.grader else problems
 
 
 def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
@@ -152,6 +157,7 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
             answer=answers.clean(entry["answer"]),  # "" for the few families that only a score can judge
             source=config.source,
             metadata={"family": family, "entry": entry},
+            grader=config.grader or _PREFIX,
         )
         for i, entry in enumerate(entries)
     ]
@@ -232,14 +238,21 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     if not answer:
         raise _Unanswered(f"no answer in column {names['answer']!r} (another: data.fields.answer=COLUMN)")
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
-    return Problem(
+    problem = Problem(
         id=_text(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
         question=question,
         answer=answer,
         source=config.source,
         solution=solution,
         metadata={key: value for key, value in row.fields.items() if key not in used},
+        grader=config.grader or "math",
     )
+    return pose(problem) if _reads_options(config.grader) else problem
+
+
+def _reads_options(grader: str | None) -> bool:
+    """Whether the question lists a row's options: unless the recipe names a shipped grader that knows none."""
+    return grader in (None, "choice") or ":" in grader or "." in grader
 
 
 def _text(row: Row, column: str | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
+from data.options import stem
 from data.problem import Problem, Trace
 from data.sources import load_problems
 
@@ -32,11 +33,24 @@ def split_traces(
     """`split` for traces; drawn from them are only those whose answer is known."""
     if held_out is None:
         return list(traces), []
-    answered = [Problem(t.id, t.question, t.answer, t.source, t.thinking or None) for t in traces if t.answer]
+    answered = [problem_of(trace, trace.answer) for trace in traces if trace.answer]
     if held_out.data is None and not answered:
         raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
     measured = _measured(answered, held_out, seed)
     return _kept(traces, measured, "traces", held_out), measured
+
+
+def problem_of(trace: Trace, answer: str) -> Problem:
+    """The question of a trace as a problem, graded as the trace's answer is."""
+    return Problem(
+        id=trace.id,
+        question=trace.question,
+        answer=answer,
+        source=trace.source,
+        solution=trace.thinking or None,
+        metadata=trace.metadata,
+        grader=trace.grader,
+    )
 
 
 def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -> list[Problem]:
@@ -46,7 +60,7 @@ def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -
 
 
 def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str, held_out: HeldOutConfig) -> list[Asked]:
-    questions = {_key(problem.question) for problem in measured}
+    questions = {_key(text) for problem in measured for text in (problem.question, stem(problem))}
     kept = [item for item in items if _key(item.question) not in questions]
     if not kept:
         way_out = "raise data.limit, or lower eval.problems" if held_out.data is None else "name others in eval.data"

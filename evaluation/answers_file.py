@@ -11,9 +11,8 @@ from data.sources import load_problems
 from data.think_format import delimiters, resolve_think_format
 from evaluation.lm_eval_format import Answer, read_answers
 from evaluation.results import Point
-from evaluation.runner import recorded, write_jsonl
-from rewards.grading.extract import extract
-from rewards.grading.grade import mark
+from evaluation.runner import mark, recorded, write_jsonl
+from rewards.grading.grade import extracted_answers
 
 
 def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
@@ -43,7 +42,7 @@ def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Proble
     return whole if drawn else problems
 
 
-def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
+def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
     """Rows of `samples.jsonl` for completions made elsewhere; their answer is found by the think format where they use
     it, else as in bare text.
 
@@ -63,7 +62,10 @@ def grade_answers(config: EvalConfig, problems: Sequence[Problem], answers: Sequ
         rows.append(
             {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
             | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
-            | {"extracted": extract(answer.text, think_format if formatted else None).answer, **unknown}
+            | {
+                "extracted": extracted_answers([problem], [answer.text], think_format if formatted else None)[0],
+                **unknown,
+            }
         )
     mark(rows, by_id)
     write_jsonl(run / "samples.jsonl", rows)

@@ -25,9 +25,9 @@ from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, questions, results
 from evaluation.sample_store import Recorder
 from report.evaluation import write_report
-from rewards.grading.extract import extract
-from rewards.grading.grade import grade, mark, ungradable
-from rewards.grading.multiple_choice import pose
+from rewards.grading.grade import extracted_answers, grade_answers, ungradable
+from rewards.grading.graders import check_graders
+from rewards.grading.verdict import Verdict
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
@@ -40,8 +40,9 @@ Progress = Callable[[str, int, int, int], None]
 
 
 def problems_of(config: EvalConfig) -> list[Problem]:
-    """The benchmark's problems as they are asked: options listed, the instruction appended. Raises `DataError`."""
-    problems = [pose(problem) for problem in load_problems(config.data)]
+    """The benchmark's problems as they are asked: the instruction appended. Raises `DataError` and `RewardError`."""
+    problems = load_problems(config.data)
+    check_graders(problems)
     if not config.instruction:
         return problems
     return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
@@ -67,7 +68,9 @@ def generate(
     found = []
     for tasks in points:
         done = [kept[task.place] for task in tasks if task.place in kept]
-        with Recorder(run / "samples.jsonl", lambda rows: grade(rows, by_id), done, len(tasks), progress) as recorder:
+        with Recorder(
+            run / "samples.jsonl", lambda rows: verdicts_of(rows, by_id), done, len(tasks), progress
+        ) as recorder:
             missing = [task for task in tasks if task.place not in kept]
             if missing:
                 append_jsonl(run / "metrics.jsonl", _generate(config, missing, engine, recorder))
@@ -163,6 +166,17 @@ def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems:
     write_jsonl(run / "samples.jsonl", list(kept.values()))
 
 
+def verdicts_of(rows: Sequence[Row], problems: Mapping[str, Problem]) -> list[Verdict]:
+    """Verdicts on rows whose answer is extracted."""
+    return grade_answers([problems[row["id"]] for row in rows], [row["extracted"] for row in rows])
+
+
+def mark(rows: Sequence[Row], problems: Mapping[str, Problem]) -> None:
+    """Put each row's verdict, and the reason for it, into the row."""
+    for row, verdict in zip(rows, verdicts_of(rows, problems), strict=True):
+        row |= {"verdict": verdict.is_right, "reason": verdict.reason}
+
+
 def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
     """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
     from models.engines.generation import forced_characters, spans
@@ -177,7 +191,7 @@ def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
         "prompt_hash": task.prompt_hash,
         "question": task.problem.question,
         "gold": task.problem.answer,
-        "extracted": extract(engine.turn(generation), engine.think_format).answer,
+        "extracted": extracted_answers([task.problem], [engine.turn(generation)], engine.think_format)[0],
         "verdict": None,
         "reason": "",
         "text": text,

@@ -5,21 +5,13 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from configs.errors import RunError
 from configs.run_directory import append_jsonl
+from rewards.grading.verdict import Verdict
 
 Row = dict[str, Any]
-
-
-class Graded(Protocol):
-    """A verdict: right, wrong, or None with the reason."""
-
-    @property
-    def correct(self) -> bool | None: ...
-    @property
-    def reason(self) -> str: ...
 
 
 class Recorder:
@@ -32,7 +24,7 @@ class Recorder:
     def __init__(
         self,
         path: Path,
-        grade: Callable[[Sequence[Row]], Sequence[Graded]],
+        grade: Callable[[Sequence[Row]], Sequence[Verdict]],
         rows: Sequence[Row] = (),
         total: int = 0,
         progress: Callable[[str, int, int, int], None] | None = None,
@@ -76,7 +68,7 @@ class Recorder:
         try:
             while batch := self._batch():
                 for row, verdict in zip(batch, self._grade(batch), strict=True):
-                    row["verdict"], row["reason"] = verdict.correct, verdict.reason
+                    row["verdict"], row["reason"] = verdict.is_right, verdict.reason
                 append_jsonl(self.path, *batch)
                 self.rows += batch
                 if self._progress is not None:

@@ -260,11 +260,11 @@ def _score(
 
 
 def _right(texts: Sequence[str], problems: Sequence[Problem], run: TrainedRun) -> int:
-    from rewards.grading.math_equivalence import judge_texts
+    from rewards.grading.grade import grade
 
     written = [run.think_format.prefill + text for text in texts]
-    verdicts = judge_texts([problem.answer for problem in problems], written, run.think_format)
-    return sum(verdict.correct is True for verdict in verdicts)
+    verdicts = grade(problems, written, run.think_format)
+    return sum(verdict.is_right is True for verdict in verdicts)
 
 
 def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], run: TrainedRun) -> list[Check]:

@@ -21,25 +21,25 @@ _UNREADABLE = (TypeError, AttributeError, KeyError, IndexError)
 """What a function raises that was given strings for messages, or the other way round."""
 
 
-def load(path: str) -> Callable[..., Any]:
-    """The function at `my_module:my_reward` (`my.module.my_reward` is read the same way).
+def load(path: str, kind: str = "reward") -> Callable[..., Any]:
+    """The function at `my_module:my_reward` (`my.module.my_reward` is read the same way); `kind` is for messages.
 
     The current folder is searched as well. Raises RewardError when the module or the function is not there.
     """
     module_name, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
     if not module_name or module_name.startswith("."):
-        raise RewardError(f"reward '{path}': '{module_name}' is no module's full name; write `my_module:{attribute}`")
+        raise RewardError(f"{kind} '{path}': '{module_name}' is no module's full name; write `my_module:{attribute}`")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise RewardError(f"reward '{path}': module '{module_name}' can't be imported ({error})") from error
+        raise RewardError(f"{kind} '{path}': module '{module_name}' can't be imported ({error})") from error
     function = getattr(module, attribute, None)
     if not callable(function):
         names = ", ".join(name for name, value in vars(module).items() if inspect.isfunction(value)) or "none"
-        raise RewardError(f"reward '{path}': no function '{attribute}' in {module_name} (functions there: {names})")
+        raise RewardError(f"{kind} '{path}': no function '{attribute}' in {module_name} (functions there: {names})")
     found: Callable[..., Any] = function
     return found
 

@@ -95,9 +95,9 @@ class Monitor:
         verdicts = judged(rollouts)
         found = [
             *_share_alarms(
-                rollouts, scores, totals, self._limits, Counter(v.reason for v in verdicts if v.correct is None)
+                rollouts, scores, totals, self._limits, Counter(v.reason for v in verdicts if v.score is None)
             ),
-            *self._trend_alarms(rollouts, scores, [verdict.correct for verdict in verdicts]),
+            *self._trend_alarms(rollouts, scores, [verdict.is_right for verdict in verdicts]),
         ]
         alarms = [Alarm(step, name, message, rows) for name, message, rows in found if message]
         failing = {alarm.name for alarm in alarms}

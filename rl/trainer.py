@@ -27,7 +27,7 @@ from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_e
 
 from configs.run_directory import RunDir, append_jsonl
 from rewards.composition import BrokenReward, Scores
-from rewards.grading.extract import extract
+from rewards.grading.grade import extracted_answers
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import is_correct
 from rl import shared_prompts
@@ -255,7 +255,7 @@ def rows(scored: Scored) -> list[dict[str, Any]]:
             "prompt": rollout.prompt,
             "text": rollout.text,
             "gold": rollout.problem.answer,
-            "extracted": extract(rollout.text, rollout.think_format).answer,
+            "extracted": extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0],
             "correct": right,
             "forced": rollout.forced,
             "rewards": {name: column[i] for name, column in scored.scores.items()},

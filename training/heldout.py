@@ -17,7 +17,8 @@ from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from models.engines.base import Engine, Generation, Request
-from rewards.grading.math_equivalence import judge_texts
+from rewards.grading.grade import grade
+from rewards.grading.graders import check_graders
 
 GREEDY = SamplingConfig(temperature=0.0)
 FIELDS = ("value", "low", "high", "n")
@@ -108,7 +109,11 @@ def measure(
 
 
 def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> None:
-    """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all."""
+    """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all.
+
+    Raises `RewardError` for a problem whose grader is unknown.
+    """
+    check_graders(problems)
     if config.eval is not None and config.eval.when:
         ids = prompt_ids(problems, tokenizer, think_format)
         check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
@@ -123,7 +128,7 @@ def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[G
     """One row a generation; `sample` is None for the greedy one."""
     asked = [problems[g.request % len(problems)] for g in generations]
     texts = [engine.turn(g) for g in generations]
-    verdicts = judge_texts([p.answer for p in asked], texts, engine.think_format)
+    verdicts = grade(asked, texts, engine.think_format)
     return [
         {
             "problem": g.request % len(problems),
@@ -132,7 +137,7 @@ def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[G
             "sample": g.sample if g.request >= len(problems) else None,
             "text": text,
             "gold": problem.answer,
-            "correct": verdict.correct,
+            "correct": verdict.is_right,
             "reason": verdict.reason,
             "tokens": len(g.token_ids),
             "truncated": g.finish == "length",

@@ -89,6 +89,9 @@ class DataConfig(Section):
     """Order and generation."""
     params: dict[str, Any] = {}
     """Parameters of a generated source."""
+    grader: str | None = None
+    """What judges an answer: `math`, `choice`, `reasoning_gym`, or your own at `my_module:my_grader`; none: what fits
+    the source, and `choice` for rows with options."""
 
 
 class RewardSpec(Section):

@@ -1,68 +1,81 @@
-"""Verdicts on samples: right, wrong, or not to be judged, with a reason each."""
+"""The one grader: whether completions answer their problems, everywhere that an answer is judged.
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+Training, held-out measuring, evaluation, distillation, difficulty and the publish gate call `grade`, or `grade_answers`
+for answers that were extracted before. Each problem names its grader (`rewards.grading.graders`).
+"""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
+from configs.errors import RewardError
 from data.problem import Problem
-from report.latex import BARE, to_mathml
-from rewards.grading.math_equivalence import judge_many
-from rewards.grading.multiple_choice import chosen, options
+from data.think_format import ThinkFormat
+from rewards.grading.extract import gold_answer
+from rewards.grading.graders import grader_named
+from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
+from rewards.grading.unclosed import is_unclosed
 from rewards.grading.verdict import Verdict
 
-Row = Mapping[str, Any]
-BRACE = re.compile(r"\\.|[{}]")
+
+def grade(
+    problems: Sequence[Problem],
+    completions: Sequence[str],
+    think_format: ThinkFormat | None,
+    seconds: float = DEFAULT_TIMEOUT,
+) -> list[Verdict]:
+    """Verdicts on whole completions, one a problem, in order.
+
+    A completion is the raw text with special tokens and the prefilled part; `think_format` None: bare text. `seconds`
+    is what one answer may take, where its grader limits it. Raises `RewardError` for an unknown grader, and where a
+    grader of the user's own fails.
+    """
+    return grade_answers(problems, extracted_answers(problems, completions, think_format), seconds)
 
 
-def grade(rows: Sequence[Row], problems: Mapping[str, Problem]) -> list[Verdict]:
-    """Verdicts on rows: by the option chosen, by the family's own score, or by equivalence with the gold answer."""
-    special = [_special(row["extracted"], problems[row["id"]]) for row in rows]
-    rest = [row for row, verdict in zip(rows, special, strict=True) if verdict is None]
-    found = judge_many([row["gold"] for row in rest], [row["extracted"] for row in rest])
-    judged = iter([Verdict(equivalence.correct, equivalence.reason) for equivalence in found])
-    return [next(judged) if verdict is None else verdict for verdict in special]
+def extracted_answers(
+    problems: Sequence[Problem], completions: Sequence[str], think_format: ThinkFormat | None
+) -> list[str | None]:
+    """What each problem's grader takes as the answer of its completion; None where there is none."""
+    return [
+        grader_named(problem.grader).answer(completion, think_format)
+        for problem, completion in zip(problems, completions, strict=True)
+    ]
 
 
-def mark(rows: Sequence[dict[str, Any]], problems: Mapping[str, Problem]) -> None:
-    """Put each row's verdict, and the reason for it, into the row."""
-    for row, verdict in zip(rows, grade(rows, problems), strict=True):
-        row |= {"verdict": verdict.correct, "reason": verdict.reason}
-
-
-def _special(answer: str | None, problem: Problem) -> Verdict | None:
-    """The verdict where equivalence with the gold answer is not the question; None where it is."""
-    if choices := options(problem.metadata):
-        label = chosen(answer or "", choices)
-        return Verdict(label == problem.answer, f"option {label}" if label else "no option")
-    if _has_scorer(problem):
-        return _family_score(answer, problem)
-    return Verdict(None, "gold answer can't be parsed") if ungradable(problem) else None
+def grade_answers(
+    problems: Sequence[Problem], answers: Sequence[str | None], seconds: float = DEFAULT_TIMEOUT
+) -> list[Verdict]:
+    """Verdicts on answers that `extracted_answers` took out of their completions; see `grade`."""
+    if len(problems) != len(answers):
+        raise RewardError(f"{len(problems)} problems for {len(answers)} answers: give one problem for each")
+    # 1. rows by their grader, so that each is called once, with all that it can judge together
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
+    for row, problem in enumerate(problems):
+        rows_of[problem.grader].append(row)
+    # 2. verdicts back into the order of the rows
+    verdicts: dict[int, Verdict] = {}
+    for name, rows in rows_of.items():
+        judged = _judged(name, [problems[row] for row in rows], [answers[row] for row in rows], seconds)
+        verdicts.update(zip(rows, judged, strict=True))
+    return [verdicts[row] for row in range(len(problems))]
 
 
 def ungradable(problem: Problem) -> bool:
-    """Whether its samples have no verdict because its gold answer can't be parsed and nothing else judges them."""
-    return not options(problem.metadata) and not _has_scorer(problem) and is_broken(problem.answer)
+    """Whether every answer to it stays without a verdict, because its gold answer is LaTeX that was cut."""
+    return problem.grader == "math" and is_unclosed(gold_answer(problem.answer))
 
 
-def _has_scorer(problem: Problem) -> bool:
-    return "entry" in problem.metadata and "family" in problem.metadata
-
-
-def _family_score(answer: str | None, problem: Problem) -> Verdict:
-    from reasoning_gym import get_score_answer_fn
-
-    if answer is None:
-        return Verdict(False, "no answer")
+def _judged(name: str, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:
+    """One grader's verdicts, held to the contract: a list, one verdict a problem."""
     try:
-        score = get_score_answer_fn(problem.metadata["family"])(answer, problem.metadata["entry"])
-    except Exception as error:  # a family's scorer reads what a model wrote: what it can't read is ungraded, not wrong
-        return Verdict(None, f"scorer failed: {type(error).__name__}")
-    return Verdict(score >= 0.99, f"score {score:.2f}")
-
-
-def is_broken(gold: str) -> bool:
-    """Whether a gold answer is LaTeX that can't be parsed (a brace left open), so that nothing can equal it."""
-    if BARE.search(gold) is None:
-        return False
-    braces = [brace[-1] for brace in BRACE.findall(gold) if not brace.startswith("\\")]
-    return braces.count("{") != braces.count("}") or to_mathml(gold) is None
+        verdicts = grader_named(name).judge(problems, answers, seconds)
+    except RewardError:
+        raise
+    except Exception as error:
+        raise RewardError(f"grader '{name}' raised {type(error).__name__}: {error}") from error
+    if not isinstance(verdicts, list) or len(verdicts) != len(problems):
+        given = f"{len(verdicts)} verdicts" if isinstance(verdicts, list) else f"a {type(verdicts).__name__}"
+        raise RewardError(f"grader '{name}' returned {given} for {len(problems)} answers; return a Verdict for each")
+    if other := next((verdict for verdict in verdicts if not isinstance(verdict, Verdict)), None):
+        raise RewardError(f"grader '{name}' returned a {type(other).__name__}; return a Verdict for each answer")
+    return verdicts

@@ -11,11 +11,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from configs.errors import RewardError
+from data.problem import Problem
 from data.think_format import ThinkFormat
 from rewards.grading import worker_pool
 from rewards.grading.extract import extract, gold_answer
 from rewards.grading.math.compare import compare
 from rewards.grading.math.equivalence import Equivalence
+from rewards.grading.unclosed import is_unclosed
+from rewards.grading.verdict import Verdict
 
 DEFAULT_TIMEOUT = 3.0
 """Seconds for one pair in a grader process, from the start of its execution."""
@@ -109,6 +112,19 @@ def judge_many(
     complete = [verdict for verdict in verdicts if verdict is not None]
     _cache.count(complete)
     return complete
+
+
+def grade_math(
+    problems: Sequence[Problem], answers: Sequence[str | None], seconds: float = DEFAULT_TIMEOUT
+) -> list[Verdict]:
+    """`math`: whether each answer is equivalent to the gold one; None for all answers to a gold one that is cut."""
+    whole = [row for row, problem in enumerate(problems) if not is_unclosed(gold_answer(problem.answer))]
+    found = judge_many([problems[row].answer for row in whole], [answers[row] for row in whole], seconds)
+    verdicts = [Verdict(None, "gold answer can't be parsed")] * len(problems)
+    for row, equivalence in zip(whole, found, strict=True):
+        score = None if equivalence.correct is None else float(equivalence.correct)
+        verdicts[row] = Verdict(score, equivalence.reason)
+    return verdicts
 
 
 def unjudged() -> Counter[str]:

@@ -1,66 +1,33 @@
-"""Multiple choice: options from a row's columns into the question, and the option that an answer names."""
+"""`choice`: which option an answer names, by its label or by its text."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from string import ascii_uppercase
-from typing import Any
 
-from configs.errors import DataError
+from data.options import options
 from data.problem import Problem
+from rewards.grading.verdict import Verdict
 
 LETTERING = re.compile(r"\\(?:text|math)(?:bf|it|rm|sf)?\s*\{([^{}]*)\}")
 LATEX_SPACE = re.compile(r"\\[ ,;:!]|~")
+_LETTERS = {letter: letter for letter in ascii_uppercase}
 
 
-def options(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Label → text of a row's options; empty where it has none.
+def grade_choice(problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0) -> list[Verdict]:
+    """Whether each answer names the option whose label is the gold answer.
 
-    Read from a column `choices` or `options` (a list of texts, a list of {label or id, text}, a mapping of label to
-    text, or ARC's {"label": [...], "text": [...]}), or from columns A, B, C, …. What has no label gets a letter by its
-    position. Raises `KeyError` for an option of such a list that has no text.
+    Options that are known from the question's text alone have the letters A to Z as labels.
     """
-    found = metadata.get("choices") or metadata.get("options")
-    if isinstance(found, Mapping) and {"label", "text"} <= found.keys():
-        return {str(label): str(text) for label, text in zip(found["label"], found["text"], strict=True)}
-    if isinstance(found, Mapping):
-        return {str(label): str(text) for label, text in found.items()}
-    if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
-        return {_label(one, at): str(one["text"]) for at, one in enumerate(found)}
-    if isinstance(found, list):
-        return {_label({}, at): str(text) for at, text in enumerate(found)}
-    columns = [letter for letter in ascii_uppercase if metadata.get(letter) not in (None, "")]
-    return {letter: str(metadata[letter]) for letter in columns} if columns[:2] == ["A", "B"] else {}
+    return [_verdict(problem, answer) for problem, answer in zip(problems, answers, strict=True)]
 
 
-def _label(option: Mapping[str, Any], at: int) -> str:
-    given = (option.get("label"), option.get("id"), ascii_uppercase[at] if at < len(ascii_uppercase) else at + 1)
-    return str(next(label for label in given if label is not None))
-
-
-def pose(problem: Problem) -> Problem:
-    """The problem with its options in the question and a label as its answer; unchanged without options.
-
-    The gold answer may be a label, an option's text, or a number from 0 on. Raises `DataError` where it is none of
-    them, or could be read in two ways.
-    """
-    try:
-        choices = options(problem.metadata)
-    except KeyError as error:
-        raise DataError(f"{problem.source}: problem {problem.id}: an option has no {error}; give each one") from None
-    if not choices:
-        return problem
-    gold = problem.answer.strip()
-    readings = {label for label, text in choices.items() if text.strip() == gold}
-    if gold in choices:
-        readings.add(gold)
-    elif gold.isdecimal() and int(gold) < len(choices):
-        readings.add(list(choices)[int(gold)])
-    if len(readings) != 1:
-        how = "can be read as each of " + ", ".join(sorted(readings)) if readings else "names none of the options"
-        raise DataError(f"{problem.source}: problem {problem.id}: answer {gold!r} {how}; write the option's label")
-    listed = "\n".join(f"{label}) {text}" for label, text in choices.items())
-    return replace(problem, question=f"{problem.question}\n\n{listed}", answer=readings.pop())
+def _verdict(problem: Problem, answer: str | None) -> Verdict:
+    choices = options(problem.metadata) or _LETTERS
+    gold = chosen(problem.answer, choices)
+    if gold is None:
+        return Verdict(None, "gold answer names no option")
+    label = chosen(answer or "", choices)
+    return Verdict(float(label == gold), f"option {label}" if label else "no option")
 
 
 def chosen(answer: str, choices: Mapping[str, str]) -> str | None:

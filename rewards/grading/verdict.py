@@ -1,15 +1,32 @@
-"""What the grader says about one answer."""
+"""What a grader says about one answer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from configs.errors import RewardError
+
+_RIGHT = 1 - 1e-6
+"""From this score on an answer is right: a mean of parts may miss 1 by the last bits of a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`correct` is None when the answer could not be judged; `reason` says how it was decided, or why it was not.
+    """How good an answer is, and why.
 
-    Reasons of a decision: "exact", "number", "text", "structure", "expression", "math-verify", "no answer", "too long".
-    Reasons of None: "refused: …" (a bomb, not evaluated), "timeout", "memory", "crash", "no gold answer".
+    `score` is from 0 (wrong) to 1 (right); None: the answer could not be judged, which is never a wrong answer.
+    `reason` says how it was decided, or why it was not. `parts` is what the score is made of, by name: the fields of a
+    JSON object, precision and recall, a family's own score; empty where it has no parts.
     """
 
-    correct: bool | None
+    score: float | None
     reason: str
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise RewardError(f"a verdict's score is {self.score!r}; give 0 to 1, or None for “could not be judged”")
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether the answer is right as a whole; None where it could not be judged."""
+        return None if self.score is None else self.score >= _RIGHT

@@ -1,57 +1,65 @@
-"""`correctness`: whether the answer is equivalent to the gold one.
+"""`correctness`: how right the answer is, by the grader that the problem names.
 
-Range: {0, score}, and up to `partial` · score for a list with some of its elements right; None when the grader could
-not judge. Source: the GSM8K GRPO demo (W. Brown, 2025) gives 2.0; the equivalence is
-`rewards.grading.math_equivalence`.
+Range: [0, score]: `score` for a right answer, 0 for a wrong one, a share of it where the grader knows shares (a family
+of reasoning-gym, the fields of an object), and up to `partial` · score for a list with some of its elements right; None
+when the answer could not be judged. Source: the GSM8K GRPO demo (W. Brown, 2025) gives 2.0; the verdict is
+`rewards.grading.grade`'s.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from rewards.grading.extract import extract, gold_answer
+from data.problem import Problem
+from rewards.grading.extract import gold_answer
+from rewards.grading.grade import extracted_answers, grade_answers
 from rewards.grading.math.compare import list_elements
-from rewards.grading.math.equivalence import Equivalence
-from rewards.grading.math_equivalence import DEFAULT_TIMEOUT, grade_many, judge_many
+from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
+from rewards.grading.verdict import Verdict
 from rewards.rollout import Reward, Rollout
 
 
 def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> Reward:
     """`score` for a right answer; `partial` is the share of it that all but one of many right elements approach.
 
-    A list (or tuple, or set) of n elements with k of them right, and no more than n given, gets partial · score · k/n.
-    `timeout`: seconds of execution for each answer that needs a grader process.
+    A mathematical list (or tuple, or set) of n elements with k of them right, and no more than n given, gets
+    partial · score · k/n. `timeout`: seconds of execution for each answer that needs a grader process.
     """
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
-        golds = [rollout.problem.answer for rollout in rollouts]
-        answers = [extract(rollout.text, rollout.think_format).answer for rollout in rollouts]
-        correct = grade_many(golds, answers, timeout)
-        scores: list[float | None] = [None if verdict is None else score * verdict for verdict in correct]
+        problems = [rollout.problem for rollout in rollouts]
+        answers = _answers(rollouts)
+        verdicts = grade_answers(problems, answers, timeout)
+        scores = [None if verdict.score is None else score * verdict.score for verdict in verdicts]
         if partial:
-            for row, (gold, answer) in enumerate(zip(golds, answers, strict=True)):
-                if scores[row] == 0.0 and answer is not None:
-                    scores[row] = score * partial * _share_right(gold, answer, timeout)
+            for row, (problem, answer) in enumerate(zip(problems, answers, strict=True)):
+                if scores[row] == 0.0 and answer is not None and problem.grader == "math":
+                    scores[row] = score * partial * _share_right(problem, answer, timeout)
         return scores
 
     return reward
 
 
-def judged(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[Equivalence]:
-    """The grader's verdict on each rollout's answer; cheap to ask again, the grader remembers."""
-    golds = [rollout.problem.answer for rollout in rollouts]
-    return judge_many(golds, [extract(rollout.text, rollout.think_format).answer for rollout in rollouts], timeout)
+def judged(rollouts: Sequence[Rollout]) -> list[Verdict]:
+    """The grader's verdict on each rollout; cheap to ask again, the grader of mathematics remembers."""
+    return grade_answers([rollout.problem for rollout in rollouts], _answers(rollouts))
 
 
-def is_correct(rollouts: Sequence[Rollout], timeout: float = DEFAULT_TIMEOUT) -> list[bool | None]:
-    """Whether each rollout's answer is right."""
-    return [verdict.correct for verdict in judged(rollouts, timeout)]
+def is_correct(rollouts: Sequence[Rollout]) -> list[bool | None]:
+    """Whether each rollout's answer is right; None where it could not be judged."""
+    return [verdict.is_right for verdict in judged(rollouts)]
 
 
-def _share_right(gold: str, answer: str, timeout: float) -> float:
+def _answers(rollouts: Sequence[Rollout]) -> list[str | None]:
+    return [extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0] for rollout in rollouts]
+
+
+def _share_right(problem: Problem, answer: str, timeout: float) -> float:
     """The share of the gold list's elements that the answer's list holds; 0 when either is no list."""
-    wanted, given = list_elements(gold_answer(gold)), list_elements(answer)
+    wanted, given = list_elements(gold_answer(problem.answer)), list_elements(answer)
     if len(wanted) < 2 or not given or len(given) > len(wanted):
         return 0.0
     pairs = [(want, have) for want in wanted for have in given]
-    verdicts = grade_many([want for want, _ in pairs], [have for _, have in pairs], timeout)
-    right = {want for (want, _), verdict in zip(pairs, verdicts, strict=True) if verdict}
+    elements = [replace(problem, answer=want) for want, _ in pairs]
+    verdicts = grade_answers(elements, [have for _, have in pairs], timeout)
+    right = {want for (want, _), verdict in zip(pairs, verdicts, strict=True) if verdict.is_right}
     return len(right) / len(wanted)

@@ -10,13 +10,13 @@ import pytest
 
 from configs.errors import RunError
 from evaluation.sample_store import Recorder
-from rewards.grading.math.equivalence import Equivalence
+from rewards.grading.verdict import Verdict
 
 Row = dict[str, Any]
 
 
-def right(rows: Sequence[Row]) -> list[Equivalence]:
-    return [Equivalence(row["id"] % 2 == 0, "exact") for row in rows]
+def right(rows: Sequence[Row]) -> list[Verdict]:
+    return [Verdict(float(row["id"] % 2 == 0), "exact") for row in rows]
 
 
 def test_every_row_is_graded_and_written_once_in_order(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_failed_write_stops_generation_at_a_later_sample_and_not_at_the_end(tm
 
 
 def test_a_bug_in_grading_is_raised_and_not_swallowed(tmp_path: Path) -> None:
-    def broken(rows: Sequence[Row]) -> list[Equivalence]:
+    def broken(rows: Sequence[Row]) -> list[Verdict]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), Recorder(tmp_path / "s.jsonl", broken) as recorder:

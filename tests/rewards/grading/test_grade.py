@@ -1,28 +1,28 @@
-"""Grading: each benchmark's gold answers against themselves and against shuffled ones, families, broken golds."""
+"""The one grader: golds of benchmarks, options, families, golds that were cut, graders of one's own."""
 
 import os
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from configs.errors import RewardError
 from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import S1
-from rewards.grading.extract import extract
-from rewards.grading.grade import grade, is_broken, ungradable
+from rewards.grading.grade import grade, grade_answers, ungradable
+from rewards.grading.verdict import Verdict
 
 FULL = {"aime24": (None, 30), "math500": (None, 500), "gsm8k": ("test", 1319)}
 real_data = pytest.mark.skipif("MULL_DATA" not in os.environ, reason="MULL_DATA names no folder of real data")
 
 
-def rows_of(problems: list[Problem], answers: list[str], formatted: bool = False) -> list[dict[str, Any]]:
-    """As a run would have them: the answer extracted from a completion that gives it."""
-    texts = [S1.render("Let me see.", f"The answer is \\boxed{{{answer}}}.") for answer in answers]
-    found = [extract(text, S1).answer for text in texts]
-    return [{"id": p.id, "gold": p.answer, "extracted": a} for p, a in zip(problems, found, strict=True)]
+def graded(problems: list[Problem], answers: list[str]) -> list[Verdict]:
+    """The verdicts on completions that give these answers."""
+    return grade(problems, [S1.render("Let me see.", f"The answer is \\boxed{{{answer}}}.") for answer in answers], S1)
 
 
 @real_data
@@ -31,10 +31,9 @@ def test_gold_answers_grade_as_right_against_themselves_in_full(source: str) -> 
     split, size = FULL[source]
     problems = load_problems(DataConfig(source=source, split=split))
     assert len(problems) == size
-    assert not [p.id for p in problems if is_broken(p.answer)]
-    by_id = {p.id: p for p in problems}
-    verdicts = grade(rows_of(problems, [p.answer for p in problems]), by_id)
-    assert Counter(v.correct for v in verdicts) == {True: size}
+    assert not [p.id for p in problems if ungradable(p)]
+    verdicts = graded(problems, [p.answer for p in problems])
+    assert Counter(v.is_right for v in verdicts) == {True: size}
 
 
 @real_data
@@ -44,63 +43,149 @@ def test_shuffled_gold_answers_grade_at_their_chance_level(source: str) -> None:
     problems = load_problems(DataConfig(source=source, split=split))
     shuffled = [p.answer for p in problems]
     random.Random(0).shuffle(shuffled)
-    verdicts = grade(rows_of(problems, shuffled), {p.id: p for p in problems})
+    verdicts = graded(problems, shuffled)
     chance = sum(count * count for count in Counter(shuffled).values()) / size**2  # that two draws are the same string
-    right = sum(v.correct is True for v in verdicts) / size
+    right = sum(v.is_right is True for v in verdicts) / size
     assert abs(right - chance) <= 0.01 + 3 * (chance * (1 - chance) / size) ** 0.5
-    assert not [v.reason for v in verdicts if v.correct is None]
+    assert not [v.reason for v in verdicts if v.score is None]
 
 
-def problem(answer: str, **metadata: Any) -> Problem:
-    return Problem("q", "?", answer, "file", metadata=metadata)
+def problem(answer: str, grader: str = "math", **metadata: Any) -> Problem:
+    return Problem("q", "?", answer, "file", metadata=metadata, grader=grader)
 
 
-def verdict(it: Problem, extracted: str | None) -> tuple[bool | None, str]:
-    [found] = grade([{"id": "q", "gold": it.answer, "extracted": extracted}], {"q": it})
-    return found.correct, found.reason
+def verdict(it: Problem, answer: str | None) -> tuple[bool | None, str]:
+    [found] = grade_answers([it], [answer])
+    return found.is_right, found.reason
 
 
 def test_a_missing_answer_is_wrong() -> None:
     assert verdict(problem("7"), None) == (False, "no answer")
 
 
-@pytest.mark.parametrize("gold", ["\\frac{1}{", "\\left( 3", "\\sqrt{2"])
-def test_a_gold_answer_left_open_makes_its_samples_ungraded(gold: str) -> None:
-    assert is_broken(gold)
-    assert verdict(problem(gold), "7") == (None, "gold answer can't be parsed")
-    assert verdict(problem(gold), None) == (None, "gold answer can't be parsed")
+@pytest.mark.parametrize("gold", ["\\frac{1}{", "\\left( 3", "\\sqrt{2", "\\begin{cases} x"])
+@pytest.mark.parametrize("answer", ["7", None])
+def test_a_gold_answer_left_open_judges_nothing(gold: str, answer: str | None) -> None:
+    assert ungradable(problem(gold))
+    assert verdict(problem(gold), answer) == (None, "gold answer can't be parsed")
 
 
-@pytest.mark.parametrize("gold", ["7", "Monday", "\\frac{1}{2}", "x^2 + 1", "\\text{(A)}", "3,5,7", "\\{1, 2\\}"])
-def test_ordinary_gold_answers_are_not_broken(gold: str) -> None:
-    assert not is_broken(gold)
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "7", "Monday", "\\frac{1}{2}", "x^2 + 1", "\\text{(A)}", "3,5,7", "\\{1, 2\\}", "\\left[0, 1\\right)",
+        "\\ce{H2O}", "\\SI{5}{m}", "\\overarc{AB}", "]1, 2[", "if (x) {",
+    ],
+)  # fmt: skip
+def test_what_no_page_can_draw_is_gradable(gold: str) -> None:
+    assert not ungradable(problem(gold))
+    assert verdict(problem(gold), gold)[0] is True
 
 
-def test_an_option_is_graded_by_its_label() -> None:
-    it = problem("B", choices=["10", "12"])
-    assert verdict(it, "(B)") == (True, "option B")
-    assert verdict(it, "12") == (True, "option B")
-    assert verdict(it, "10") == (False, "option A")
-    assert verdict(it, "14") == (False, "no option")
-    assert verdict(it, None) == (False, "no option")
+CAPITAL = problem("B", "choice", choices=["Rome", "Paris", "7", "Oslo"])
 
 
-def test_a_generated_family_is_graded_by_its_own_score() -> None:
-    [it] = load_problems(DataConfig(source="reasoning_gym:basic_arithmetic", limit=1))
-    right = problem(it.answer, **it.metadata)
-    assert verdict(right, it.answer)[0] is True
-    assert verdict(right, "123456789")[0] is False
-    assert verdict(right, None) == (False, "no answer")
+@pytest.mark.parametrize("answer", ["(b)", "Paris", "B) Paris"])
+def test_an_option_is_right_by_label_or_text(answer: str) -> None:
+    assert verdict(CAPITAL, answer) == (True, "option B")
 
 
-def test_a_gold_answer_that_its_family_scores_need_not_parse() -> None:
-    [it] = load_problems(DataConfig(source="reasoning_gym:n_queens", limit=1))
-    assert ungradable(problem(it.answer))
-    assert not ungradable(it)
+@pytest.mark.parametrize(("answer", "reason"), [("7", "option C"), ("14", "no option"), (None, "no option")])
+def test_another_option_or_none_is_wrong(answer: str | None, reason: str) -> None:
+    assert verdict(CAPITAL, answer) == (False, reason)
 
 
-def test_a_scorer_that_fails_makes_its_sample_ungraded() -> None:
-    broken = problem("7", family="basic_arithmetic", entry=None)
-    correct, reason = verdict(broken, "7")
+def test_options_inside_the_question_have_letters() -> None:
+    assert verdict(problem("(b)", "choice"), "B.") == (True, "option B")
+    assert verdict(problem("Paris", "choice"), "B") == (None, "gold answer names no option")
+
+
+def family(name: str) -> Problem:
+    return load_problems(DataConfig(source=f"reasoning_gym:{name}", limit=1))[0]
+
+
+def test_a_family_scores_its_own_problems() -> None:
+    it = family("basic_arithmetic")
+    assert it.grader == "reasoning_gym"
+    assert verdict(it, it.answer)[0] is True
+    assert verdict(it, "123456789")[0] is False
+    assert verdict(it, None) == (False, "no answer")
+
+
+def test_countdown_wants_the_way_and_not_the_target() -> None:
+    it = family("countdown")
+    target = str(it.metadata["entry"]["metadata"]["target"])
+    right, bare = grade_answers([it, it], [it.metadata["entry"]["metadata"]["expression"], target])
+    assert (right.score, bare.score) == (1.0, 0.0)
+    assert bare.parts == {"family_score": 0.05}
+
+
+def test_a_family_s_gold_answer_need_not_parse() -> None:
+    assert not ungradable(family("n_queens"))
+
+
+def test_a_scorer_that_fails_judges_nothing() -> None:
+    correct, reason = verdict(problem("7", "reasoning_gym", family="basic_arithmetic", entry=None), "7")
     assert correct is None
     assert reason.startswith("scorer failed")
+
+
+def test_graders_mix_in_one_call_and_order_stays() -> None:
+    verdicts = grade_answers([problem("7"), CAPITAL, problem("8"), CAPITAL], ["7", "Rome", "9", "b"])
+    assert [v.is_right for v in verdicts] == [True, False, False, True]
+
+
+GRADERS = """
+from rewards.grading.verdict import Verdict
+
+def shares(problems, answers):
+    return [Verdict(0.5, problem.answer) for problem in problems]
+
+def short(problems, answers):
+    return []
+
+def raises(problems, answers):
+    raise KeyError("x")
+
+def floats(problems, answers):
+    return [0.5 for _ in answers]
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "graders_of_mine.py").write_text(GRADERS, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_grader_of_one_s_own_gives_shares() -> None:
+    [found] = grade_answers([problem("7", "graders_of_mine:shares")], ["8"])
+    assert (found.score, found.is_right, found.reason) == (0.5, False, "7")
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("graders_of_mine:short", "returned 0 verdicts for 1 answers"),
+        ("graders_of_mine:raises", "raised KeyError"),
+        ("graders_of_mine:floats", "returned a float"),
+        ("graders_of_mine:none", "grader 'graders_of_mine:none': no function 'none'"),
+        ("not_there:f", "module 'not_there' can't be imported"),
+        ("chioce", "did you mean 'choice'"),
+    ],
+)
+def test_a_broken_grader_is_named(name: str, message: str) -> None:
+    with pytest.raises(RewardError, match=message):
+        grade_answers([problem("7", name)], ["8"])
+
+
+def test_a_score_is_from_0_to_1() -> None:
+    with pytest.raises(RewardError, match="give 0 to 1"):
+        Verdict(2.0, "too good")
+
+
+def test_all_parts_right_is_right_in_floats_too() -> None:
+    assert Verdict(0.1 * 3 + 0.7 - 2e-16, "parts").is_right is True
+    assert Verdict(0.999, "parts").is_right is False

@@ -1,0 +1,70 @@
+"""Graders by name, and a grader of the user's own by dotted path."""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from configs.errors import RewardError
+from data.problem import Problem
+from data.think_format import ThinkFormat
+from rewards import plugin
+from rewards.grading.extract import extract
+from rewards.grading.math_equivalence import grade_math
+from rewards.grading.multiple_choice import grade_choice
+from rewards.grading.reasoning_gym import grade_reasoning_gym
+from rewards.grading.verdict import Verdict
+
+Judge = Callable[[Sequence[Problem], Sequence[str | None], float], list[Verdict]]
+"""(problems, answers, seconds) → verdicts, one a problem, in order.
+
+An answer is None where the completion has none; `seconds` is what one answer may take, where a grader limits it.
+"""
+
+
+def extracted_answer(completion: str, think_format: ThinkFormat | None) -> str | None:
+    """The bare answer inside a completion: what stands in a box, behind a marker, or in the answer section."""
+    return extract(completion, think_format).answer
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """How one kind of problem is graded: what of a completion is the answer, and what an answer is worth."""
+
+    judge: Judge
+    answer: Callable[[str, ThinkFormat | None], str | None] = extracted_answer
+
+    def __call__(self, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:
+        return self.judge(problems, answers, seconds)
+
+
+GRADERS: dict[str, Grader] = {
+    "math": Grader(grade_math),
+    "choice": Grader(grade_choice),
+    "reasoning_gym": Grader(grade_reasoning_gym),
+}
+"""The shipped graders. A new one is a line here."""
+
+
+@cache
+def grader_named(name: str) -> Grader:
+    """The grader that a problem names: a shipped one, or the user's at `my_module:my_grader`.
+
+    A user's is a function `f(problems, answers) -> list[Verdict]`, or a `Grader`. Raises `RewardError`.
+    """
+    if name in GRADERS:
+        return GRADERS[name]
+    if ":" not in name and "." not in name:
+        close = difflib.get_close_matches(name, GRADERS, n=1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        raise RewardError(
+            f"grader '{name}' is unknown{hint}; shipped: {', '.join(GRADERS)}; or a dotted path `my_module:my_grader`"
+        )
+    found = plugin.load(name, "grader")
+    return found if isinstance(found, Grader) else Grader(lambda problems, answers, _: found(problems, answers))
+
+
+def check_graders(problems: Iterable[Problem]) -> None:
+    """Raise `RewardError` for a problem whose grader is unknown or can't be imported."""
+    for name in dict.fromkeys(problem.grader for problem in problems):
+        grader_named(name)

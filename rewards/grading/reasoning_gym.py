@@ -1,0 +1,47 @@
+"""`reasoning_gym`: a generated problem's own family says what an answer is worth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from data.problem import Problem
+from rewards.grading.verdict import Verdict
+
+_RIGHT = 0.99
+"""What evaluations of reasoning-gym take as solved."""
+_FORM = 0.1
+"""Families pay up to this for an answer that is only of the right form (countdown: 0.05); that is no share of it."""
+
+
+def grade_reasoning_gym(
+    problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0
+) -> list[Verdict]:
+    """The family's score of each answer; `problem.metadata` holds the `family` and the `entry` that it made."""
+    return [_verdict(problem, answer) for problem, answer in zip(problems, answers, strict=True)]
+
+
+def _verdict(problem: Problem, answer: str | None) -> Verdict:
+    if answer is None or not answer.strip():
+        return Verdict(0.0, "no answer")
+    if not {"family", "entry"} <= problem.metadata.keys():
+        return Verdict(None, "no family that could score it")
+    try:
+        score = float(_scorer(problem.metadata["family"])(answer, problem.metadata["entry"]))
+    except Exception as error:  # a scorer that can't read what a model wrote has not said that it is wrong
+        return Verdict(None, f"scorer failed: {type(error).__name__}")
+    return Verdict(_share(score), f"score {score:.2f}", {"family_score": score})
+
+
+def _share(score: float) -> float:
+    """A family's score as a verdict's: 0 for form alone, 1 where it counts as solved."""
+    if score <= _FORM:
+        return 0.0
+    return 1.0 if score >= _RIGHT else score
+
+
+@cache
+def _scorer(family: str) -> Callable[[str, Mapping[str, Any]], float]:
+    from reasoning_gym import get_score_answer_fn  # seconds of import, and only for its own problems
+
+    scorer: Callable[[str, Mapping[str, Any]], float] = get_score_answer_fn(family)
+    return scorer
