@@ -22,11 +22,12 @@ def metrics(steps: int = 4, **more: Any) -> list[Row]:
     ]
 
 
-def rollout(score: float | None, other: float = 0.5, **more: Any) -> Row:
+def rollout(reward: float | None, other: float = 0.5, **more: Any) -> Row:
     return {
         "step": 1, "id": "p1", "question": "2 + 3?", "prompt": "user: 2 + 3?", "text": "<|im_start|>think\n5",
-        "gold": "5", "extracted": "5", "rewards": {"correctness": score, "xmlcount": other}, "reward": score or 0.0,
-        "advantage": 0.1, "completion_tokens": 4, "thinking_tokens": 2, "truncated": False,
+        "gold": "5", "extracted": "5", "score": None if reward is None else float(reward > 0), "reward": reward or 0.0,
+        "rewards": {"correctness": reward, "xmlcount": other}, "advantage": 0.1, "tokens": 4, "thinking_tokens": 2,
+        "finish": "stop",
     } | more  # fmt: skip
 
 
@@ -91,9 +92,9 @@ def test_a_run_of_no_steps_still_has_a_page(tmp_path: Path) -> None:
     assert "0 steps" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_the_verdict_written_wins_over_the_reward(tmp_path: Path) -> None:
+def test_the_verdict_is_the_graders_not_the_rewards(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics())
-    write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, correct=False)])
+    write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, score=0.0)])
     assert sample_rows(write_report(tmp_path).read_text(encoding="utf-8"))[0]["verdict"] == "wrong"
 
 
