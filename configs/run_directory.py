@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +135,12 @@ def data_hash(config: Section) -> str | None:
     return sha256_of(Path(path)) if path and Path(path).is_file() else None
 
 
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], default: Callable[[Any], Any] | None = None) -> None:
+    """`write_text` of a row a line; NaN is refused. `default` turns what JSON has no word for into what it has."""
+    texts = (json.dumps(row, ensure_ascii=False, allow_nan=False, default=default) for row in rows)
+    write_text(path, "".join(f"{text}\n" for text in texts))
+
+
 def sha256_of(path: Path) -> str:
     """A file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
@@ -154,5 +160,4 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     """Drop the rows that a resumed run will write again, and a half-written last line."""
     if path.is_file():
-        rows = [row for row in read_jsonl(path) if keep(row)]
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_jsonl(path, [row for row in read_jsonl(path) if keep(row)])

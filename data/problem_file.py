@@ -1,19 +1,17 @@
 """Problems written to a file whole, and read back: gold answers, options and graders included."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from configs.errors import DataError
-from configs.run_directory import read_jsonl, write_text
+from configs.run_directory import read_jsonl, write_jsonl
 from data.problem import Problem
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
     """One problem a line. What JSON has no word for in the metadata (a date, a fraction) is kept as its text."""
-    rows = (json.dumps(asdict(problem), ensure_ascii=False, default=str) for problem in problems)
-    write_text(path, "".join(f"{row}\n" for row in rows))
+    write_jsonl(path, (asdict(problem) for problem in problems), default=str)
 
 
 def read_problems(path: Path) -> list[Problem]:

@@ -19,6 +19,7 @@ from configs.errors import RunError
 from configs.sample import Sample
 from evaluation import metrics
 from evaluation.results import questions, scores
+from report.page import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def show(found: Sequence[Comparison]) -> None:
     for one in found:
         low, value, high = (100 * x for x in (one.difference.low, one.difference.value, one.difference.high))
         table.add_row(
-            escape(one.label), str(one.questions), f"{100 * one.a.value:.1f}%", f"{100 * one.b.value:.1f}%",
+            escape(one.label), str(one.questions), percent(one.a.value), percent(one.b.value),
             f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{one.better} / {one.worse}", f"{one.p:.3g}", one.test,
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit

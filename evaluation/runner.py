@@ -4,7 +4,6 @@ A resumed run keeps the rows whose key (`evaluation.plan`) is still asked for an
 samples and problems can also be added to a finished run.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import RunError
-from configs.run_directory import RunDir, append_jsonl, read_jsonl, write_json, write_text
+from configs.run_directory import RunDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from configs.sample import Place, Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
@@ -85,11 +84,6 @@ def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
     """The point that the tasks belong to, with its samples."""
     first = tasks[0]
     return Point(first.label, {**(asdict(first.budget) if first.budget else {}), **first.asked}, samples)
-
-
-def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
-    """A whole file of rows, renamed into place."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -> Row:

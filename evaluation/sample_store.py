@@ -1,6 +1,5 @@
 """The samples of a run: load, keep, append, grade again; and the thread that grades while the engine generates."""
 
-import json
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from configs.errors import RunError
-from configs.run_directory import append_jsonl, keep_jsonl, write_text
+from configs.run_directory import append_jsonl, keep_jsonl, write_jsonl
 from configs.sample import Place, Sample, read_samples
 from data.problem import Problem
 from rewards.grading.grade import grade_answers
@@ -42,8 +41,7 @@ class SampleStore:
 
     def write(self, samples: Sequence[Sample]) -> None:
         """Replace the whole file."""
-        rows = (json.dumps(sample.to_row(), ensure_ascii=False, allow_nan=False) for sample in samples)
-        write_text(self.path, "".join(f"{row}\n" for row in rows))
+        write_jsonl(self.path, (sample.to_row() for sample in samples))
 
     def regrade(self, samples: Mapping[Place, Sample], problems: Mapping[str, Problem]) -> dict[Place, Sample]:
         """The samples, those graded again whose problem has another gold answer since; the file has them, too."""

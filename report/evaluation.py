@@ -46,11 +46,9 @@ def write_report(run_dir: Path, title: str) -> Path:
     return path
 
 
-def interval(value: Mapping[str, float] | None) -> str | None:
+def optional_interval(value: Mapping[str, float] | None) -> str | None:
     """ "36.5% [30.1, 43.4]", or None."""
-    if value is None:
-        return None
-    return f"{100 * value['value']:.1f}% [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+    return None if value is None else page.percent_interval(value)
 
 
 def headline(results: Row) -> page.Headline:
@@ -60,13 +58,11 @@ def headline(results: Row) -> page.Headline:
     if known:
         best = max(known, key=lambda point: point["accuracy"]["value"])
         value = best["accuracy"]
-        small = (
-            f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}], n = {value['n']}, {names_of(known)[best['label']]}"
-        )
+        small = f"{page.percent_bounds(value)}, n = {value['n']}, {names_of(known)[best['label']]}"
         name = "Accuracy" if len(known) == 1 else "Performance (best accuracy)"
-        cards.append((name, f"{100 * value['value']:.1f}%", small))
+        cards.append((name, page.percent(value["value"]), small))
     if results["control"] is not None:
-        cards.append(("Control", f"{100 * results['control']:.1f}%", "of samples kept to their thinking budget"))
+        cards.append(("Control", page.percent(results["control"]), "of samples kept to their thinking budget"))
     if results["scaling"] is not None:
         slope = 100_000 * results["scaling"]
         cards.append(("Scaling", f"{slope:+.1f}", "accuracy points per 1,000 thinking tokens, mean over pairs"))
@@ -118,11 +114,11 @@ def accuracy_table(points: Sequence[Row]) -> page.Table:
     columns += ["maj@k", "maj@k, ties unbroken"] if several else []
     rows: list[list[page.Cell]] = []
     for point in points:
-        row: list[page.Cell] = [names[point["label"]], point["samples"], interval(point["accuracy"])]
-        row += [interval(point["pass_at_k"].get(str(k))) for k in ks]
+        row: list[page.Cell] = [names[point["label"]], point["samples"], optional_interval(point["accuracy"])]
+        row += [optional_interval(point["pass_at_k"].get(str(k))) for k in ks]
         majority = point["maj_at_k"]
         if several:
-            row += [interval(majority), interval(majority and majority["ties_unbroken"])]
+            row += [optional_interval(majority), optional_interval(majority and majority["ties_unbroken"])]
         rows.append(row)
     note = (
         "95% intervals: Wilson for single samples, bootstrap over questions otherwise. Ungraded samples count in none."
@@ -139,8 +135,8 @@ def thinking_table(points: Sequence[Row]) -> page.Table:
         thinking, answer = point["thinking_tokens"] or {}, point["answer_tokens"] or {}
         row: list[page.Cell] = [names[point["label"]], *(thinking.get(name) for name in ("mean", "p50", "p95", "max"))]
         row += [answer.get("mean"), answer.get("p95")]
-        row += [f"{100 * point['shares'][name]:.1f}%" for name in SHARES]
-        row.append(None if point["control"] is None else f"{100 * point['control']:.1f}%")
+        row += [page.percent(point["shares"][name]) for name in SHARES]
+        row.append(None if point["control"] is None else page.percent(point["control"]))
         rows.append(row)
     note = (
         "Tokens. natural, waited, limited: how thinking ended; truncated: the answer was cut; unanswered: none was "

@@ -12,7 +12,6 @@ Only metrics.jsonl has to be there. A line cut short by a killed run is left out
 """
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from configs.sample import Sample
 from report import page, plots
+from report.correlation import correlation
 from report.samples import Samples, ShownSample, cut
 
 Row = dict[str, Any]
@@ -127,8 +127,8 @@ def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headli
     for name, label in (("greedy", "Greedy accuracy"), ("avg_at_k", "avg@k at the training temperature")):
         stages = [summary[key] for key in (f"{name}_before", f"{name}_after") if _is_interval(summary.get(key))]
         if stages:
-            value = " → ".join(f"{100 * s['value']:.1f}%" for s in stages)
-            small = " → ".join(f"[{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in stages)
+            value = " → ".join(page.percent(s["value"]) for s in stages)
+            small = " → ".join(map(page.percent_bounds, stages))
             if f"{name}_after" not in summary:  # by `eval.when: [before]`, or training goes on
                 label += ", before training"
             cards.append((label, value, f"{small}, n = {stages[-1]['n']}"))
@@ -227,24 +227,13 @@ def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
                 len(asked),
                 float(np.mean(values)) if values else None,
                 float(np.std(values)) if values else None,
-                f"{100 * (1 - len(scored) / len(asked)):.1f}%",
+                page.percent(1 - len(scored) / len(asked)),
                 correlation([(score, float(right)) for score, right in scored if right is not None]),
             ]
         )
     columns = ["reward", "scored", "mean", "spread (SD)", "not judged", "correlation with correct"]
     note = "Unweighted scores over all rollouts. A dash: no spread, or nothing to correlate with."
     return page.Table("Rewards", columns, rows, note)
-
-
-def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's r; None where one side does not vary."""
-    if len(pairs) < 2:
-        return None
-    x, y = np.array(pairs, dtype=np.float64).T
-    if x.std() < 1e-12 or y.std() < 1e-12:
-        return None
-    r = float(np.corrcoef(x, y)[0, 1])
-    return r if math.isfinite(r) else None
 
 
 def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:

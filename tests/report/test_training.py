@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from report.training import correlation, write_report
+from report.training import write_report
 
 Row = dict[str, Any]
 
@@ -103,12 +101,6 @@ def test_forced_ranges_are_marked(tmp_path: Path) -> None:
     write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, text="a Wait b", forced=[[2, 6]])])
     [row] = sample_rows(write_report(tmp_path).read_text(encoding="utf-8"))
     assert [kind for kind, _ in row["spans"]] == ["text", "forced", "text"]
-
-
-def test_correlation_needs_spread_on_both_sides() -> None:
-    assert correlation([(0.0, 0.0), (1.0, 1.0)]) == pytest.approx(1.0)
-    assert correlation([(0.5, 0.0), (0.5, 1.0)]) is None
-    assert correlation([]) is None
 
 
 def test_steps_that_were_not_logged_count_in_the_time(tmp_path: Path) -> None:
