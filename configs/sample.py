@@ -25,15 +25,15 @@ class Sample:
     """One completion to one problem.
 
     id, point, sample  the problem; what it was asked under (a budget's label, "greedy", "rollouts"); which of several
-    question, gold     the problem's own, as they were when it was graded
+    question, gold     the problem's own, as they were when it was graded; `grader` is what judged it
     text               the assistant's turn with special tokens, the prefilled part (`prefilled` characters) included
     forced             ranges of characters of `text` that the policy did not choose
     thinking, answer   the parts of the text, where the engine told them apart; `extracted` is what was graded
     score              0 to 1, None: it could not be judged; `reason` and `parts` say why (`rewards.grading.verdict`)
     stop               what ended the thinking: "natural", "waited:k", "limit", "context"
     finish             "stop" (the model ended its turn) or "length" (it was cut); None where another tool wrote it
-    tokens             of the completion; `thinking_tokens` and `answer_tokens` those of its parts
-    token_ids          and `forced_tokens`, ranges of them that the policy did not choose
+    completion_tokens  how many; `thinking_tokens` and `answer_tokens` those of its parts
+    token_ids          of the completion, and `forced_tokens`, ranges of them that the policy did not choose
     seed, key          what it was drawn from; `key` also stands for model, prompt, budget and sampling
     prompt_hash        of the prompt, whose text is in `prompts.jsonl`; or `prompt`, the text itself
     control, tries     how its budget was kept, and how often it was drawn; `seconds` until it was there
@@ -45,6 +45,7 @@ class Sample:
     sample: int = 0
     question: str = ""
     gold: str = ""
+    grader: str = "math"
     text: str = ""
     prefilled: int = 0
     forced: Ranges = ()
@@ -56,7 +57,7 @@ class Sample:
     parts: Mapping[str, float] = field(default_factory=dict)
     stop: str | None = None
     finish: str | None = None
-    tokens: int | None = None
+    completion_tokens: int | None = None
     thinking_tokens: int | None = None
     answer_tokens: int | None = None
     token_ids: tuple[int, ...] = ()

@@ -27,7 +27,7 @@ from curation.filters import Removal, Removals
 from curation.table import column
 from data.corpus import of_problem
 from data.formats import Reject, open_traces, registered, stop
-from data.problem import Trace
+from data.problem import Problem, Trace
 from data.sources import load_problems, nearest
 
 STAGES = ("quality", "near_duplicates", "decontaminate")
@@ -196,26 +196,28 @@ def _difficulty(table: Any, rows: Sequence[int], config: CurateConfig, run: RunD
 def _answers(
     model: ModelConfig,
     config: DifficultyConfig,
-    questions: Sequence[str],
-    golds: Sequence[str],
+    problems: Sequence[Problem],
     seeds: Sequence[int],
     answered: Answered,
 ) -> None:
     """Ask one model, and judge a question's answers as soon as all of them are there."""
     from curation.ask_model import ask
     from data.think_format import DEEPSEEK, resolve_think_format
-    from rewards.grading.math_equivalence import judge_texts
+    from rewards.grading.grade import grade
+    from rewards.grading.graders import check_graders
 
+    check_graders(problems)
     written = resolve_think_format(config.think_format) if config.think_format else None
     texts: dict[int, list[str]] = defaultdict(list)
 
     def take(place: int, text: str, finish: str) -> None:
         texts[place].append(text)
         if len(texts[place]) == config.samples:
-            verdicts = judge_texts([golds[place]] * config.samples, texts.pop(place), written)
-            answered(place, [verdict.correct for verdict in verdicts], "")
+            verdicts = grade([problems[place]] * config.samples, texts.pop(place), written)
+            answered(place, [verdict.is_right for verdict in verdicts], "")
 
     think_format = written or replace(DEEPSEEK, prefill="")
+    questions = [problem.question for problem in problems]
     ask(
         questions, seeds, model, config, think_format, config.samples, take, lambda place, why: answered(place, (), why)
     )

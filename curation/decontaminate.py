@@ -24,6 +24,7 @@ import numpy as np
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
+from data.options import stem
 from data.problem import Problem, Trace
 from data.similarity.bags import Bags, Bools, Floats, Postings
 from data.similarity.words import Ints, Words, hash_words, ngrams
@@ -118,7 +119,7 @@ def benchmark(name: str) -> list[Problem]:
 def _question(item: Item) -> str:
     if isinstance(item, str):
         return item
-    question = item.get("question", item.get("problem")) if isinstance(item, Mapping) else item.question
+    question = item.get("question", item.get("problem")) if isinstance(item, Mapping) else stem(item)
     if not isinstance(question, str):
         raise DataError(f"a row without a question: {str(item)[:80]}")
     return question

@@ -11,12 +11,13 @@ from configs.schema.curation import DifficultyConfig
 from configs.schema.sections import ModelConfig
 from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
-from curation.table import column
+from curation.table import traces
+from data.problem import Problem, problem_of
 
 Answered = Callable[[int, Sequence[bool | None], str], None]
 """(place of a question, which of its answers are right (None: could not be judged), why it was not asked or "")."""
-Answers = Callable[[ModelConfig, DifficultyConfig, Sequence[str], Sequence[str], Sequence[int], Answered], None]
-"""(model, config, questions, golds, seeds, answered)."""
+Answers = Callable[[ModelConfig, DifficultyConfig, Sequence[Problem], Sequence[int], Answered], None]
+"""(model, config, problems, seeds, answered)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ def rates(
     """
     keep_jsonl(path, lambda line: True)
     known = {line["key"]: line for line in read_jsonl(path)}
-    columns = (column(table, name, rows) for name in ("id", "question", "answer"))
-    asked = [it for it in zip(rows, *columns, strict=True) if it[3]]
+    found = zip(rows, traces(table, rows), strict=True)
+    asked = [(row, problem_of(trace, trace.answer)) for row, trace in found if trace.answer]
     rated = []
     for model in config.models:
         name = f"{model.name}+{model.adapter}" if model.adapter else model.name
-        keys = [_key(model, config, seed, question, gold) for _, _, question, gold in asked]
-        open_ = {key: it for key, it in zip(keys, asked, strict=True) if key not in known}
-        blank = [{"key": key, "model": name, "id": identity} for key, (_, identity, _, _) in open_.items()]
+        keys = [_key(model, config, seed, problem) for _, problem in asked]
+        open_ = {key: problem for key, (_, problem) in zip(keys, asked, strict=True) if key not in known}
+        blank = [{"key": key, "model": name, "id": problem.id} for key, problem in open_.items()]
 
         def answered(place: int, right: Sequence[bool | None], why: str, blank: Any = blank) -> None:
             line = {**blank[place], "rate": pass_rate(right), "not_asked": why}
@@ -55,11 +56,11 @@ def rates(
             known[line["key"]] = line
 
         if open_:
-            questions, golds = [it[2] for it in open_.values()], [it[3] for it in open_.values()]
-            answers(model, config, questions, golds, [seed_of(seed, question) for question in questions], answered)
+            seeds = [seed_of(seed, problem.question) for problem in open_.values()]
+            answers(model, config, list(open_.values()), seeds, answered)
         rated += [
-            Rated(row, identity, name, known[key]["rate"], known[key]["not_asked"])
-            for (row, identity, _, _), key in zip(asked, keys, strict=True)
+            Rated(row, problem.id, name, known[key]["rate"], known[key]["not_asked"])
+            for (row, problem), key in zip(asked, keys, strict=True)
         ]
     return rated
 
@@ -87,8 +88,9 @@ def _verdict(rate: float, config: DifficultyConfig) -> str:
     return "too hard" if rate < config.min_pass_rate else ""
 
 
-def _key(model: ModelConfig, config: DifficultyConfig, seed: int, question: str, gold: str) -> str:
+def _key(model: ModelConfig, config: DifficultyConfig, seed: int, problem: Problem) -> str:
     """Of all that a model's answers to a question, and their verdicts, depend on."""
     who = model.model_dump_json(include={"name", "adapter", "precision", "max_length"})
     how = config.model_dump_json(include={"think_format", "instruction", "sampling", "samples", "max_tokens"})
-    return hashlib.sha256("\0".join((who, how, str(seed), question, gold)).encode()).hexdigest()[:32]
+    asked = (problem.question, problem.answer, problem.grader)
+    return hashlib.sha256("\0".join((who, how, str(seed), *asked)).encode()).hexdigest()[:32]

@@ -55,11 +55,13 @@ def main(argv: list[str]) -> None:
 
     from configs.recipe import load
     from data.sources import load_problems
+    from rewards.grading.graders import check_graders
 
     config: DistillConfig = load("distill", args.config, args.overrides)
     run = RunDir(config.output_dir)
     run.check(args.resume)
     problems = load_problems(config.data)
+    check_graders(problems)
     if args.dry_run:
         print(config.model_dump_json(indent=2))
         print(f"{len(problems):,} problems × {config.samples} samples")
@@ -161,6 +163,8 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
         if fate == "right":
             thinking, reply = sections(END_OF_TURN.sub("", row["text"]), think_format)
             metadata = {"sample": row["sample"], "solution": problem.solution}
+            if problem.grader != "math":  # its grader reads them: options, what a family made
+                metadata = {**problem.metadata, **metadata}
             trace = Trace(
                 id=row["key"],
                 question=problem.question,

@@ -8,7 +8,19 @@ from typing import Any
 
 from data.problem import Trace
 
-COLUMNS = ("id", "question", "thinking", "reply", "answer", "system", "history", "source", "domain", "metadata")
+COLUMNS = (
+    "id",
+    "question",
+    "thinking",
+    "reply",
+    "answer",
+    "system",
+    "history",
+    "source",
+    "grader",
+    "domain",
+    "metadata",
+)
 """All strings; `history` and `metadata` as JSON."""
 
 _BATCH = 1000
@@ -61,9 +73,12 @@ def as_json(trace: Trace) -> str:
         "system": trace.system,
         "history": [list(pair) for pair in trace.history],
         "source": trace.source,
+        "grader": None if trace.grader == "math" else trace.grader,
         **{key: value for key, value in trace.metadata.items() if key not in COLUMNS or key == "domain"},
     }
-    return json.dumps({key: value for key, value in row.items() if value not in (None, [])}, ensure_ascii=False)
+    return json.dumps(
+        {key: value for key, value in row.items() if value not in (None, [])}, ensure_ascii=False, default=str
+    )
 
 
 def _fields(trace: Trace) -> dict[str, str | None]:
@@ -77,6 +92,7 @@ def _fields(trace: Trace) -> dict[str, str | None]:
         "system": trace.system,
         "history": json.dumps(trace.history, ensure_ascii=False),
         "source": trace.source,
+        "grader": trace.grader,
         "domain": None if domain is None else str(domain),
         "metadata": json.dumps(trace.metadata, ensure_ascii=False, default=str),
     }
@@ -84,5 +100,6 @@ def _fields(trace: Trace) -> dict[str, str | None]:
 
 def _trace(row: dict[str, Any]) -> Trace:
     history = tuple((user, assistant) for user, assistant in json.loads(row["history"]))
-    fields = {name: row[name] for name in ("id", "question", "thinking", "reply", "answer", "system", "source")}
+    names = ("id", "question", "thinking", "reply", "answer", "system", "source", "grader")
+    fields = {name: row[name] for name in names}
     return Trace(**fields, history=history, metadata=json.loads(row["metadata"]))

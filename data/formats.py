@@ -107,6 +107,7 @@ def of_rows(
 
 
 def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[[Reject], None]) -> Iterator[Trace]:
+    is_own = layout.name == "traces"
     for row in rows:
         try:
             if row.error:
@@ -124,11 +125,12 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             question=turn.question,
             thinking=turn.thinking,
             reply=turn.reply,
-            source=str(row.fields["source"]) if layout.name == "traces" and "source" in row.fields else file.name,
+            source=str(row.fields["source"]) if is_own and "source" in row.fields else file.name,
             answer=turn.answer,
             system=turn.system,
             history=turn.history,
-            metadata=turn.metadata,
+            metadata={key: value for key, value in turn.metadata.items() if not (is_own and key == "grader")},
+            grader=str(row.fields.get("grader") or "math") if is_own else "math",
         )
 
 

@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from data.layouts import BadRow
-from data.problem import Problem
+from data.problem import Problem, Trace
 
 
 def options(metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -61,7 +61,7 @@ def pose(problem: Problem) -> Problem:
     return replace(problem, question=problem.question + _listed(choices), answer=readings.pop(), grader=grader)
 
 
-def stem(problem: Problem) -> str:
+def stem(problem: Problem | Trace) -> str:
     """The question without the options that `pose` has put behind it."""
     if problem.grader == "math":
         return problem.question

@@ -44,3 +44,16 @@ class Trace:
     history: tuple[tuple[str, str], ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: str = "math"
+
+
+def problem_of(trace: Trace, answer: str) -> Problem:
+    """The question of a trace as a problem, graded as the trace's answer is."""
+    return Problem(
+        id=trace.id,
+        question=trace.question,
+        answer=answer,
+        source=trace.source,
+        solution=trace.thinking or None,
+        metadata=trace.metadata,
+        grader=trace.grader,
+    )

@@ -8,7 +8,7 @@ from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
 from data.options import stem
-from data.problem import Problem, Trace
+from data.problem import Problem, Trace, problem_of
 from data.sources import load_problems
 
 Asked = TypeVar("Asked", Problem, Trace)
@@ -38,19 +38,6 @@ def split_traces(
         raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
     measured = _measured(answered, held_out, seed)
     return _kept(traces, measured, "traces", held_out), measured
-
-
-def problem_of(trace: Trace, answer: str) -> Problem:
-    """The question of a trace as a problem, graded as the trace's answer is."""
-    return Problem(
-        id=trace.id,
-        question=trace.question,
-        answer=answer,
-        source=trace.source,
-        solution=trace.thinking or None,
-        metadata=trace.metadata,
-        grader=trace.grader,
-    )
 
 
 def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -> list[Problem]:

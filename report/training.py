@@ -251,7 +251,7 @@ def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
         facts = {
             "reward": sample.reward,
             "advantage": sample.advantage,
-            "completion tokens": sample.tokens,
+            "completion tokens": sample.completion_tokens,
             "thinking tokens": sample.thinking_tokens,
             **sample.parts,
         }

@@ -6,7 +6,8 @@ from data.think_format import delimiters
 from rewards.grading.extract import extract, format_fault
 from rewards.grading.grade import extracted_answers, grade_answers
 from rewards.rollout import Rollout
-from rewards.shipped import reasoning_steps, repetition, soft_format, strict_format
+from rewards.shipped import format as form
+from rewards.shipped import style
 
 
 def why(name: str, rollout: Rollout) -> str:
@@ -28,13 +29,13 @@ def _answer(rollout: Rollout) -> str:
 
 def _strict(rollout: Rollout) -> str:
     wrong = _format(rollout)
-    if wrong != "well-formed" or strict_format.matches(rollout.text, rollout.think_format):
+    if wrong != "well-formed" or form.matches(rollout.text, rollout.think_format):
         return wrong
     return "line breaks are not the format's"
 
 
 def _soft(rollout: Rollout) -> str:
-    return soft_format.fault(rollout) or "well-formed"
+    return form.fault(rollout) or "well-formed"
 
 
 def _format(rollout: Rollout) -> str:
@@ -61,11 +62,11 @@ def _thinking_tokens(rollout: Rollout) -> str:
 
 
 def _steps(rollout: Rollout) -> str:
-    return f"{reasoning_steps.markers(rollout)} step markers"
+    return f"{style.markers(rollout)} step markers"
 
 
 def _words(rollout: Rollout) -> str:
-    words = repetition.words(rollout.text)
+    words = style.words(rollout.text)
     return f"{len(words)} words, {len(set(words))} different"
 
 

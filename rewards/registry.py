@@ -8,7 +8,7 @@ import importlib
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,23 +19,23 @@ from rewards import plugin
 from rewards.composition import COMPARISONS, Gate, Member, RewardSet
 from rewards.rollout import Reward
 
-SHIPPED = (
-    "correctness",
-    "integer",
-    "strict_format",
-    "soft_format",
-    "xmlcount",
-    "tag_count",
-    "think_format",
-    "reasoning_steps",
-    "length",
-    "cosine",
-    "repetition",
-    "soft_overlong",
-    "budget",
-    "exact",
-)
-"""Each is a function of the same name in `rewards/shipped/<name>.py`."""
+SHIPPED = {
+    "correctness": "correctness",
+    "integer": "correctness",
+    "strict_format": "format",
+    "soft_format": "format",
+    "xmlcount": "format",
+    "tag_count": "format",
+    "think_format": "format",
+    "reasoning_steps": "style",
+    "length": "length",
+    "cosine": "length",
+    "repetition": "style",
+    "soft_overlong": "length",
+    "budget": "length",
+    "exact": "correctness",
+}
+"""Each name is a function in this module of `rewards.shipped`."""
 
 _GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -93,7 +93,7 @@ def _member(spec: RewardSpec, names: Sequence[str]) -> Member:
 
 def _reward(spec: RewardSpec) -> Reward:
     if spec.name in SHIPPED:
-        factory = getattr(importlib.import_module(f"rewards.shipped.{spec.name}"), spec.name)
+        factory = getattr(importlib.import_module(f"rewards.shipped.{SHIPPED[spec.name]}"), spec.name)
         _check_params(spec, factory, supplied=())
         try:
             reward: Reward = factory(**spec.params)
@@ -149,6 +149,6 @@ def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
     return Gate(reward, comparison, float(value))
 
 
-def _nearest(name: str, choices: Sequence[str]) -> str:
+def _nearest(name: str, choices: Collection[str]) -> str:
     close = difflib.get_close_matches(name, choices, n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -4,23 +4,28 @@
     … | python -m rewards.score --config gsm8k.yaml --text -
 
 Each line is a JSON object with the completion (`text`, `completion`, `response` or `output`) and its gold answer
-(`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `completion_tokens` and `thinking_tokens`: a run's
-`rollouts.jsonl` will do. A completion may be a list of messages, as TRL has it: the last one counts. Without token
-counts, words are counted.
+(`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `options`, `grader`, `completion_tokens` and
+`thinking_tokens`: a run's `rollouts.jsonl` will do. Where `id` and `question` are those of a problem that the recipe
+generates, or reads from a file, the line is graded as that problem. A completion may be a list of messages, as TRL has
+it: the last one counts. Without token counts, words are counted.
 """
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.command import recipe_parser, run_command
 from configs.errors import DataError
 
 if TYPE_CHECKING:
+    from configs.schema.sections import DataConfig
+    from data.problem import Problem
     from data.think_format import ThinkFormat
     from rewards.composition import Member, RewardSet, Scores
     from rewards.rollout import Rollout
+
+    Known = Mapping[tuple[Any, Any], Problem]
 
 _TEXT = ("text", "completion", "response", "output")
 _GOLD = ("gold", "answer", "ground_truth")
@@ -40,7 +45,8 @@ def main(argv: list[str]) -> None:
 
     config = load("grpo", args.config, args.overrides)
     reward_set = rewards.build(config.rewards)
-    rollouts = read_rollouts(args.text, resolve_think_format(config.think_format), config.completion_length)
+    known = _known(config.data)
+    rollouts = read_rollouts(args.text, resolve_think_format(config.think_format), config.completion_length, known)
     raw = reward_set.raw(rollouts)
     scores = reward_set.shaped(raw)
     for line in table(reward_set, rollouts, raw, scores):
@@ -51,8 +57,22 @@ def main(argv: list[str]) -> None:
         print(f"{name:<18}{shown[0]:>9}{shown[1]:>9}{column.none_share:>8.1%}  {_number(column.correlation)}")
 
 
-def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "list[Rollout]":
-    """The completions of a JSONL file (`-`: stdin), under the run's limit; raises DataError that names the row."""
+def _known(data: "DataConfig") -> "Known":
+    """The recipe's problems by id and question, where they are at hand: generated, or in a file."""
+    from data.sources import load_problems
+
+    if not data.path and not data.source.startswith("reasoning_gym:"):
+        return {}
+    return {(p.id, p.question): p for p in load_problems(data, rejected=lambda _: None)}
+
+
+def read_rollouts(
+    path: str, think_format: "ThinkFormat", max_tokens: int, known: "Known | None" = None
+) -> "list[Rollout]":
+    """The completions of a JSONL file (`-`: stdin), under the run's limit; raises DataError that names the row.
+
+    `known`: problems that a row may be about, by id and question.
+    """
     name = "stdin" if path == "-" else path
     try:
         if path == "-":
@@ -63,7 +83,7 @@ def read_rollouts(path: str, think_format: "ThinkFormat", max_tokens: int) -> "l
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: can't be read ({error}); give a UTF-8 JSONL file, or - for stdin") from error
     rollouts = [
-        _rollout(line, f"{name}, line {number}", think_format, max_tokens)
+        _rollout(line, f"{name}, line {number}", think_format, max_tokens, known or {})
         for number, line in enumerate(text.split("\n"), 1)  # a JSON string may hold other line separators
         if line.strip()
     ]
@@ -102,9 +122,7 @@ def reason(
     return "; ".join(part for part in parts if part)
 
 
-def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int) -> "Rollout":
-    from data.answers import clean
-    from data.problem import Problem
+def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int, known: "Known") -> "Rollout":
     from rewards.grading.extract import extract
     from rewards.rollout import Rollout
 
@@ -114,20 +132,38 @@ def _rollout(line: str, where: str, think_format: "ThinkFormat", max_tokens: int
         raise DataError(f"{where}: is not JSON ({error.msg}); give one JSON object a line") from error
     if not isinstance(record, dict):
         raise DataError(f"{where}: is a {type(record).__name__}; give a JSON object with `text` and `answer`")
-    text, gold = _completion(record, where), clean(record[_field(record, _GOLD, where)])
-    problem = Problem(
-        id=str(record.get("id", where)), question=str(record.get("question", "")), answer=gold, source="file"
-    )
+    text = _completion(record, where)
     return Rollout(
-        problem=problem,
+        problem=known.get((record.get("id"), record.get("question"))) or _problem(record, where),
         text=text,
         think_format=think_format,
         prompt=str(record.get("prompt", "")),
         completion_tokens=_count(record, "completion_tokens", text, where),
         thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
-        truncated=bool(record.get("truncated", False)),
+        truncated=bool(record.get("truncated", False)) or record.get("finish") == "length",
     )
+
+
+def _problem(record: dict[str, Any], where: str) -> "Problem":
+    """What the completion answers, as far as its own line says it."""
+    from data.answers import clean
+    from data.layouts import BadRow
+    from data.options import pose
+    from data.problem import Problem
+
+    problem = Problem(
+        id=str(record.get("id", where)),
+        question=str(record.get("question", "")),
+        answer=clean(record[_field(record, _GOLD, where)]),
+        source="file",
+        metadata={name: record[name] for name in ("options", "choices") if name in record},
+        grader=str(record.get("grader") or "math"),
+    )
+    try:
+        return pose(problem)
+    except BadRow as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def _completion(record: dict[str, Any], where: str) -> str:

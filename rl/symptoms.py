@@ -7,7 +7,7 @@ from data.think_format import delimiters
 from rewards.composition import Scores
 from rewards.grading.extract import extract
 from rewards.rollout import Rollout
-from rewards.shipped.repetition import words
+from rewards.shipped.style import words
 
 _NGRAM, _DEGENERATE_WORDS, _DISTINCT = 4, 40, 0.5  # fewer distinct n-grams than that in as many words: a loop
 _QUOTE = 40  # characters of the question that an answer repeats

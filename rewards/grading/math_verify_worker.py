@@ -27,9 +27,10 @@ _LATEX = (
 
 
 def equivalent(gold: str, answer: str) -> tuple[bool | None, str]:
-    """(verdict, reason). An answer that math-verify can't read, or can't compare, is wrong; a gold one is no gold.
+    """(verdict, reason). An answer that math-verify can't read is wrong; a gold answer that it can't read is none.
 
-    Raises MemoryError and RecursionError, which say nothing about the answer.
+    Where math-verify itself fails, it has said nothing about the answer: None, and the error. Raises MemoryError and
+    RecursionError.
     """
     wanted = _parsed_gold(gold)
     if not wanted:
@@ -39,8 +40,8 @@ def equivalent(gold: str, answer: str) -> tuple[bool | None, str]:
         correct = bool(given) and verify(wanted, given, timeout_seconds=None, raise_on_error=True)
     except (MemoryError, RecursionError):
         raise
-    except Exception:
-        correct = False
+    except Exception as error:
+        return None, f"math-verify failed: {type(error).__name__}"
     return bool(correct), "math-verify"
 
 

@@ -1,16 +1,23 @@
 """`reasoning_gym`: a generated problem's own family says what an answer is worth."""
 
+import builtins
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from data.problem import Problem
+from rewards.grading.math.too_costly import refusal
 from rewards.grading.verdict import Verdict
 
 _RIGHT = 0.99
 """What evaluations of reasoning-gym take as solved."""
 _FORM = 0.1
 """Families pay up to this for an answer that is only of the right form (countdown: 0.05); that is no share of it."""
+_HARMLESS = {"abs", "divmod", "max", "min", "pow", "round", "sum"}
+_BUILTINS = {name for name in vars(builtins) if name.islower() and callable(getattr(builtins, name))} - _HARMLESS
+_CODE = re.compile(rf"__\w|\b(?:{'|'.join(sorted(_BUILTINS))})\s*\(|\.\s*[A-Za-z_]\w*\s*\(")
+"""A call of a Python function, which a family that evaluates answers (countdown: SymPy's `parse_expr`) would run."""
 
 
 def grade_reasoning_gym(
@@ -25,11 +32,20 @@ def _verdict(problem: Problem, answer: str | None) -> Verdict:
         return Verdict(0.0, "no answer")
     if not {"family", "entry"} <= problem.metadata.keys():
         return Verdict(None, "no family that could score it")
+    if reason := _refusal(problem.answer, answer):
+        return Verdict(None, reason)
     try:
         score = float(_scorer(problem.metadata["family"])(answer, problem.metadata["entry"]))
     except Exception as error:  # a scorer that can't read what a model wrote has not said that it is wrong
         return Verdict(None, f"scorer failed: {type(error).__name__}")
     return Verdict(_share(score), f"score {score:.2f}", {"family_score": score})
+
+
+def _refusal(gold: str, answer: str) -> str | None:
+    """Why no family may see this answer, or None: some evaluate it, in this process and without a limit of time."""
+    if _CODE.search(answer):
+        return "refused: calls a Python function"
+    return refusal(gold, answer) if re.search(r"\*\*|[\^!]", answer) else None
 
 
 def _share(score: float) -> float:

@@ -1,4 +1,4 @@
-"""The shipped rewards, one file each: a function of its parameters that returns a `Reward`.
+"""The shipped rewards: each a function of its parameters that returns a `Reward`, and says its range and its source.
 
-Each file says its range and its source; `rewards.registry` lists the names.
+`rewards.registry.SHIPPED` lists the names and says which module holds each.
 """

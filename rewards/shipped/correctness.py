@@ -1,28 +1,32 @@
-"""`correctness`: how right the answer is, by the grader that the problem names.
+"""Rewards for the answer: `correctness`, `exact`, `integer`."""
 
-Range: [0, score]: `score` for a right answer, 0 for a wrong one, a share of it where the grader knows shares (a family
-of reasoning-gym, the fields of an object), and up to `partial` · score for a list with some of its elements right; None
-when the answer could not be judged. Source: the GSM8K GRPO demo (W. Brown, 2025) gives 2.0; the verdict is
-`rewards.grading.grade`'s.
-"""
-
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from data.problem import Problem
-from rewards.grading.extract import gold_answer
+from rewards.grading.extract import extract, gold_answer
 from rewards.grading.grade import extracted_answers, grade_answers
 from rewards.grading.math.compare import list_elements
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
 from rewards.grading.verdict import Verdict
 from rewards.rollout import Reward, Rollout
 
+_INTEGER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)", re.ASCII)
+
 
 def correctness(*, score: float = 2.0, partial: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> Reward:
-    """`score` for a right answer; `partial` is the share of it that all but one of many right elements approach.
+    """`correctness`: how right the answer is, by its problem's grader.
 
-    A mathematical list (or tuple, or set) of n elements with k of them right, and no more than n given, gets
-    partial · score · k/n. `timeout`: seconds of execution for each answer that needs a grader process.
+    `score` for a right answer; `partial` is the share of it that all but one of many right elements approach.
+
+    A mathematical list (or tuple, or set) of n elements with k of them right, and no more than n given, gets partial ·
+    score · k/n. `timeout`: seconds of execution for each answer that needs a grader process.
+
+    Range: [0, score]: `score` for a right answer, 0 for a wrong one, a share of it where the grader knows shares (a
+    family of reasoning-gym, the fields of an object), and up to `partial` · score for a list with some of its elements
+    right; None when the answer could not be judged. Source: the GSM8K GRPO demo (W. Brown, 2025) gives 2.0; the verdict
+    is `rewards.grading.grade`'s.
     """
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
@@ -63,3 +67,36 @@ def _share_right(problem: Problem, answer: str, timeout: float) -> float:
     verdicts = grade_answers(elements, [have for _, have in pairs], timeout)
     right = {want for (want, _), verdict in zip(pairs, verdicts, strict=True) if verdict.is_right}
     return len(right) / len(wanted)
+
+
+def exact(*, score: float = 1.0) -> Reward:
+    """`exact`: whether the answer is the gold answer, character by character.
+
+    `score` when the strings are the same.
+
+    Range: {0, score}. Source: string match, as in SQuAD's exact match (Rajpurkar et al. 2016, arXiv 1606.05250 §6.1),
+    without its normalisation: white space around the answers is all that is forgiven.
+    """
+
+    def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
+        answers = [extract(rollout.text, rollout.think_format).answer for rollout in rollouts]
+        golds = [rollout.problem.answer.strip() for rollout in rollouts]
+        return [score if answer == gold else 0.0 for answer, gold in zip(answers, golds, strict=True)]
+
+    return reward
+
+
+def integer(*, score: float = 0.5) -> Reward:
+    """`integer`: whether the answer is an integer, right or wrong.
+
+    `score` when the extracted answer is an integer and nothing else.
+
+    Range: {0, score}. Source: the GSM8K GRPO demo (W. Brown, 2025): 0.5; signs, thousands separators and full-width
+    digits count as an integer here.
+    """
+
+    def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
+        answers = [extract(rollout.text, rollout.think_format).answer for rollout in rollouts]
+        return [score if answer is not None and _INTEGER.fullmatch(answer) else 0.0 for answer in answers]
+
+    return reward

@@ -251,8 +251,9 @@ class Models:
         self.asked: dict[str, int] = {}
         self.die_after = die_after
 
-    def __call__(self, _: Any, __: Any, questions: Any, golds: Any, seeds: Any, answered: Any) -> None:
-        for place, (question, gold, seed) in enumerate(zip(questions, golds, seeds, strict=True)):
+    def __call__(self, _: Any, __: Any, problems: Any, seeds: Any, answered: Any) -> None:
+        for place, (problem, seed) in enumerate(zip(problems, seeds, strict=True)):
+            question, gold = problem.question, problem.answer
             if len(self.asked) == self.die_after:
                 raise KeyboardInterrupt
             assert question not in self.asked

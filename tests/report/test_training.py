@@ -24,8 +24,8 @@ def rollout(reward: float | None, other: float = 0.5, **more: Any) -> Row:
     return {
         "step": 1, "id": "p1", "question": "2 + 3?", "prompt": "user: 2 + 3?", "text": "<|im_start|>think\n5",
         "gold": "5", "extracted": "5", "score": None if reward is None else float(reward > 0), "reward": reward or 0.0,
-        "rewards": {"correctness": reward, "xmlcount": other}, "advantage": 0.1, "tokens": 4, "thinking_tokens": 2,
-        "finish": "stop",
+        "rewards": {"correctness": reward, "xmlcount": other}, "advantage": 0.1, "completion_tokens": 4,
+        "thinking_tokens": 2, "finish": "stop",
     } | more  # fmt: skip
 
 

@@ -5,11 +5,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.errors import DataError, RewardError
+from configs.sample import Sample
+from configs.schema.sections import DataConfig
 from data.problem import Problem
+from data.sources import load_problems
 from data.think_format import XML
 from rewards import score
 from rewards.explain import why
@@ -150,3 +154,24 @@ def test_the_command_reads_a_file_and_stdin_and_ends_bad_input_with_one_line(tmp
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: stdin, line 1: is not JSON")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_line_with_options_is_graded_by_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": XML.render("It is.", "(b)"), "gold": "Paris", "options": ["Rome", "Paris"]}
+    assert "right (option B)" in line(run(tmp_path, capsys, [row]), "correctness")
+
+
+def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data: dict[str, Any] = {"source": "reasoning_gym:countdown", "limit": 1}
+    [problem] = load_problems(DataConfig(**data))
+    target = str(problem.metadata["entry"]["metadata"]["target"])
+    row = {"id": problem.id, "question": problem.question, "gold": "", "text": XML.render("It is.", target)}
+    out = run(tmp_path, capsys, [row], *(f"data.{key}={value}" for key, value in data.items()))
+    assert "wrong (score 0.05)" in line(out, "correctness")
+
+
+def test_a_line_of_a_run_keeps_its_counts_and_its_cut(tmp_path: Path) -> None:
+    sample = Sample("a", text=RIGHT, gold="42", completion_tokens=9, thinking_tokens=5, finish="length")
+    (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
+    [rollout] = score.read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
+    assert (rollout.completion_tokens, rollout.thinking_tokens, rollout.truncated) == (9, 5, True)

@@ -189,3 +189,21 @@ def test_a_score_is_from_0_to_1() -> None:
 def test_all_parts_right_is_right_in_floats_too() -> None:
     assert Verdict(0.1 * 3 + 0.7 - 2e-16, "parts").is_right is True
     assert Verdict(0.999, "parts").is_right is False
+
+
+@pytest.mark.parametrize(
+    "answer", ["__import__('os').getpid()", "open('x', 'w')", "().mro()", "9**9**9**9", "2**99999999"]
+)
+def test_an_answer_is_never_run(answer: str) -> None:
+    correct, reason = verdict(family("countdown"), answer)
+    assert correct is None
+    assert reason.startswith("refused: ")
+
+
+def test_every_family_s_own_answer_is_let_through() -> None:
+    from reasoning_gym.factory import DATASETS
+
+    problems = [family(name) for name in sorted(DATASETS) if name in ("chain_sum", "sudoku", "n_queens", "codeio")]
+    assert all(problems)
+    reasons = [verdict.reason for verdict in grade_answers(problems, [problem.answer for problem in problems])]
+    assert not [reason for reason in reasons if reason.startswith("refused")]
