@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from configs.run_directory import read_jsonl
-
 RIGHT_FROM = 1 - 1e-6
 """From this score on an answer is right: a mean of parts may miss 1 by the last bits of a float."""
 Place = tuple[str, str, int]
@@ -108,4 +106,6 @@ FIELDS = {one.name: one for one in fields(Sample)}
 
 def read_samples(path: Path) -> list[Sample]:
     """The samples of a file; a last line cut off by a kill is left out. Raises `ValueError` for a damaged line."""
+    from configs.run_directory import read_jsonl  # pydantic, for which `--help` of a command must not wait
+
     return [Sample.from_row(row) for row in read_jsonl(path)]
