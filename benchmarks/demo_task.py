@@ -162,11 +162,9 @@ def learned(name: str, seed: int, adapter: str, minutes: float) -> dict[str, Any
         made.trainer.add_callback(Alarm(60 * minutes))
         made.train(10_000)
         engine = engine_of(made.loaded, config, S1)
-        figures, rows = heldout.measure(engine, held_out, config.eval, config.sampling, config.seed)
-    scores = [[0.0] * config.eval.k for _ in held_out]
-    for row in rows:
-        if row["sample"] is not None:
-            scores[row["problem"]][row["sample"]] = float(row["correct"] is True)
+        figures, samples = heldout.measure(engine, held_out, config.eval, config.sampling, config.seed)
+    right = [float(sample.is_right is True) for sample in samples if sample.point == "sampled"]
+    scores = [right[at : at + config.eval.k] for at in range(0, len(right), config.eval.k)]
     return {
         "steps": len(made.clock.seconds),
         "useful_completions": sum(made.useful),

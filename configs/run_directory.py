@@ -4,22 +4,33 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from configs.errors import RunError
+from configs.run_record import (
+    HELD_OUT_FILE,
+    RUN_FILE,
+    LoadedWeights,
+    RunRecord,
+    command_line,
+    installed_versions,
+    read_record,
+)
 from configs.schema.sections import Section
+from configs.schema.stages import STAGES
 
-WRITTEN_FIRST = {"config.yaml", "summary.json", "truncation.json", "rejected.jsonl"}
+WRITTEN_FIRST = {"config.yaml", RUN_FILE, HELD_OUT_FILE, "summary.json", "truncation.json", "rejected.jsonl"}
 """What a command writes before it trains or measures."""
 
 
 class RunDir:
-    """One command's output folder: `config.yaml`, `metrics.jsonl`, `summary.json`, `report.html` and its product."""
+    """One command's output folder: `run.json`, `config.yaml`, `metrics.jsonl`, `summary.json`, report and product."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -38,15 +49,37 @@ class RunDir:
         if resume and not (self / "config.yaml").is_file():
             raise RunError(f"--resume: {self.path} holds no run to resume (no config.yaml); start without --resume")
 
-    def start(self, config: Section, resume: bool = False) -> None:
-        """Create the folder and write `config.yaml`; a resumed run says which sections differ from before."""
+    def start(
+        self,
+        config: Section,
+        resume: bool = False,
+        loaded: LoadedWeights | None = None,
+        think_format: Mapping[str, Any] | None = None,
+        held_out: str | None = None,
+    ) -> None:
+        """Create the folder and write `config.yaml` and `run.json`; the fields of `RunRecord` say what else is told.
+
+        A resumed run says which sections differ from before, and keeps the command line that started it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         now = config.model_dump()
+        record = RunRecord(
+            stage=stage_of(config),
+            command=command_line(),
+            versions=installed_versions(),
+            loaded=loaded,
+            think_format=think_format,
+            held_out=held_out,
+            data_sha256=data_hash(config),
+        )
         if resume:
             before = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))
             if changed := [key for key in now if now[key] != before.get(key)]:
                 print(f"resuming with a changed recipe: {', '.join(changed)}")
+            if first := read_record(self.path):
+                record = replace(record, command=first.command, resumed=[*first.resumed, record.command])
         write_text(self / "config.yaml", yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+        write_json(self / RUN_FILE, record.to_json())
 
     @contextmanager
     def removed_if_unused(self) -> Iterator[None]:
@@ -91,6 +124,23 @@ def append_jsonl(path: Path, *rows: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def stage_of(config: Section) -> str:
+    """The stage whose recipes have this config's class."""
+    return next(stage for stage, kind in STAGES.items() if isinstance(config, kind))
+
+
+def data_hash(config: Section) -> str | None:
+    """SHA-256 of the file that `data.path` names; None where the data comes from elsewhere."""
+    path = getattr(getattr(config, "data", None), "path", None)
+    return sha256_of(Path(path)) if path and Path(path).is_file() else None
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], default: Callable[[Any], Any] | None = None) -> None:
+    """`write_text` of a row a line; NaN is refused. `default` turns what JSON has no word for into what it has."""
+    texts = (json.dumps(row, ensure_ascii=False, allow_nan=False, default=default) for row in rows)
+    write_text(path, "".join(f"{text}\n" for text in texts))
+
+
 def sha256_of(path: Path) -> str:
     """A file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
@@ -110,5 +160,4 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     """Drop the rows that a resumed run will write again, and a half-written last line."""
     if path.is_file():
-        rows = [row for row in read_jsonl(path) if keep(row)]
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_jsonl(path, [row for row in read_jsonl(path) if keep(row)])

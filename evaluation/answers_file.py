@@ -5,13 +5,15 @@ from pathlib import Path
 
 from configs.errors import DataError, RunError
 from configs.run_directory import RunDir
+from configs.sample import Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import delimiters, resolve_think_format
 from evaluation.lm_eval_format import Answer, read_answers
 from evaluation.results import Point
-from evaluation.runner import mark, recorded, write_jsonl
+from evaluation.runner import SAMPLES_FILE
+from evaluation.sample_store import SampleStore, grade_samples
 from rewards.grading.grade import extracted_answers
 
 
@@ -43,32 +45,37 @@ def _counted(config: EvalConfig, problems: Sequence[Problem]) -> Sequence[Proble
 
 
 def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequence[Answer], run: RunDir) -> Point:
-    """Rows of `samples.jsonl` for completions made elsewhere, read by the think format if any of them is written in it.
+    """Samples of completions made elsewhere, read by the think format if any of them is written in it.
 
     Then a completion without an end of thinking was cut, and has no answer; else all are read as bare text.
 
     Starts the run directory, or goes on in it. Raises `RunError` where it holds samples that were generated: they
     would be lost.
     """
-    if any(point != "answers" for point, _, _ in recorded(run)):
+    store = SampleStore(run / SAMPLES_FILE)
+    if any(point != "answers" for point, _, _ in store.load()):
         raise RunError(f"output_dir: {run.path} holds generated samples; name another for answers: output_dir=…")
     run.start(config, resume=(run / "config.yaml").is_file())
     think_format = resolve_think_format(config.think_format)
     by_id = {problem.id: problem for problem in problems}
     marks = delimiters(think_format)
     is_formatted = not think_format.has_thinking or any(mark in answer.text for answer in answers for mark in marks)
-    rows = []
+    samples = []
     for answer in answers:
-        unknown = dict.fromkeys(("stop", "finish", "thinking_tokens", "answer_tokens"))
         problem = by_id[answer.id]
-        rows.append(
-            {"point": "answers", "id": answer.id, "sample": answer.sample, "key": "", "prompt_hash": ""}
-            | {"question": problem.question, "gold": problem.answer, "text": answer.text, "prefilled": 0, "forced": []}
-            | {
-                "extracted": extracted_answers([problem], [answer.text], think_format if is_formatted else None)[0],
-                **unknown,
-            }
+        extracted = extracted_answers([problem], [answer.text], think_format if is_formatted else None)[0]
+        samples.append(
+            Sample(
+                id=answer.id,
+                point="answers",
+                sample=answer.sample,
+                question=problem.question,
+                gold=problem.answer,
+                grader=problem.grader,
+                text=answer.text,
+                extracted=extracted,
+            )
         )
-    mark(rows, by_id)
-    write_jsonl(run / "samples.jsonl", rows)
-    return Point("answers", {}, rows)
+    graded = grade_samples(samples, by_id)
+    store.write(graded)
+    return Point("answers", {}, graded)

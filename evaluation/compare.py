@@ -2,8 +2,9 @@
 
     python -m evaluation.compare RUN_A RUN_B [--json FILE]
 
-A run is an evaluation's folder; `FOLDER@LABEL` takes one point of a sweep (its label in `results.json`), so that two
-budgets of one run can be compared too. Without a label, points with the same label are paired, or the only ones.
+A run is an evaluation's folder, or a file of samples such as a training's `heldout_after.jsonl`; `RUN@LABEL` takes one
+point of it (a budget's label in `results.json`), so that two budgets of one run can be compared too. Without a label,
+points with the same label are paired, or the only ones.
 """
 
 import argparse
@@ -15,8 +16,10 @@ from typing import Any
 
 from configs.command import run_command
 from configs.errors import RunError
+from configs.sample import Sample
 from evaluation import metrics
-from evaluation.results import Row, questions, scores
+from evaluation.results import questions, scores
+from report.page import percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,11 @@ class Comparison:
         return f"{text} To see a difference like this would take about {self.needed:,} questions."
 
 
-def compare(label: str, a: Sequence[Row], b: Sequence[Row]) -> Comparison:
-    """Compare two lists of rows of `samples.jsonl`. Raises `RunError` where they share no graded question."""
+def compare(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
+    """Compare two lists of samples. Raises `RunError` where they share no graded question."""
     scores_a, scores_b = scores(a), scores(b)
     shared = [id for id in scores_a if id in scores_b]
-    golds = [{id: rows[0]["gold"] for id, rows in questions(side).items()} for side in (a, b)]
+    golds = [{id: its[0].gold for id, its in questions(side).items()} for side in (a, b)]
     if changed := [id for id in shared if golds[0][id] != golds[1][id]]:
         raise RunError(f"question {changed[0]} has another gold answer in the other run; the benchmarks differ")
     if not shared:
@@ -90,25 +93,29 @@ def compare(label: str, a: Sequence[Row], b: Sequence[Row]) -> Comparison:
     )
 
 
-def read_run(name: str) -> dict[str, list[Row]]:
-    """Rows by point of the run `FOLDER` or `FOLDER@LABEL`. Raises `RunError`."""
+def read_run(name: str) -> dict[str, list[Sample]]:
+    """Samples by point of the run `RUN` or `RUN@LABEL`; a run is a folder or a file. Raises `RunError`."""
     parts = name.split("@")  # a folder's own name may hold one, and so may a label
     readings = [("@".join(parts[:at]), "@".join(parts[at:])) for at in range(len(parts), 0, -1)]
-    found = [reading for reading in readings if (Path(reading[0]) / "samples.jsonl").is_file()]
+    found = [reading for reading in readings if _file_of(reading[0]).is_file()]
     if not found:
-        raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation")
+        raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation, or a file of samples")
     folder, label = found[0]
-    from configs.run_directory import read_jsonl
+    from evaluation.sample_store import SampleStore
 
-    points: dict[str, list[Row]] = {}
-    for row in read_jsonl(Path(folder) / "samples.jsonl"):
-        points.setdefault(row["point"], []).append(row)
+    points: dict[str, list[Sample]] = {}
+    for sample in SampleStore(_file_of(folder)).load().values():
+        points.setdefault(sample.point, []).append(sample)
     if label and label not in points:
         raise RunError(f"{folder}: no point {label!r}; it has {', '.join(map(repr, points))}")
     return {label: points[label]} if label else points
 
 
-def pairs(a: Mapping[str, list[Row]], b: Mapping[str, list[Row]]) -> dict[str, tuple[list[Row], list[Row]]]:
+def _file_of(run: str) -> Path:
+    return Path(run) if Path(run).suffix == ".jsonl" else Path(run) / "samples.jsonl"
+
+
+def pairs(a: Mapping[str, list[Sample]], b: Mapping[str, list[Sample]]) -> dict[str, tuple[list[Sample], list[Sample]]]:
     """Points to compare: the only one of each, else those of the same label. Raises `RunError` if there are none."""
     if len(a) == len(b) == 1:
         (label_a, rows_a), (label_b, rows_b) = *a.items(), *b.items()
@@ -122,7 +129,7 @@ def pairs(a: Mapping[str, list[Row]], b: Mapping[str, list[Row]]) -> dict[str, t
 def main(argv: list[str]) -> None:
     """Read → compare → print."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.compare", description="Compare two evaluations.")
-    parser.add_argument("a", metavar="RUN_A", help="an evaluation's folder, or FOLDER@LABEL for one point of it")
+    parser.add_argument("a", metavar="RUN_A", help="an evaluation's folder or a file of samples; RUN@LABEL: one point")
     parser.add_argument("b", metavar="RUN_B", help="the other")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
@@ -152,7 +159,7 @@ def show(found: Sequence[Comparison]) -> None:
     for one in found:
         low, value, high = (100 * x for x in (one.difference.low, one.difference.value, one.difference.high))
         table.add_row(
-            escape(one.label), str(one.questions), f"{100 * one.a.value:.1f}%", f"{100 * one.b.value:.1f}%",
+            escape(one.label), str(one.questions), percent(one.a.value), percent(one.b.value),
             f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{one.better} / {one.worse}", f"{one.p:.3g}", one.test,
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit

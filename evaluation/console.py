@@ -15,7 +15,8 @@ from budget_forcing.budget import Budget
 from configs.progress import Progress
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
-from report.evaluation import interval, names_of
+from report.evaluation import names_of, optional_interval
+from report.page import percent
 
 
 def describe(config: EvalConfig, problems: int) -> str:
@@ -45,7 +46,7 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
             if label not in points:
                 shown.close()
                 points[label] = shown.enter_context(Progress(label, total))
-            points[label].update(done, f"right {100 * right / done:.1f}%")
+            points[label].update(done, f"right {percent(right / done)}")
 
         yield move
 
@@ -59,10 +60,10 @@ def show(found: dict[str, Any], run: RunDir) -> None:
     names = names_of(found["points"])
     for point in found["points"]:
         thinking = point["thinking_tokens"]
-        shares = [f"{100 * point['shares'][name]:.1f}%" for name in ("limited", "unanswered", "ungraded")]
+        shares = [percent(point["shares"][name]) for name in ("limited", "unanswered", "ungraded")]
         table.add_row(
             escape(names[point["label"]]),
-            interval(point["accuracy"]) or "–",
+            optional_interval(point["accuracy"]) or "–",
             f"{thinking['mean']:.0f}" if thinking else "–",
             *shares,
         )
@@ -70,8 +71,8 @@ def show(found: dict[str, Any], run: RunDir) -> None:
     console.print(table)
     if found["scaling"] is not None:
         console.print(
-            f"control {100 * found['control']:.1f}%, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"
-            f", performance {100 * found['performance']:.1f}%"
+            f"control {percent(found['control'])}, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"
+            f", performance {percent(found['performance'])}"
         )
     for warning in run.summary()["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from configs.sample import Sample
 from data.problem import Problem
 
 TEXTS = ("text", "response", "output", "completion", "generation", "prediction", "answer", "model_output")
@@ -124,13 +125,13 @@ def _texts(row: Mapping[str, Any], where: str) -> list[str]:
 
 def lm_eval_rows(
     problems: Sequence[Problem],
-    samples: Mapping[str, Sequence[Mapping[str, Any]]],
+    samples: Mapping[str, Sequence[Sample]],
     prompts: Mapping[str, str],
     generation: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """One row a problem, in lm-evaluation-harness's samples format.
 
-    `samples`: rows of `samples.jsonl` of one point, by problem id; `prompts`: prompt text by its hash; `generation`:
+    `samples`: those of one point, by problem id; `prompts`: prompt text by its hash; `generation`:
     the generation arguments. `exact_match` is the share of the problem's graded samples that are right; null, never
     0, where none is graded.
     """
@@ -139,15 +140,15 @@ def lm_eval_rows(
         if not its:
             continue
         doc = {"id": problem.id, "question": problem.question, "answer": problem.answer}
-        prompt = prompts.get(its[0]["prompt_hash"], "")
-        graded = [float(row["verdict"]) for row in its if row["verdict"] is not None]
+        prompt = prompts.get(its[0].prompt_hash, "")
+        graded = [float(sample.is_right) for sample in its if sample.is_right is not None]
         yield {
             "doc_id": at,
             "doc": doc,
             "target": problem.answer,
             "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": dict(generation)}},
-            "resps": [[row["text"] for row in its]],
-            "filtered_resps": [row["extracted"] or "[invalid]" for row in its],
+            "resps": [[sample.text for sample in its]],
+            "filtered_resps": [sample.extracted or "[invalid]" for sample in its],
             "filter": "mull",
             "metrics": ["exact_match"],
             "doc_hash": sha256(json.dumps(doc, indent=2, ensure_ascii=False).encode()).hexdigest(),

@@ -18,6 +18,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from report.page import percent_interval
+
 Floats = npt.NDArray[np.float64]
 Point = tuple[float, float]
 """(mean thinking tokens, accuracy)."""
@@ -40,7 +42,7 @@ class Interval:
 
     def __str__(self) -> str:
         """As a percentage: "36.5% [30.1, 43.4] (n=200)"."""
-        return f"{100 * self.value:.1f}% [{100 * self.low:.1f}, {100 * self.high:.1f}] (n={self.n})"
+        return f"{percent_interval(self.as_dict())} (n={self.n})"
 
 
 def _z(level: float) -> float:

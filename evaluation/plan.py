@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from budget_forcing.budget import Budget
 from configs.errors import ConfigError, EngineError
+from configs.sample import Place
 from configs.schema.evaluation import EvalConfig, PointConfig
+from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
@@ -30,22 +32,25 @@ class Task:
     """One sample to make: sample `sample` of `problem` at the point called `label`.
 
     `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
-    often to draw until the thinking ends by itself.
+    often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of one problem
+    that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each its own noise.
     """
 
     label: str
-    budget: Budget
+    budget: Budget | None
+    sampling: SamplingConfig
     asked: Mapping[str, Any]
     problem: Problem
     sample: int
     prompt: str
     prompt_ids: tuple[int, ...]
     seed: int
-    key: str
+    key: str = ""
+    max_tokens: int | None = None
 
     @property
-    def place(self) -> tuple[str, str, int]:
-        """Where its row belongs: (point, problem, sample)."""
+    def place(self) -> Place:
+        """Where its sample belongs: (point, problem, sample)."""
         return self.label, self.problem.id, self.sample
 
     @property
@@ -109,7 +114,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
-            tasks.append(Task(label, budget, asked, problem, sample, prompt, ids, seed, key))
+            tasks.append(Task(label, budget, config.sampling, asked, problem, sample, prompt, ids, seed, key))
     return tasks
 
 

@@ -1,4 +1,4 @@
-"""Rows of `samples.jsonl` → the points of `results.json`; no I/O, no clock, so that equal samples give equal bytes.
+"""Samples → the points of `results.json`; no I/O, no clock, so that equal samples give equal bytes.
 
 A sample that could not be graded counts in no accuracy; its share stands beside it. An answer that is missing is wrong.
 """
@@ -9,46 +9,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from configs.sample import Sample
 from evaluation import metrics
 
-Row = Mapping[str, Any]
-
 STEP_TOKENS = 100  # of a step in a prompt that limits steps (arXiv 2501.19393 §3.1)
-SHARES: dict[str, Callable[[Row], bool]] = {
-    "natural": lambda row: row["stop"] == "natural",
-    "waited": lambda row: str(row["stop"]).startswith("waited"),
-    "limited": lambda row: row["stop"] in ("limit", "context"),
-    "truncated": lambda row: row["finish"] == "length",
-    "unanswered": lambda row: row["extracted"] is None,
-    "ungraded": lambda row: row["verdict"] is None,
+SHARES: dict[str, Callable[[Sample], bool]] = {
+    "natural": lambda sample: sample.stop == "natural",
+    "waited": lambda sample: str(sample.stop).startswith("waited"),
+    "limited": lambda sample: sample.stop in ("limit", "context"),
+    "truncated": lambda sample: sample.is_truncated,
+    "unanswered": lambda sample: sample.extracted is None,
+    "ungraded": lambda sample: sample.score is None,
 }
 """How the thinking ended (natural, waited, limited), whether the answer was cut, is missing, could not be graded."""
 
 
-def questions(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by problem id, in order of first sight, samples by number."""
-    grouped: dict[str, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["id"], []).append(row)
-    return {id: sorted(samples, key=lambda row: row["sample"]) for id, samples in grouped.items()}
+def questions(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Samples by problem id, in order of first sight, by their number."""
+    grouped: dict[str, list[Sample]] = {}
+    for sample in samples:
+        grouped.setdefault(sample.id, []).append(sample)
+    return {id: sorted(its, key=lambda sample: sample.sample) for id, its in grouped.items()}
 
 
-def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
+def scores(samples: Sequence[Sample]) -> dict[str, list[float]]:
     """1 or 0 for each graded sample of each question that has one."""
     graded = {
-        id: [float(row["verdict"]) for row in samples if row["verdict"] is not None]
-        for id, samples in questions(rows).items()
+        id: [float(sample.is_right) for sample in its if sample.is_right is not None]
+        for id, its in questions(samples).items()
     }
     return {id: its for id, its in graded.items() if its}
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One budget of a sweep: its name, its fields, and its rows of `samples.jsonl`."""
+    """One budget of a sweep: its name, its fields, and its samples."""
 
     label: str
     budget: Mapping[str, Any]
-    rows: Sequence[Row]
+    samples: Sequence[Sample]
 
 
 def results(points: Sequence[Point], seed: int = 0) -> dict[str, Any]:
@@ -59,22 +58,22 @@ def results(points: Sequence[Point], seed: int = 0) -> dict[str, Any]:
 
 def summary(point: Point, seed: int = 0) -> dict[str, Any]:
     """Everything that is said of one point's samples, as JSON values; None where nothing is known."""
-    rows = point.rows
-    its = scores(rows)
-    thinking = [row["thinking_tokens"] for row in rows if row["thinking_tokens"] is not None]
-    answer = [row["answer_tokens"] for row in rows if row["answer_tokens"] is not None]
+    samples = point.samples
+    its = scores(samples)
+    thinking = [sample.thinking_tokens for sample in samples if sample.thinking_tokens is not None]
+    answer = [sample.answer_tokens for sample in samples if sample.answer_tokens is not None]
     return {
         "label": point.label,
         "budget": dict(point.budget),
-        "questions": len(questions(rows)),
-        "samples": len(rows),
+        "questions": len(questions(samples)),
+        "samples": len(samples),
         "accuracy": _dict(metrics.accuracy(list(its.values()), seed=seed)) if its else None,
         "pass_at_k": pass_at(its, seed),
-        "maj_at_k": majority_at(rows, seed),
+        "maj_at_k": majority_at(samples, seed),
         "thinking_tokens": metrics.token_summary(thinking) if thinking else None,
         "answer_tokens": metrics.token_summary(answer) if answer else None,
-        "shares": {name: sum(map(holds, rows)) / len(rows) for name, holds in SHARES.items()} if rows else {},
-        "ungraded_reasons": dict(sorted(Counter(row["reason"] for row in rows if row["verdict"] is None).items())),
+        "shares": {name: sum(map(holds, samples)) / len(samples) for name, holds in SHARES.items()} if samples else {},
+        "ungraded_reasons": dict(sorted(Counter(sample.reason for sample in samples if sample.score is None).items())),
         "control": metrics.control(thinking, *_bounds(point.budget)) if thinking else None,
     }
 
@@ -97,7 +96,7 @@ def pass_at(its: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Any]
     return found
 
 
-def majority_at(rows: Sequence[Row], seed: int = 0) -> dict[str, Any] | None:
+def majority_at(samples: Sequence[Sample], seed: int = 0) -> dict[str, Any] | None:
     """maj@k over all samples: a tie goes to the answer seen first, and (`ties_unbroken`) to nobody, which is wrong.
 
     Right spellings of the gold answer vote as one; wrong answers vote as they were extracted. A question whose winner
@@ -105,14 +104,14 @@ def majority_at(rows: Sequence[Row], seed: int = 0) -> dict[str, Any] | None:
     """
     broken, unbroken = [], []
     samples_most = 0
-    for samples in questions(rows).values():
-        votes = [row["gold"] if row["verdict"] else row["extracted"] for row in samples]
-        verdicts = {vote: row["verdict"] for vote, row in zip(votes, samples, strict=True) if vote is not None}
+    for its in questions(samples).values():
+        votes = [sample.gold if sample.is_right else sample.extracted for sample in its]
+        verdicts = {vote: sample.is_right for vote, sample in zip(votes, its, strict=True) if vote is not None}
         winner = metrics.majority(votes)
         right = False if winner is None else verdicts[winner]
         if right is None:
             continue
-        samples_most = max(samples_most, len(samples))
+        samples_most = max(samples_most, len(its))
         broken.append([float(right)])
         unbroken.append([float(right and metrics.majority(votes, ties="none") is not None)])
     if not broken:
@@ -130,7 +129,7 @@ def _sweep(table: Sequence[Mapping[str, Any]], points: Sequence[Point]) -> dict[
     high: list[float] = []
     for point in points:
         least, most = _bounds(point.budget)
-        thinking = [row["thinking_tokens"] for row in point.rows if row["thinking_tokens"] is not None]
+        thinking = [sample.thinking_tokens for sample in point.samples if sample.thinking_tokens is not None]
         tokens += thinking
         low += [least or 0] * len(thinking)
         high += [math.inf if most is None else most] * len(thinking)

@@ -4,17 +4,18 @@ A resumed run keeps the rows whose key (`evaluation.plan`) is still asked for an
 samples and problems can also be added to a finished run.
 """
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import RunError
-from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_text
+from configs.run_directory import RunDir, append_jsonl, read_jsonl, write_json, write_jsonl
+from configs.sample import Place, Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
@@ -23,20 +24,18 @@ from evaluation.length_prompts import rejection_sample
 from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, questions, results
-from evaluation.sample_store import Recorder
+from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
 from report.evaluation import write_report
-from rewards.grading.grade import extracted_answers, grade_answers, ungradable
+from rewards.grading.grade import extracted_answers, ungradable
 from rewards.grading.graders import check_graders
-from rewards.grading.verdict import Verdict
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
     from models.engines.generation import Generation
 
 WORTH_SAYING = 0.02  # the share of cut or missing answers from which the report warns
+SAMPLES_FILE = "samples.jsonl"
 Row = dict[str, Any]
-Progress = Callable[[str, int, int, int], None]
-"""Called with (point, samples done, samples in all, right ones) as samples are graded."""
 
 
 def problems_of(config: EvalConfig) -> list[Problem]:
@@ -58,61 +57,57 @@ def generate(
 
     Starts the run directory, or goes on in it, once it is known that earlier samples fit. Raises `RunError`.
     """
+    # 1. what is there already
     points = plan(config, problems, engine)
-    kept = kept_rows(run, [task for tasks in points for task in tasks])
-    run.start(config, resume=(run / "config.yaml").is_file())
+    store = SampleStore(run / SAMPLES_FILE)
+    kept = kept_samples(store, [task for tasks in points for task in tasks])
+    run.start(config, resume=(run / "config.yaml").is_file(), think_format=asdict(engine.think_format))
     by_id = {problem.id: problem for problem in problems}
-    grade_again(run, kept, by_id)
+    kept = store.regrade(kept, by_id)
     prompts = {task.prompt_hash: task.prompt for tasks in points for task in tasks}
     write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
+
+    # 2. what is missing, a point after the other
     found = []
     for tasks in points:
         done = [kept[task.place] for task in tasks if task.place in kept]
-        with Recorder(
-            run / "samples.jsonl", lambda rows: verdicts_of(rows, by_id), done, len(tasks), progress
-        ) as recorder:
+        with GradingThread(store, lambda its: grade_samples(its, by_id), done, len(tasks), progress) as grading:
             missing = [task for task in tasks if task.place not in kept]
             if missing:
-                append_jsonl(run / "metrics.jsonl", _generate(config, missing, engine, recorder))
-        rows = {(row["point"], row["id"], row["sample"]): row for row in recorder.rows}
-        found.append(
-            Point(tasks[0].label, {**asdict(tasks[0].budget), **tasks[0].asked}, [rows[task.place] for task in tasks])
-        )
+                append_jsonl(run / "metrics.jsonl", _generate(missing, engine, grading))
+        by_place = {sample.place: sample for sample in grading.samples}
+        found.append(point_of(tasks, [by_place[task.place] for task in tasks]))
     return found
 
 
-def write_jsonl(path: Path, rows: Sequence[Row]) -> None:
-    """A whole file of rows, renamed into place."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
+    """The point that the tasks belong to, with its samples."""
+    first = tasks[0]
+    return Point(first.label, {**(asdict(first.budget) if first.budget else {}), **first.asked}, samples)
 
 
-def _generate(config: EvalConfig, tasks: Sequence[Task], engine: "Engine", recorder: Recorder) -> Row:
-    """Generate one point's missing samples into the recorder; its row of `metrics.jsonl`.
+def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -> Row:
+    """Generate one point's missing samples into the grading thread; its row of `metrics.jsonl`.
 
     Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
     and tokens.
     """
-    from models.engines.base import Request
-
     tokens = 0
 
-    def draw(wanted: Sequence[int], attempt: int) -> list["Generation"]:
+    def draw_again(wanted: Sequence[int], attempt: int) -> list["Generation"]:
         nonlocal tokens
         last = attempt + 1 == tasks[0].tries
 
-        def record(generation: "Generation") -> None:
+        def record(task: Task, generation: "Generation") -> None:
             if last or ended_itself(generation):
-                task = tasks[wanted[generation.request]]
-                recorder.put({**row_of(task, generation, engine), "tries": attempt + 1})
+                grading.put(sample_of(task, generation, engine, attempt + 1))
 
-        chosen = [tasks[at] for at in wanted]
-        requests = [Request(t.prompt_ids, config.sampling, seed=t.seed_of(attempt), budget=t.budget) for t in chosen]
-        generations: list[Generation] = engine.generate(requests, record)
+        generations = draw(engine, [tasks[at] for at in wanted], record, attempt)
         tokens += sum(len(generation.token_ids) for generation in generations)
         return generations
 
     started = time.perf_counter()
-    rejection_sample(draw, len(tasks), ended_itself, tasks[0].tries)
+    rejection_sample(draw_again, len(tasks), ended_itself, tasks[0].tries)
     seconds = time.perf_counter() - started
     return {
         "point": tasks[0].label,
@@ -123,92 +118,81 @@ def _generate(config: EvalConfig, tasks: Sequence[Task], engine: "Engine", recor
     }
 
 
+def draw(
+    engine: "Engine", tasks: Sequence[Task], on_done: Callable[[Task, "Generation"], None], attempt: int = 0
+) -> list["Generation"]:
+    """A generation a task, in their order, from one call of the engine; `on_done` gets each as soon as it is there."""
+    from models.engines.base import Request
+
+    groups = [list(group) for _, group in groupby(tasks, lambda task: (task.label, task.prompt_ids, task.seed))]
+    requests = [
+        Request(
+            first.prompt_ids,
+            first.sampling,
+            first.max_tokens,
+            seed=first.seed_of(attempt),
+            budget=first.budget,
+            n=len(group),
+        )
+        for group in groups
+        for first in group[:1]
+    ]
+    return engine.generate(requests, lambda one: on_done(groups[one.request][one.sample], one))
+
+
 def ended_itself(generation: "Generation") -> bool:
     """Its thinking was not ended by a limit: rejection sampling takes it."""
     return generation.stop not in ("limit", "context")
 
 
-def kept_rows(run: RunDir, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Row]:
-    """`recorded`; a half-written last line leaves the file.
+def kept_samples(store: SampleStore, tasks: Sequence[Task]) -> dict[Place, Sample]:
+    """The samples of earlier sessions; a half-written last line leaves the file.
 
-    Raises `RunError` where a row is in a task's place but was made with something else, or can't be read.
+    Raises `RunError` where one is in a task's place but was made with something else, or can't be read.
     """
-    rows, path = recorded(run), run / "samples.jsonl"
-    keep_jsonl(path, lambda row: True)
-    changed = [task.place for task in tasks if task.place in rows and rows[task.place]["key"] != task.key]
+    samples = store.load()
+    store.keep_whole_lines()
+    changed = [task.place for task in tasks if task.place in samples and samples[task.place].key != task.key]
     if changed:
         raise RunError(
-            f"--resume: {path}: {len(changed)} samples, the first {changed[0]}, were made with another model, adapter, "
-            "prompt, sampling or seed; name another output_dir"
+            f"--resume: {store.path}: {len(changed)} samples, the first {changed[0]}, were made with another model, "
+            "adapter, prompt, sampling or seed; name another output_dir"
         )
-    return rows
+    return samples
 
 
-def recorded(run: RunDir) -> dict[tuple[str, str, int], Row]:
-    """The rows of earlier sessions by place. Raises `RunError` where one can't be read."""
-    path = run / "samples.jsonl"
-    try:
-        return {(row["point"], row["id"], row["sample"]): row for row in read_jsonl(path)}
-    except (ValueError, KeyError) as error:
-        raise RunError(f"{path}: damaged: {error}; remove the broken line and go on with --resume") from None
-
-
-def grade_again(run: RunDir, kept: Mapping[tuple[str, str, int], Row], problems: Mapping[str, Problem]) -> None:
-    """New verdicts, in the rows and in `samples.jsonl`, where a problem's gold answer was mended since."""
-    golds = {(problem.id, problem.question): problem.answer for problem in problems.values()}
-    changed = [row for row in kept.values() if row["gold"] != golds.get((row["id"], row["question"]), row["gold"])]
-    if not changed:
-        return
-    print(f"grading {len(changed)} samples again: their gold answer has changed")
-    for row in changed:
-        row["gold"] = problems[row["id"]].answer
-    mark(changed, problems)
-    write_jsonl(run / "samples.jsonl", list(kept.values()))
-
-
-def verdicts_of(rows: Sequence[Row], problems: Mapping[str, Problem]) -> list[Verdict]:
-    """Verdicts on rows whose answer is extracted."""
-    return grade_answers([problems[row["id"]] for row in rows], [row["extracted"] for row in rows])
-
-
-def mark(rows: Sequence[Row], problems: Mapping[str, Problem]) -> None:
-    """Put each row's verdict, and the reason for it, into the row."""
-    for row, verdict in zip(rows, verdicts_of(rows, problems), strict=True):
-        row |= {"verdict": verdict.is_right, "reason": verdict.reason}
-
-
-def row_of(task: Task, generation: "Generation", engine: "Engine") -> Row:
-    """A generation as a row of `samples.jsonl`, not yet graded. `forced` are character ranges of `text`."""
+def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int = 1) -> Sample:
+    """A generation as a sample, not yet graded."""
     from models.engines.generation import forced_characters, spans
 
     prefill = engine.think_format.prefill
-    text = prefill + generation.text
-    return {
-        "point": task.label,
-        "id": task.problem.id,
-        "sample": task.sample,
-        "key": task.key,
-        "prompt_hash": task.prompt_hash,
-        "question": task.problem.question,
-        "gold": task.problem.answer,
-        "extracted": extracted_answers([task.problem], [engine.turn(generation)], engine.think_format)[0],
-        "verdict": None,
-        "reason": "",
-        "text": text,
-        "prefilled": len(prefill),
-        "thinking": generation.thinking,
-        "answer": generation.answer,
-        "forced": forced_characters(generation, engine.tokenizer, prefill),
-        "forced_tokens": spans(generation.forced),
-        "stop": generation.stop,
-        "finish": generation.finish,
-        "thinking_tokens": generation.thinking_tokens,
-        "answer_tokens": generation.answer_tokens,
-        "token_ids": list(generation.token_ids),
-        "seed": task.seed,
-        "control": generation.control,
-        "seconds": round(generation.seconds, 3),
-    }
+    return Sample(
+        id=task.problem.id,
+        point=task.label,
+        sample=task.sample,
+        question=task.problem.question,
+        gold=task.problem.answer,
+        grader=task.problem.grader,
+        text=prefill + generation.text,
+        prefilled=len(prefill),
+        forced=tuple(forced_characters(generation, engine.tokenizer, prefill)),
+        thinking=generation.thinking,
+        answer=generation.answer,
+        extracted=extracted_answers([task.problem], [engine.turn(generation)], engine.think_format)[0],
+        stop=generation.stop,
+        finish=generation.finish,
+        completion_tokens=len(generation.token_ids),
+        thinking_tokens=generation.thinking_tokens,
+        answer_tokens=generation.answer_tokens,
+        token_ids=generation.token_ids,
+        forced_tokens=tuple(spans(generation.forced)),
+        seed=task.seed,
+        key=task.key,
+        prompt_hash=task.prompt_hash,
+        control=generation.control,
+        tries=tries,
+        seconds=round(generation.seconds, 3),
+    )
 
 
 # ---- results
@@ -246,21 +230,23 @@ def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
     if broken := [problem.id for problem in problems if ungradable(problem)]:
         found.append(f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}")
     for point in points:
-        rows = point.rows
-        reasons = Counter(row["reason"] for row in rows if row["verdict"] is None)
+        samples = point.samples
+        reasons = Counter(sample.reason for sample in samples if sample.score is None)
         if reasons:
             why = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
-            found.append(f"{point.label}: {sum(reasons.values())} of {len(rows)} samples are ungraded: {why}")
-        if missing := len(problems) - len(questions(rows)):
+            found.append(f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}")
+        if missing := len(problems) - len(questions(samples)):
             found.append(
                 f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"
             )
-        cut = sum(row["finish"] == "length" for row in rows)
-        unanswered = sum(row["extracted"] is None for row in rows)
-        if cut > WORTH_SAYING * len(rows):
-            found.append(f"{point.label}: {cut} of {len(rows)} answers were cut at max_answer and graded as they are")
-        if unanswered > WORTH_SAYING * len(rows):
-            found.append(f"{point.label}: {unanswered} of {len(rows)} samples hold no answer and count as wrong")
+        cut = sum(sample.is_truncated for sample in samples)
+        unanswered = sum(sample.extracted is None for sample in samples)
+        if cut > WORTH_SAYING * len(samples):
+            found.append(
+                f"{point.label}: {cut} of {len(samples)} answers were cut at max_answer and graded as they are"
+            )
+        if unanswered > WORTH_SAYING * len(samples):
+            found.append(f"{point.label}: {unanswered} of {len(samples)} samples hold no answer and count as wrong")
     return found
 
 
@@ -278,5 +264,5 @@ def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir,
             name += "_" + sha256(point.label.encode()).hexdigest()[:8]
         arguments = config.sampling.model_dump() | {"budget": dict(point.budget)}
         files.append(run / "lm_eval" / f"samples_{name}.jsonl")
-        write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.rows), prompts, arguments)))
+        write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.samples), prompts, arguments)))
     return files

@@ -11,6 +11,7 @@ import yaml
 from configs.schema.publish import PublishConfig
 from release.formats import file_of, folder_of
 from release.gate import GateReport
+from report.page import percent
 from training.finished_run import TrainedRun
 
 if TYPE_CHECKING:
@@ -194,8 +195,8 @@ def _table(results: Sequence["EvalResult"]) -> str:
         args = result.metric_args or {}
         low, high = args["interval_95"]
         lines.append(
-            f"| {result.dataset_name} | {result.metric_name} | {100 * result.metric_value:.1f}% "
-            f"| {100 * low:.1f} to {100 * high:.1f}% | {args['n']} | {args['protocol']} |"
+            f"| {result.dataset_name} | {result.metric_name} | {percent(result.metric_value)} "
+            f"| {100 * low:.1f} to {percent(high)} | {args['n']} | {args['protocol']} |"
         )
     return "\n".join(lines)
 

@@ -22,11 +22,10 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.errors import RunError
 from configs.run_directory import write_json, write_text
+from configs.run_record import HELD_OUT_FILE
 from data.chat_template import PROBES
-from data.corpus import load_traces
 from data.problem import Problem
-from data.sources import load_problems
-from data.splits import split, split_traces
+from data.problem_file import read_problems
 from release.formats import file_of, hashes
 from release.gate_worker import GateJob
 from training.finished_run import TrainedRun, open_run
@@ -99,7 +98,7 @@ class GateReport(BaseModel):
 def gate(folder: str | Path, run: str | Path) -> GateReport:
     """Check every export in `folder` (made by `release.formats.write_exports` from `run`) and write `folder/gate.json`.
 
-    Raises `RunError` if `folder` holds no exports, or the run's recipe holds no problems out.
+    Raises `RunError` if `folder` holds no exports, or the run holds no problems out.
     """
     folder = Path(folder)
     trained = open_run(run)
@@ -161,15 +160,15 @@ def _checked_files(folder: Path) -> dict[str, str]:
 
 
 def held_out(run: TrainedRun) -> list[Problem]:
-    """The problems that the run's recipe measures on and never trains on."""
-    config = run.config
-    if config.eval is None:
-        raise RunError(f"{run.path}: its recipe holds no problems out; add `eval: {{data: …}}` to its config.yaml")
-    if config.eval.data is not None:
-        return load_problems(config.eval.data)
-    if run.stage == "sft":
-        return split_traces(load_traces(config.data), config.eval, config.data.seed)[1]
-    return split(config.data, config.eval)[1]
+    """The problems that the run was measured on and never trained on, as it wrote them down."""
+    file = run.path / HELD_OUT_FILE
+    problems = read_problems(file)
+    if not problems:
+        raise RunError(
+            f"{run.path}: holds no problems out (no {HELD_OUT_FILE}), so exports can't be measured; train with an "
+            '`eval:` section, or write the file: a line {"question": …, "answer": …} each'
+        )
+    return problems
 
 
 def _job_of(target: str, path: Path, job: GateJob, run: TrainedRun) -> GateJob:

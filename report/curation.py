@@ -73,7 +73,7 @@ def _headline(manifest: dict[str, Any]) -> page.Headline:
     return page.Headline(
         [
             ("rows in", f"{rows:,}", f"{len(manifest['inputs'])} files"),
-            ("rows kept", f"{kept:,}", f"{100 * kept / max(1, rows):.1f}%"),
+            ("rows kept", f"{kept:,}", page.percent(kept / max(1, rows))),
             ("seconds", f"{seconds:.1f}", f"{len(manifest['stages'])} stages"),
         ]
     )

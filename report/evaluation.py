@@ -1,9 +1,7 @@
 """`report.html` and the curve of an evaluation, from the files that it wrote.
 
 results.json     the points of the sweep, and what is said over them
-samples.jsonl    one object a sample: `point`, `id`, `sample`, `question`, `gold`, `extracted`, `verdict`, `reason`,
-                 `text`, `prefilled`, `answer`, `forced` ([start, end) character ranges of `text`), `stop`, `finish`,
-                 `thinking_tokens`, `answer_tokens`, `seconds`, `prompt_hash`
+samples.jsonl    `configs.sample.Sample`, a line each
 prompts.jsonl    {hash, prompt}
 summary.json     `warnings`: what a reader of the accuracy must know
 config.yaml      the resolved recipe
@@ -17,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.run_directory import read_jsonl
+from configs.sample import Sample, read_samples
 from report import page, plots
-from report.samples import Sample, Samples, cut
+from report.samples import Samples, ShownSample, cut
 
 Row = Mapping[str, Any]
 SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
@@ -39,19 +38,17 @@ def write_report(run_dir: Path, title: str) -> Path:
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     names = names_of(points)
-    rows = [row for row in read_jsonl(run_dir / "samples.jsonl") if row["point"] in names]
+    samples = [sample for sample in read_samples(run_dir / "samples.jsonl") if sample.point in names]
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run_dir / "prompts.jsonl")}
-    sections.append(Samples(samples_of(rows, prompts, names), "samples.jsonl", "Samples", "budget"))
+    sections.append(Samples(shown_samples(samples, prompts, names), "samples.jsonl", "Samples", "budget"))
     path = run_dir / "report.html"
     page.write(path, title, sections, f"{benchmark['problems']:,} problems · benchmark {benchmark['hash']}")
     return path
 
 
-def interval(value: Mapping[str, float] | None) -> str | None:
+def optional_interval(value: Mapping[str, float] | None) -> str | None:
     """ "36.5% [30.1, 43.4]", or None."""
-    if value is None:
-        return None
-    return f"{100 * value['value']:.1f}% [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+    return None if value is None else page.percent_interval(value)
 
 
 def headline(results: Row) -> page.Headline:
@@ -61,13 +58,11 @@ def headline(results: Row) -> page.Headline:
     if known:
         best = max(known, key=lambda point: point["accuracy"]["value"])
         value = best["accuracy"]
-        small = (
-            f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}], n = {value['n']}, {names_of(known)[best['label']]}"
-        )
+        small = f"{page.percent_bounds(value)}, n = {value['n']}, {names_of(known)[best['label']]}"
         name = "Accuracy" if len(known) == 1 else "Performance (best accuracy)"
-        cards.append((name, f"{100 * value['value']:.1f}%", small))
+        cards.append((name, page.percent(value["value"]), small))
     if results["control"] is not None:
-        cards.append(("Control", f"{100 * results['control']:.1f}%", "of samples kept to their thinking budget"))
+        cards.append(("Control", page.percent(results["control"]), "of samples kept to their thinking budget"))
     if results["scaling"] is not None:
         slope = 100_000 * results["scaling"]
         cards.append(("Scaling", f"{slope:+.1f}", "accuracy points per 1,000 thinking tokens, mean over pairs"))
@@ -119,11 +114,11 @@ def accuracy_table(points: Sequence[Row]) -> page.Table:
     columns += ["maj@k", "maj@k, ties unbroken"] if several else []
     rows: list[list[page.Cell]] = []
     for point in points:
-        row: list[page.Cell] = [names[point["label"]], point["samples"], interval(point["accuracy"])]
-        row += [interval(point["pass_at_k"].get(str(k))) for k in ks]
+        row: list[page.Cell] = [names[point["label"]], point["samples"], optional_interval(point["accuracy"])]
+        row += [optional_interval(point["pass_at_k"].get(str(k))) for k in ks]
         majority = point["maj_at_k"]
         if several:
-            row += [interval(majority), interval(majority and majority["ties_unbroken"])]
+            row += [optional_interval(majority), optional_interval(majority and majority["ties_unbroken"])]
         rows.append(row)
     note = (
         "95% intervals: Wilson for single samples, bootstrap over questions otherwise. Ungraded samples count in none."
@@ -140,8 +135,8 @@ def thinking_table(points: Sequence[Row]) -> page.Table:
         thinking, answer = point["thinking_tokens"] or {}, point["answer_tokens"] or {}
         row: list[page.Cell] = [names[point["label"]], *(thinking.get(name) for name in ("mean", "p50", "p95", "max"))]
         row += [answer.get("mean"), answer.get("p95")]
-        row += [f"{100 * point['shares'][name]:.1f}%" for name in SHARES]
-        row.append(None if point["control"] is None else f"{100 * point['control']:.1f}%")
+        row += [page.percent(point["shares"][name]) for name in SHARES]
+        row.append(None if point["control"] is None else page.percent(point["control"]))
         rows.append(row)
     note = (
         "Tokens. natural, waited, limited: how thinking ended; truncated: the answer was cut; unanswered: none was "
@@ -150,38 +145,43 @@ def thinking_table(points: Sequence[Row]) -> page.Table:
     return page.Table("Thinking", columns, rows, note)
 
 
-def samples_of(rows: Sequence[Row], prompts: Mapping[str, str], names: Mapping[str, str]) -> list[Sample]:
-    """Rows for the browser; a question that is right in one sample and wrong in another is disagreeing."""
+def shown_samples(samples: Sequence[Sample], prompts: Mapping[str, str], names: Mapping[str, str]) -> list[ShownSample]:
+    """Samples for the browser; a question that is right in one sample and wrong in another is disagreeing."""
     verdicts: dict[str, set[bool | None]] = defaultdict(set)
-    for row in rows:
-        verdicts[row["id"]].add(row["verdict"])
+    for sample in samples:
+        verdicts[sample.id].add(sample.is_right)
     return [
-        _sample(row, names[row["point"]], prompts.get(row["prompt_hash"], ""), {True, False} <= verdicts[row["id"]])
-        for row in rows
+        _shown(one, names[one.point], prompts.get(one.prompt_hash, ""), {True, False} <= verdicts[one.id])
+        for one in samples
     ]
 
 
-def _sample(row: Row, group: str, prompt: str, disagreeing: bool) -> Sample:
+def _shown(sample: Sample, group: str, prompt: str, disagreeing: bool) -> ShownSample:
     marks = {
-        "truncated": row["finish"] == "length",
-        "unanswered": row["extracted"] is None,
-        "waited": str(row["stop"]).startswith("waited"),
-        "limited": row["stop"] in ("limit", "context"),
+        "truncated": sample.is_truncated,
+        "unanswered": sample.extracted is None,
+        "waited": str(sample.stop).startswith("waited"),
+        "limited": sample.stop in ("limit", "context"),
         "disagreeing": disagreeing,
     }
-    facts = {"sample": row["sample"], "thinking ended": row["stop"]} | {
-        name.replace("_", " "): row[name] for name in ("thinking_tokens", "answer_tokens", "seconds") if name in row
+    facts = {
+        "sample": sample.sample,
+        "thinking ended": sample.stop,
+        "thinking tokens": sample.thinking_tokens,
+        "answer tokens": sample.answer_tokens,
+        "seconds": sample.seconds,
+        **sample.parts,
     }
-    answer_at = row["text"].rfind(row["answer"]) if row.get("answer") else None
-    return Sample(
-        id=row["id"],
+    answer_at = sample.text.rfind(sample.answer) if sample.answer else None
+    return ShownSample(
+        id=sample.id,
         group=group,
-        question=row["question"],
-        spans=cut(row["text"], [(start, end) for start, end in row["forced"]], row["prefilled"], answer_at),
-        gold=row["gold"],
-        answer=row["extracted"],
-        verdict=row["verdict"],
-        reason=row["reason"],
+        question=sample.question,
+        spans=cut(sample.text, sample.forced, sample.prefilled, answer_at),
+        gold=sample.gold,
+        answer=sample.extracted,
+        verdict=sample.is_right,
+        reason=sample.reason,
         tags=[name for name, holds in marks.items() if holds],
         facts={name: value for name, value in facts.items() if value is not None},
         prompt=prompt,

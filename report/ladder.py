@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.command import run_command
+from report.page import percent_interval
 
 
 def main(argv: list[str]) -> None:
@@ -44,7 +45,7 @@ def rows(runs: list[Path]) -> list[tuple[str, str, str, str]]:
 def row(name: str, summary: dict[str, Any], when: str) -> tuple[str, str, str, str]:
     """A station of the chain: what the summary says of the accuracy `before` or `after`."""
     greedy, average = summary[f"greedy_{when}"], summary[f"avg_at_k_{when}"]
-    return name, percent(greedy), f"{percent(average)}, k = {average['k']}", str(greedy["n"])
+    return name, percent_interval(greedy), f"{percent_interval(average)}, k = {average['k']}", str(greedy["n"])
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -55,11 +56,6 @@ def read_summary(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunError(f"{run}: no summary.json, so this is no finished run")
     return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
-def percent(interval: dict[str, Any]) -> str:
-    """ "36.5% [30.1, 43.4]"."""
-    return f"{100 * interval['value']:.1f}% [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
 
 
 if __name__ == "__main__":

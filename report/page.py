@@ -3,7 +3,7 @@
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,21 @@ def number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.2e}" if abs(value) < 1e-3 else f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """ "36.5%"."""
+    return f"{100 * share:.1f}%"
+
+
+def percent_bounds(value: Mapping[str, float]) -> str:
+    """ "[30.1, 43.4]": the ends of an interval `{value, low, high}` in percent."""
+    return f"[{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+
+
+def percent_interval(value: Mapping[str, float]) -> str:
+    """ "36.5% [30.1, 43.4]"."""
+    return f"{percent(value['value'])} {percent_bounds(value)}"
 
 
 def cell(value: Cell) -> str:

@@ -26,7 +26,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ShownSample:
     """One completion as the browser shows it.
 
     `group` is what a page is cut into (a step, a budget). `verdict`: right, wrong or None (ungraded). `tags` are
@@ -51,18 +51,20 @@ class Sample:
         return len(self.question) + len(self.prompt) + sum(len(s.text) for s in self.spans)
 
 
-def spread(samples: Sequence[Sample], most: int = MOST_SAMPLES, characters: int = MOST_CHARACTERS) -> list[Sample]:
+def spread(
+    samples: Sequence[ShownSample], most: int = MOST_SAMPLES, characters: int = MOST_CHARACTERS
+) -> list[ShownSample]:
     """At most `most` samples and `characters` of text: whole (group, id) groups, evenly spread, in order of the first.
 
     Samples of one question in one group come together, wherever they were, so that they can be compared.
     """
-    found: dict[tuple[str, str], list[Sample]] = {}
+    found: dict[tuple[str, str], list[ShownSample]] = {}
     for sample in samples:
         found.setdefault((sample.group, sample.id), []).append(sample)
     clusters = list(found.values())
     sizes = [sum(s.characters() for s in cluster) for cluster in clusters]
     share = min(1.0, most / max(1, len(samples)), characters / max(1, sum(sizes)))
-    kept: list[Sample] = []
+    kept: list[ShownSample] = []
     credit = 0.0
     for cluster in clusters:
         credit += share
@@ -76,7 +78,7 @@ def spread(samples: Sequence[Sample], most: int = MOST_SAMPLES, characters: int 
 class Samples:
     """The browser as a section of the page. `source` names the file that has every sample whole."""
 
-    samples: Sequence[Sample]
+    samples: Sequence[ShownSample]
     source: str
     title: str = "Samples"
     group_name: str = "group"
@@ -99,7 +101,7 @@ class Samples:
         )
 
 
-def payload(samples: Sequence[Sample], group_name: str, source: str) -> dict[str, Any]:
+def payload(samples: Sequence[ShownSample], group_name: str, source: str) -> dict[str, Any]:
     """`{group_name, math: [MathML], samples: [...]}`; texts as lists of [source] or [source, index into math]."""
     math: dict[str, int] = {}
 

@@ -2,19 +2,16 @@
 
     metrics.jsonl     one object a step: `step` and numbers: `reward`, `rewards/<name>`, `completion_tokens`, `kl`,
                       `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts
-    rollouts.jsonl    one object a completion: `step`, `id`, `question`, `prompt`, `text`, `gold`, `extracted`,
-                      `correct` (true, false or null), `forced` ([start, end) character ranges of `text`), `rewards`
-                      {name: score or null}, `reward`, `advantage`, `completion_tokens`, `thinking_tokens`, `truncated`,
-                      `stop`
+    rollouts.jsonl    `configs.sample.Sample`, a line each
     summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
     truncation.json   SFT: what was cut, dropped or split
     config.yaml       the resolved recipe
+    run.json          the command, versions, what was loaded
 
 Only metrics.jsonl has to be there. A line cut short by a killed run is left out, and said.
 """
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from configs.sample import Sample
 from report import page, plots
-from report.samples import Sample, Samples, cut
+from report.correlation import correlation
+from report.samples import Samples, ShownSample, cut
 
 Row = dict[str, Any]
 
@@ -46,9 +45,8 @@ NOT_PLOTTED = {"step", "epoch", "num_tokens", "step_time"}  # TRL's step_time is
 def write_report(run_dir: Path, title: str = "") -> Path:
     """Write `report.html` into `run_dir`; its path. Raises `FileNotFoundError` without metrics.jsonl."""
     metrics, broken = read_lines(run_dir / "metrics.jsonl")
-    rollouts, broken_rollouts = (
-        read_lines(run_dir / "rollouts.jsonl") if (run_dir / "rollouts.jsonl").exists() else ([], 0)
-    )
+    rows, broken_rollouts = read_lines(run_dir / "rollouts.jsonl") if (run_dir / "rollouts.jsonl").exists() else ([], 0)
+    rollouts = [Sample.from_row(row) for row in rows]
     summary = _read_object(run_dir / "summary.json")
     metrics = _last_of_each_step(metrics)
     alarms = _alarms(metrics)
@@ -62,12 +60,14 @@ def write_report(run_dir: Path, title: str = "") -> Path:
         sections.append(_reward_table(rollouts))
     if rest := _flat({k: v for k, v in summary.items() if not _is_interval(v)}):
         sections.append(page.Summary("Summary", rest))
+    if record := _flat(_read_object(run_dir / "run.json")):
+        sections.append(page.Summary("Run", record))
     if truncation := _flat(_read_object(run_dir / "truncation.json")):
         sections.append(page.Summary("Truncation", truncation))
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     if rollouts:
-        sections.append(Samples(_samples(rollouts), "rollouts.jsonl", "Rollouts", "step"))
+        sections.append(Samples(_shown(rollouts), "rollouts.jsonl", "Rollouts", "step"))
     path = run_dir / "report.html"
     run_dir = run_dir.resolve()
     done = max((int(row["step"]) for row in metrics), default=0)
@@ -127,8 +127,8 @@ def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headli
     for name, label in (("greedy", "Greedy accuracy"), ("avg_at_k", "avg@k at the training temperature")):
         stages = [summary[key] for key in (f"{name}_before", f"{name}_after") if _is_interval(summary.get(key))]
         if stages:
-            value = " → ".join(f"{100 * s['value']:.1f}%" for s in stages)
-            small = " → ".join(f"[{100 * s['low']:.1f}, {100 * s['high']:.1f}]" for s in stages)
+            value = " → ".join(page.percent(s["value"]) for s in stages)
+            small = " → ".join(map(page.percent_bounds, stages))
             if f"{name}_after" not in summary:  # by `eval.when: [before]`, or training goes on
                 label += ", before training"
             cards.append((label, value, f"{small}, n = {stages[-1]['n']}"))
@@ -213,31 +213,22 @@ def _plottable(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _correct(row: Row) -> bool | None:
-    """The verdict on a rollout: `correct` as written, else the sign of a reward named correctness; None: ungraded."""
-    if "correct" in row:
-        return row["correct"]  # type: ignore[no-any-return]
-    score = row.get("rewards", {}).get("correctness")
-    return None if score is None else score > 0
-
-
-def _reward_table(rollouts: Sequence[Row]) -> page.Table:
+def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
     """Mean, spread, share that could not be judged, and correlation with being right, a reward a row."""
-    names = list({name: None for row in rollouts for name in row.get("rewards", {})})
+    names = list({name: None for sample in rollouts for name in sample.rewards})
     rows: list[list[page.Cell]] = []
     for name in names:
-        asked = [row for row in rollouts if name in row.get("rewards", {})]
-        scored = [row for row in asked if row["rewards"][name] is not None]
-        values = [float(row["rewards"][name]) for row in scored]
-        pairs = [(value, _correct(row)) for value, row in zip(values, scored, strict=True)]
+        asked = [sample for sample in rollouts if name in sample.rewards]
+        scored = [(score, sample.is_right) for sample in asked if (score := sample.rewards[name]) is not None]
+        values = [score for score, _ in scored]
         rows.append(
             [
                 name,
                 len(asked),
                 float(np.mean(values)) if values else None,
                 float(np.std(values)) if values else None,
-                f"{100 * (1 - len(scored) / len(asked)):.1f}%",
-                correlation([(value, float(right)) for value, right in pairs if right is not None]),
+                page.percent(1 - len(scored) / len(asked)),
+                correlation([(score, float(right)) for score, right in scored if right is not None]),
             ]
         )
     columns = ["reward", "scored", "mean", "spread (SD)", "not judged", "correlation with correct"]
@@ -245,51 +236,39 @@ def _reward_table(rollouts: Sequence[Row]) -> page.Table:
     return page.Table("Rewards", columns, rows, note)
 
 
-def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's r; None where one side does not vary."""
-    if len(pairs) < 2:
-        return None
-    x, y = np.array(pairs, dtype=np.float64).T
-    if x.std() < 1e-12 or y.std() < 1e-12:
-        return None
-    r = float(np.corrcoef(x, y)[0, 1])
-    return r if math.isfinite(r) else None
-
-
-def _samples(rollouts: Sequence[Row]) -> list[Sample]:
+def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
     """Rollouts for the browser; a question whose rollouts of one step differ in verdict is disagreeing."""
-    verdicts: dict[tuple[Any, Any], set[bool | None]] = defaultdict(set)
-    for row in rollouts:
-        verdicts[row.get("step"), row.get("id")].add(_correct(row))
-    samples = []
-    for row in rollouts:
-        tags = ["truncated"] if row.get("truncated") else []
-        if {True, False} <= verdicts[row.get("step"), row.get("id")]:
-            tags.append("disagreeing")
-        if any(score is None for score in row.get("rewards", {}).values()):
-            tags.append("not judged")
-        facts = {
-            name.replace("_", " "): row[name]
-            for name in ("reward", "advantage", "completion_tokens", "thinking_tokens")
-            if row.get(name) is not None
+    verdicts: dict[tuple[int | None, str], set[bool | None]] = defaultdict(set)
+    for sample in rollouts:
+        verdicts[sample.step, sample.id].add(sample.is_right)
+    shown = []
+    for sample in rollouts:
+        marks = {
+            "truncated": sample.is_truncated,
+            "disagreeing": {True, False} <= verdicts[sample.step, sample.id],
+            "not judged": None in sample.rewards.values(),
         }
-        samples.append(
-            Sample(
-                id=str(row.get("id", "")),
-                group=f"step {row.get('step')}",
-                question=str(row.get("question") or ""),
-                spans=cut(str(row.get("text") or ""), [(a, b) for a, b in row.get("forced") or []]),
-                gold=_optional(row.get("gold")),
-                answer=_optional(row.get("extracted")),
-                verdict=_correct(row),
-                tags=tags,
-                scores=row.get("rewards", {}),
-                facts=facts,
-                prompt=str(row.get("prompt") or ""),
+        facts = {
+            "reward": sample.reward,
+            "advantage": sample.advantage,
+            "completion tokens": sample.completion_tokens,
+            "thinking tokens": sample.thinking_tokens,
+            **sample.parts,
+        }
+        shown.append(
+            ShownSample(
+                id=sample.id,
+                group=f"step {sample.step}",
+                question=sample.question,
+                spans=cut(sample.text, sample.forced),
+                gold=sample.gold,
+                answer=sample.extracted,
+                verdict=sample.is_right,
+                reason=sample.reason,
+                tags=[name for name, holds in marks.items() if holds],
+                scores=sample.rewards,
+                facts={name: value for name, value in facts.items() if value is not None},
+                prompt=sample.prompt,
             )
         )
-    return samples
-
-
-def _optional(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return shown

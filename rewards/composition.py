@@ -15,6 +15,7 @@ from typing import Any
 from configs.errors import RewardError
 from data.problem import Problem
 from data.think_format import ThinkFormat
+from report.correlation import correlation
 from rewards.plugin import TrlReward
 from rewards.rollout import Reward, Rollout
 from rewards.time_limit import Overrun, within
@@ -250,17 +251,5 @@ def _statistics(column: Sequence[float | None], correct: Sequence[bool | None]) 
         mean=mean,
         std=math.sqrt(sum((score - mean) ** 2 for score in known) / len(known)) if mean is not None else None,
         none_share=1 - len(known) / len(column) if column else 0.0,
-        correlation=_pearson(both),
+        correlation=correlation(both),
     )
-
-
-def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    if len(pairs) < 2:
-        return None
-    mean_x, mean_y = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-    spread_x = math.sqrt(sum((x - mean_x) ** 2 for x, _ in pairs))
-    spread_y = math.sqrt(sum((y - mean_y) ** 2 for _, y in pairs))
-    if spread_x < 1e-12 or spread_y < 1e-12:
-        return None
-    covariance = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
-    return float(covariance / (spread_x * spread_y))

@@ -159,7 +159,7 @@ def _rollout(
         completion_tokens=_count(record, "completion_tokens", text, where),
         thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
-        truncated=bool(record.get("truncated", False)),
+        truncated=bool(record.get("truncated", False)) or record.get("finish") == "length",
         completion_ids=_ids(record, where),
     )
 

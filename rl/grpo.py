@@ -36,6 +36,7 @@ def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False
     `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
     before torch is imported, for all that can be seen without it.
     """
+    from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from data.splits import split
     from models.backend import check, import_backend
@@ -47,6 +48,8 @@ def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False
     reward_set = build(config.rewards)
     if is_lead():
         run.check(resume)
+    if resume:
+        config = resumed_config(config, run)
     problems, held_out = split(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them

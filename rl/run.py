@@ -107,7 +107,7 @@ def run_grpo(
         # 4. measure, train
         measure = heldout.Measure(run, engine, config, held_out)
         if lead:
-            start_run(run, config, loaded, resume)
+            start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)
             measure("before")
         run_training(trainer, run, resume, config.steps_per_rollout)

@@ -9,7 +9,9 @@ Where these meet TRL's privates is `rl.trl_internals`. On the Unsloth backend TR
 signatures of its own and shares prompts in its own way: there only `draw` does anything.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -19,10 +21,11 @@ from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from configs.run_directory import RunDir, append_jsonl
+from configs.sample import Sample
 from rewards.composition import BrokenReward, Scores
 from rewards.grading.grade import extracted_answers
 from rewards.rollout import Rollout
-from rewards.shipped.correctness import is_correct
+from rewards.shipped.correctness import judged
 from rl import shared_prompts
 from rl.monitor import Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
@@ -201,10 +204,10 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
 
     def __call__(self, scored: Scored) -> None:
         """Raises `RewardError` for an alarm under `on_alarm: stop`."""
-        gathered = list(gather_object(rows(scored)))
+        gathered = numbered(gather_object(samples(scored)))
         if not PartialState().is_main_process:
             return
-        append_jsonl(self.run / "rollouts.jsonl", *gathered)
+        append_jsonl(self.run / "rollouts.jsonl", *(sample.to_row() for sample in gathered))
         alarms = self.monitor.observe(scored.step, scored.rollouts, scored.scores, scored.totals)
         self.callback.alarms += [str(alarm) for alarm in alarms]
         stop_on(alarms, self.on_alarm, self.run)
@@ -222,27 +225,41 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
         write_failure(self.run / "alarms.jsonl", step, failure)
 
 
-def rows(scored: Scored) -> list[dict[str, Any]]:
-    """A scored batch as rows of `rollouts.jsonl`."""
+def samples(scored: Scored) -> list[Sample]:
+    """A scored batch as samples of `rollouts.jsonl`, not yet numbered."""
     return [
-        {
-            "step": scored.step,
-            "id": rollout.problem.id,
-            "question": rollout.problem.question,
-            "prompt": rollout.prompt,
-            "text": rollout.text,
-            "gold": rollout.problem.answer,
-            "grader": rollout.problem.grader,
-            "extracted": extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0],
-            "correct": right,
-            "forced": rollout.forced,
-            "rewards": {name: column[i] for name, column in scored.scores.items()},
-            "reward": scored.totals[i],
-            "advantage": scored.advantages[i],
-            "completion_tokens": rollout.completion_tokens,
-            "thinking_tokens": rollout.thinking_tokens,
-            "truncated": rollout.truncated,
-            "stop": rollout.stop,
-        }
-        for i, (rollout, right) in enumerate(zip(scored.rollouts, is_correct(scored.rollouts), strict=True))
+        Sample(
+            id=rollout.problem.id,
+            point="rollouts",
+            question=rollout.problem.question,
+            gold=rollout.problem.answer,
+            grader=rollout.problem.grader,
+            text=rollout.text,
+            forced=rollout.forced,
+            extracted=extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0],
+            score=verdict.score,
+            reason=verdict.reason,
+            parts=dict(verdict.parts),
+            stop=rollout.stop,
+            finish="length" if rollout.truncated else "stop",
+            completion_tokens=rollout.completion_tokens,
+            thinking_tokens=rollout.thinking_tokens,
+            answer_tokens=rollout.answer_tokens,
+            prompt=rollout.prompt,
+            step=scored.step,
+            rewards={name: column[i] for name, column in scored.scores.items()},
+            reward=scored.totals[i],
+            advantage=scored.advantages[i],
+        )
+        for i, (rollout, verdict) in enumerate(zip(scored.rollouts, judged(scored.rollouts), strict=True))
     ]
+
+
+def numbered(batch: Iterable[Sample]) -> list[Sample]:
+    """The samples of a batch, those of one problem counted from 0."""
+    counts: Counter[str] = Counter()
+    found = []
+    for sample in batch:
+        found.append(replace(sample, sample=counts[sample.id]))
+        counts[sample.id] += 1
+    return found

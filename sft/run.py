@@ -1,8 +1,6 @@
 """One SFT run, top to bottom: rows → model → trainer → measure → train → measure → save."""
 
-import json
-
-from configs.run_directory import RunDir, write_json, write_text
+from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
 from data.think_format import resolve_think_format
 from models.load import load_model
@@ -38,10 +36,10 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
 
     # 3. measure, train, save, measure, report
-    start_run(run, config, loaded, resume)
+    start_run(run, config, loaded, data.held_out, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
-        write_text(run / "rejected.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data.rejected))
+        write_jsonl(run / "rejected.jsonl", data.rejected)
     measure("before")
     run.add_summary(**train_and_summarise(trainer, config, run, resume))
     product = save_product(trainer.model, tokenizer, run)

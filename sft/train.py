@@ -36,6 +36,7 @@ def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) 
     `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
     before torch is imported, for all that can be seen without it.
     """
+    from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check, import_backend
 
@@ -43,6 +44,8 @@ def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) 
     run = RunDir(config.output_dir)
     check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
+    if resume:
+        config = resumed_config(config, run)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()

@@ -1,11 +1,16 @@
 """A training run's folder without the training: a tiny random model under a random LoRA."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from configs.run_directory import RunDir
+from configs.run_directory import RunDir, write_json
+from configs.run_record import HELD_OUT_FILE, RUN_FILE, LoadedWeights, read_record
+from configs.schema.sft import SftConfig
+from data.corpus import load_traces
+from data.problem_file import write_problems
+from data.splits import split_traces
+from data.think_format import resolve_think_format
 from models.source import source_kwargs
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -96,7 +101,7 @@ def whole_run(folder: Path, base: Path) -> Path:
 
 
 def write_config(folder: Path, base: Path, **config: Any) -> None:
-    """The run's resolved recipe; `config` replaces sections."""
+    """What the run says of itself: recipe, record, held-out problems; `config` replaces sections of the recipe."""
     values: dict[str, Any] = {
         "model": {"name": str(base), "max_length": 256, "precision": "fp32"},
         "think_format": "s1",
@@ -104,10 +109,21 @@ def write_config(folder: Path, base: Path, **config: Any) -> None:
         "eval": {"data": HELD_OUT, "max_tokens": 12},
         "output_dir": str(folder),
     }
-    (folder / "config.yaml").write_text(yaml.safe_dump(values | config))
+    recipe = SftConfig.model_validate(values | config)
+    held_out = [] if recipe.eval is None else split_traces(load_traces(recipe.data), recipe.eval, recipe.data.seed)[1]
+    RunDir(folder).start(
+        recipe,
+        loaded=LoadedWeights(str(base), str(base), "transformers", recipe.model.precision),
+        think_format=asdict(resolve_think_format(recipe.think_format)),
+        held_out=HELD_OUT_FILE if held_out else None,
+    )
+    if held_out:
+        write_problems(folder / HELD_OUT_FILE, held_out)
 
 
 def tell(run: Path, **loaded: str) -> None:
     """What `run`'s training says it loaded."""
-    told = {"name": "tiny", "base": "tiny", "backend": "transformers", "precision": "fp32"}
-    RunDir(run).add_summary(loaded=told | loaded)
+    record = read_record(run)
+    assert record is not None
+    assert record.loaded is not None
+    write_json(run / RUN_FILE, replace(record, loaded=replace(record.loaded, **loaded)).to_json())

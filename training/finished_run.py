@@ -10,11 +10,11 @@ import yaml
 
 from configs.errors import ConfigError, ModelError, RunError
 from configs.recipe import validate
-from configs.run_directory import RunDir
+from configs.run_record import RUN_FILE, LoadedWeights, read_record
 from configs.schema.training import TrainingConfig
-from data.think_format import ThinkFormat, resolve_think_format
+from data.think_format import ThinkFormat
 from models import embedded
-from models.backend import check, choose_backend
+from models.backend import check
 from models.source import HUB_ID, base_of, source_kwargs
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
@@ -45,47 +45,50 @@ class TrainedRun:
 
 def open_run(path: str | Path) -> TrainedRun:
     """The run in `path`. Raises `RunError` if it is none or has no product, `ModelError` if its base can't be had."""
+    # 1. what the run says of itself: its record and its recipe
     path = Path(path)
+    record = read_record(path)
     file = path / "config.yaml"
-    if not file.is_file():
-        raise RunError(f"{path}: no run folder (no config.yaml); {NAME_ONE}")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RunError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict) or not {"model", "data"} <= values.keys():
-        raise RunError(f"{file}: not the recipe of a training run; {NAME_ONE}")
-    stage = "grpo" if "rewards" in values else "sft"
-    try:
-        config: TrainingConfig = validate(stage, values, str(file))
-    except ConfigError as error:  # an evaluation's, or edited by hand
-        raise RunError(f"{error}; {NAME_ONE}") from None
+    if record is None or not file.is_file():
+        raise RunError(f"{path}: no run folder (no {'config.yaml' if record else RUN_FILE}); {NAME_ONE}")
+    if record.stage not in ("sft", "grpo") or record.loaded is None or record.think_format is None:
+        raise RunError(f"{path}: a run of {record.stage}, not of a training; {NAME_ONE}")
+    config = _recipe(file, record.stage)
+
+    # 2. the product, and the base that it belongs to
     products = [path / name for name in ("adapter", "model") if (path / name).is_dir()]
     if not products:
         raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
     adapter = products[0] if products[0].name == "adapter" else None
-    loaded = RunDir(path).summary().get("loaded", {})
-    precision = loaded.get("precision") or choose_backend(config.model).precision  # a guess for runs that did not tell
     try:
         check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
     except ModelError as error:
         raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
     if adapter is not None:
-        shape = _adapter_config(adapter)
-        _check_base(adapter, shape, config.model.name, loaded)
-        if not loaded and QUANTISED_COPY.search(str(shape.get("base_model_name_or_path"))):
-            precision = "nf4"
+        _check_base(adapter, _adapter_config(adapter), config.model.name, record.loaded)
     return TrainedRun(
         path=path,
-        stage=stage,
+        stage=record.stage,
         config=config,
         base=base_of(config.model),
         hub_base=_hub_base(config.model.name),
         adapter=adapter,
         product=products[0],
-        precision=precision,
-        think_format=resolve_think_format(config.think_format),
+        precision=record.loaded.precision,
+        think_format=ThinkFormat(**{**record.think_format, "end_tokens": tuple(record.think_format["end_tokens"])}),
     )
+
+
+def _recipe(file: Path, stage: str) -> TrainingConfig:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RunError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        config: TrainingConfig = validate(stage, values if isinstance(values, dict) else {}, str(file))
+    except ConfigError as error:  # edited by hand
+        raise RunError(f"{error}; {NAME_ONE}") from None
+    return config
 
 
 def load_run_tokenizer(run: TrainedRun) -> Any:
@@ -112,15 +115,15 @@ def _adapter_config(adapter: Path) -> dict[str, Any]:
     return dict(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")))
 
 
-def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: dict[str, str]) -> None:
+def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: LoadedWeights) -> None:
     """Raise `ModelError` where the adapter says it was trained on another model than the recipe's.
 
-    `loaded`: what the training told (`training.trainer.start`); Unsloth may have taken a copy of another name.
+    `loaded`: what the training loaded; Unsloth may have taken a copy of another name.
     """
     trained_on = str(shape.get("base_model_name_or_path") or name)
     names = [name, source_kwargs(base_of_name(name))["pretrained_model_name_or_path"]]
-    if loaded and _same(loaded["name"]) == _same(name):
-        names.append(loaded["base"])
+    if _same(loaded.name) == _same(name):
+        names.append(loaded.base)
     if _same(trained_on) not in map(_same, names):
         raise ModelError(
             f"{adapter}: was trained on {trained_on}, and the run's config.yaml names {name}; "

@@ -1,28 +1,33 @@
-"""Accuracy on held-out problems, before and after training: greedy, and avg@k at the training temperature."""
+"""Accuracy on held-out problems, before and after training: an evaluation of two points.
+
+"greedy" is one sample a problem, "sampled" k samples at the training temperature, for avg@k.
+"""
 
 import itertools
-import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from configs.progress import Progress
-from configs.run_directory import RunDir, read_jsonl, write_text
+from configs.run_directory import RunDir
+from configs.sample import Sample
 from configs.schema.sections import SamplingConfig
 from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
-from models.engines.base import Engine, Request
-from models.engines.generation import Generation
-from rewards.grading.grade import grade
+from evaluation.plan import Task
+from evaluation.runner import draw, sample_of
+from evaluation.sample_store import SampleStore, judged_samples
+from models.engines.base import Engine
 from rewards.grading.graders import check_graders
 
 GREEDY = SamplingConfig(temperature=0.0)
 FIELDS = ("value", "low", "high", "n")
+CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change"}
+"""Point → the name of its change in `summary.json`."""
 
 
 class Measure:
@@ -41,72 +46,100 @@ class Measure:
             return
         print(f"measuring {len(self.problems)} held-out problems × {1 + config.eval.k} samples …", flush=True)
         started = time.perf_counter()
-        figures, rows = measure(self.engine, self.problems, config.eval, config.sampling, config.seed)
-        write_text(
-            self.run / f"heldout_{when}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        )
+        figures, samples = measure(self.engine, self.problems, config.eval, config.sampling, config.seed)
+        self.store(when).write(samples)
         self.run.add_summary(**{f"{name}_{when}": figure for name, figure in figures.items()})
         greedy, average = (Interval(**{key: figures[f][key] for key in FIELDS}) for f in ("greedy", "avg_at_k"))
         seconds = time.perf_counter() - started
         print(f"{when} training: greedy {greedy}, avg@{config.eval.k} {average}  ({seconds:.0f} s)", flush=True)
-        if when == "after" and (self.run / "heldout_before.jsonl").is_file():
-            gained = changes(self.run)
+        if when == "after" and self.store("before").path.is_file():
+            gained = changes(*(list(self.store(at).load().values()) for at in ("before", "after")))
             self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
             said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
             print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
 
+    def store(self, when: str) -> SampleStore:
+        """The file of the samples of one measurement."""
+        return SampleStore(self.run / f"heldout_{when}.jsonl")
 
-def changes(run: RunDir) -> dict[str, Interval]:
+
+def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
     """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
     others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
-    before, after = (_scores(run / f"heldout_{when}.jsonl") for when in ("before", "after"))
-    pairs = {name: [(before[name][p], after[name][p]) for p in before[name] if p in after[name]] for name in before}
-    return {
-        name: paired_bootstrap([fmean(its) for its, _ in pair], [fmean(its) for _, its in pair])
-        for name, pair in pairs.items()
-        if pair
-    }
+    found = {}
+    for point, name in CHANGES.items():
+        earlier, later = (_means(samples, point) for samples in (before, after))
+        both = [problem for problem in earlier if problem in later]
+        if both:
+            found[name] = paired_bootstrap([earlier[p] for p in both], [later[p] for p in both])
+    return found
 
 
-def _scores(path: Path) -> dict[str, dict[tuple[str, str | None], list[bool]]]:
-    """Whether each sample is right, a list a problem (its id and question: other data may count alike), by change."""
-    scores: dict[str, dict[tuple[str, str | None], list[bool]]] = {"greedy_change": {}, "avg_at_k_change": {}}
-    for row in read_jsonl(path):
-        name = "greedy_change" if row["sample"] is None else "avg_at_k_change"
-        scores[name].setdefault((row["id"], row.get("question")), []).append(row["correct"] is True)
-    return scores
+def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float]:
+    """The share of right samples a problem (by id and question: other data may count alike) at one point."""
+    right: dict[tuple[str, str], list[bool]] = {}
+    for sample in samples:
+        if sample.point == point:
+            right.setdefault((sample.id, sample.question), []).append(sample.is_right is True)
+    return {problem: fmean(its) for problem, its in right.items()}
 
 
 def measure(
     engine: Engine, problems: Sequence[Problem], config: HeldOutConfig, sampling: SamplingConfig, seed: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """({"greedy": …, "avg_at_k": …, …}, one row a sample).
+) -> tuple[dict[str, Any], list[Sample]]:
+    """({"greedy": …, "avg_at_k": …, …}, the samples of both points).
 
     Greedy: one sample a problem, Wilson's interval. avg@k: the mean over `config.k` samples at `sampling`, its interval
     by bootstrap over problems. An answer that can't be judged counts as wrong here, and is counted as `unjudged`.
     The same seed draws the same noise for the same problem, so that before and after are paired.
     """
-    prompts = prompt_ids(problems, engine.tokenizer, engine.think_format)
-    greedy = [Request(ids, GREEDY, config.max_tokens, seed=seed + i) for i, ids in enumerate(prompts)]
-    drawn = [Request(ids, sampling, config.max_tokens, seed=seed + i, n=config.k) for i, ids in enumerate(prompts)]
-    with Progress("held-out samples", total=len(problems) * (1 + config.k)) as progress:
+    # 1. generate: one call, in which short rows of the one point fill the batch of the other
+    tasks = plan_points(engine, problems, config, sampling, seed)
+    with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)
-        # one call: short rows of the one fill the batch of the other
-        generations = engine.generate(greedy + drawn, lambda _: progress.update(next(done)))
-    rows = _graded(engine, problems, generations)
-    first = [row["correct"] is True for row in rows if row["sample"] is None]
-    sampled = [[0.0] * config.k for _ in problems]
-    for row in rows:
-        if row["sample"] is not None:
-            sampled[row["problem"]][row["sample"]] = float(row["correct"] is True)
-    average = cluster_bootstrap(sampled)
-    result = {
-        "greedy": wilson(sum(first), len(first)).as_dict(),
+        generations = draw(engine, tasks, lambda *_: progress.update(next(done)))
+
+    # 2. grade
+    drawn = [sample_of(task, generation, engine) for task, generation in zip(tasks, generations, strict=True)]
+    samples = judged_samples(drawn, [task.problem for task in tasks])
+
+    # 3. figures: the greedy samples come first, then k a problem
+    right = [sample.is_right is True for sample in samples]
+    greedy, sampled = right[: len(problems)], right[len(problems) :]
+    average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
+    figures = {
+        "greedy": wilson(sum(greedy), len(greedy)).as_dict(),
         "avg_at_k": average.as_dict() | {"k": config.k},
-        "unjudged": sum(row["correct"] is None for row in rows),
-        "truncated": sum(row["truncated"] for row in rows),
+        "unjudged": sum(sample.score is None for sample in samples),
+        "truncated": sum(sample.is_truncated for sample in samples),
     }
-    return result, rows
+    return figures, samples
+
+
+def plan_points(
+    engine: Engine, problems: Sequence[Problem], config: HeldOutConfig, sampling: SamplingConfig, seed: int
+) -> list[Task]:
+    """A task a sample: the greedy point, then `config.k` samples a problem that share the problem's seed."""
+    prompts = [render_prompt(engine.tokenizer, problem.question, engine.think_format) for problem in problems]
+    ids = token_ids(engine.tokenizer, prompts)
+    points = (("greedy", GREEDY, 1), ("sampled", sampling, config.k))
+    return [
+        Task(
+            label=label,
+            budget=None,
+            sampling=how,
+            asked={},
+            problem=problem,
+            sample=sample,
+            prompt=prompts[at],
+            prompt_ids=tuple(ids[at]),
+            seed=seed + at,
+            max_tokens=config.max_tokens,
+        )
+        for label, how, count in points
+        for at, problem in enumerate(problems)
+        for sample in range(count)
+    ]
 
 
 def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> None:
@@ -123,25 +156,3 @@ def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, t
 def prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
     """Each problem's prompt as token ids."""
     return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])
-
-
-def _graded(engine: Engine, problems: Sequence[Problem], generations: Sequence[Generation]) -> list[dict[str, Any]]:
-    """One row a generation; `sample` is None for the greedy one."""
-    asked = [problems[g.request % len(problems)] for g in generations]
-    texts = [engine.turn(g) for g in generations]
-    verdicts = grade(asked, texts, engine.think_format)
-    return [
-        {
-            "problem": g.request % len(problems),
-            "id": problem.id,
-            "question": problem.question,
-            "sample": g.sample if g.request >= len(problems) else None,
-            "text": text,
-            "gold": problem.answer,
-            "correct": verdict.is_right,
-            "reason": verdict.reason,
-            "tokens": len(g.token_ids),
-            "truncated": g.finish == "length",
-        }
-        for g, problem, text, verdict in zip(generations, asked, texts, verdicts, strict=True)
-    ]

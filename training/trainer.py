@@ -3,8 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,10 +29,13 @@ from transformers import (
 
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir, append_jsonl
+from configs.run_record import HELD_OUT_FILE, LoadedWeights
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sections import EngineConfig
 from configs.schema.training import TrackingConfig, TrainingConfig
-from data.think_format import ThinkFormat
+from data.problem import Problem
+from data.problem_file import write_problems
+from data.think_format import ThinkFormat, resolve_think_format
 from models.engines.base import Engine
 from models.engines.select import load_engine
 from models.load import LoadedModel
@@ -211,13 +215,21 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self.bar.stop()
 
 
-def start_run(run: RunDir, config: TrainingConfig, loaded: LoadedModel, resume: bool) -> None:
-    """Begin the run's folder; `summary.json` says what was really loaded, for the machine that exports the run."""
-    run.start(config, resume)
+def start_run(
+    run: RunDir, config: TrainingConfig, loaded: LoadedModel, held_out: Sequence[Problem], resume: bool
+) -> None:
+    """Begin the run's folder: the recipe, what was really loaded, and the held-out problems."""
     shape = getattr(loaded.model, "peft_config", {}).get("default")
     base = shape.base_model_name_or_path if shape else loaded.base  # Unsloth may take a copy of another name
-    identity = {"name": config.model.name, "base": base, "backend": loaded.backend, "precision": loaded.precision}
-    run.add_summary(loaded=identity)
+    run.start(
+        config,
+        resume,
+        loaded=LoadedWeights(config.model.name, base, loaded.backend, loaded.precision),
+        think_format=asdict(resolve_think_format(config.think_format)),
+        held_out=HELD_OUT_FILE if held_out else None,
+    )
+    if held_out:
+        write_problems(run / HELD_OUT_FILE, held_out)
 
 
 def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from configs.errors import RewardError
-
-_RIGHT = 1 - 1e-6
-"""From this score on an answer is right: a mean of parts may miss 1 by the last bits of a float."""
+from configs.sample import RIGHT_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +27,4 @@ class Verdict:
     @property
     def is_right(self) -> bool | None:
         """Whether the answer is right as a whole; None where it could not be judged."""
-        return None if self.score is None else self.score >= _RIGHT
+        return None if self.score is None else self.score >= RIGHT_FROM

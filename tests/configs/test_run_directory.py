@@ -59,7 +59,8 @@ def test_what_was_trained_stays_after_an_error(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with pytest.raises(RunError, match="can't go on"):
         fails(run, {"step": 1})
-    assert {path.name for path in run.path.iterdir()} == {"config.yaml", "summary.json", "metrics.jsonl", "checkpoints"}
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {"config.yaml", "run.json", "summary.json", "metrics.jsonl", "checkpoints"}
 
 
 def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:

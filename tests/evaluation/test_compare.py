@@ -2,29 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from configs.errors import RunError
+from configs.sample import Sample
 from evaluation.compare import compare, main, pairs, read_run
 from evaluation.metrics import mcnemar_exact
+from evaluation.sample_store import SampleStore
 
-Row = dict[str, Any]
 
-
-def rows(scores: str, point: str = "natural", gold: str = "7") -> list[Row]:
+def rows(scores: str, point: str = "natural", gold: str = "7") -> list[Sample]:
     """ "101?" → four questions: right, wrong, right, ungraded."""
-    verdicts = {"1": True, "0": False, "?": None}
-    return [
-        {"id": f"q{i}", "sample": 0, "verdict": verdicts[c], "extracted": "7", "gold": gold, "point": point}
-        for i, c in enumerate(scores)
-    ]
+    verdicts = {"1": 1.0, "0": 0.0, "?": None}
+    return [Sample(id=f"q{i}", score=verdicts[c], extracted="7", gold=gold, point=point) for i, c in enumerate(scores)]
 
 
-def write(folder: Path, its: list[Row]) -> Path:
+def write(folder: Path, its: list[Sample]) -> Path:
     folder.mkdir()
-    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in its), "utf-8")
+    SampleStore(folder / "samples.jsonl").write(its)
     return folder
 
 
@@ -57,10 +53,10 @@ def test_wins_and_losses_that_cancel_speak_for_neither() -> None:
     assert "A ahead on 1, B on 1" in compare("x", rows("10"), rows("01")).verdict()
 
 
-def sampled(*counts: int, k: int = 4) -> list[Row]:
+def sampled(*counts: int, k: int = 4) -> list[Sample]:
     """The number of right samples a question."""
     return [
-        {"id": f"q{i}", "sample": j, "verdict": j < c, "extracted": "7", "gold": "7"}
+        Sample(id=f"q{i}", sample=j, score=float(j < c), extracted="7", gold="7")
         for i, c in enumerate(counts)
         for j in range(k)
     ]
@@ -115,6 +111,15 @@ def test_a_folder_and_a_label_may_hold_an_at_sign(tmp_path: Path) -> None:
     assert list(read_run(f'{folder}@wait_text="@"')) == ['wait_text="@"']
     with pytest.raises(RunError, match="no point 'none'"):
         read_run(f"{folder}@none")
+
+
+def test_two_measurements_of_a_training_run_are_compared(tmp_path: Path) -> None:
+    for when, scores in (("before", "0100"), ("after", "0111")):
+        SampleStore(tmp_path / f"heldout_{when}.jsonl").write(rows(scores, "greedy") + rows("0101", "sampled"))
+    a, b = (read_run(f"{tmp_path}/heldout_{when}.jsonl") for when in ("before", "after"))
+    found = {label: compare(label, *its) for label, its in pairs(a, b).items()}
+    assert {label: (one.better, one.worse) for label, one in found.items()} == {"greedy": (2, 0), "sampled": (0, 0)}
+    assert list(read_run(f"{tmp_path}/heldout_after.jsonl@greedy")) == ["greedy"]
 
 
 def test_labels_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

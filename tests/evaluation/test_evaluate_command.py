@@ -108,7 +108,7 @@ def test_vllm_and_transformers_give_the_same_greedy_samples(tmp_path: Path) -> N
         )  # fmt: skip
         subprocess.run(arguments, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, check=True, capture_output=True)
         lines = (tmp_path / engine / "samples.jsonl").read_text("utf-8").splitlines()
-        kept = ("point", "id", "text", "forced", "stop", "thinking_tokens", "verdict")
+        kept = ("point", "id", "text", "forced", "stop", "thinking_tokens", "score")
         found.append(sorted([row[name] for name in kept] for row in map(json.loads, lines)))
     assert len(found[0]) == 24
     assert found[0] == found[1]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
+from configs.sample import Sample
 from data.problem import Problem
 from evaluation.lm_eval_format import Answer, lm_eval_rows, read_answers
 
@@ -77,12 +78,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_answers(tmp_path / "none.jsonl", PROBLEMS)
 
 
-def sample(text: str, verdict: bool | None, extracted: str | None) -> dict[str, Any]:
-    return {"text": text, "verdict": verdict, "extracted": extracted, "prompt_hash": "h"}
+def sample(text: str, score: float | None, extracted: str | None) -> Sample:
+    return Sample(id="p", text=text, score=score, extracted=extracted, prompt_hash="h")
 
 
 def test_exported_rows_have_the_fields_and_hashes_of_lm_eval() -> None:
-    samples = {"q1": [sample("it is 7", True, "7"), sample("hm", False, None)], "q2": [sample("?", None, "x")]}
+    samples = {"q1": [sample("it is 7", 1.0, "7"), sample("hm", 0.0, None)], "q2": [sample("?", None, "x")]}
     first, second = lm_eval_rows(PROBLEMS, samples, {"h": "PROMPT"}, {"temperature": 1.0})
     assert set(first) == {
         "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash",
@@ -100,6 +101,6 @@ def test_exported_rows_have_the_fields_and_hashes_of_lm_eval() -> None:
 
 
 def test_what_is_exported_can_be_read_back(tmp_path: Path) -> None:
-    samples = {"q1": [sample("it is 7", True, "7"), sample("hm", False, None)], "q2": [sample("ten", True, "10")]}
+    samples = {"q1": [sample("it is 7", 1.0, "7"), sample("hm", 0.0, None)], "q2": [sample("ten", 1.0, "10")]}
     found = answers(tmp_path, *lm_eval_rows(PROBLEMS, samples, {}, {}))
     assert [(one.id, one.text) for one in found] == [("q1", "it is 7"), ("q1", "hm"), ("q2", "ten")]

@@ -4,20 +4,23 @@ from typing import Any
 
 import pytest
 
+from configs.sample import Sample
 from evaluation.results import SHARES, Point, majority_at, pass_at, questions, results, scores, summary
 
-Row = dict[str, Any]
 
-
-def row(id: str = "q1", sample: int = 0, verdict: bool | None = True, extracted: str | None = "7", **more: Any) -> Row:
-    return {
-        "id": id, "sample": sample, "verdict": verdict, "extracted": extracted, "gold": "7", "reason": "number",
-        "stop": "natural", "finish": "stop", "thinking_tokens": 10, "answer_tokens": 2,
-    } | more  # fmt: skip
+def row(id: str = "q1", sample: int = 0, score: float | None = 1.0, extracted: str | None = "7", **more: Any) -> Sample:
+    known: dict[str, Any] = {
+        "stop": "natural",
+        "finish": "stop",
+        "thinking_tokens": 10,
+        "answer_tokens": 2,
+        "reason": "number",
+    }
+    return Sample(id=id, sample=sample, score=score, extracted=extracted, gold="7", **known | more)
 
 
 def test_a_sample_that_could_not_be_graded_is_never_a_zero() -> None:
-    rows = [row("q1"), row("q2", verdict=None, reason="timeout"), row("q3", verdict=False)]
+    rows = [row("q1"), row("q2", score=None, reason="timeout"), row("q3", score=0.0)]
     found = summary(Point("a", {}, rows))
     assert found["accuracy"]["value"] == 0.5
     assert found["accuracy"]["n"] == 2
@@ -26,13 +29,13 @@ def test_a_sample_that_could_not_be_graded_is_never_a_zero() -> None:
 
 
 def test_a_point_without_any_graded_sample_has_no_accuracy() -> None:
-    found = results([Point("a", {}, [row(verdict=None)])])
+    found = results([Point("a", {}, [row(score=None)])])
     assert found["points"][0]["accuracy"] is None
     assert found["performance"] is None
 
 
 def test_a_missing_answer_is_wrong_and_counted() -> None:
-    found = summary(Point("a", {}, [row("q1"), row("q2", verdict=False, extracted=None)]))
+    found = summary(Point("a", {}, [row("q1"), row("q2", score=0.0, extracted=None)]))
     assert found["accuracy"]["value"] == 0.5
     assert found["shares"]["unanswered"] == 0.5
 
@@ -46,10 +49,10 @@ def test_a_missing_answer_is_wrong_and_counted() -> None:
         ("limited", {"stop": "context"}),
         ("truncated", {"finish": "length"}),
         ("unanswered", {"extracted": None}),
-        ("ungraded", {"verdict": None}),
+        ("ungraded", {"score": None}),
     ],
 )
-def test_shares_say_how_samples_ended(share: str, fields: Row) -> None:
+def test_shares_say_how_samples_ended(share: str, fields: dict[str, Any]) -> None:
     assert SHARES[share](row(**fields))
     assert not SHARES[share](row(stop="natural" if share != "natural" else "limit"))
 
@@ -70,12 +73,12 @@ def test_pass_at_k_includes_the_number_of_samples_itself() -> None:
 
 def test_majority_counts_right_spellings_as_one_and_shows_ties_broken_and_not() -> None:
     tied = [
-        row("q1", 0, True, "7.0"),
-        row("q1", 1, True, "7"),
-        row("q1", 2, False, "8"),
-        row("q1", 3, False, "8"),
+        row("q1", 0, 1.0, "7.0"),
+        row("q1", 1, 1.0, "7"),
+        row("q1", 2, 0.0, "8"),
+        row("q1", 3, 0.0, "8"),
     ]
-    clear = [row("q2", 0, False, "8"), row("q2", 1, True, "7"), row("q2", 2, True, "14/2"), row("q2", 3, False, None)]
+    clear = [row("q2", 0, 0.0, "8"), row("q2", 1, 1.0, "7"), row("q2", 2, 1.0, "14/2"), row("q2", 3, 0.0, None)]
     found = majority_at(tied + clear)
     assert found is not None
     assert found["k"] == 4
@@ -84,7 +87,7 @@ def test_majority_counts_right_spellings_as_one_and_shows_ties_broken_and_not() 
 
 
 def test_majority_leaves_out_a_question_whose_winner_could_not_be_graded() -> None:
-    rows = [row("q1", 0, None, "9"), row("q1", 1, None, "9"), row("q1", 2, True, "7"), row("q2")]
+    rows = [row("q1", 0, None, "9"), row("q1", 1, None, "9"), row("q1", 2, 1.0, "7"), row("q2")]
     found = majority_at(rows)
     assert found is not None
     assert found["n"] == 1
@@ -92,7 +95,7 @@ def test_majority_leaves_out_a_question_whose_winner_could_not_be_graded() -> No
 
 def test_samples_of_a_question_are_in_their_order_whatever_order_they_came_in() -> None:
     rows = [row("q1", 1), row("q2", 0), row("q1", 0)]
-    assert [r["sample"] for r in questions(rows)["q1"]] == [0, 1]
+    assert [r.sample for r in questions(rows)["q1"]] == [0, 1]
     assert list(scores(rows)) == ["q1", "q2"]
 
 
@@ -109,8 +112,8 @@ def test_a_sweep_has_control_over_every_sample_and_its_own_budget() -> None:
 
 
 def test_scaling_and_performance_come_from_the_points() -> None:
-    low = Point("l", {}, [row(verdict=False, thinking_tokens=10), row("q2", verdict=False, thinking_tokens=30)])
-    high = Point("h", {}, [row(thinking_tokens=100), row("q2", verdict=False, thinking_tokens=140)])
+    low = Point("l", {}, [row(score=0.0, thinking_tokens=10), row("q2", score=0.0, thinking_tokens=30)])
+    high = Point("h", {}, [row(thinking_tokens=100), row("q2", score=0.0, thinking_tokens=140)])
     found = results([low, high])
     assert found["scaling"] == pytest.approx(0.5 / 100)
     assert found["performance"] == 0.5

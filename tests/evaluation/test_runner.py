@@ -302,7 +302,7 @@ def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
 ) -> None:
     folder = run()
     rows = lines(folder / "samples.jsonl")
-    said = next(row for row in rows if row["extracted"] and row["verdict"] is False)
+    said = next(row for row in rows if row["extracted"] and row["score"] == 0)
     data = tmp_path / "problems.jsonl"
     mended = [row | ({"answer": said["extracted"]} if row["id"] == said["id"] else {}) for row in lines(data)]
     data.write_text("".join(json.dumps(row) + "\n" for row in mended), "utf-8")
@@ -311,7 +311,7 @@ def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
     after = lines(folder / "samples.jsonl")
     its = ("point", "id", "sample")
     found = next(row for row in after if all(row[name] == said[name] for name in its))
-    assert (found["gold"], found["verdict"]) == (said["extracted"], True)
+    assert (found["gold"], found["score"]) == (said["extracted"], 1.0)
     assert [row for row in after if row["id"] != said["id"]] == [row for row in rows if row["id"] != said["id"]]
     assert [row["text"] for row in after] == [row["text"] for row in rows]
 

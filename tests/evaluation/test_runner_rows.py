@@ -1,12 +1,13 @@
-"""A generation as a row of `samples.jsonl`."""
+"""A generation as a sample."""
 
 from collections.abc import Sequence
 
 from budget_forcing.budget import Budget, Outcome
+from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.think_format import DEEPSEEK
 from evaluation.plan import Task
-from evaluation.runner import row_of
+from evaluation.runner import sample_of
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import Origin, generation_of
 from tests.tiny import tiny_tokenizer
@@ -25,6 +26,6 @@ def test_an_end_of_turn_that_no_list_knows_is_no_part_of_the_answer() -> None:
     engine = Asked(tokenizer, DEEPSEEK, 100, (ids[-1],))
     outcome = Outcome(ids, [0.0] * len(ids), [False] * len(ids))
     made = generation_of(outcome, Origin(0, 0, (), (), "none", 0.0), engine.eos, tokenizer, DEEPSEEK)
-    task = Task("free", Budget(), {}, Problem("p", "6 · 7?", "42", "test"), 0, "?", (), 0, "key")
-    row = row_of(task, made, engine)
-    assert (row["extracted"], row["text"]) == ("42", "<think>\nso.</think>\n\n42<fin>")
+    task = Task("free", Budget(), SamplingConfig(), {}, Problem("p", "6 · 7?", "42", "test"), 0, "?", (), 0, "key")
+    sample = sample_of(task, made, engine)
+    assert (sample.extracted, sample.text) == ("42", "<think>\nso.</think>\n\n42<fin>")

@@ -1,57 +1,93 @@
-"""The recorder: everything graded and on disk, or a clear error; never a silent loss."""
+"""The store and its grading thread: everything graded and on disk, or a clear error; never a silent loss."""
 
-import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from configs.errors import RunError
-from evaluation.sample_store import Recorder
-from rewards.grading.verdict import Verdict
-
-Row = dict[str, Any]
-
-
-def right(rows: Sequence[Row]) -> list[Verdict]:
-    return [Verdict(float(row["id"] % 2 == 0), "exact") for row in rows]
+from configs.sample import Sample, read_samples
+from data.problem import Problem
+from evaluation.sample_store import GradingThread, SampleStore, grade_samples
 
 
-def test_every_row_is_graded_and_written_once_in_order(tmp_path: Path) -> None:
+def one(at: int) -> Sample:
+    return Sample(id=str(at), point="p")
+
+
+def right(samples: Sequence[Sample]) -> list[Sample]:
+    return [replace(sample, score=float(int(sample.id) % 2 == 0), reason="exact") for sample in samples]
+
+
+def test_a_sample_comes_back_from_its_row() -> None:
+    sample = Sample("a", "p", 3, forced=((1, 2),), token_ids=(7,), parts={"f1": 0.5}, rewards={"r": None}, score=1.0)
+    assert Sample.from_row(sample.to_row()) == sample
+    assert Sample.from_row({"id": "a", "score": 0.5}).is_right is False
+    with pytest.raises(ValueError, match="not a sample: unknown verdict"):
+        Sample.from_row({"id": "a", "verdict": True})
+
+
+def test_samples_are_graded_and_written_once_in_order(tmp_path: Path) -> None:
     moves: list[tuple[str, int, int, int]] = []
-    path = tmp_path / "samples.jsonl"
-    with Recorder(path, right, total=100, progress=lambda *move: moves.append(move)) as recorder:
+    store = SampleStore(tmp_path / "samples.jsonl")
+    with GradingThread(store, right, total=100, progress=lambda *move: moves.append(move)) as grading:
         for i in range(100):
-            recorder.put({"id": i, "point": "p"})
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert [row["id"] for row in rows] == list(range(100))
-    assert [row["verdict"] for row in rows] == [i % 2 == 0 for i in range(100)]
-    assert recorder.rows == rows
+            grading.put(one(i))
+    samples = read_samples(store.path)
+    assert [sample.id for sample in samples] == [str(i) for i in range(100)]
+    assert [sample.is_right for sample in samples] == [i % 2 == 0 for i in range(100)]
+    assert grading.samples == samples
     assert moves[-1] == ("p", 100, 100, 50)
 
 
-def test_rows_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_samples_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
     written = threading.Event()
-    with Recorder(tmp_path / "s.jsonl", right, progress=lambda *_: written.set()) as recorder:
-        recorder.put({"id": 1, "point": "p"})
+    with GradingThread(SampleStore(tmp_path / "s.jsonl"), right, progress=lambda *_: written.set()) as grading:
+        grading.put(one(1))
         assert written.wait(10)
         assert (tmp_path / "s.jsonl").read_text("utf-8").endswith("\n")
 
 
-def test_rows_of_an_earlier_session_are_kept_and_not_written_again(tmp_path: Path) -> None:
-    old = {"id": 0, "point": "p", "verdict": True, "reason": ""}
-    with Recorder(tmp_path / "s.jsonl", right, [old]) as recorder:
-        recorder.put({"id": 1, "point": "p"})
-    assert [row["id"] for row in recorder.rows] == [0, 1]
-    assert len((tmp_path / "s.jsonl").read_text("utf-8").splitlines()) == 1
+def test_samples_of_an_earlier_session_are_not_written_again(tmp_path: Path) -> None:
+    with GradingThread(SampleStore(tmp_path / "s.jsonl"), right, right([one(0)])) as grading:
+        grading.put(one(1))
+    assert [sample.id for sample in grading.samples] == ["0", "1"]
+    assert len(read_samples(tmp_path / "s.jsonl")) == 1
+
+
+def test_verdicts_have_score_reason_and_parts() -> None:
+    problems = {"a": Problem("a", "?", "0.5", "test"), "b": Problem("b", "?", "7", "test")}
+    graded = grade_samples([Sample("a", extracted="\\frac12"), Sample("b"), Sample("b", extracted="8")], problems)
+    assert [sample.score for sample in graded] == [1.0, 0.0, 0.0]
+    assert graded[1].reason == "no answer"
+    assert graded[0].parts == {}
+
+
+def test_a_mended_gold_answer_gives_a_new_verdict(tmp_path: Path) -> None:
+    store = SampleStore(tmp_path / "s.jsonl")
+    kept = [Sample("a", "p", n, question="?", gold="6", extracted="7", score=0.0) for n in (0, 1)]
+    store.append(*kept)
+    found = store.regrade(store.load(), {"a": Problem("a", "?", "7", "test")})
+    assert [(sample.gold, sample.score) for sample in found.values()] == [("7", 1.0)] * 2
+    assert store.load() == found
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    store = SampleStore(tmp_path / "s.jsonl")
+    store.path.write_text('{"id": "a"}\n{broken}\n')
+    with pytest.raises(RunError, match=r"s\.jsonl: damaged: .*; remove the broken line"):
+        store.load()
+    store.path.write_text('{"id": "a"}\n{"id": "b", "po')
+    store.keep_whole_lines()
+    assert store.path.read_text().count("\n") == 1
 
 
 def record(path: Path, count: int, error: type[BaseException] | None = None) -> None:
-    with Recorder(path, right) as recorder:
+    with GradingThread(SampleStore(path), right) as grading:
         for i in range(count):
-            recorder.put({"id": i, "point": "p"})
+            grading.put(one(i))
         if error is not None:
             raise error
 
@@ -71,11 +107,11 @@ def test_a_failed_write_stops_generation_at_a_later_sample_and_not_at_the_end(tm
 
 
 def test_a_bug_in_grading_is_raised_and_not_swallowed(tmp_path: Path) -> None:
-    def broken(rows: Sequence[Row]) -> list[Verdict]:
+    def broken(samples: Sequence[Sample]) -> list[Sample]:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), Recorder(tmp_path / "s.jsonl", broken) as recorder:
-        recorder.put({"id": 1, "point": "p"})
+    with pytest.raises(ZeroDivisionError), GradingThread(SampleStore(tmp_path / "s.jsonl"), broken) as grading:
+        grading.put(one(1))
 
 
 def test_an_interrupted_run_writes_what_had_come(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_refusals_come_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no run folder \(no config\.yaml\)"):
+    with pytest.raises(RunError, match=r"no run folder \(no run\.json\)"):
         main([str(tmp_path)])
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
     with pytest.raises(ModelError, match="'gguf' is none of adapter"):

@@ -1,6 +1,7 @@
 """Exports of a tiny run, loaded as others load them, against the run itself."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
     assert config.model.precision == "auto"
     loaded = load_model(config.model.model_copy(update={"precision": "nf4"}), config.adapter)  # as a GPU decides
     run = RunDir(config.output_dir)
-    start_run(run, config, loaded, resume=False)
+    start_run(run, config, loaded, [], resume=False)
     save_product(loaded.model, loaded.tokenizer, run)
     assert open_run(run.path).precision == "nf4"
 
@@ -298,17 +299,20 @@ def test_ends_of_a_turn_that_only_the_generation_config_names_are_exported(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("name", "text", "words"),
     [
-        ("", "not the recipe of a training run; name the output_dir of sft.train or rl.grpo"),
-        ("model: {name: x}\nanswers: y\ndata: {source: x}\n", "answers: unknown key; .*; name the output_dir of sft"),
-        ("model: [1\n", r"config\.yaml: not valid YAML: "),
+        ("config.yaml", "", "missing, and it has no default.*; name the output_dir of sft.train or rl.grpo"),
+        ("config.yaml", "model: {name: x}\nanswers: y\ndata: {source: x}\n", "answers: unknown key; .*; name the"),
+        ("config.yaml", "model: [1\n", r"config\.yaml: not valid YAML: "),
+        ("run.json", "{", r"run\.json: can't be read: "),
+        ("run.json", '{"stage": "eval", "command": "x", "versions": {}}', "a run of eval, not of a training; name the"),
     ],
 )
-def test_a_folder_of_something_else_is_no_run(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "config.yaml").write_text(text)
+def test_a_folder_of_something_else_is_no_run(run: Path, tmp_path: Path, name: str, text: str, words: str) -> None:
+    broken = shutil.copytree(run, tmp_path / "run")
+    (broken / name).write_text(text)
     with pytest.raises(RunError, match=words):
-        open_run(tmp_path)
+        open_run(broken)
 
 
 def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:

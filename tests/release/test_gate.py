@@ -75,18 +75,27 @@ def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
 def test_a_run_without_held_out_problems_is_refused(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval=None)
     out = write_exports(run, ["adapter"], tmp_path / "out")
-    with pytest.raises(RunError, match="holds no problems out; add `eval"):
+    with pytest.raises(RunError, match=r"holds no problems out \(no heldout_problems\.jsonl\)"):
         gate(out, run)
 
 
-def test_held_out_problems_are_those_of_the_training_command(tmp_path: Path) -> None:
-    from data.corpus import load_traces
-    from data.splits import split_traces
-
-    run = open_run(tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval={"problems": 7}))
-    config = run.config
-    assert held_out(run) == split_traces(load_traces(config.data), config.eval, config.data.seed)[1]
-    assert len(held_out(run)) == 7
+def test_a_run_copied_elsewhere_needs_none_of_its_data(tmp_path: Path) -> None:
+    """Another folder, and neither the training data nor the held-out data."""
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "held_out")}
+    for at, file in enumerate(files.values()):
+        rows = [{"id": f"{file.stem}-{i}", "question": f"{at} + {i}?", "answer": str(at + i)} for i in range(9)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data, measured = ({"source": "file", "path": str(file)} for file in files.values())
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), data=data, eval={"data": measured, "max_tokens": 12})
+    moved = Path(shutil.move(run, tmp_path / "elsewhere" / "copy"))
+    for file in files.values():
+        file.unlink()
+    problems = held_out(open_run(moved))
+    assert [(problem.id, problem.answer) for problem in problems] == [(f"held_out-{i}", str(1 + i)) for i in range(9)]
+    out = write_exports(moved, ["adapter"], tmp_path / "out")
+    report = gate(out, moved)
+    assert report.passed, report.failed
+    assert report.problems == 9
 
 
 def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_stores(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report import page
-from report.samples import Sample, Samples, Span, cut
+from report.samples import Samples, ShownSample, Span, cut
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -33,12 +33,13 @@ def report(tmp_path: Path) -> Path:
     text = f"<|im_start|>think\nIt is $\\frac{{1}}{{2}}$. Wait {hostile}"
     forced = cut(text, [(text.index("Wait"), text.index("Wait") + 4)])
     samples = [
-        Sample(f"p{i}", f"step {i}", f"Question {i} {hostile}", forced, gold="\\frac{1}{2}", answer="7" if i else None,
-               verdict=[True, False, None][i % 3], tags=["truncated"] if i == 4 else [], reason=hostile,
+        ShownSample(f"p{i}", f"step {i}", f"Question {i} {hostile}", forced, gold="\\frac{1}{2}",
+               answer="7" if i else None, verdict=[True, False, None][i % 3],
+               tags=["truncated"] if i == 4 else [], reason=hostile,
                scores={"correctness": None if i == 2 else 1.0}, facts={"advantage": 0.1 * i}, prompt=hostile)
         for i in range(6)
     ]  # fmt: skip
-    samples.append(Sample("empty", "step 9", "", [Span("text", "")]))
+    samples.append(ShownSample("empty", "step 9", "", [Span("text", "")]))
     page.write(tmp_path / "report.html", "Run", [Samples(samples, "rollouts.jsonl", "Rollouts", "step")])
     return tmp_path / "report.html"
 

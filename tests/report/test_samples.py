@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report.samples import LONGEST_TEXT, Sample, Samples, Span, cut, payload, spread
+from report.samples import LONGEST_TEXT, Samples, ShownSample, Span, cut, payload, spread
 
 
-def sample(id: str = "p1", group: str = "step 1", text: str = "x", **more: Any) -> Sample:
-    return Sample(id=id, group=group, question="What is $x^2$?", spans=[Span("text", text)], **more)
+def sample(id: str = "p1", group: str = "step 1", text: str = "x", **more: Any) -> ShownSample:
+    return ShownSample(id=id, group=group, question="What is $x^2$?", spans=[Span("text", text)], **more)
 
 
 def embedded(section: Samples) -> dict[str, Any]:

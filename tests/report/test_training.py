@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from report.training import correlation, write_report
+from report.training import write_report
 
 Row = dict[str, Any]
 
@@ -22,11 +20,12 @@ def metrics(steps: int = 4, **more: Any) -> list[Row]:
     ]
 
 
-def rollout(score: float | None, other: float = 0.5, **more: Any) -> Row:
+def rollout(reward: float | None, other: float = 0.5, **more: Any) -> Row:
     return {
         "step": 1, "id": "p1", "question": "2 + 3?", "prompt": "user: 2 + 3?", "text": "<|im_start|>think\n5",
-        "gold": "5", "extracted": "5", "rewards": {"correctness": score, "xmlcount": other}, "reward": score or 0.0,
-        "advantage": 0.1, "completion_tokens": 4, "thinking_tokens": 2, "truncated": False,
+        "gold": "5", "extracted": "5", "score": None if reward is None else float(reward > 0), "reward": reward or 0.0,
+        "rewards": {"correctness": reward, "xmlcount": other}, "advantage": 0.1, "completion_tokens": 4,
+        "thinking_tokens": 2, "finish": "stop",
     } | more  # fmt: skip
 
 
@@ -91,9 +90,9 @@ def test_a_run_of_no_steps_still_has_a_page(tmp_path: Path) -> None:
     assert "0 steps" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_the_verdict_written_wins_over_the_reward(tmp_path: Path) -> None:
+def test_the_verdict_is_the_graders_not_the_rewards(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics())
-    write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, correct=False)])
+    write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, score=0.0)])
     assert sample_rows(write_report(tmp_path).read_text(encoding="utf-8"))[0]["verdict"] == "wrong"
 
 
@@ -102,12 +101,6 @@ def test_forced_ranges_are_marked(tmp_path: Path) -> None:
     write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, text="a Wait b", forced=[[2, 6]])])
     [row] = sample_rows(write_report(tmp_path).read_text(encoding="utf-8"))
     assert [kind for kind, _ in row["spans"]] == ["text", "forced", "text"]
-
-
-def test_correlation_needs_spread_on_both_sides() -> None:
-    assert correlation([(0.0, 0.0), (1.0, 1.0)]) == pytest.approx(1.0)
-    assert correlation([(0.5, 0.0), (0.5, 1.0)]) is None
-    assert correlation([]) is None
 
 
 def test_steps_that_were_not_logged_count_in_the_time(tmp_path: Path) -> None:

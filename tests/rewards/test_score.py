@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DataError, RewardError
+from configs.sample import Sample
 from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.sources import load_problems
@@ -201,3 +202,10 @@ def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pyt
     row = {"id": problem.id, "question": problem.question, "gold": "", "text": XML.render("It is.", target)}
     out = run(tmp_path, capsys, [row], "data.source=reasoning_gym:countdown", "data.limit=1")
     assert "wrong (score 0.05)" in line(out, "correctness")
+
+
+def test_a_line_of_a_run_keeps_its_counts_and_its_cut(tmp_path: Path) -> None:
+    sample = Sample("a", text=RIGHT, gold="42", completion_tokens=9, thinking_tokens=5, finish="length")
+    (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
+    [rollout] = score.read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
+    assert (rollout.completion_tokens, rollout.thinking_tokens, rollout.truncated) == (9, 5, True)

@@ -1,7 +1,6 @@
 """Our one subclass of TRL's GRPO trainer: what it overrides exists, and each batch is scored once."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ import torch
 from trl import GRPOTrainer
 
 from configs.run_directory import RunDir, read_jsonl
+from configs.sample import Sample
 from data.think_format import S1
 from models.load import LoadedModel
-from report import training
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
 from rl import rollout
-from rl.trainer import Recorder, Scored
-from rl.trainer import rows as rows_of
+from rl.trainer import Recorder, Scored, samples
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 from training.trainer import RunCallback, run_training
 
@@ -77,22 +75,20 @@ def test_a_reward_that_breaks_in_mid_run_stops_it_and_leaves_the_sample(tiny: Lo
     assert written[0]["samples"][0]["id"] in {p.id for p in PROBLEMS}
 
 
-def test_a_row_says_whether_it_is_right_and_what_was_forced_as_the_report_has_it(
-    tiny: LoadedModel, tmp_path: Path
-) -> None:
+def test_a_sample_says_if_it_is_right_and_what_was_forced(tiny: LoadedModel, tmp_path: Path) -> None:
     budget = {"max_thinking": 4, "final_answer_text": "A:", "max_answer": 4}
     rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
     trainer = built(tiny, tmp_path, rewards, rollout={"budget": budget}, max_completion_length=32)
     trainer.train()
     rows = list(read_jsonl(tmp_path / "rollouts.jsonl"))
-    assert all(row["correct"] is False for row in rows)
+    assert all(row["score"] == 0.0 for row in rows)
+    assert [row["sample"] for row in rows] == [0, 1, 2, 3] * 4
     forced = ["".join(row["text"][start:end] for start, end in row["forced"]) for row in rows if row["stop"] == "limit"]
     assert forced
     assert all(S1.end + "A:" in text for text in forced)
-    block = str(training.__doc__).split("rollouts.jsonl")[1].split("summary.json")[0]
-    assert {*re.findall(r"`(\w+)`", block)} - {"text"} == rows[0].keys() - {"text"}
+    assert [Sample.from_row(row).to_row().keys() for row in rows] == [row.keys() for row in rows]
     right = Rollout(PROBLEMS[0], S1.render("So.", PROBLEMS[0].answer), S1)
-    assert rows_of(Scored(1, [right], {"r": [None]}, [None], [0.0]))[0]["correct"] is True
+    assert samples(Scored(1, [right], {"r": [None]}, [None], [0.0]))[0].is_right
 
 
 @pytest.mark.parametrize("known", [True, False])

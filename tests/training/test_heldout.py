@@ -1,21 +1,23 @@
 """Held-out accuracy: paired seeds, samples kept, changes with their interval."""
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import pytest
 
 import configs
 from configs.errors import DataError
-from configs.run_directory import RunDir, append_jsonl, read_jsonl
+from configs.run_directory import RunDir
+from configs.sample import Sample, read_samples
 from configs.schema.sections import ModelConfig, SamplingConfig
 from configs.schema.training import HeldOutConfig
 from data.problem import Problem
 from data.think_format import S1
-from models.engines.base import Engine
+from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
-from training.heldout import Measure, changes, check, measure
+from training.heldout import Measure, changes, check, measure, prompt_ids
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -29,13 +31,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def test_the_same_seed_measures_the_same(engine: Engine) -> None:
     config = HeldOutConfig(k=3, max_tokens=8)
     figures, rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
-    assert (figures, rows) == measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
-    assert rows != measure(engine, PROBLEMS, config, SamplingConfig(), seed=6)[1]
+    again, same_rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
+    assert again == figures
+    assert [row.text for row in same_rows] == [row.text for row in rows]
+    _, other_rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=6)
+    assert [row.text for row in other_rows] != [row.text for row in rows]
     assert len(rows) == 5 * (1 + 3)
-    assert [row["id"] for row in rows if row["sample"] is None] == [p.id for p in PROBLEMS]
+    assert [row.id for row in rows if row.point == "greedy"] == [p.id for p in PROBLEMS]
     assert figures["greedy"]["n"] == figures["avg_at_k"]["n"] == 5
     assert figures["avg_at_k"]["k"] == 3
-    assert all(row["text"].startswith(S1.prefill) for row in rows)
+    assert all(row.text.startswith(S1.prefill) for row in rows)
 
 
 def test_a_problem_that_does_not_fit_is_named_before_anything_is_measured(engine: Engine) -> None:
@@ -48,40 +53,52 @@ def test_a_problem_that_does_not_fit_is_named_before_anything_is_measured(engine
     check(configs.load("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
 
 
-def test_changes_are_paired_by_problem(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    for when, right in (("before", {0, 1}), ("after", {0, 1, 2, 3})):
-        rows = [
-            {
-                "id": f"p{i}",
-                "question": f"{i}?",
-                "sample": sample,
-                "correct": i in right if sample is None else (None if i > 7 else i in right),
-            }
-            for i in (range(10) if when == "before" else reversed(range(10)))  # the order of the files doesn't matter
-            for sample in (None, 0, 1)
-        ]
-        append_jsonl(run / f"heldout_{when}.jsonl", *rows)
-    found = changes(run)
+def measured(numbers: Iterable[int], right: Container[int], other: str = "?") -> list[Sample]:
+    """A greedy sample and two drawn ones a problem; from p5 on `other` ends the question, from p8 on none is judged."""
+    return [
+        Sample(
+            id=f"p{i}",
+            point=point,
+            sample=sample,
+            question=f"{i}{'?' if i < 5 else other}",
+            score=None if point == "sampled" and i > 7 else float(i in right),
+        )
+        for i in numbers
+        for point, sample in (("greedy", 0), ("sampled", 0), ("sampled", 1))
+    ]
+
+
+def test_changes_are_paired_by_problem() -> None:
+    before, after = measured(range(10), {0, 1}), measured(reversed(range(10)), {0, 1, 2, 3})  # in any order
+    found = changes(before, after)
     assert found["greedy_change"].value == pytest.approx(0.2)
     assert found["avg_at_k_change"].value == pytest.approx(0.2)
     assert found["greedy_change"].n == 10
     assert found["greedy_change"].low >= 0  # nobody got worse
-    assert len(list(read_jsonl(run / "heldout_after.jsonl"))) == 30
 
 
-def test_changes_leave_out_what_was_measured_only_once(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    for when, numbers, other in (("before", range(6), "?"), ("after", range(3, 9), "!")):
-        rows = [
-            {"id": f"p{i}", "question": f"{i}{'?' if i < 5 else other}", "sample": sample, "correct": when == "after"}
-            for i in numbers
-            for sample in (None, 0)
-        ]
-        append_jsonl(run / f"heldout_{when}.jsonl", *rows)
-    found = changes(run)  # p3 and p4: p5 asks something else the second time
-    assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)
+def test_changes_leave_out_what_was_measured_only_once() -> None:
+    found = changes(measured(range(6), ()), measured(range(3, 9), range(9), "!"))
+    assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)  # p5 asks something else
     assert found["avg_at_k_change"].n == 2
+
+
+def test_texts_are_those_of_one_request_a_problem(engine: Engine) -> None:
+    """The k samples of a problem come from one request with its seed, whatever plans them."""
+    _, samples = measure(engine, PROBLEMS, HeldOutConfig(k=3, max_tokens=8), SamplingConfig(), seed=5)
+    ids = prompt_ids(PROBLEMS, engine.tokenizer, S1)
+    greedy = [Request(prompt, SamplingConfig(temperature=0.0), 8, seed=5 + i) for i, prompt in enumerate(ids)]
+    drawn = [Request(prompt, SamplingConfig(), 8, seed=5 + i, n=3) for i, prompt in enumerate(ids)]
+    assert [s.token_ids for s in samples] == [g.token_ids for g in engine.generate(greedy + drawn)]
+
+
+def test_the_files_of_a_run_hold_samples(engine: Engine, tmp_path: Path) -> None:
+    config = configs.load("grpo", "demo", ["eval.max_tokens=8", "eval.k=2"])
+    Measure(RunDir(tmp_path), engine, config, PROBLEMS)("before")
+    samples = read_samples(tmp_path / "heldout_before.jsonl")
+    assert [s.place for s in samples[:2]] == [("greedy", "p0", 0), ("greedy", "p1", 0)]
+    assert [s.place for s in samples[5:8]] == [("sampled", "p0", 0), ("sampled", "p0", 1), ("sampled", "p1", 0)]
+    assert {s.finish for s in samples} <= {"stop", "length"}
 
 
 def test_a_run_resumed_with_other_problems_says_that_nothing_is_paired(

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from configs.sample import Sample
 from configs.schema.sections import DataConfig
 from curation.distill import Ask, _row
 from data.problem import Problem
 from data.sources import load_problems
 from data.splits import split
 from data.think_format import XML
-from evaluation.runner import verdicts_of
+from evaluation.sample_store import grade_samples
 from rewards.grading.grade import extracted_answers, grade
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import correctness, is_correct
@@ -21,13 +22,13 @@ def verdicts(problem: Problem, answer: str) -> dict[str, bool | None]:
     """What each place that judges says about one answer."""
     text = XML.render("Let me see.", answer)
     rollout = Rollout(problem, text, XML)
-    row = {"id": problem.id, "extracted": extracted_answers([problem], [text], XML)[0]}
+    sample = Sample(problem.id, extracted=extracted_answers([problem], [text], XML)[0])
     [reward] = correctness()([rollout])
     return {
         "reward": {2.0: True, 0.0: False, None: None}[reward],
         "training": is_correct([rollout])[0],
         "held out": grade([problem], [text], XML)[0].is_right,
-        "evaluation": verdicts_of([row], {problem.id: problem})[0].is_right,
+        "evaluation": grade_samples([sample], {problem.id: problem})[0].is_right,
         "distillation": _row(Ask(problem, 0), text, "stop", "", XML)["correct"],
     }
 

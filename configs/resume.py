@@ -1,0 +1,61 @@
+"""Going on with a training run: the same model, the same data, the precision that it was started with."""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import yaml
+
+from configs.errors import RunError
+from configs.run_directory import RunDir, data_hash
+from configs.run_record import RunRecord, read_record
+from configs.schema.sections import ModelConfig
+from configs.schema.training import TrainingConfig
+
+Training = TypeVar("Training", bound=TrainingConfig)
+
+
+def resumed_config(config: Training, run: RunDir) -> Training:
+    """The recipe to resume `run` with; `precision: auto` becomes what the run was started with.
+
+    Raises `RunError`, with nothing written, for another model or other data: a checkpoint continues with the weights
+    and the rows that it counts.
+    """
+    record = read_record(run.path)
+    before = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    precision = _precision(config.model, before["model"], record)
+    changed = [*_changed_fields(config, before), *_changed_file(config, record)]
+    if config.model.precision not in ("auto", precision):
+        changed.append(f"model.precision: {precision} → {config.model.precision}")
+    if changed:
+        raise RunError(
+            f"--resume: {run.path} was started with another model or other data ({'; '.join(changed)}); go on with the "
+            "same, or train anew in another output_dir=…"
+        )
+    if config.model.precision == precision:
+        return config
+    print(f"precision: {precision}, which the run was started with, whatever `auto` would choose here")
+    return config.model_copy(update={"model": config.model.model_copy(update={"precision": precision})})
+
+
+def _precision(model: ModelConfig, before: dict[str, str], record: RunRecord | None) -> str:
+    """How the run was told to hold its weights, or what `auto` became when it was started."""
+    asked = before.get("precision", "auto")
+    if asked != "auto":
+        return asked
+    return record.loaded.precision if record and record.loaded else model.precision
+
+
+def _changed_fields(config: TrainingConfig, before: dict[str, dict[str, object]]) -> Iterator[str]:
+    now = config.model_dump()
+    keys = {"model": ["name", "adapter"], "data": list(now["data"])}
+    for section, names in keys.items():
+        for name in names:
+            old, new = before[section].get(name), now[section][name]
+            if old != new:
+                yield f"{section}.{name}: {old} → {new}"
+
+
+def _changed_file(config: TrainingConfig, record: RunRecord | None) -> list[str]:
+    """The data file where its bytes are others than at the start."""
+    known, found = record.data_sha256 if record else None, data_hash(config)
+    return [f"the contents of {config.data.path} have changed"] if known and found and known != found else []
