@@ -35,10 +35,9 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOTrainer
 
-import configs
-import rewards
 from benchmarks.clock import Clock
 from benchmarks.grpo_step import arguments, correctness
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sections import AdapterConfig, ModelConfig
@@ -47,6 +46,7 @@ from data.splits import split
 from data.think_format import S1
 from evaluation.metrics import cluster_bootstrap, paired_bootstrap
 from models.load import LoadedModel, load_model
+from rewards.registry import build_rewards
 from rl import rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
@@ -76,7 +76,7 @@ class Contestant:
 def demo(seed: int = 0) -> GrpoConfig:
     """The demo's recipe; every prompt is drawn as often as TRL draws it."""
     overrides = ["rollout.resamples=2", "rollout.curriculum=false", f"seed={seed}"]
-    config: GrpoConfig = configs.load("grpo", "demo", overrides)
+    config: GrpoConfig = load_recipe("grpo", "demo", overrides)
     return config
 
 
@@ -114,7 +114,7 @@ def our_trainer(
     """`rl.grpo`'s trainer, its files and alarms included."""
     run = RunDir(shared["args"].output_dir)
     run.path.mkdir(parents=True, exist_ok=True)
-    scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,))
+    scorer = RolloutScorer(build_rewards(config.rewards), problems, loaded.tokenizer, S1, (2,))
     engine = engine_of(loaded, config, S1)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
     return RolloutTrainer(

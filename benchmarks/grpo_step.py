@@ -26,9 +26,8 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
-import configs
-import rewards
 from benchmarks.clock import Clock
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.schema.sections import AdapterConfig, ModelConfig
 from data.arithmetic import generate
@@ -36,6 +35,7 @@ from data.problem import Problem
 from data.think_format import S1
 from models.load import LoadedModel, load_model
 from rewards.grading.math_equivalence import grade_texts
+from rewards.registry import build_rewards
 from rl import rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
@@ -46,7 +46,7 @@ LENGTH = 40
 BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
 
 
-def build(ours: bool, folder: str) -> tuple[Any, Clock]:
+def build_trainer(ours: bool, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
     loaded = load_model(ModelConfig(name="smollm2-135m"), AdapterConfig())
     problems = generate(64, seed=5)
@@ -93,12 +93,12 @@ def our_trainer(
 ) -> RolloutTrainer:
     """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either."""
     names = "[{name: correctness, weight: 2.0}, {name: benchmarks.grpo_step:digits}]"
-    config = configs.load("grpo", "demo", [f"trainer.max_completion_length={LENGTH}", f"rewards={names}"])
+    config = load_recipe("grpo", "demo", [f"trainer.max_completion_length={LENGTH}", f"rewards={names}"])
     engine: Any = engine_of(loaded, config, S1)
     engine.eos = ()
     run = RunDir(folder)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
-    scorer = RolloutScorer(rewards.build(config.rewards), problems, loaded.tokenizer, S1, (2,))
+    scorer = RolloutScorer(build_rewards(config.rewards), problems, loaded.tokenizer, S1, (2,))
     return RolloutTrainer(
         sampler=GroupSampler(engine, config, scorer, prompts, shared["args"].num_generations),
         recorder=Recorder(run, RunCallback(run, ()), "warn"),
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        pairs = {name: build(name == "ours", f"{folder}/{name}") for name in ("ours", "trl")}
+        pairs = {name: build_trainer(name == "ours", f"{folder}/{name}") for name in ("ours", "trl")}
         for trainer, clock in pairs.values():
             run(trainer, 1)
             clock.seconds.clear()

@@ -36,11 +36,11 @@ from datasets import Dataset
 from transformers import LogitsProcessor, LogitsProcessorList, PrinterCallback
 from trl import GRPOTrainer
 
-import configs
 from benchmarks.clock import Clock, now
 from benchmarks.demo_task import TRAINERS, contestant, demo
 from benchmarks.grpo_step import arguments, run
 from budget_forcing.budget import Budget
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.arithmetic import generate
@@ -208,7 +208,7 @@ def ours(folder: str, lengths: Sequence[int], group: int = GROUP) -> tuple[Any, 
     problems = generate(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     options = [f"trainer.num_generations={group}", f"trainer.gradient_accumulation_steps={max(1, len(lengths) // 8)}"]
-    config = configs.load("grpo", "demo", options)
+    config = load_recipe("grpo", "demo", options)
     engine: Any = engine_of(loaded, config, S1)
     engine.eos = ()
     scorer = RolloutScorer(

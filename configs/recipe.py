@@ -1,4 +1,4 @@
-"""`load`: a recipe's YAML + `key.path=value` overrides → a validated config, or one clear `ConfigError`."""
+"""`load_recipe`: a recipe's YAML + `key.path=value` overrides → a validated config, or one clear `ConfigError`."""
 
 import difflib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from configs.schema.stages import STAGES
 RECIPES = Path(__file__).parent
 
 
-def load(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
+def load_recipe(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
     """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`.
 
     `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.

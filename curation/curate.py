@@ -44,9 +44,9 @@ def main(argv: list[str]) -> None:
         dry_run="print the resolved config, curate nothing",
     ).parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
-    config: CurateConfig = load("curate", args.config, args.overrides)
+    config: CurateConfig = load_recipe("curate", args.config, args.overrides)
     run = RunDir(config.output_dir)
     run.check(args.resume)
     if args.dry_run:

@@ -53,11 +53,11 @@ def main(argv: list[str]) -> None:
         dry_run="print the resolved config, ask nothing",
     ).parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
     from data.sources import load_problems
     from rewards.grading.graders import check_graders
 
-    config: DistillConfig = load("distill", args.config, args.overrides)
+    config: DistillConfig = load_recipe("distill", args.config, args.overrides)
     run = RunDir(config.output_dir)
     run.check(args.resume)
     problems = load_problems(config.data)

@@ -26,9 +26,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
-    evaluate(load("eval", args.config, args.overrides), args.resume, args.dry_run, args.lm_eval)
+    evaluate(load_recipe("eval", args.config, args.overrides), args.resume, args.dry_run, args.lm_eval)
 
 
 def evaluate(

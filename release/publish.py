@@ -22,11 +22,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
     given = [f"repo={args.repo}"] if args.repo else []
     given += ["public=true"] if args.public else []
-    publish(load("publish", args.config, [*args.overrides, *given]), args.dry_run)
+    publish(load_recipe("publish", args.config, [*args.overrides, *given]), args.dry_run)
 
 
 def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:

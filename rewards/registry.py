@@ -1,4 +1,4 @@
-"""The shipped rewards by name, and `build`: a recipe's `rewards:` list → one checked `RewardSet`.
+"""The shipped rewards by name, and `build_rewards`: a recipe's `rewards:` list → one checked `RewardSet`.
 
 Everything that can be seen without a completion is checked here, and nothing heavy is imported for it.
 """
@@ -40,7 +40,7 @@ SHIPPED = {
 _GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
 
 
-def build(specs: Sequence[RewardSpec | Mapping[str, Any]]) -> RewardSet:
+def build_rewards(specs: Sequence[RewardSpec | Mapping[str, Any]]) -> RewardSet:
     """The `RewardSet` of a recipe's `rewards:` list, checked by the schema or as plain YAML.
 
     Raises RewardError for an unknown name, a wrong parameter, a name given twice, or a gate on a reward that is not in

@@ -37,14 +37,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--text", required=True, help="JSONL file of completions, or - for stdin")
     args = parser.parse_intermixed_args(argv)
 
-    import rewards
-    from configs.recipe import load
+    from configs.recipe import load_recipe
     from data.think_format import resolve_think_format
     from rewards.composition import statistics
+    from rewards.registry import build_rewards
     from rewards.shipped.correctness import is_correct
 
-    config = load("grpo", args.config, args.overrides)
-    reward_set = rewards.build(config.rewards)
+    config = load_recipe("grpo", args.config, args.overrides)
+    reward_set = build_rewards(config.rewards)
     think_format = resolve_think_format(config.think_format)
     known = known_problems(config.data)
     rollouts = read_rollouts(args.text, think_format, config.completion_length, known)

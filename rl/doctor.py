@@ -20,9 +20,9 @@ def main(argv: list[str]) -> int:
     """Parse the command line, print each finding as it comes, and count them."""
     args = recipe_parser("rl.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
-    findings = examine(load("grpo", args.config, args.overrides), lambda finding: print(finding, flush=True))
+    findings = examine(load_recipe("grpo", args.config, args.overrides), lambda finding: print(finding, flush=True))
     print(tally(findings))
     return int(any(finding.state == "failed" for finding in findings))
 
@@ -34,11 +34,11 @@ def examine(config: "GrpoConfig", show: "Callable[[Finding], None]" = lambda fin
     """
     from data.splits import split
     from models.backend import check, import_backend
-    from rewards.registry import build
+    from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, data
     check(config.model)
-    reward_set = build(config.rewards)
+    reward_set = build_rewards(config.rewards)
     problems, held_out = split(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them

@@ -25,9 +25,9 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
-    train_grpo(load("grpo", args.config, args.overrides), args.resume, args.dry_run)
+    train_grpo(load_recipe("grpo", args.config, args.overrides), args.resume, args.dry_run)
 
 
 def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False) -> None:
@@ -40,12 +40,12 @@ def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False
     from configs.run_directory import RunDir
     from data.splits import split
     from models.backend import check, import_backend
-    from rewards.registry import build
+    from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)
     check(config.model)
-    reward_set = build(config.rewards)
+    reward_set = build_rewards(config.rewards)
     if is_lead():
         run.check(resume)
     if resume:

@@ -25,9 +25,9 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load
+    from configs.recipe import load_recipe
 
-    train_sft(load("sft", args.config, args.overrides), args.resume, args.dry_run)
+    train_sft(load_recipe("sft", args.config, args.overrides), args.resume, args.dry_run)
 
 
 def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> None:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import configs
 from configs.errors import ConfigError
-from configs.recipe import RECIPES
+from configs.recipe import RECIPES, load_recipe
 from configs.schema.stages import STAGES
 
 SHIPPED = sorted(path for stage in STAGES for path in (RECIPES / stage).glob("*.yaml"))
@@ -14,7 +13,7 @@ SHIPPED = sorted(path for stage in STAGES for path in (RECIPES / stage).glob("*.
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    config = configs.load(path.parent.name, path.name)
+    config = load_recipe(path.parent.name, path.name)
     assert config.output_dir == f"outputs/{path.parent.name}/{path.stem}"
 
 
@@ -64,39 +63,39 @@ def test_no_recipe_is_left_out() -> None:
 )
 def test_a_mistake_names_the_key_and_the_way_out(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
-        configs.load("grpo", "demo.yaml", [override])
+        load_recipe("grpo", "demo.yaml", [override])
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
 
 
 def test_checkpoints_may_come_after_a_share_of_all_steps() -> None:
-    assert configs.load("grpo", "demo", ["trainer.save_steps=0.1"]).trainer["save_steps"] == 0.1
+    assert load_recipe("grpo", "demo", ["trainer.save_steps=0.1"]).trainer["save_steps"] == 0.1
     four = ["trainer.steps_per_generation=32", "trainer.max_steps=16"]  # one generation is used for 4 steps
-    assert configs.load("grpo", "demo", [*four, "trainer.save_steps=0.25"]).steps_per_rollout == 4
+    assert load_recipe("grpo", "demo", [*four, "trainer.save_steps=0.25"]).steps_per_rollout == 4
     with pytest.raises(ConfigError, match=r"trainer\.save_steps: 2 is no multiple of the 4 steps"):
-        configs.load("grpo", "demo", [*four, "trainer.save_steps=0.1"])
+        load_recipe("grpo", "demo", [*four, "trainer.save_steps=0.1"])
 
 
 @pytest.mark.parametrize("key", ["per_device_train_batch_size", "gradient_accumulation_steps"])
 def test_sft_has_no_batch_of_nothing(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{key}: 0; it is at least 1"):
-        configs.load("sft", "demo", [f"trainer.{key}=0"])
+        load_recipe("sft", "demo", [f"trainer.{key}=0"])
 
 
 def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text((RECIPES / "grpo" / "demo.yaml").read_text())
-    assert configs.load("grpo", str(own)).output_dir == "outputs/grpo/mine"
-    assert configs.load("grpo", "demo").seed == configs.load("grpo", "demo.yaml").seed
+    assert load_recipe("grpo", str(own)).output_dir == "outputs/grpo/mine"
+    assert load_recipe("grpo", "demo").seed == load_recipe("grpo", "demo.yaml").seed
 
 
 def test_an_unknown_recipe_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"did you mean demo\.yaml\?"):
-        configs.load("grpo", "deno.yaml")
+        load_recipe("grpo", "deno.yaml")
 
 
 def test_later_overrides_win_and_keep_their_types() -> None:
-    config = configs.load(
+    config = load_recipe(
         "grpo", "demo", ["trainer.learning_rate=5e-6", "trainer.learning_rate=2e-6", "model.name='12'"]
     )
     assert config.trainer["learning_rate"] == 2e-6
@@ -108,7 +107,7 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"broken\.yaml"):
-        configs.load("grpo", str(path))
+        load_recipe("grpo", str(path))
 
 
 def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
     path.write_text(text.replace("think_format: s1", own))
     from data.think_format import resolve_think_format
 
-    found = resolve_think_format(configs.load("grpo", str(path)).think_format)
+    found = resolve_think_format(load_recipe("grpo", str(path)).think_format)
     assert (found.open, found.end_tokens, found.system) == ("<t>", ("</t>",), None)
 
 
@@ -127,6 +126,6 @@ def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
     [("grpo", "demo", "rollout.budget={max_answer: 9}"), ("eval", "gsm8k", "budgets=[{max_thinking: 9}]")],
 )
 def test_a_budget_needs_thinking_to_limit(stage: str, recipe: str, limits: str) -> None:
-    assert configs.load(stage, recipe, ["think_format=none", "budgets=[{}]"][: 1 + (stage == "eval")])
+    assert load_recipe(stage, recipe, ["think_format=none", "budgets=[{}]"][: 1 + (stage == "eval")])
     with pytest.raises(ConfigError, match="think_format none has no thinking to limit"):
-        configs.load(stage, recipe, ["think_format=none", limits])
+        load_recipe(stage, recipe, ["think_format=none", limits])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import configs
 from configs.errors import RunError
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json
 
 
@@ -30,9 +30,9 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_resumed_run_says_which_sections_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path / "run")
-    run.start(configs.load("grpo", "demo"))
+    run.start(load_recipe("grpo", "demo"))
     run.check(resume=True)
-    run.start(configs.load("grpo", "demo", ["seed=7"]), resume=True)
+    run.start(load_recipe("grpo", "demo", ["seed=7"]), resume=True)
     assert "changed recipe: seed" in capsys.readouterr().out
 
 
@@ -40,7 +40,7 @@ def fails(run: RunDir, *trained: dict[str, int]) -> None:
     """A run that starts, and ends with an error."""
     with run.removed_if_unused():
         (run / "checkpoints").mkdir(parents=True)  # as the Trainer's constructor does
-        run.start(configs.load("grpo", "demo"))
+        run.start(load_recipe("grpo", "demo"))
         run.add_summary(loaded={})
         for row in trained:
             append_jsonl(run / "metrics.jsonl", row)

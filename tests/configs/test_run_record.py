@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from configs.errors import RunError
-from configs.recipe import load
+from configs.recipe import load_recipe
 from configs.resume import resumed_config
 from configs.run_directory import RunDir, sha256_of
 from configs.run_record import LoadedWeights, RunRecord, read_record
@@ -23,7 +23,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def recipe(data: Path, *overrides: str) -> Any:
-    return load("grpo", "demo", [f"data={{source: file, path: {data}}}", *overrides])
+    return load_recipe("grpo", "demo", [f"data={{source: file, path: {data}}}", *overrides])
 
 
 def started(folder: Path, config: Any, **told: Any) -> RunDir:
@@ -45,7 +45,7 @@ def test_a_run_says_what_it_is_and_what_it_loaded(tmp_path: Path, data: Path) ->
 
 @pytest.mark.parametrize(("stage", "name"), [("sft", "demo"), ("eval", "demo"), ("curate", "s1k"), ("distill", "demo")])
 def test_every_command_names_its_stage(tmp_path: Path, stage: str, name: str) -> None:
-    record = read_record(started(tmp_path, load(stage, name)).path)
+    record = read_record(started(tmp_path, load_recipe(stage, name)).path)
     assert record is not None
     assert record.stage == stage
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-import configs
 from configs.errors import ConfigError
-from configs.recipe import validate
+from configs.recipe import load_recipe, validate
 from configs.schema.grpo import GrpoConfig
 from configs.schema.trl_fields import fields, trl_default
 
@@ -64,7 +63,7 @@ def test_what_a_recipe_says_wins_over_the_default() -> None:
 
 def test_no_other_default_is_spelled_out_in_the_schema() -> None:
     for stage in ("grpo", "sft"):
-        config = configs.load(stage, "demo")
+        config = load_recipe(stage, "demo")
         left_out = fields(config.trl_class).keys() - config.trainer.keys() - {"optim", "include_for_metrics"}
         for name in left_out:
             assert config.trl_setting(name) == trl_default(config.trl_class, name)
@@ -80,8 +79,8 @@ def test_no_other_default_is_spelled_out_in_the_schema() -> None:
 )
 def test_trls_own_generation_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        configs.load("grpo", "demo", [override])
+        load_recipe("grpo", "demo", [override])
 
 
 def test_its_correction_for_another_engine_is_a_setting() -> None:
-    assert configs.load("grpo", "demo", ["trainer.vllm_importance_sampling_mode=token_mask"])
+    assert load_recipe("grpo", "demo", ["trainer.vllm_importance_sampling_mode=token_mask"])

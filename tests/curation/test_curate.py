@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError, DataError
-from configs.recipe import load, validate
+from configs.recipe import load_recipe, validate
 from configs.run_directory import RunDir
 from configs.schema.curation import CurateConfig, DifficultyConfig
 from curation import curate as command
@@ -231,7 +231,7 @@ def test_a_file_with_a_hash_in_its_name_is_a_source(tmp_path: Path) -> None:
 
 
 def test_the_demo_is_cleaned_of_what_its_evaluation_asks() -> None:
-    curation, evaluation = load("curate", "demo.yaml"), load("eval", "demo.yaml")
+    curation, evaluation = load_recipe("curate", "demo.yaml"), load_recipe("eval", "demo.yaml")
     assert curation.decontaminate.benchmarks == [evaluation.data]
 
 

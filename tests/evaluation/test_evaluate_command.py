@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError, ModelError
-from configs.recipe import RECIPES, load
+from configs.recipe import RECIPES, load_recipe
 from evaluation import evaluate
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT
@@ -27,13 +27,13 @@ def command(*arguments: str) -> list[str]:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_recipes_are_valid(name: str) -> None:
-    config = load("eval", name)
+    config = load_recipe("eval", name)
     assert config.output_dir == f"outputs/eval/{Path(name).stem}"
     assert (RECIPES / "eval" / name).read_text("utf-8").startswith("# ")
 
 
 def test_shipped_recipes_cover_the_benchmarks() -> None:
-    sources = {load("eval", name).data.source for name in SHIPPED}
+    sources = {load_recipe("eval", name).data.source for name in SHIPPED}
     assert {"aime24", "aime25", "math500", "gsm8k", "arithmetic"} <= sources
 
 

@@ -252,12 +252,12 @@ def test_a_run_on_packed_weights_keeps_its_adapter(tmp_path: Path, out: Path) ->
 
 
 def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
-    import configs
+    from configs.recipe import load_recipe
     from configs.run_directory import RunDir
     from models.load import load_model
     from training.trainer import save_product, start_run
 
-    config = configs.load("sft", "demo", [f"model.name={base}", f"output_dir={tmp_path / 'run'}"])
+    config = load_recipe("sft", "demo", [f"model.name={base}", f"output_dir={tmp_path / 'run'}"])
     assert config.model.precision == "auto"
     loaded = load_model(config.model.model_copy(update={"precision": "nf4"}), config.adapter)  # as a GPU decides
     run = RunDir(config.output_dir)

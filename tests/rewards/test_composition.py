@@ -11,7 +11,7 @@ from configs.errors import RewardError
 from data.problem import Problem
 from data.think_format import NONE, S1, XML
 from rewards.composition import BrokenReward, Gate, Member, RewardSet, statistics
-from rewards.registry import build
+from rewards.registry import build_rewards
 from rewards.rollout import Rollout
 
 ROLLOUTS = [Rollout(Problem(f"p{row}", "q", "1", "test"), "text", XML) for row in range(3)]
@@ -149,8 +149,8 @@ def test_composition_never_invents_a_score(rows: list[tuple[float | None, float 
 @pytest.mark.parametrize("name", ["strict_format", "soft_format", "xmlcount", "tag_count", "think_format"])
 def test_delimiters_are_not_rewarded_where_there_are_none(name: str) -> None:
     with pytest.raises(RewardError, match=f"^reward '{name}': think_format none has no thinking; leave it out$"):
-        build([{"name": name}]).check(NONE)
+        build_rewards([{"name": name}]).check(NONE)
 
 
 def test_an_answer_is_rewarded_without_thinking() -> None:
-    build([{"name": "exact"}]).check(NONE)
+    build_rewards([{"name": "exact"}]).check(NONE)

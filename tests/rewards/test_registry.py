@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-import rewards
 from configs.errors import RewardError
 from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import DEEPSEEK, XML
-from rewards.registry import SHIPPED
+from rewards.registry import SHIPPED, build_rewards
 from rewards.rollout import Rollout
 
 PLUGINS = "tests.rewards.plugins"
@@ -22,20 +21,20 @@ def rollout(text: str, **facts: Any) -> Rollout:
 
 
 def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
-    built = rewards.build([RewardSpec(name=name, params=params)])
+    built = build_rewards([RewardSpec(name=name, params=params)])
     return built.score(rollouts)[built.names[0]]
 
 
 def test_names_and_weights_keep_the_recipes_order() -> None:
-    built = rewards.build([RewardSpec(name="xmlcount"), RewardSpec(name="correctness", weight=2.5)])
+    built = build_rewards([RewardSpec(name="xmlcount"), RewardSpec(name="correctness", weight=2.5)])
     assert (built.names, built.weights) == (["xmlcount", "correctness"], [1.0, 2.5])
 
 
 def test_plain_yaml_will_do_and_is_checked() -> None:
-    built = rewards.build([{"name": "correctness", "required": True}, {"name": "integer", "params": {"score": 0.1}}])
+    built = build_rewards([{"name": "correctness", "required": True}, {"name": "integer", "params": {"score": 0.1}}])
     assert (built.names, built.members[0].required) == (["correctness", "integer"], True)
     with pytest.raises(RewardError, match=r"rewards: .*weigth: Extra inputs are not permitted"):
-        rewards.build([{"name": "correctness", "weigth": 2}])
+        build_rewards([{"name": "correctness", "weigth": 2}])
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -77,20 +76,20 @@ def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str)
 )
 def test_a_wrong_spec_is_refused_by_name(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(RewardError, match=message):
-        rewards.build([RewardSpec(**spec)])
+        build_rewards([RewardSpec(**spec)])
 
 
 def test_an_empty_list_and_a_repeated_name_are_refused() -> None:
     with pytest.raises(RewardError, match="the list is empty"):
-        rewards.build([])
+        build_rewards([])
     with pytest.raises(RewardError, match="'integer' is there twice"):
-        rewards.build([RewardSpec(name="integer"), RewardSpec(name="integer", weight=2.0)])
+        build_rewards([RewardSpec(name="integer"), RewardSpec(name="integer", weight=2.0)])
     with pytest.raises(RewardError, match="'mathr:reward' and 'coder:reward' have one column name, reward; rename"):
-        rewards.build([RewardSpec(name="mathr:reward"), RewardSpec(name="coder:reward")])
+        build_rewards([RewardSpec(name="mathr:reward"), RewardSpec(name="coder:reward")])
 
 
 def test_gates_clips_and_required_come_from_the_spec() -> None:
-    built = rewards.build(
+    built = build_rewards(
         [
             RewardSpec(name="correctness", required=True),
             RewardSpec(name="xmlcount", when="correctness >= 2", clip=[0.0, 0.3]),
@@ -129,17 +128,17 @@ def test_a_trl_style_reward_without_its_ids_is_named() -> None:
 
 
 def test_an_asynchronous_reward_sees_the_trainers_state() -> None:
-    built = rewards.build([RewardSpec(name=f"{PLUGINS}:trl_async")])
+    built = build_rewards([RewardSpec(name=f"{PLUGINS}:trl_async")])
     assert built.score([rollout("a")])["trl_async"] == [None]
     assert built.score([rollout("a")], trainer_state=SimpleNamespace(global_step=7))["trl_async"] == [7.0]
 
 
 def test_a_plug_in_that_raises_is_named_before_training() -> None:
     with pytest.raises(RewardError, match=r"reward 'broken_trl', row 0 .*LookupError: no model"):
-        rewards.build([RewardSpec(name=f"{PLUGINS}:broken_trl")]).check(XML)
+        build_rewards([RewardSpec(name=f"{PLUGINS}:broken_trl")]).check(XML)
 
 
 def test_a_plug_in_on_strings_that_raises_is_shown_its_own_error_first() -> None:
     what = "it raised IndexError: list index out of range; given messages .* AttributeError: 'list' object has no"
     with pytest.raises(RewardError, match=what):
-        rewards.build([RewardSpec(name=f"{PLUGINS}:trl_last_words")]).check(XML)
+        build_rewards([RewardSpec(name=f"{PLUGINS}:trl_last_words")]).check(XML)

@@ -17,8 +17,8 @@ from configs.errors import RewardError
 from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import XML
-from rewards import build
 from rewards.composition import BlockedReward, BrokenReward, Member, RewardSet
+from rewards.registry import build_rewards
 from rewards.rollout import Rollout
 from rewards.time_limit import Overrun, within
 
@@ -141,8 +141,8 @@ def test_looking_for_the_row_that_raises_takes_no_longer_than_the_reward_may() -
 
 def test_rewards_of_one_s_own_have_a_limit_and_shipped_ones_their_own() -> None:
     own = "tests.rewards.plugins:own"
-    limits = [build([spec]).members[0].timeout for spec in ({"name": own}, {"name": own, "timeout": 5.0})]
+    limits = [build_rewards([spec]).members[0].timeout for spec in ({"name": own}, {"name": own, "timeout": 5.0})]
     assert limits == [300.0, 5.0]
-    assert build([{"name": "correctness"}]).members[0].timeout is None
+    assert build_rewards([{"name": "correctness"}]).members[0].timeout is None
     with pytest.raises(RewardError, match="reward 'correctness': timeout: it is for a reward of your own"):
-        build([RewardSpec(name="correctness", timeout=5.0)])
+        build_rewards([RewardSpec(name="correctness", timeout=5.0)])

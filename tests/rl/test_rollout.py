@@ -10,8 +10,8 @@ import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 
-import configs
 from configs.errors import ConfigError, DataError, EngineError
+from configs.recipe import load_recipe
 from data.prompts import token_ids
 from data.think_format import S1
 from models.engines.generation import Generation
@@ -178,7 +178,7 @@ def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> No
 )
 def test_a_mistake_in_the_recipe_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
-        configs.load("grpo", "demo", overrides)
+        load_recipe("grpo", "demo", overrides)
     assert "\n" not in str(raised.value)
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-import rewards
 from data.problem import Problem
 from data.think_format import DEEPSEEK
 from models.engines.generation import Generation
+from rewards.registry import build_rewards
 from rl.scoring import RolloutScorer, reward_functions, score_columns
 from tests.tiny import tiny_tokenizer
 
@@ -15,7 +15,7 @@ def test_an_unlisted_end_of_turn_is_no_part_of_the_answer(end: str, shown: str) 
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<fin>"]})
     scorer = RolloutScorer(
-        rewards.build([{"name": "correctness"}]),
+        build_rewards([{"name": "correctness"}]),
         [Problem("p", "6 · 7?", "42", "test")],
         tokenizer,
         DEEPSEEK,

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-import configs
 from configs.errors import ConfigError, DataError
-from configs.recipe import RECIPES, validate
+from configs.recipe import RECIPES, load_recipe, validate
 from configs.schema.sections import ModelConfig
 from configs.schema.sft import SftConfig
 from data.think_format import NONE, S1
@@ -353,7 +352,7 @@ def test_without_validation_saving_is_the_recipes(folder: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (RECIPES / "sft").glob("*.yaml")))
 def test_a_recipe_can_hold_a_validation_batch_and_trains_whole_weights_where_they_can_be(name: str) -> None:
-    recipe = configs.load("sft", name)
+    recipe = load_recipe("sft", name)
     assert isinstance(recipe, SftConfig)
     if recipe.validation:  # TRL's default batch is 8
         assert recipe.trl_setting("per_device_eval_batch_size") * recipe.model.max_length <= 20_000
@@ -442,7 +441,7 @@ def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder:
 def test_the_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, data: str) -> None:
     out = tmp_path / "out"
     layers = ["trained_layers=1"] if recipe == "alpaca.yaml" else ["eval=null"]
-    train_sft(configs.load("sft", recipe, [f"data.path={REAL}/{data}", "data.limit=60", f"output_dir={out}", *layers,
+    train_sft(load_recipe("sft", recipe, [f"data.path={REAL}/{data}", "data.limit=60", f"output_dir={out}", *layers,
                                       f"model.name={folder}", "model.max_length=2048", "truncation=drop",
                                       "bad_rows=skip", "trainer.max_steps=2", "validation.every=2",
                                       "validation.share=0.1"]))  # fmt: skip

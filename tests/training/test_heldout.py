@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import configs
 from configs.errors import DataError
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.sample import Sample, read_samples
 from configs.schema.sections import ModelConfig, SamplingConfig
@@ -44,13 +44,13 @@ def test_the_same_seed_measures_the_same(engine: Engine) -> None:
 
 
 def test_a_problem_that_does_not_fit_is_named_before_anything_is_measured(engine: Engine) -> None:
-    config = configs.load("grpo", "demo", ["eval.max_tokens=250"])
+    config = load_recipe("grpo", "demo", ["eval.max_tokens=250"])
     with pytest.raises(
         DataError, match=r"5 of 5 prompts don't fit: problem p\d has \d+ tokens, with eval.max_tokens=250"
     ):
         check(config, PROBLEMS, engine.tokenizer, S1)
-    check(configs.load("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
-    check(configs.load("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
+    check(load_recipe("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
+    check(load_recipe("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
 
 
 def measured(numbers: Iterable[int], right: Container[int], other: str = "?") -> list[Sample]:
@@ -93,7 +93,7 @@ def test_texts_are_those_of_one_request_a_problem(engine: Engine) -> None:
 
 
 def test_the_files_of_a_run_hold_samples(engine: Engine, tmp_path: Path) -> None:
-    config = configs.load("grpo", "demo", ["eval.max_tokens=8", "eval.k=2"])
+    config = load_recipe("grpo", "demo", ["eval.max_tokens=8", "eval.k=2"])
     Measure(RunDir(tmp_path), engine, config, PROBLEMS)("before")
     samples = read_samples(tmp_path / "heldout_before.jsonl")
     assert [s.place for s in samples[:2]] == [("greedy", "p0", 0), ("greedy", "p1", 0)]
@@ -104,7 +104,7 @@ def test_the_files_of_a_run_hold_samples(engine: Engine, tmp_path: Path) -> None
 def test_a_run_resumed_with_other_problems_says_that_nothing_is_paired(
     engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = configs.load("grpo", "demo", ["eval.max_tokens=8", "eval.k=1"])
+    config = load_recipe("grpo", "demo", ["eval.max_tokens=8", "eval.k=1"])
     run = RunDir(tmp_path)
     Measure(run, engine, config, PROBLEMS[:2])("before")
     Measure(run, engine, config, PROBLEMS[2:])("after")

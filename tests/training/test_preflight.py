@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import configs
 from configs.errors import RunError
+from configs.recipe import load_recipe
 from configs.schema.sections import ModelConfig
 from data.think_format import S1
 from models.tokenizer import load_tokenizer
@@ -53,7 +53,7 @@ def test_where_vllm_is_its_bitsandbytes_plugin_is_missed(tmp_path: Path, monkeyp
 
 
 def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = configs.load("grpo", "demo", ["model.precision=bf16"])
+    config = load_recipe("grpo", "demo", ["model.precision=bf16"])
     assert preflight.memory(config).state == "passed"
     monkeypatch.setattr(preflight, "device", lambda: ("a small GPU", 280_000_000))
     assert preflight.memory(config).state == "failed"
@@ -82,7 +82,7 @@ def test_a_pad_token_that_ends_turns_is_a_warning(tokenizer: Any) -> None:
 
 
 def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = configs.load("grpo", "demo")
+    config = load_recipe("grpo", "demo")
     assert preflight.disk(tmp_path / "not" / "there", config).state == "passed"
     monkeypatch.setattr(preflight, "SPARE_DISK", 1 << 60)
     assert preflight.disk(tmp_path, config).state == "failed"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig
 
-import configs
 from configs.errors import ConfigError
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from training.trainer import trainer_arguments
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.engine
 
 def test_a_run_is_called_what_the_recipe_says_or_as_its_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "third-try")
-    assert trainer_arguments(GRPOConfig, configs.load("grpo", "demo"), run).run_name == "third-try"
-    named = configs.load("grpo", "demo", ["trainer.run_name=mine"])
+    assert trainer_arguments(GRPOConfig, load_recipe("grpo", "demo"), run).run_name == "third-try"
+    named = load_recipe("grpo", "demo", ["trainer.run_name=mine"])
     assert trainer_arguments(GRPOConfig, named, run).run_name == "mine"
 
 
 def test_what_trl_refuses_is_one_line(tmp_path: Path) -> None:
-    config = configs.load("grpo", "demo", ["trainer.optim=adam"])
+    config = load_recipe("grpo", "demo", ["trainer.optim=adam"])
     with pytest.raises(ConfigError, match="trainer: adam is not a valid OptimizerNames") as raised:
         trainer_arguments(GRPOConfig, config, RunDir(tmp_path))
     assert "\n" not in str(raised.value)

@@ -10,7 +10,7 @@ from transformers import Trainer
 from transformers.trainer_callback import CallbackHandler
 from trl import GRPOConfig, GRPOTrainer, SFTConfig
 
-import configs
+from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from tests.sources import flat, function, parse, unsloth_wheels
 from training.trainer import trainer_arguments
@@ -57,7 +57,7 @@ def values(arguments: Any) -> dict[str, Any]:
 
 
 def test_a_silent_field_is_trls_under_unsloths_class(tmp_path: Path) -> None:
-    config = configs.load("grpo", "demo", ["trainer={num_generations: 4}", "model.backend=transformers"])
+    config = load_recipe("grpo", "demo", ["trainer={num_generations: 4}", "model.backend=transformers"])
     run = RunDir(tmp_path)
     plain, unsloth = (trainer_arguments(kind, config, run) for kind in (GRPOConfig, UnslothGRPOConfig))
     assert type(unsloth) is UnslothGRPOConfig
@@ -66,13 +66,13 @@ def test_a_silent_field_is_trls_under_unsloths_class(tmp_path: Path) -> None:
 
 
 def test_what_unsloths_class_rewrites_is_put_back(tmp_path: Path) -> None:
-    config = configs.load("grpo", "demo", ["trainer.loss_type=dapo"])
+    config = load_recipe("grpo", "demo", ["trainer.loss_type=dapo"])
     assert UnslothGRPOConfig(use_cpu=True, bf16=False, loss_type="dapo").epsilon_high == 0.28
     assert trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path)).epsilon_high is None
 
 
 def test_a_recipes_own_value_wins(tmp_path: Path) -> None:
-    config = configs.load("grpo", "demo", ["trainer.weight_decay=0.01", "trainer.epsilon_high=0.3"])
+    config = load_recipe("grpo", "demo", ["trainer.weight_decay=0.01", "trainer.epsilon_high=0.3"])
     arguments = trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path))
     assert arguments.weight_decay == 0.01
     assert arguments.epsilon_high == 0.3

@@ -13,7 +13,7 @@ from configs.errors import RewardError
 from configs.schema.sections import RewardSpec
 from data.problem import Problem
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
-from rewards.registry import SHIPPED, build
+from rewards.registry import SHIPPED, build_rewards
 from rewards.rollout import Rollout
 
 NEEDED: dict[str, dict[str, Any]] = {"soft_overlong": {"soft_punish_cache": 20}, "budget": {"target": 100}}
@@ -32,7 +32,7 @@ def answered(answer: str, think_format: ThinkFormat = XML, **facts: Any) -> Roll
 
 def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
     """What one reward gives."""
-    return build([RewardSpec(name=name, params=params or NEEDED.get(name, {}))]).score(rollouts)[name]
+    return build_rewards([RewardSpec(name=name, params=params or NEEDED.get(name, {}))]).score(rollouts)[name]
 
 
 def test_correctness_pays_two_for_a_right_answer_in_any_form() -> None:
@@ -296,7 +296,7 @@ PIECES = [
 )
 def test_every_reward_keeps_to_its_range(texts: list[str], tokens: int) -> None:
     assert set(RANGES) == set(SHIPPED)
-    rewards = build([RewardSpec(name=name, params=NEEDED.get(name, {})) for name in SHIPPED])
+    rewards = build_rewards([RewardSpec(name=name, params=NEEDED.get(name, {})) for name in SHIPPED])
     facts: dict[str, Any] = {"completion_tokens": tokens, "thinking_tokens": tokens // 2, "max_tokens": 100}
     for name, column in rewards.score([rollout(text, **facts) for text in texts]).items():
         low, high = RANGES[name]
@@ -308,7 +308,7 @@ def test_building_rewards_imports_nothing_heavy() -> None:
 
     script = (
         "import sys, rewards; from rewards.registry import SHIPPED; from configs.schema.sections import RewardSpec\n"
-        f"rewards.build([RewardSpec(name=n, params={NEEDED!r}.get(n, {{}})) for n in SHIPPED])\n"
+        f"build_rewards([RewardSpec(name=n, params={NEEDED!r}.get(n, {{}})) for n in SHIPPED])\n"
         "print([m for m in ('torch', 'trl', 'sympy', 'math_verify', 'transformers', 'jieba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
