@@ -7,194 +7,55 @@ with its verdict; the right ones that end by themselves, `keep` a question and t
 `traces.jsonl`.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
-from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_text
-from configs.schema.curation import DistillConfig
-from curation import ask_model
-from data.problem import Problem, Trace
-from data.think_format import ThinkFormat
 
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Sample `sample` of a problem."""
-
-    problem: Problem
-    sample: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.problem.id}#{self.sample}"
-
-    @property
-    def known_by(self) -> tuple[str, ...]:
-        """A file's ids are its line numbers: with other lines in it the same id is another question."""
-        return (self.key, self.problem.question, self.problem.answer)
-
-
-NOT_ASKED = "not asked"
-
-Answered = Callable[[Ask, str, str, str], None]
-"""(ask, text, finish, error)."""
+if TYPE_CHECKING:
+    from configs.schema.curation import DistillConfig
 
 
 def main(argv: list[str]) -> None:
-    """Load → ask what is still open → grade → keep."""
-    args = recipe_parser(
+    """Parse the command line and distill."""
+    parser = recipe_parser(
         "curation.distill",
         "distill",
         "Distill traces from a teacher.",
         resume="ask only what has no answer yet",
         dry_run="print the resolved config, ask nothing",
-    ).parse_intermixed_args(argv)
+    )
+    args = parser.parse_intermixed_args(argv)
 
     from configs.recipe import load_recipe
+
+    distill(load_recipe("distill", args.config, args.overrides), args.resume, args.dry_run)
+
+
+def distill(config: "DistillConfig", resume: bool = False, dry_run: bool = False) -> None:
+    """Have the recipe's teacher answer its problems, grade the answers, and keep the right ones as traces.
+
+    `resume` asks only what has no answer yet; `dry_run` prints the config. Raises a `MullError`.
+    """
+    from configs.run_directory import RunDir
     from data.sources import load_problems
     from rewards.grading.graders import check_graders
 
-    config: DistillConfig = load_recipe("distill", args.config, args.overrides)
+    # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
-    run.check(args.resume)
+    run.check(resume)
     problems = load_problems(config.data)
     check_graders(problems)
-    if args.dry_run:
+    if dry_run:
         print(config.model_dump_json(indent=2))
         print(f"{len(problems):,} problems × {config.samples} samples")
         return
+
+    # 2. ask, grade, keep
     prepare_libraries()
-    run.start(config, args.resume)
-    distill(config, run, problems)
+    from curation.distillation import run_distillation
 
-
-def distill(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> None:
-    """Ask, grade and keep; what `samples.jsonl` already has without an error is not asked again."""
-    from data.think_format import resolve_think_format
-
-    think_format = resolve_think_format(config.think_format)
-    keep_jsonl(run / "samples.jsonl", lambda row: not row["error"])
-    done = {_known_by(row) for row in read_jsonl(run / "samples.jsonl")}
-    asks = [Ask(problem, i) for problem in problems for i in range(config.samples)]
-    open_ = [ask for ask in asks if ask.known_by not in done]
-    print(f"{len(asks):,} answers wanted, {len(asks) - len(open_):,} there already", flush=True)
-
-    def answered(ask: Ask, text: str, finish: str, error: str) -> None:
-        append_jsonl(run / "samples.jsonl", _row(ask, text, finish, error, think_format))
-
-    if open_:
-        (_from_server if config.server else _from_engine)(config, open_, think_format, answered)
-    _keep(config, run, problems, think_format)
-
-
-def _row(ask: Ask, text: str, finish: str, error: str, think_format: ThinkFormat) -> dict[str, Any]:
-    from rewards.grading.grade import grade
-
-    row: dict[str, Any] = {"key": ask.key, "id": ask.problem.id, "sample": ask.sample}
-    row |= {"question": ask.problem.question, "gold": ask.problem.answer}
-    row |= {"text": text, "finish": finish, "error": error}
-    if error:
-        return row | {"correct": None, "reason": "no answer"}
-    verdict = grade([ask.problem], [text], think_format)[0]
-    return row | {"correct": verdict.is_right, "reason": verdict.reason}
-
-
-def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
-    """The `Ask.known_by` that a row of `samples.jsonl` answers."""
-    return (row["key"], row.get("question", ""), row.get("gold", ""))
-
-
-def _from_server(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
-    from models.server import Question, Reply, ask
-
-    assert config.server is not None
-    by_key = {a.key: a for a in asks}
-    system = [{"role": "system", "content": think_format.system}] if think_format.system else []
-    questions = [
-        Question(
-            a.key,
-            [*system, {"role": "user", "content": ask_model.posed(a.problem.question, config.instruction)}],
-            ask_model.seed_of(config.seed, a.key),
-        )
-        for a in asks
-    ]
-
-    def reply(got: Reply) -> None:
-        answered(by_key[got.key], got.text, got.finish, got.error)
-
-    think = (think_format.open, think_format.end)
-    ask(questions, config.server, config.sampling, config.max_tokens, think, reply)
-
-
-def _from_engine(config: DistillConfig, asks: Sequence[Ask], think_format: ThinkFormat, answered: Answered) -> None:
-    assert config.model is not None
-    ask_model.ask(
-        [a.problem.question for a in asks],
-        [ask_model.seed_of(config.seed, a.key) for a in asks],
-        config.model,
-        config,
-        think_format,
-        1,
-        lambda place, text, finish: answered(asks[place], text, finish, ""),
-        lambda place, why: answered(asks[place], "", NOT_ASKED, why),
-    )
-
-
-def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
-    """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
-    from curation.table import as_json
-
-    known = {problem.id: problem for problem in problems}
-    found: dict[str, list[Trace]] = defaultdict(list)
-    latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}
-    fates: Counter[str] = Counter()
-    for row in latest.values():
-        problem = known.get(row["id"])
-        if problem is None or Ask(problem, row["sample"]).known_by != _known_by(row):
-            fates["of another data set"] += 1
-            continue
-        fate = _fate(row)
-        fates[fate] += 1
-        if fate == "right":
-            parts = think_format.split(row["text"])
-            metadata = {"sample": row["sample"], "solution": problem.solution}
-            if problem.grader != "math":  # its grader reads them: options, what a family made
-                metadata = {**problem.metadata, **metadata}
-            trace = Trace(
-                id=row["key"],
-                question=problem.question,
-                thinking=parts.thinking,
-                reply=parts.answer,
-                source=problem.source,
-                answer=problem.answer,
-                metadata=metadata,
-                grader=problem.grader,
-            )
-            found[problem.id].append(trace)
-    kept = [
-        trace
-        for problem in problems
-        for trace in sorted(found[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
-    ]
-    write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
-    solved = sum(bool(found[problem.id]) for problem in problems)
-    not_asked = list(dict.fromkeys(row["id"] for row in latest.values() if row["finish"] == NOT_ASKED))
-    run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates), not_asked=not_asked)
-    print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")
-    print("answers:", ", ".join(f"{count:,} {fate}" for fate, count in fates.most_common()))
-    if not_asked:
-        print(f"too long to be asked: {', '.join(not_asked[:5])}{' …' * (len(not_asked) > 5)}; see samples.jsonl")
-
-
-def _fate(row: dict[str, Any]) -> str:
-    if row["error"]:
-        return NOT_ASKED if row["finish"] == NOT_ASKED else "failed"
-    if row["finish"] == "length":
-        return "cut off"
-    return {True: "right", False: "wrong", None: "not judged"}[row["correct"]]
+    run.start(config, resume)
+    run_distillation(config, run, problems)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ def format_hint(rollouts: "Sequence[Rollout]", think_format: "ThinkFormat") -> s
     def written_in(other: "ThinkFormat") -> int:
         return sum(other.open in rollout.text or other.end.strip() in rollout.text for rollout in rollouts)
 
-    best = max(THINK_FORMATS.values(), key=written_in)
-    seen, own = written_in(best), written_in(think_format)
+    best = max((other for other in THINK_FORMATS.values() if other.has_thinking), key=written_in)
+    seen, own = written_in(best), written_in(think_format) if think_format.has_thinking else 0
     if 2 * seen <= len(rollouts) or 4 * own > len(rollouts):
         return None
     return (

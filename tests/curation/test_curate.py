@@ -14,8 +14,8 @@ from configs.errors import ConfigError, DataError
 from configs.recipe import load_recipe, validate
 from configs.run_directory import RunDir
 from configs.schema.curation import CurateConfig, DifficultyConfig
-from curation import curate as command
 from curation import filters
+from curation import run as command
 from curation.difficulty import pass_rate, rates, too_easy_or_hard
 from curation.table import open_table, write_table
 from data.arithmetic import generate
@@ -58,7 +58,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_row_is_kept_or_accounted_for(tmp_path: Path) -> None:
-    command.curate(config(tmp_path, n=20), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, n=20), RunDir(tmp_path / "out"))
     out = tmp_path / "out"
     manifest = json.loads((out / "manifest.json").read_text())
     assert [(s["name"], s["in"], s["removed"]) for s in manifest["stages"]] == [
@@ -90,7 +90,7 @@ def test_a_seed_gives_the_same_set_again(tmp_path: Path) -> None:
     files = []
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         made = config(tmp_path, n=20, seed=seed, output_dir=str(tmp_path / name), splits={"train": 3, "test": 1})
-        command.curate(made, RunDir(tmp_path / name))
+        command.run_curation(made, RunDir(tmp_path / name))
         files.append([(tmp_path / name / f"{split}.jsonl").read_bytes() for split in ("train", "test")])
     assert files[0] == files[1] != files[2]
     assert len(files[0][1].splitlines()) == 5
@@ -98,7 +98,7 @@ def test_a_seed_gives_the_same_set_again(tmp_path: Path) -> None:
 
 def test_a_bad_row_stops_the_run_unless_told_otherwise(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl:63: not JSON"):
-        command.curate(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))
+        command.run_curation(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))
 
 
 def killed(*_: Any) -> Any:
@@ -110,18 +110,18 @@ def curate_until(stage: str, made: CurateConfig, out: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(filters, stage, killed)
         with pytest.raises(KeyboardInterrupt):
-            command.curate(made, RunDir(out))
+            command.run_curation(made, RunDir(out))
 
 
 def test_an_interrupted_run_goes_on_after_its_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = config(tmp_path, n=20)
     whole = config(tmp_path, n=20, output_dir=str(tmp_path / "whole"))
-    command.curate(whole, RunDir(tmp_path / "whole"))
+    command.run_curation(whole, RunDir(tmp_path / "whole"))
 
     curate_until("contamination", made, tmp_path / "out", monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(filters, "duplicates", killed)  # done before, so it must not run again
-        command.curate(made, RunDir(tmp_path / "out"), resume=True)
+        command.run_curation(made, RunDir(tmp_path / "out"), resume=True)
     for name in ("train.jsonl", "removed.jsonl", "rejected.jsonl"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -130,7 +130,7 @@ def test_sources_are_mixed_in_proportion(tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps({"question": p.question, "answer": "1"}) + "\n" for p in generate(40, 1)))
     sources = [{"path": str(source(tmp_path)), "share": 1}, {"path": str(other), "share": 1}]
-    command.curate(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
     assert Counter(t.source for t in read(tmp_path / "out" / "train.jsonl")) == {"rows.jsonl": 40, "other.jsonl": 40}
 
 
@@ -143,7 +143,7 @@ def test_sources_of_one_name_are_mixed_like_any_others(tmp_path: Path) -> None:
         paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
     sources: list[dict[str, Any]] = [{"path": str(path), "share": 1} for path in paths]
     sources += [{"problems": {"source": "arithmetic", "limit": 20, "seed": seed}, "cap": seed} for seed in (5, 6)]
-    command.curate(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
     kept = Counter(t.source for t in read(tmp_path / "out" / "train.jsonl"))
     assert kept == {str(paths[0]): 20, str(paths[1]): 20, "arithmetic": 5, "arithmetic~2": 6}
 
@@ -156,7 +156,7 @@ def test_every_benchmark_counts_though_two_have_one_name(tmp_path: Path) -> None
     generated = [{"source": "arithmetic", "limit": 10, "seed": seed} for seed in (0, 1)]
     benchmarks = [{"source": "file", "path": str(file)} for file in files] + generated
     made = config(tmp_path, decontaminate={"benchmarks": benchmarks})
-    command.curate(made, RunDir(tmp_path / "out"))
+    command.run_curation(made, RunDir(tmp_path / "out"))
     reasons = Counter(row["reason"] for row in lines(tmp_path / "out" / "removed.jsonl"))
     assert reasons[f"contaminated by {files[0]}"] == 5
     assert reasons[f"contaminated by {files[1]}"] == 7
@@ -170,13 +170,13 @@ def test_the_source_of_our_own_traces_may_be_their_domain(tmp_path: Path) -> Non
     ]
     (tmp_path / "mix.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = config(tmp_path, sources=[{"path": str(tmp_path / "mix.jsonl"), "domain": "source"}])
-    command.curate(recipe, RunDir(tmp_path / "out"))
+    command.run_curation(recipe, RunDir(tmp_path / "out"))
     assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["domains"]) == {"x", "y"}
 
 
 def test_a_misspelt_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl: no column 'domian'.*did you mean 'domain'"):
-        command.curate(
+        command.run_curation(
             config(tmp_path, sources=[{"path": str(source(tmp_path)), "domain": "domian"}]), RunDir(tmp_path / "out")
         )
 
@@ -186,7 +186,7 @@ def test_rows_that_a_broken_one_takes_with_it_are_counted(tmp_path: Path) -> Non
     file.write_text(
         'question,answer\nWhat is it?,1\n"never closed,2\n' + "".join(f"Is it {i}?,{i}\n" for i in range(20))
     )
-    command.curate(config(tmp_path, sources=[{"path": str(file)}]), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=[{"path": str(file)}]), RunDir(tmp_path / "out"))
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert (manifest["inputs"][0]["rows"], manifest["inputs"][0]["rejected"]) == (1, 21)
     assert "21 rows rejected" in (tmp_path / "out" / "report.html").read_text()
@@ -198,7 +198,7 @@ def test_problems_that_are_left_out_are_counted(tmp_path: Path, policy: str) -> 
     rows = [{"problem": "What is 1 + 1?", "answer": "2"}, {"problem": "What is it?", "solution": "Unknown."}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + ("oops\n" if policy == "skip" else ""))
     sources = [{"problems": {"source": "math", "path": str(path)}}]
-    command.curate(config(tmp_path, sources=sources, bad_rows=policy), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=sources, bad_rows=policy), RunDir(tmp_path / "out"))
     rejected = lines(tmp_path / "out" / "rejected.jsonl")
     assert [row["line"] for row in rejected] == ([2, 3] if policy == "skip" else [2])
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -217,7 +217,7 @@ def test_a_resumed_run_sees_that_the_file_of_a_registry_has_changed(
 
     curate_until("selection", made, tmp_path / "out", monkeypatch)
     file.write_text(json.dumps(rows[5:]))
-    command.curate(made, RunDir(tmp_path / "out"), resume=True)
+    command.run_curation(made, RunDir(tmp_path / "out"), resume=True)
     kept = {trace.question for trace in read(tmp_path / "out" / "train.jsonl")}
     assert kept == set(QUESTIONS[5:10]) | set(QUESTIONS[15:20])
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -226,7 +226,7 @@ def test_a_resumed_run_sees_that_the_file_of_a_registry_has_changed(
 
 def test_a_file_with_a_hash_in_its_name_is_a_source(tmp_path: Path) -> None:
     file = source(tmp_path).rename(tmp_path / "rows#1.jsonl")
-    command.curate(config(tmp_path, sources=[{"path": str(file)}]), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=[{"path": str(file)}]), RunDir(tmp_path / "out"))
     assert {trace.source for trace in read(tmp_path / "out" / "train.jsonl")} == {"rows#1.jsonl"}
 
 
@@ -240,7 +240,7 @@ def test_a_source_gives_no_more_than_its_cap(tmp_path: Path) -> None:
         {"path": str(source(tmp_path)), "cap": 7},
         {"problems": {"source": "arithmetic", "limit": 20, "seed": 5}},
     ]
-    command.curate(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
+    command.run_curation(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
     assert Counter(t.source for t in read(tmp_path / "out" / "train.jsonl")) == {"rows.jsonl": 7, "arithmetic": 20}
 
 
@@ -338,7 +338,7 @@ def test_an_engine_answers_what_it_gets_right_is_too_easy_and_a_finished_run_is_
     model = {"name": "smollm2-135m", "precision": "fp32", "max_length": 256}
     difficulty = {"models": [model], "sampling": {"temperature": 0.0}, "max_tokens": 32}
     made = config(tmp_path, sources=[{"path": str(path)}], difficulty=difficulty)
-    command.curate(made, RunDir(tmp_path / "out"))
+    command.run_curation(made, RunDir(tmp_path / "out"))
     assert [trace.question for trace in read(tmp_path / "out" / "train.jsonl")][:1] == ["What is 3 + 3?"]
     assert [(row["id"], row["model"]) for row in lines(tmp_path / "out" / "not_asked.jsonl")] == [
         ("long", "smollm2-135m")
@@ -356,7 +356,7 @@ def test_an_engine_answers_what_it_gets_right_is_too_easy_and_a_finished_run_is_
     with monkeypatch.context() as patch:
         patch.setattr("models.engines.select.load_engine", loaded)
         solved = made.model_copy(update={"difficulty": made.difficulty.model_copy(update={"max_pass_rate": 1.0})})
-        command.curate(solved, RunDir(tmp_path / "out"), resume=True)
+        command.run_curation(solved, RunDir(tmp_path / "out"), resume=True)
     assert len(list(read(tmp_path / "out" / "train.jsonl"))) == 3
 
 

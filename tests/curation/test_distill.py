@@ -17,7 +17,7 @@ from configs.recipe import validate
 from configs.run_directory import RunDir
 from configs.schema.curation import DistillConfig
 from curation import ask_model
-from curation.distill import distill
+from curation.distillation import run_distillation
 from data.arithmetic import generate
 from data.formats import read
 from models import server as client
@@ -115,7 +115,7 @@ def test_right_answers_become_traces_and_the_others_are_counted(tmp_path: Path, 
         return 200, completion(f"<think>\n{'so ' * times}\n</think>\n\nThe answer is {problem.answer}.")
 
     teacher = teach(behave)
-    distill(config(tmp_path, url(teacher)), RunDir(tmp_path), PROBLEMS)
+    run_distillation(config(tmp_path, url(teacher)), RunDir(tmp_path), PROBLEMS)
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [t.question for t in traces] == [p.question for p in PROBLEMS[2:]]
     assert [t.answer for t in traces] == [p.answer for p in PROBLEMS[2:]]
@@ -141,13 +141,13 @@ def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_ope
 
     teacher = teach(behave)
     made = config(tmp_path, url(teacher), server={"concurrency": 1}, samples=1)
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     rows = {row["id"]: row for row in samples(tmp_path)}
     assert "500" in rows[PROBLEMS[0].id]["error"]
     assert teacher.asked[PROBLEMS[0].question] == 4
     assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
     broken = False
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     assert all(teacher.asked[p.question] == 2 for p in PROBLEMS[1:])
     assert len(list(read(tmp_path / "traces.jsonl"))) == 6
 
@@ -155,15 +155,15 @@ def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_ope
 def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, times: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
     made = config(tmp_path, url(teacher), samples=1)
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     moved = [replace(problem, id=before.id) for before, problem in pairwise(PROBLEMS)]
-    distill(made, RunDir(tmp_path), moved)
+    run_distillation(made, RunDir(tmp_path), moved)
     assert all(teacher.asked[problem.question] == 2 for problem in moved)
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [(t.question, t.reply) for t in traces] == [(p.question, p.answer) for p in moved]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["answers"] == {"right": len(moved), "of another data set": len(PROBLEMS)}
-    distill(made, RunDir(tmp_path), PROBLEMS)  # what was answered for them is there still
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)  # what was answered for them is there still
     assert [t.question for t in read(tmp_path / "traces.jsonl")] == [p.question for p in PROBLEMS]
     assert all(teacher.asked[problem.question] == 2 for problem in moved)
 
@@ -172,9 +172,9 @@ def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatc
     teacher = teach(lambda problem, _: (200, completion(problem.answer)))
     made = config(tmp_path, url(teacher), server={"api_key_env": "TEACHER_KEY"}, samples=1)
     with pytest.raises(EngineError, match="TEACHER_KEY is not set"):
-        distill(made, RunDir(tmp_path), PROBLEMS)
+        run_distillation(made, RunDir(tmp_path), PROBLEMS)
     monkeypatch.setenv("TEACHER_KEY", "k")
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     assert teacher.bodies[0]["key"] == "Bearer k"
     assert "Bearer" not in (tmp_path / "samples.jsonl").read_text()
 
@@ -187,14 +187,14 @@ def test_as_many_requests_as_asked_for_are_under_way_at_once(tmp_path: Path, tea
         return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
 
     made = config(tmp_path, url(teach(behave)), server={"concurrency": 120, "retries": 0}, samples=20)
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     assert not any(row["error"] for row in samples(tmp_path))
 
 
 def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, teach: Any) -> None:
     written = {"open": "[[think]]", "end": "[[answer]]\n", "end_tokens": ["[[answer]]"]}
     teacher = teach(lambda problem, _: (200, completion(f"[[think]]\n2 + 2\n[[answer]]\n{problem.answer}")))
-    distill(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
+    run_distillation(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [(t.thinking, t.reply) for t in traces] == [("2 + 2", p.answer) for p in PROBLEMS]
 
@@ -202,10 +202,10 @@ def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, t
 def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, _: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
     made = config(tmp_path, url(teacher), samples=1)
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     file = tmp_path / "samples.jsonl"
     file.write_text(file.read_text()[:-40])
-    distill(made, RunDir(tmp_path), PROBLEMS)
+    run_distillation(made, RunDir(tmp_path), PROBLEMS)
     assert sorted(row["id"] for row in samples(tmp_path)) == sorted(p.id for p in PROBLEMS)
     assert len(list(read(tmp_path / "traces.jsonl"))) == 6
 
@@ -214,13 +214,13 @@ def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
 def test_a_server_that_refuses_stops_the_run_at_once(tmp_path: Path, teach: Any, status: int, message: str) -> None:
     teacher = teach(lambda *_: (status, {"error": "no"}))
     with pytest.raises(EngineError, match=message):
-        distill(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
+        run_distillation(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
     assert sum(teacher.asked.values()) == 1
 
 
 def test_no_server_at_all_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="start the server"):
-        distill(config(tmp_path, "http://127.0.0.1:9/v1", server={"retries": 1}), RunDir(tmp_path), PROBLEMS)
+        run_distillation(config(tmp_path, "http://127.0.0.1:9/v1", server={"retries": 1}), RunDir(tmp_path), PROBLEMS)
 
 
 def test_a_teacher_is_a_server_or_a_model_and_not_both() -> None:
@@ -249,7 +249,7 @@ def test_an_engine_of_ours_can_teach_in_several_calls(tmp_path: Path, monkeypatc
         "test",
     )
     long = replace(PROBLEMS[2], question=PROBLEMS[2].question * 20)
-    distill(made, RunDir(tmp_path), [PROBLEMS[0], long, PROBLEMS[1]])
+    run_distillation(made, RunDir(tmp_path), [PROBLEMS[0], long, PROBLEMS[1]])
     rows = [row for row in samples(tmp_path) if not row["error"]]
     assert {row["key"] for row in rows} == {f"{p.id}#{i}" for p in PROBLEMS[:2] for i in range(2)}
     assert all(row["text"].startswith("<|im_start|>think\n") for row in rows)

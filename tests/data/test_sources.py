@@ -264,8 +264,8 @@ def test_options_may_bring_their_own_letters(tmp_path: Path, options: list[str],
 
 @pytest.mark.parametrize("options", [["A. Milne", "C. Dickens"], ["red", "B. blue"], ["B. blue", "A. red"]])
 def test_options_that_only_look_lettered_stay(tmp_path: Path, options: list[str]) -> None:
-    problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": "x"}))
-    assert problem.metadata["options"] == options
+    problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": options[1]}))
+    assert (problem.metadata["options"], problem.answer) == (options, "B")
 
 
 def test_one_question_with_two_answers_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from configs.sample import Sample
 from configs.schema.sections import DataConfig
-from curation.distill import Ask, _row
+from curation.distillation import TeacherRequest, _row
 from data.problem import Problem
 from data.sources import load_problems
 from data.splits import split
@@ -29,7 +29,7 @@ def verdicts(problem: Problem, answer: str) -> dict[str, bool | None]:
         "training": is_correct([rollout])[0],
         "held out": grade([problem], [text], XML)[0].is_right,
         "evaluation": grade_samples([sample], {problem.id: problem})[0].is_right,
-        "distillation": _row(Ask(problem, 0), text, "stop", "", XML)["correct"],
+        "distillation": _row(TeacherRequest(problem, 0), text, "stop", "", XML)["correct"],
     }
 
 

@@ -144,6 +144,8 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
     same = equal(wanted, given)
     if same is False and isinstance(given, Quantity) and not variables(given.node):
         same = _equal_with_unit_letter(plain_gold, given)
+    if same is False and isinstance(wanted, Quantity) and not variables(wanted.node):
+        same = _equal_with_unit_letter(plain, wanted)
     if same is None:
         return None
     if isinstance(given, Text):
@@ -162,11 +164,11 @@ def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
     return text if text is not None else Equivalence(False, "text")
 
 
-def _equal_with_unit_letter(plain_gold: str, given: Quantity) -> bool | None:
-    """Whether `given`, which has no variable, is a gold answer of `5 m` with its letter as a unit."""
-    found = _UNIT_LETTER.fullmatch(plain_gold)
+def _equal_with_unit_letter(lettered: str, other: Quantity) -> bool | None:
+    """Whether `other`, which has no variable, equals an answer of `5 m` with its letter as a unit."""
+    found = _UNIT_LETTER.fullmatch(lettered)
     with_unit = _read(f"{found[1]} \\text{{{found[2]}}}") if found else None
-    return False if with_unit is None else equal(with_unit, given)
+    return False if with_unit is None else equal(with_unit, other)
 
 
 def _chosen(plain: str) -> str | None:

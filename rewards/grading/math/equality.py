@@ -207,12 +207,14 @@ def _at_least_one(gold: Quantity, answer: Quantity) -> bool:
 
 
 def _without_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
-    """`5 m` for a gold answer of 5 or 5 metres: the letter behind the number is a unit."""
+    """`5m` for a gold answer of 5 metres: the letter behind the number is a unit; for 5 it is a product."""
+    if gold.unit is None:
+        return False
     number, letter, *rest = answer.node[1]
     unit = unit_of(letter[1]) if letter[0] == "var" and not rest and number[0] == "num" else None
     if unit is None or not unit.powers:
         return False
-    factor = Fraction(1) if gold.unit is None else same_unit(gold.unit, unit)
+    factor = same_unit(gold.unit, unit)
     return False if factor is None else same_value(gold.node, number, (gold.sign, 1), factor)
 
 

@@ -307,7 +307,8 @@ def test_building_rewards_imports_nothing_heavy() -> None:
     import subprocess
 
     script = (
-        "import sys, rewards; from rewards.registry import SHIPPED; from configs.schema.sections import RewardSpec\n"
+        "import sys; from configs.schema.sections import RewardSpec\n"
+        "from rewards.registry import SHIPPED, build_rewards\n"
         f"build_rewards([RewardSpec(name=n, params={NEEDED!r}.get(n, {{}})) for n in SHIPPED])\n"
         "print([m for m in ('torch', 'trl', 'sympy', 'math_verify', 'transformers', 'jieba') if m in sys.modules])"
     )
