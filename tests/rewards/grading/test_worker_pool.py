@@ -142,7 +142,7 @@ def wait_until_gone(pids: set[int]) -> None:
 SCRIPT = """
 from rewards.grading import worker_pool
 from rewards.grading.math_equivalence import grade_many
-print(grade_many(["\\\\{{x : x > 3\\\\}}"], ["\\\\{{x : x > 4\\\\}}"], timeout=60), flush=True)
+print(grade_many(["\\\\{{x : x^2 > 3\\\\}}"], ["\\\\{{x : x > 4\\\\}}"], timeout=60), flush=True)
 print(*worker_pool.shared().pids(), flush=True)
 {ending}
 """
