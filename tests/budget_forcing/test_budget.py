@@ -35,7 +35,7 @@ budgets = st.builds(
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets, st.integers(0, 10**6), st.integers(6, 12))
-def test_a_sequence_is_what_stopping_and_prompting_again_gives(budget: TokenBudget, seed: int, vocabulary: int) -> None:
+def test_state_matches_rounds(budget: TokenBudget, seed: int, vocabulary: int) -> None:
     policy = scripted(seed, vocabulary)
     state, _ = by_state(budget, policy)
     rounds = by_rounds(budget, policy)
@@ -46,7 +46,7 @@ def test_a_sequence_is_what_stopping_and_prompting_again_gives(budget: TokenBudg
     assert (state.thought, state.answer_at, state.reason) == (rounds.thought, rounds.answer_at, rounds.reason)
 
 
-def test_every_budget_of_up_to_four_tokens_agrees_with_the_rounds() -> None:
+def test_small_budgets_match_rounds() -> None:
     for limit, least, waits, wait, seed in itertools.product(
         range(5), range(5), range(3), [(), (WAIT,), (WAIT, MORE)], range(6)
     ):
@@ -62,7 +62,7 @@ def test_every_budget_of_up_to_four_tokens_agrees_with_the_rounds() -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets, st.integers(0, 10**6))
-def test_a_budget_is_kept_and_an_answer_follows(budget: TokenBudget, seed: int) -> None:
+def test_budget_is_kept_and_answer_follows(budget: TokenBudget, seed: int) -> None:
     outcome, state = by_state(budget, scripted(seed, 7))
     assert budget.min_thinking <= outcome.thought <= budget.limit
     assert outcome.answer_at is not None
@@ -78,7 +78,7 @@ def test_a_budget_is_kept_and_an_answer_follows(budget: TokenBudget, seed: int) 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets, st.integers(0, 10**6), st.data())
-def test_rewinding_restores_the_state_of_any_position(budget: TokenBudget, seed: int, data: st.DataObject) -> None:
+def test_rewinding_restores_any_position(budget: TokenBudget, seed: int, data: st.DataObject) -> None:
     policy = scripted(seed, 7)
     outcome, state = by_state(budget, policy)
     position = data.draw(st.integers(0, state.position))
@@ -96,11 +96,11 @@ def test_rewinding_restores_the_state_of_any_position(budget: TokenBudget, seed:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets, st.integers(0, 10**6))
-def test_nothing_changes_while_the_state_says_that_it_is_steady(budget: TokenBudget, seed: int) -> None:
+def test_steady_state_does_not_change(budget: TokenBudget, seed: int) -> None:
     check_steady(budget, by_state(budget, scripted(seed, 9))[0].tokens)
 
 
-def test_a_state_is_steady_for_as_long_as_it_can_know() -> None:
+def test_state_is_steady_between_events() -> None:
     budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 9, min_thinking=4, num_waits=1, wait=(WAIT, MORE), max_answer=3)
     tokens = by_state(budget, lambda tokens, refused: MORE)[0].tokens
     assert len(tokens) == 9 + 1 + 3 + 1
@@ -128,7 +128,7 @@ def check_steady(budget: TokenBudget, tokens: Sequence[int]) -> int:
     return checked
 
 
-def test_an_outcome_that_is_cut_forgets_what_comes_after() -> None:
+def test_cut_outcome_forgets_later_tokens() -> None:
     whole = Outcome([7, 7, 1, 5, 9], [-1.0] * 5, [False, False, True, True, False], 2, 4, "limit")
     cut = whole.cut(2)
     assert (cut.tokens, cut.forced, cut.thought) == ([7, 7], [False, False], 2)
@@ -138,7 +138,7 @@ def test_an_outcome_that_is_cut_forgets_what_comes_after() -> None:
     assert whole.cut(5) == whole
 
 
-def test_a_limit_of_zero_and_of_one_thinks_that_much() -> None:
+def test_limits_of_zero_and_one_are_exact() -> None:
     for limit in (0, 1):
         budget = TokenBudget((OPEN, EOS), (OPEN, NEWLINE), (EOS,), limit, wait=(WAIT,), final=(FINAL,), max_answer=1)
         outcome, _ = by_state(budget, lambda tokens, refused: MORE)
@@ -147,7 +147,7 @@ def test_a_limit_of_zero_and_of_one_thinks_that_much() -> None:
         assert (outcome.thought, outcome.reason, outcome.answer_at) == (limit, "limit", limit + 2)
 
 
-def test_waits_that_no_longer_fit_are_not_begun() -> None:
+def test_wait_that_does_not_fit_is_not_begun() -> None:
     budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 4, num_waits=9, wait=(WAIT, MORE), max_answer=1)
     outcome, _ = by_state(budget, lambda tokens, refused: OPEN)
     assert outcome.tokens == [WAIT, MORE, WAIT, MORE, OPEN, OPEN, EOS]
@@ -158,14 +158,14 @@ def test_waits_that_no_longer_fit_are_not_begun() -> None:
     assert (outcome.thought, outcome.reason, outcome.forced[:3]) == (2, "waited:1", [True, True, False])
 
 
-def test_below_the_minimum_an_end_becomes_wait_without_using_one_up() -> None:
+def test_end_below_minimum_uses_no_wait() -> None:
     budget = TokenBudget((EOS,), (OPEN,), (EOS,), 9, min_thinking=3, num_waits=1, wait=(WAIT,), max_answer=1)
     outcome, state = by_state(budget, lambda tokens, refused: EOS)
     assert outcome.tokens[:5] == [WAIT, WAIT, WAIT, WAIT, OPEN]
     assert (state.waits, state.waits_used, outcome.reason) == (4, 1, "waited:4")
 
 
-def test_an_end_of_turn_while_thinking_becomes_the_end_of_thinking() -> None:
+def test_end_of_turn_ends_the_thinking() -> None:
     budget = TokenBudget((OPEN, EOS), (OPEN, NEWLINE), (EOS,), 9, max_answer=5)
     outcome, _ = by_state(budget, lambda tokens, refused: EOS if len(tokens) in (2, 5) else MORE)
     assert outcome.tokens == [MORE, MORE, OPEN, NEWLINE, MORE, EOS]
@@ -174,7 +174,7 @@ def test_an_end_of_turn_while_thinking_becomes_the_end_of_thinking() -> None:
     assert natural.forced[2:4] == [False, True]  # the policy wrote the token that opens the end itself
 
 
-def test_a_refused_end_lets_the_policy_choose_another_token() -> None:
+def test_refused_end_draws_another_token() -> None:
     budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 9, num_waits=1, wait=(), max_answer=1)
     outcome, _ = by_state(budget, lambda tokens, refused: MORE if refused else OPEN)
     assert outcome.tokens[:2] == [MORE, OPEN]
@@ -190,13 +190,13 @@ def test_a_refused_end_lets_the_policy_choose_another_token() -> None:
         ({"max_answer": 0}, ["max_answer", "0"]),
     ],
 )
-def test_a_budget_that_contradicts_itself_is_refused_with_the_numbers(fields: dict[str, int], words: list[str]) -> None:
+def test_contradictory_budget_is_refused(fields: dict[str, int], words: list[str]) -> None:
     with pytest.raises(EngineError) as error:
         Budget(**fields)  # type: ignore[arg-type]
     assert all(word in str(error.value) for word in words)
 
 
-def test_a_context_too_small_is_refused_with_the_numbers() -> None:
+def test_too_small_context_is_refused() -> None:
     tokenizer = tiny_tokenizer()
     tokens = think_tokens(S1, tokenizer)
     with pytest.raises(
@@ -211,13 +211,13 @@ def test_a_context_too_small_is_refused_with_the_numbers() -> None:
     assert (rest.limit, rest.limit_reason) == (92, "context")
 
 
-def test_a_wait_that_ends_the_thinking_is_refused() -> None:
+def test_wait_text_that_ends_thinking_is_refused() -> None:
     tokenizer = tiny_tokenizer()
     with pytest.raises(EngineError, match="wait_text"):
         resolve(Budget(num_waits=1, wait_text="<|im_end|>"), think_tokens(S1, tokenizer), tokenizer, 10, 2000)
 
 
-def test_think_formats_become_ids_and_split_delimiters_are_named() -> None:
+def test_think_format_becomes_token_ids() -> None:
     tokenizer = tiny_tokenizer()
     s1 = think_tokens(S1, tokenizer)
     assert (s1.ends, s1.eos, s1.texts) == ((1, 2), (2,), ())
@@ -229,7 +229,7 @@ def test_think_formats_become_ids_and_split_delimiters_are_named() -> None:
         BudgetState(resolve(Budget(max_thinking=9), xml, tokenizer, 10, 2000))
 
 
-def test_efforts_are_shares_of_what_the_answer_leaves() -> None:
+def test_effort_is_a_share_of_the_context() -> None:
     assert [effort_limit(level, 2512, 512) for level in ("low", "medium", "high", "auto", None)] == [
         400, 1000, 1600, None, None,
     ]  # fmt: skip
@@ -241,6 +241,6 @@ def test_efforts_are_shares_of_what_the_answer_leaves() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"effort": "low", "max_thinking": 5}, {"max_thinking": 5, "min_thinking": 6}])
-def test_a_recipe_s_contradictory_budget_is_refused_by_the_schema(fields: dict[str, object]) -> None:
+def test_contradictory_recipe_budget_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="max_thinking"):
         BudgetConfig(**fields)  # type: ignore[arg-type]

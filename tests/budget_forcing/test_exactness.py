@@ -101,13 +101,13 @@ def _without_forced_eos(tokens: Sequence[int], state: BudgetState | None) -> Tex
 
 @pytest.mark.parametrize("decode", [sampled, ended_ahead])
 @pytest.mark.parametrize(("budget", "sampling"), CASES)
-def test_texts_are_as_frequent_as_with_stop_and_re_prompt(
+def test_texts_are_as_frequent_as_with_rounds(
     decode: Callable[[TokenBudget, SamplingConfig, int], list[Text]], sampling: SamplingConfig, budget: TokenBudget
 ) -> None:
     assert p_value(exact_distribution(budget, sampling), decode(budget, sampling, SAMPLES)) > 1e-4
 
 
-def test_the_test_sees_a_processor_that_masks_ends_and_leaves_the_truncation_to_the_sampler() -> None:
+def test_masking_ends_before_truncation_is_detected() -> None:
     def shortcut(*args: Any) -> Choice:
         choice = choose(*args)
         choice.mask.logical_or_(choice.token >= 0)
@@ -118,7 +118,7 @@ def test_the_test_sees_a_processor_that_masks_ends_and_leaves_the_truncation_to_
     assert p_value(exact_distribution(budget, sampling), ended_ahead(budget, sampling, SAMPLES, shortcut)) < 1e-6
 
 
-def test_greedy_is_the_limit_of_low_temperatures() -> None:
+def test_greedy_is_the_low_temperature_limit() -> None:
     budget = BUDGETS[0]
     greedy = set(sampled(budget, SamplingConfig(temperature=0.0), 50))
     assert len(greedy) == 1
@@ -128,9 +128,7 @@ def test_greedy_is_the_limit_of_low_temperatures() -> None:
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, SamplingConfig(temperature=0.0)], ids=str)
-def test_log_probabilities_are_the_policy_s_and_zero_where_forced(
-    budget: TokenBudget, sampling: SamplingConfig
-) -> None:
+def test_logprobs_match_policy_and_forced_are_zero(budget: TokenBudget, sampling: SamplingConfig) -> None:
     rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
@@ -153,14 +151,14 @@ def test_log_probabilities_are_the_policy_s_and_zero_where_forced(
         assert (refusals > 0) == (not budget.wait)
 
 
-def test_what_the_truncation_leaves_but_ends_of_keeps_a_finite_log_probability() -> None:
+def test_logprob_is_finite_when_only_ends_are_left() -> None:
     budget, sampling = BUDGETS[2], SamplingConfig(top_k=1)
     row = Row(sampling, 0, frozenset({EOS}), BudgetState(budget))
     Sampler([row]).step(torch.tensor([[0.0, 9.0, 1.0, 3.0, 1.0, 1.0]]))
     assert (row.tokens, row.logprobs) == ([3], [0.0])
 
 
-def test_a_choice_knows_what_masking_adds_to_the_other_tokens() -> None:
+def test_choice_logprob_accounts_for_masking() -> None:
     torch.manual_seed(0)
     logits = torch.randn(500, 9)
     policies = Policies.of([(1, 4)] * 500, [SamplingConfig(temperature=0.7)] * 500, [True] * 500, 9)

@@ -36,7 +36,7 @@ def forced(outcome: Outcome) -> str:
     return str(TOKENIZER.decode([t for t, f in zip(outcome.tokens, outcome.forced, strict=True) if f]))
 
 
-def test_a_natural_end_keeps_the_model_s_delimiter_and_adds_what_is_missing() -> None:
+def test_natural_end_completes_the_delimiter() -> None:
     outcome, asked = run("<reasoning>\n1+1\n</reasoning>§2<|im_end|>", Budget(max_thinking=90, max_answer=50))
     assert text(outcome) == "<reasoning>\n1+1\n</reasoning>\n<answer>\n2<|im_end|>"
     assert forced(outcome) == "\n<answer>\n"
@@ -54,20 +54,20 @@ def test_wait_replaces_the_whole_delimiter() -> None:
     assert asked[1].max_tokens == 90 - len("aWait")
 
 
-def test_a_limit_inside_the_delimiter_ends_the_thinking_there() -> None:
+def test_limit_inside_delimiter_ends_thinking() -> None:
     outcome, _ = run("abc</reaso§2", Budget(max_thinking=10, max_answer=50, final_answer_text="So: "))
     assert text(outcome) == "abc</reaso</reasoning>\n<answer>\nSo: 2"
     assert (outcome.reason, outcome.thought) == ("limit", 10)
     assert forced(outcome) == "</reasoning>\n<answer>\nSo: "
 
 
-def test_an_end_of_turn_while_thinking_becomes_the_end() -> None:
+def test_end_of_turn_ends_the_thinking() -> None:
     outcome, _ = run("abc<|im_end|>§2", Budget(max_thinking=90, max_answer=50))
     assert text(outcome) == "abc</reasoning>\n<answer>\n2"
     assert (outcome.reason, outcome.thought) == ("natural", 3)
 
 
-def test_a_refused_end_asks_for_one_other_token_and_goes_on() -> None:
+def test_refused_end_asks_for_another_token() -> None:
     outcome, asked = run(
         "ab<|im_end|>§c§d</reasoning>§2", Budget(max_thinking=90, num_waits=1, wait_text="", max_answer=50)
     )
@@ -79,7 +79,7 @@ def test_a_refused_end_asks_for_one_other_token_and_goes_on() -> None:
 REFUSING = Budget(max_thinking=90, num_waits=1, wait_text="", max_answer=50)
 
 
-def test_a_refused_delimiter_can_t_be_opened_again_by_the_next_token() -> None:
+def test_refused_delimiter_is_not_reopened_at_once() -> None:
     outcome, asked = run("ab</reasoning>§c§d</reasoning>§2", REFUSING)
     assert text(outcome) == "abcd</reasoning>\n<answer>\n2"
     assert outcome.reason == "waited:1"
@@ -89,7 +89,7 @@ def test_a_refused_delimiter_can_t_be_opened_again_by_the_next_token() -> None:
     assert opening not in asked[2].ends  # later it may come again
 
 
-def test_a_delimiter_that_begins_in_the_token_after_a_refused_end_is_found_and_refused_with_it() -> None:
+def test_delimiter_begun_after_refused_end_is_refused() -> None:
     outcome, asked = run("ab<|im_end|>§<§/reasoning>\nso on§c§d</reasoning>§2", REFUSING)
     assert text(outcome) == "abcd</reasoning>\n<answer>\n2"
     assert (outcome.thought, outcome.reason) == (4, "waited:1")
@@ -136,32 +136,32 @@ def insist(liked: Sequence[int], min_thinking: int = 0, num_waits: int = 0) -> t
     return in_rounds([budget], complete, Pieces())[0], asked
 
 
-def test_a_delimiter_refused_in_one_spelling_can_t_come_in_two_others_by_turns() -> None:
+def test_refused_delimiter_does_not_alternate_spellings() -> None:
     outcome, asked = insist([*OPENINGS, WORD], min_thinking=3)
     assert outcome.tokens == [WORD] * 3 + [0, REST, EOS]
     assert (outcome.thought, outcome.reason) == (3, "waited:3")
     assert [ask.ends for ask in asked if ask.refuse] == [(EOS, 0), (EOS, 0, 1)] * 3
 
 
-def test_spellings_of_one_refused_delimiter_use_up_one_wait() -> None:
+def test_refused_spellings_use_one_wait() -> None:
     outcome, _ = insist([*OPENINGS, WORD], num_waits=2)
     assert outcome.tokens == [WORD] * 2 + [0, REST, EOS]
     assert (outcome.thought, outcome.reason) == (2, "waited:2")
 
 
-def test_a_policy_with_nothing_left_but_refused_delimiters_ends_its_thinking() -> None:
+def test_only_refused_delimiters_end_thinking() -> None:
     outcome, _ = insist(OPENINGS, min_thinking=3)
     assert outcome.tokens == [1, REST, EOS]
     assert (outcome.thought, outcome.reason) == (0, "waited:1")
 
 
-def test_a_limit_right_after_a_refused_end_ends_the_thinking() -> None:
+def test_limit_after_refused_end_ends_thinking() -> None:
     outcome, asked = run("ab<|im_end|>§c§2", Budget(max_thinking=3, num_waits=1, wait_text="", max_answer=50))
     assert text(outcome) == "abc</reasoning>\n<answer>\n2"
     assert (outcome.thought, outcome.reason, len(asked)) == (3, "limit", 3)
 
 
-def test_a_round_that_the_request_s_own_stop_string_ends_is_the_last() -> None:
+def test_stop_string_ends_the_rounds() -> None:
     outcome, asked = run("abc STOP", Budget(max_thinking=90, max_answer=50))
     assert text(outcome) == "abc STOP"
     assert (outcome.thought, outcome.answer_at, outcome.reason) == (8, None, None)
@@ -175,7 +175,7 @@ def test_limits_of_zero_and_one_answer_at_once(limit: int) -> None:
     assert len(asked) == limit + 1
 
 
-def test_sequences_of_a_batch_go_on_until_each_has_ended() -> None:
+def test_batch_runs_until_every_sequence_ends() -> None:
     tokens = think_tokens(XML, TOKENIZER)
     budgets = [
         resolve(Budget(max_thinking=20, num_waits=n, max_answer=4), tokens, TOKENIZER, 5, 1000) for n in range(3)

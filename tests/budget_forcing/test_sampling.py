@@ -11,7 +11,7 @@ from budget_forcing.sampling import BLOCK, Truncation, draw, uniform
 from configs.schema.sections import SamplingConfig
 
 
-def test_uniforms_are_uniform_and_differ_by_seed_position_and_stream() -> None:
+def test_uniforms_are_uniform_and_independent() -> None:
     seeds, positions = np.repeat(np.arange(200), 200), np.tile(np.arange(200), 200)
     numbers = uniform(seeds, positions)
     assert kstest(numbers, "uniform").pvalue > 1e-4
@@ -24,7 +24,7 @@ def test_uniforms_are_uniform_and_differ_by_seed_position_and_stream() -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=5), st.integers(0, 2**40))
-def test_a_uniform_depends_on_its_own_seed_and_position_alone(seeds: list[int], position: int) -> None:
+def test_uniform_depends_on_seed_and_position_only(seeds: list[int], position: int) -> None:
     together = uniform(seeds, [position] * len(seeds))
     assert all(0 <= number < 1 for number in together)
     assert [float(uniform([seed], [position])[0]) for seed in seeds] == together.tolist()
@@ -50,7 +50,7 @@ def test_tokens_are_drawn_with_their_probability(vocabulary: int) -> None:
 
 
 @pytest.mark.engine
-def test_logits_that_differ_by_rounding_draw_the_same_tokens() -> None:
+def test_rounding_of_logits_keeps_the_draws() -> None:
     torch.manual_seed(0)
     logits = torch.randn(2_000, 49_152) * 2  # a long tail, as an untrained model has
     numbers = torch.from_numpy(uniform(np.arange(2_000), np.zeros(2_000)))
@@ -59,7 +59,7 @@ def test_logits_that_differ_by_rounding_draw_the_same_tokens() -> None:
 
 
 @pytest.mark.engine
-def test_rare_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should() -> None:
+def test_rare_tokens_are_drawn_often_enough() -> None:
     logits = torch.zeros(1, 40_000)
     logits[0, 0] = 14.5  # the others have 2% together
     share = 1 - logits.double().softmax(1)[0, 0].item()
@@ -77,7 +77,7 @@ def test_rare_tokens_of_a_large_vocabulary_are_drawn_as_often_as_they_should() -
     st.integers(0, 12),
     st.floats(0.05, 1),
 )
-def test_truncation_keeps_what_its_definition_says(values: list[float], min_p: float, top_k: int, top_p: float) -> None:
+def test_truncation_follows_its_definition(values: list[float], min_p: float, top_k: int, top_p: float) -> None:
     sampling = SamplingConfig(min_p=min_p, top_k=top_k, top_p=top_p)
     truncation = Truncation.of([sampling])
     logits = torch.tensor([values])
@@ -97,7 +97,7 @@ def test_truncation_keeps_what_its_definition_says(values: list[float], min_p: f
     assert int(logits.argmax()) in finite
 
 
-def test_rows_keep_their_own_truncation() -> None:
+def test_each_row_has_its_own_truncation() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0, 3.0]]).repeat(4, 1)
     truncation = Truncation.of(
         [SamplingConfig(), SamplingConfig(top_k=1), SamplingConfig(top_p=0.8), SamplingConfig(min_p=0.9)]

@@ -51,9 +51,7 @@ def generate(model: Any, tokenizer: Any, rows: list[Row], prompts: list[str], st
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_generate_writes_what_stopping_and_prompting_again_writes(
-    tiny: tuple[Any, Any], sampling: SamplingConfig
-) -> None:
+def test_generate_matches_rounds(tiny: tuple[Any, Any], sampling: SamplingConfig) -> None:
     model, tokenizer = tiny
     budgets = [token_budget(b, tokenizer, p) for b, p in zip(BUDGETS, PROMPTS, strict=True)]
     rows = [Row(sampling, seed, frozenset({2}), BudgetState(b)) for seed, b in enumerate(budgets)]
@@ -93,7 +91,7 @@ def _completed(model: Any, tokenizer: Any, ask: Ask, sampling: SamplingConfig) -
     ],
     ids=["all", "top-k 2", "top-k 1"],
 )
-def test_the_token_after_a_refused_end_reports_its_draw_and_that_no_end_came(
+def test_logprob_after_refused_end_counts_the_refusal(
     sampling: SamplingConfig, kept: list[int], redrawn: list[int]
 ) -> None:
     policy = torch.tensor([0.55, 0.25, 0.15, 0.05])
@@ -109,7 +107,7 @@ def test_the_token_after_a_refused_end_reports_its_draw_and_that_no_end_came(
         assert row.logprobs[0] == pytest.approx((drawn * none).log().item(), abs=1e-5)
 
 
-def test_rows_with_and_without_a_budget_share_a_batch(tiny: tuple[Any, Any]) -> None:
+def test_budgeted_and_plain_rows_share_a_batch(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
     budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
 
@@ -129,7 +127,7 @@ def test_rows_with_and_without_a_budget_share_a_batch(tiny: tuple[Any, Any]) -> 
     assert together[1].outcome().forced == [False] * len(together[1].tokens)
 
 
-def test_sampling_by_generate_itself_changes_nothing(tiny: tuple[Any, Any]) -> None:
+def test_sampling_of_generate_changes_nothing(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
     budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
     rows = [Row(SamplingConfig(), 5, frozenset({2}), BudgetState(budget)) for _ in range(2)]

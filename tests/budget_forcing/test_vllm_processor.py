@@ -64,7 +64,7 @@ def greedy_text(name: str, budget: TokenBudget) -> list[int]:
 @pytest.mark.parametrize("stale", [False, True], ids=["ids known", "ids read -1"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(budgets, min_size=1, max_size=5), st.integers(0, 10**6))
-def test_greedy_texts_survive_whatever_the_scheduler_does(stale: bool, many: list[TokenBudget], seed: int) -> None:
+def test_greedy_texts_survive_the_scheduler(stale: bool, many: list[TokenBudget], seed: int) -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     dice = random.Random(seed)
@@ -102,7 +102,7 @@ def test_greedy_texts_survive_whatever_the_scheduler_does(stale: bool, many: lis
     ("budget", "sampling"),
     [(BUDGETS[0], s) for s in SAMPLINGS] + [(b, SAMPLINGS[at]) for b in BUDGETS[1:] for at in (0, 5)],
 )
-def test_texts_are_as_frequent_as_with_stop_and_re_prompt(budget: TokenBudget, sampling: SamplingConfig) -> None:
+def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: SamplingConfig) -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     count = 3000
@@ -125,7 +125,7 @@ def test_texts_are_as_frequent_as_with_stop_and_re_prompt(budget: TokenBudget, s
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
-def test_corrected_log_probabilities_are_the_policy_s(budget: TokenBudget, sampling: SamplingConfig) -> None:
+def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: SamplingConfig) -> None:
     from budget_forcing.vllm_processor import budget_outcomes
     from models.engines.vllm import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
@@ -160,7 +160,7 @@ def test_corrected_log_probabilities_are_the_policy_s(budget: TokenBudget, sampl
     assert (refusals > 0) == (not budget.wait)
 
 
-def test_what_a_worker_is_ahead_of_the_tokens_is_not_told() -> None:
+def test_outcome_is_cut_to_returned_tokens() -> None:
     from models.engines.vllm import outcome_of
 
     told = {"forced": [False] * 3 + [True], "thought": 3, "answer_at": 4, "reason": "limit", "corrections": {3: 1.0}}
@@ -171,7 +171,7 @@ def test_what_a_worker_is_ahead_of_the_tokens_is_not_told() -> None:
     assert (whole.answer_at, whole.reason, whole.logprobs[3]) == (4, "limit", 0.0)
 
 
-def test_the_largest_min_p_that_vllm_takes_draws_the_likeliest_token() -> None:
+def test_min_p_of_one_draws_the_likeliest_token() -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     runner = Runner(own_logits, VOCABULARY, 10)
@@ -184,7 +184,7 @@ def test_the_largest_min_p_that_vllm_takes_draws_the_likeliest_token() -> None:
         assert text[: len(expected)] == expected
 
 
-def test_an_end_of_the_turn_that_only_the_worker_knows_of_ends_the_thinking_and_not_the_request() -> None:
+def test_other_end_of_turn_token_ends_the_thinking() -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     budget = TokenBudget((OPEN,), (OPEN,), (EOS,), limit=9, max_answer=3)
@@ -198,7 +198,7 @@ def test_an_end_of_the_turn_that_only_the_worker_knows_of_ends_the_thinking_and_
     assert params._budget.state.reason == "natural"
 
 
-def test_requests_without_a_budget_are_left_alone() -> None:
+def test_plain_requests_are_unchanged() -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     plain, mixed = (Runner(own_logits, VOCABULARY, 8) for _ in range(2))
@@ -215,7 +215,7 @@ def test_requests_without_a_budget_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLINGS[0], SAMPLINGS[5]], ids=str)
-def test_loaded_twice_it_works_once(sampling: SamplingConfig) -> None:
+def test_processor_loaded_twice_works_once(sampling: SamplingConfig) -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     once, twice = (Runner(own_logits, VOCABULARY, 20, processors=n) for n in (1, 2))
@@ -239,7 +239,7 @@ def test_requests_without_a_seed_differ() -> None:
     assert len(seeds) == 200
 
 
-def test_a_prompt_that_leaves_too_little_room_shortens_the_thinking() -> None:
+def test_long_prompt_shortens_the_thinking() -> None:
     from tests.budget_forcing.vllm_batch import CONTEXT, Runner, params_of
 
     budget = TokenBudget((EOS,), (OPEN,), (EOS,), limit=50, max_answer=4)
@@ -252,7 +252,7 @@ def test_a_prompt_that_leaves_too_little_room_shortens_the_thinking() -> None:
     assert runner.texts["0"][state.answer_at :] == [3] * 4
 
 
-def test_ids_that_the_model_lacks_end_the_request_and_no_other() -> None:
+def test_unknown_token_ids_end_one_request_only() -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     alone, both = (Runner(own_logits, VOCABULARY, 2) for _ in range(2))
@@ -282,7 +282,7 @@ def test_ids_that_the_model_lacks_end_the_request_and_no_other() -> None:
         ({"stop_token_ids": list(range(10, 80))}, "at most 64"),
     ],
 )
-def test_what_can_t_be_kept_is_refused_with_a_reason(change: dict[str, Any], word: str) -> None:
+def test_unsupported_request_is_refused(change: dict[str, Any], word: str) -> None:
     from vllm import SamplingParams
 
     from budget_forcing.vllm_processor import BudgetProcessor
@@ -296,7 +296,7 @@ def test_what_can_t_be_kept_is_refused_with_a_reason(change: dict[str, Any], wor
     BudgetProcessor.validate_params(SamplingParams(**unbudgeted))
 
 
-def test_structured_outputs_and_several_samples_in_one_process_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_structured_output_and_n_samples_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
@@ -313,7 +313,7 @@ def test_structured_outputs_and_several_samples_in_one_process_are_refused(monke
     BudgetProcessor.validate_params(SamplingParams(**fields, n=2))
 
 
-def test_vllm_itself_refuses_the_processor_with_speculative_decoding() -> None:
+def test_vllm_refuses_speculative_decoding() -> None:
     from vllm.v1.sample.logits_processor import build_logitsprocs
 
     config: Any = SimpleNamespace(speculative_config=object())
@@ -321,7 +321,7 @@ def test_vllm_itself_refuses_the_processor_with_speculative_decoding() -> None:
         build_logitsprocs(config, torch.device("cpu"), False, False, ["budget_forcing.vllm_processor:BudgetProcessor"])
 
 
-def test_the_plug_in_s_entry_point_is_what_vllm_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_point_loads_the_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.v1.sample.logits_processor import _load_logitsprocs_plugins
 
     from budget_forcing.vllm_processor import BudgetProcessor

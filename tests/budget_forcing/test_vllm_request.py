@@ -17,7 +17,7 @@ GOOD = TokenBudget((1, 2), (1, 5), (2,), limit=9, num_waits=1, wait=(7,), final=
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets)
-def test_a_budget_survives_the_way_over_http(budget: TokenBudget) -> None:
+def test_budget_round_trips_through_json(budget: TokenBudget) -> None:
     sent = json.loads(json.dumps(extra_args(budget, "nonce", logprobs=True)))
     assert all(isinstance(value, str | int) or all(isinstance(i, int) for i in value) for value in sent.values())
     assert budget_of(sent) == budget
@@ -50,12 +50,12 @@ def test_requests_without_a_budget_have_none() -> None:
         ({"budget_logprobs": 2}, "budget_logprobs"),
     ],
 )
-def test_a_wrong_key_is_named(change: dict[str, Any], word: str) -> None:
+def test_wrong_key_is_named(change: dict[str, Any], word: str) -> None:
     with pytest.raises(EngineError, match=f"^{word}:"):
         budget_of(extra_args(GOOD) | change)
 
 
-def test_delimiters_of_several_tokens_don_t_go_into_an_engine() -> None:
+def test_split_delimiters_are_refused() -> None:
     split = TokenBudget((2,), (1, 5), (2,), limit=9, texts=("</reasoning>",))
     with pytest.raises(EngineError, match="splits '</reasoning>'"):
         extra_args(split)

@@ -73,14 +73,14 @@ def complete(client: Any, engine: TransformersEngine, args: dict[str, Any] | Non
     return client.completions.create(model="tiny", prompt=prompt, **{"max_tokens": 60, "extra_body": body, **fields})
 
 
-def test_greedy_text_over_http_is_the_engine_s(client: Any, engine: TransformersEngine) -> None:
+def test_server_matches_engine_greedily(client: Any, engine: TransformersEngine) -> None:
     answered = complete(client, engine, xargs(engine), temperature=0)
     ours = engine.generate([Request(MESSAGES, SamplingConfig(temperature=0.0), budget=BUDGET)])[0]
     assert answered.choices[0].text == ours.text
     assert answered.choices[0].finish_reason == "stop"
 
 
-def test_chat_streams_and_ends_with_an_answer(client: Any, engine: TransformersEngine) -> None:
+def test_chat_streams_an_answer(client: Any, engine: TransformersEngine) -> None:
     stream = client.chat.completions.create(
         model="tiny",
         messages=MESSAGES,
@@ -93,7 +93,7 @@ def test_chat_streams_and_ends_with_an_answer(client: Any, engine: TransformersE
     assert "<|im_start|>answer\nSo " in text
 
 
-def test_several_samples_each_keep_the_budget(client: Any, engine: TransformersEngine) -> None:
+def test_each_sample_keeps_the_budget(client: Any, engine: TransformersEngine) -> None:
     answered = complete(client, engine, xargs(engine), n=4, temperature=1, top_p=0.95, seed=3)
     texts = [choice.text for choice in answered.choices]
     assert len(set(texts)) == 4
@@ -103,7 +103,7 @@ def test_several_samples_each_keep_the_budget(client: Any, engine: TransformersE
         assert len(encode(engine.tokenizer, thinking)) <= 3 * 20  # stray bytes decode to three-byte characters
 
 
-def test_requests_without_a_budget_are_plain(client: Any, engine: TransformersEngine) -> None:
+def test_request_without_budget_is_plain(client: Any, engine: TransformersEngine) -> None:
     answered = complete(client, engine, None, temperature=0, max_tokens=20)
     ours = engine.generate([Request(MESSAGES, SamplingConfig(temperature=0.0), max_tokens=20)])[0]
     assert answered.choices[0].text == ours.text
@@ -122,7 +122,7 @@ def test_requests_without_a_budget_are_plain(client: Any, engine: TransformersEn
         ({}, {"presence_penalty": 0.4}, ["penalties"]),
     ],
 )
-def test_a_bad_budget_is_refused_with_400_and_a_reason(
+def test_bad_budget_is_refused_with_400(
     client: Any, engine: TransformersEngine, change: dict[str, Any], fields: dict[str, Any], words: list[str]
 ) -> None:
     import openai
@@ -134,15 +134,13 @@ def test_a_bad_budget_is_refused_with_400_and_a_reason(
     assert complete(client, engine, xargs(engine)).choices[0].text  # the server goes on
 
 
-def test_every_truncation_that_vllm_takes_is_taken(client: Any, engine: TransformersEngine) -> None:
+def test_every_vllm_truncation_is_accepted(client: Any, engine: TransformersEngine) -> None:
     body = {"skip_special_tokens": False, "vllm_xargs": xargs(engine), "min_p": 1.0, "top_k": 1}
     assert complete(client, engine, None, temperature=1, top_p=1e-6, extra_body=body).choices[0].text
     greedy = complete(client, engine, xargs(engine), temperature=0).choices[0].text
     assert complete(client, engine, None, temperature=1, extra_body=body).choices[0].text == greedy
 
 
-def test_ids_that_the_model_lacks_give_an_empty_text_and_the_server_goes_on(
-    client: Any, engine: TransformersEngine
-) -> None:
+def test_server_survives_unknown_token_ids(client: Any, engine: TransformersEngine) -> None:
     assert complete(client, engine, xargs(engine) | {"budget_wait": [10**6]}).choices[0].text in ("", "<|im_end|>")
     assert complete(client, engine, xargs(engine)).choices[0].text

@@ -13,7 +13,7 @@ from rl.grpo import main
 from tests.tiny import tiny_model
 
 
-def test_an_error_ends_the_process_although_a_thread_blocks() -> None:
+def test_error_ends_a_process_with_blocked_thread() -> None:
     script = """
 import sys, threading
 from configs import command
@@ -29,7 +29,7 @@ command.run_command(main)
     assert (done.returncode, done.stdout, done.stderr) == (2, "begun\n", "error: it blocks\n")
 
 
-def test_changes_to_a_recipe_may_stand_between_and_after_options(tmp_path: Path) -> None:
+def test_overrides_may_stand_between_options(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="other holds no run to resume"):
         main(["seed=1", "--config", "demo.yaml", "seed=2", "--resume", f"output_dir={tmp_path / 'other'}"])
 
@@ -51,7 +51,7 @@ def test_changes_to_a_recipe_may_stand_between_and_after_options(tmp_path: Path)
         (["rollout.engine=vllm", "adapter=null"], EngineError, "this run trains none"),
     ],
 )
-def test_what_is_refused_leaves_no_folder(
+def test_refused_command_leaves_no_folder(
     tmp_path: Path, overrides: list[str], error: type[MullError], message: str
 ) -> None:
     model = tiny_model(tmp_path / "model")
@@ -63,7 +63,7 @@ def test_what_is_refused_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_threads_of_two_processes_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_openmp_threads_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     prepare_libraries()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

@@ -18,7 +18,7 @@ def test_every_package_is_in_the_wheel() -> None:
         assert any(fnmatchcase(name, pattern) for pattern in PROJECT["setuptools"]["packages"]["find"]["include"]), name
 
 
-def test_pins_are_installed_without_what_they_leave_out() -> None:
+def test_pins_are_installed_with_no_deps() -> None:
     texts = [ROOT / "README.md", ROOT / "requirements" / "README.md", ROOT / "training" / "preflight.py"]
     lines = [line for path in texts for line in re.findall(r"pip install .*?\.txt", path.read_text())]
     assert len(lines) >= 3

@@ -17,7 +17,7 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     assert config.output_dir == f"outputs/{path.parent.name}/{path.stem}"
 
 
-def test_no_recipe_is_left_out() -> None:
+def test_every_recipe_has_a_stage() -> None:
     assert {path.parent.name for path in RECIPES.glob("*/*.yaml")} <= set(STAGES)
     assert {"gsm8k.yaml", "gsm8k_cpu.yaml", "demo.yaml", "arithmetic_cpu.yaml"} <= {p.name for p in SHIPPED}
 
@@ -61,14 +61,14 @@ def test_no_recipe_is_left_out() -> None:
         ("rewards.7.name=x", "can't be set"),
     ],
 )
-def test_a_mistake_names_the_key_and_the_way_out(override: str, message: str) -> None:
+def test_mistake_names_the_key_and_the_fix(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load_recipe("grpo", "demo.yaml", [override])
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
 
 
-def test_checkpoints_may_come_after_a_share_of_all_steps() -> None:
+def test_save_steps_may_be_a_fraction() -> None:
     assert load_recipe("grpo", "demo", ["trainer.save_steps=0.1"]).trainer["save_steps"] == 0.1
     four = ["trainer.steps_per_generation=32", "trainer.max_steps=16"]  # one generation is used for 4 steps
     assert load_recipe("grpo", "demo", [*four, "trainer.save_steps=0.25"]).steps_per_rollout == 4
@@ -77,24 +77,24 @@ def test_checkpoints_may_come_after_a_share_of_all_steps() -> None:
 
 
 @pytest.mark.parametrize("key", ["per_device_train_batch_size", "gradient_accumulation_steps"])
-def test_sft_has_no_batch_of_nothing(key: str) -> None:
+def test_sft_batch_of_zero_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{key}: 0; it is at least 1"):
         load_recipe("sft", "demo", [f"trainer.{key}=0"])
 
 
-def test_a_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:
+def test_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text((RECIPES / "grpo" / "demo.yaml").read_text())
     assert load_recipe("grpo", str(own)).output_dir == "outputs/grpo/mine"
     assert load_recipe("grpo", "demo").seed == load_recipe("grpo", "demo.yaml").seed
 
 
-def test_an_unknown_recipe_suggests_the_nearest() -> None:
+def test_unknown_recipe_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"did you mean demo\.yaml\?"):
         load_recipe("grpo", "deno.yaml")
 
 
-def test_later_overrides_win_and_keep_their_types() -> None:
+def test_later_override_wins_and_keeps_its_type() -> None:
     config = load_recipe(
         "grpo", "demo", ["trainer.learning_rate=5e-6", "trainer.learning_rate=2e-6", "model.name='12'"]
     )
@@ -103,14 +103,14 @@ def test_later_overrides_win_and_keep_their_types() -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "a: 1\na: 2\n", "model: ${nope}\n"])
-def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+def test_broken_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"broken\.yaml"):
         load_recipe("grpo", str(path))
 
 
-def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
+def test_custom_think_format_is_a_section(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     text = (RECIPES / "grpo" / "demo.yaml").read_text()
     own = "think_format: {open: <t>, end: '</t>\n', end_tokens: [</t>]}"
@@ -125,7 +125,7 @@ def test_a_custom_think_format_is_a_section(tmp_path: Path) -> None:
     ("stage", "recipe", "limits"),
     [("grpo", "demo", "rollout.budget={max_answer: 9}"), ("eval", "gsm8k", "budgets=[{max_thinking: 9}]")],
 )
-def test_a_budget_needs_thinking_to_limit(stage: str, recipe: str, limits: str) -> None:
+def test_budget_without_thinking_is_refused(stage: str, recipe: str, limits: str) -> None:
     assert load_recipe(stage, recipe, ["think_format=none", "budgets=[{}]"][: 1 + (stage == "eval")])
     with pytest.raises(ConfigError, match="think_format none has no thinking to limit"):
         load_recipe(stage, recipe, ["think_format=none", limits])

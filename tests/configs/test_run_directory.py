@@ -9,13 +9,13 @@ from configs.recipe import load_recipe
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json
 
 
-def test_a_used_folder_is_never_taken(tmp_path: Path) -> None:
+def test_used_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="is in use; go on with --resume, or name another"):
         RunDir(tmp_path).check(resume=False)
 
 
-def test_empty_folders_that_a_killed_start_left_are_no_run(tmp_path: Path) -> None:
+def test_empty_folders_are_no_run(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     RunDir(tmp_path / "run").check(resume=False)
     (tmp_path / "run" / "checkpoints" / "trainer_state.json").touch()
@@ -23,12 +23,12 @@ def test_empty_folders_that_a_killed_start_left_are_no_run(tmp_path: Path) -> No
         RunDir(tmp_path / "run").check(resume=False)
 
 
-def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path: Path) -> None:
+def test_resuming_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run to resume"):
         RunDir(tmp_path).check(resume=True)
 
 
-def test_a_resumed_run_says_which_sections_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resumed_run_names_changed_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path / "run")
     run.start(load_recipe("grpo", "demo"))
     run.check(resume=True)
@@ -47,7 +47,7 @@ def fails(run: RunDir, *trained: dict[str, int]) -> None:
         raise RunError("it can't go on")
 
 
-def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+def test_refused_run_leaves_no_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "outputs" / "run")
     with pytest.raises(RunError, match="can't go on"):
         fails(run)
@@ -55,7 +55,7 @@ def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     run.check(resume=False)
 
 
-def test_what_was_trained_stays_after_an_error(tmp_path: Path) -> None:
+def test_metrics_stay_after_an_error(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with pytest.raises(RunError, match="can't go on"):
         fails(run, {"step": 1})
@@ -63,7 +63,7 @@ def test_what_was_trained_stays_after_an_error(tmp_path: Path) -> None:
     assert names == {"config.yaml", "run.json", "summary.json", "metrics.jsonl", "checkpoints"}
 
 
-def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
+def test_cut_off_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     append_jsonl(path, {"step": 1}, {"step": 2}, {"step": 3})
     with path.open("ab") as file:
@@ -74,7 +74,7 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
     assert list(read_jsonl(path)) == [{"step": 1}, {"step": 2}, {"step": 3, "again": True}]
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="JSON compliant"):

@@ -34,7 +34,7 @@ def started(folder: Path, config: Any, **told: Any) -> RunDir:
     return run
 
 
-def test_a_run_says_what_it_is_and_what_it_loaded(tmp_path: Path, data: Path) -> None:
+def test_record_holds_stage_versions_and_data(tmp_path: Path, data: Path) -> None:
     run = started(tmp_path, recipe(data), loaded=NF4, think_format={"name": "s1"}, held_out="heldout_problems.jsonl")
     record = read_record(run.path)
     assert record is not None
@@ -52,7 +52,7 @@ def test_every_command_names_its_stage(tmp_path: Path, stage: str, name: str) ->
     assert record.stage == stage
 
 
-def test_a_resumed_run_keeps_the_command_that_started_it(tmp_path: Path, data: Path) -> None:
+def test_resumed_run_keeps_the_first_command(tmp_path: Path, data: Path) -> None:
     run = started(tmp_path, recipe(data), loaded=NF4)
     run.start(recipe(data), resume=True, loaded=NF4)
     record = read_record(run.path)
@@ -60,7 +60,7 @@ def test_a_resumed_run_keeps_the_command_that_started_it(tmp_path: Path, data: P
     assert record.resumed == [record.command]
 
 
-def test_a_broken_record_is_named(tmp_path: Path) -> None:
+def test_broken_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"stage": "sft"')
     with pytest.raises(RunError, match=r"run\.json: can't be read"):
         read_record(tmp_path)
@@ -75,7 +75,7 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
         ("model.precision=bf16", "model.precision: nf4 → bf16"),
     ],
 )
-def test_another_model_or_other_data_is_refused(tmp_path: Path, data: Path, override: str, words: str) -> None:
+def test_changed_model_or_data_is_refused(tmp_path: Path, data: Path, override: str, words: str) -> None:
     run = started(tmp_path, recipe(data), loaded=NF4)
     before = {file.name: file.read_bytes() for file in run.path.iterdir()}
     with pytest.raises(RunError, match=f"started with another model or other data \\({words}\\)"):
@@ -83,14 +83,14 @@ def test_another_model_or_other_data_is_refused(tmp_path: Path, data: Path, over
     assert {file.name: file.read_bytes() for file in run.path.iterdir()} == before
 
 
-def test_a_data_file_that_changed_is_refused(tmp_path: Path, data: Path) -> None:
+def test_changed_data_file_is_refused(tmp_path: Path, data: Path) -> None:
     run = started(tmp_path, recipe(data), loaded=NF4)
     data.write_text('{"question": "1 + 2?", "answer": "3"}\n')
     with pytest.raises(RunError, match=r"the contents of .*problems\.jsonl have changed"):
         resumed_config(recipe(data), run)
 
 
-def test_more_steps_are_no_other_run(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_steps_are_allowed_on_resume(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = started(tmp_path, recipe(data), loaded=NF4)
     config = resumed_config(recipe(data, "trainer.max_steps=99"), run)
     assert config.trainer["max_steps"] == 99
@@ -98,14 +98,14 @@ def test_more_steps_are_no_other_run(tmp_path: Path, data: Path, capsys: pytest.
     assert capsys.readouterr().out.count("precision: nf4, which the run was started with") == 1
 
 
-def test_a_precision_of_the_recipe_stays(tmp_path: Path, data: Path) -> None:
+def test_precision_of_the_recipe_is_kept(tmp_path: Path, data: Path) -> None:
     config = recipe(data, "model.precision=bf16")
     run = started(tmp_path, config, loaded=NF4)  # weights that were packed where they come from
     assert resumed_config(config, run) == config
     assert resumed_config(recipe(data), run).model.precision == "bf16"
 
 
-def test_the_command_refuses_before_anything_is_loaded(tmp_path: Path, data: Path) -> None:
+def test_command_refuses_other_data_before_loading(tmp_path: Path, data: Path) -> None:
     from rl.grpo import train_grpo
 
     run = started(tmp_path, recipe(data, f"output_dir={tmp_path / 'run'}"), loaded=NF4)

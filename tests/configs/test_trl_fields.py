@@ -13,7 +13,7 @@ from configs.schema.trl_fields import fields, trl_default
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", ["GRPOConfig", "SFTConfig"])
-def test_defaults_are_those_of_the_real_class(name: str) -> None:
+def test_defaults_match_the_real_class(name: str) -> None:
     import trl
 
     real = {field.name: field.default for field in dataclasses.fields(getattr(trl, name)) if field.init}
@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_real_class(name: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["optim", "no_such_field"])
-def test_a_default_that_is_not_written_down_is_an_error(field: str) -> None:
+def test_unknown_default_raises_lookup_error(field: str) -> None:
     with pytest.raises(LookupError, match=field):
         trl_default("GRPOConfig", field)
 
@@ -44,7 +44,7 @@ def silent(**trainer: Any) -> GrpoConfig:
     return config
 
 
-def test_a_silent_recipe_is_counted_with_trls_defaults() -> None:
+def test_silent_recipe_has_trl_defaults() -> None:
     config = silent()
     assert config.completion_length == trl_default("GRPOConfig", "max_completion_length") == 512
     assert config.completions_per_generation == 8
@@ -53,7 +53,7 @@ def test_a_silent_recipe_is_counted_with_trls_defaults() -> None:
     assert config.sampling.temperature == 1.0
 
 
-def test_what_a_recipe_says_wins_over_the_default() -> None:
+def test_recipe_overrides_trl_default() -> None:
     config = silent(max_completion_length=96, steps_per_generation=4, num_generations=4)
     assert config.completion_length == 96
     assert config.completions_per_generation == 32
@@ -61,7 +61,7 @@ def test_what_a_recipe_says_wins_over_the_default() -> None:
     assert config.steps_per_rollout == 4
 
 
-def test_no_other_default_is_spelled_out_in_the_schema() -> None:
+def test_schema_repeats_no_trl_default() -> None:
     for stage in ("grpo", "sft"):
         config = load_recipe(stage, "demo")
         left_out = fields(config.trl_class).keys() - config.trainer.keys() - {"optim", "include_for_metrics"}
@@ -77,10 +77,10 @@ def test_no_other_default_is_spelled_out_in_the_schema() -> None:
         ("trainer.repetition_penalty=1.1", r"trainer\.repetition_penalty: the rollout engine doesn't have it"),
     ],
 )
-def test_trls_own_generation_is_refused(override: str, message: str) -> None:
+def test_trl_generation_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_recipe("grpo", "demo", [override])
 
 
-def test_its_correction_for_another_engine_is_a_setting() -> None:
+def test_vllm_importance_sampling_is_allowed() -> None:
     assert load_recipe("grpo", "demo", ["trainer.vllm_importance_sampling_mode=token_mask"])

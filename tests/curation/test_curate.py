@@ -57,7 +57,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_every_row_is_kept_or_accounted_for(tmp_path: Path) -> None:
+def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     command.run_curation(config(tmp_path, n=20), RunDir(tmp_path / "out"))
     out = tmp_path / "out"
     manifest = json.loads((out / "manifest.json").read_text())
@@ -86,7 +86,7 @@ def test_every_row_is_kept_or_accounted_for(tmp_path: Path) -> None:
     assert not (out / "stages").exists()
 
 
-def test_a_seed_gives_the_same_set_again(tmp_path: Path) -> None:
+def test_seed_gives_the_same_set(tmp_path: Path) -> None:
     files = []
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         made = config(tmp_path, n=20, seed=seed, output_dir=str(tmp_path / name), splits={"train": 3, "test": 1})
@@ -96,7 +96,7 @@ def test_a_seed_gives_the_same_set_again(tmp_path: Path) -> None:
     assert len(files[0][1].splitlines()) == 5
 
 
-def test_a_bad_row_stops_the_run_unless_told_otherwise(tmp_path: Path) -> None:
+def test_bad_row_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl:63: not JSON"):
         command.run_curation(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))
 
@@ -113,7 +113,7 @@ def curate_until(stage: str, made: CurateConfig, out: Path, monkeypatch: pytest.
             command.run_curation(made, RunDir(out))
 
 
-def test_an_interrupted_run_goes_on_after_its_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_resumes_after_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = config(tmp_path, n=20)
     whole = config(tmp_path, n=20, output_dir=str(tmp_path / "whole"))
     command.run_curation(whole, RunDir(tmp_path / "whole"))
@@ -134,7 +134,7 @@ def test_sources_are_mixed_in_proportion(tmp_path: Path) -> None:
     assert Counter(t.source for t in read(tmp_path / "out" / "train.jsonl")) == {"rows.jsonl": 40, "other.jsonl": 40}
 
 
-def test_sources_of_one_name_are_mixed_like_any_others(tmp_path: Path) -> None:
+def test_sources_of_one_name_are_mixed(tmp_path: Path) -> None:
     paths = []
     for place, folder in enumerate(("general", "domain")):
         (tmp_path / folder).mkdir()
@@ -148,7 +148,7 @@ def test_sources_of_one_name_are_mixed_like_any_others(tmp_path: Path) -> None:
     assert kept == {str(paths[0]): 20, str(paths[1]): 20, "arithmetic": 5, "arithmetic~2": 6}
 
 
-def test_every_benchmark_counts_though_two_have_one_name(tmp_path: Path) -> None:
+def test_benchmarks_of_one_name_all_count(tmp_path: Path) -> None:
     files: list[Path] = []
     for part in (QUESTIONS[10:15], QUESTIONS[20:27]):
         files.append(tmp_path / f"benchmark{len(files)}.jsonl")
@@ -163,7 +163,7 @@ def test_every_benchmark_counts_though_two_have_one_name(tmp_path: Path) -> None
     assert reasons["contaminated by arithmetic"] == 10  # seed 0 made the rows
 
 
-def test_the_source_of_our_own_traces_may_be_their_domain(tmp_path: Path) -> None:
+def test_trace_source_may_be_the_domain(tmp_path: Path) -> None:
     rows = [
         {"question": text, "thinking": f"so {i}", "reply": str(i), "source": "xy"[i % 2]}
         for i, text in enumerate(QUESTIONS)
@@ -174,14 +174,14 @@ def test_the_source_of_our_own_traces_may_be_their_domain(tmp_path: Path) -> Non
     assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["domains"]) == {"x", "y"}
 
 
-def test_a_misspelt_domain_is_refused(tmp_path: Path) -> None:
+def test_misspelt_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl: no column 'domian'.*did you mean 'domain'"):
         command.run_curation(
             config(tmp_path, sources=[{"path": str(source(tmp_path)), "domain": "domian"}]), RunDir(tmp_path / "out")
         )
 
 
-def test_rows_that_a_broken_one_takes_with_it_are_counted(tmp_path: Path) -> None:
+def test_rows_lost_to_a_broken_row_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(
         'question,answer\nWhat is it?,1\n"never closed,2\n' + "".join(f"Is it {i}?,{i}\n" for i in range(20))
@@ -193,7 +193,7 @@ def test_rows_that_a_broken_one_takes_with_it_are_counted(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("policy", ["stop", "skip"])
-def test_problems_that_are_left_out_are_counted(tmp_path: Path, policy: str) -> None:
+def test_left_out_problems_are_counted(tmp_path: Path, policy: str) -> None:
     path = tmp_path / "train.jsonl"
     rows = [{"problem": "What is 1 + 1?", "answer": "2"}, {"problem": "What is it?", "solution": "Unknown."}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + ("oops\n" if policy == "skip" else ""))
@@ -205,9 +205,7 @@ def test_problems_that_are_left_out_are_counted(tmp_path: Path, policy: str) -> 
     assert manifest["inputs"][0]["rejected"] == len(rejected)
 
 
-def test_a_resumed_run_sees_that_the_file_of_a_registry_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_run_reloads_a_changed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = {"ours": {"file_name": "data#1.json", "columns": {"prompt": "question", "response": "reply"}}}
     (tmp_path / "dataset_info.json").write_text(json.dumps(registry))
     file = tmp_path / "data#1.json"
@@ -224,18 +222,18 @@ def test_a_resumed_run_sees_that_the_file_of_a_registry_has_changed(
     assert manifest["inputs"][0]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_a_file_with_a_hash_in_its_name_is_a_source(tmp_path: Path) -> None:
+def test_source_name_may_hold_a_hash(tmp_path: Path) -> None:
     file = source(tmp_path).rename(tmp_path / "rows#1.jsonl")
     command.run_curation(config(tmp_path, sources=[{"path": str(file)}]), RunDir(tmp_path / "out"))
     assert {trace.source for trace in read(tmp_path / "out" / "train.jsonl")} == {"rows#1.jsonl"}
 
 
-def test_the_demo_is_cleaned_of_what_its_evaluation_asks() -> None:
+def test_demo_is_decontaminated_of_its_evaluation() -> None:
     curation, evaluation = load_recipe("curate", "demo.yaml"), load_recipe("eval", "demo.yaml")
     assert curation.decontaminate.benchmarks == [evaluation.data]
 
 
-def test_a_source_gives_no_more_than_its_cap(tmp_path: Path) -> None:
+def test_source_cap_is_kept(tmp_path: Path) -> None:
     sources = [
         {"path": str(source(tmp_path)), "cap": 7},
         {"problems": {"source": "arithmetic", "limit": 20, "seed": 5}},
@@ -268,7 +266,7 @@ def table(tmp_path: Path) -> Any:
     return open_table(tmp_path / "rows.arrow")
 
 
-def test_what_models_solve_too_often_goes_and_what_none_was_asked_stays(tmp_path: Path, table: Any) -> None:
+def test_easy_rows_go_and_unasked_rows_stay(tmp_path: Path, table: Any) -> None:
     made = hard(tmp_path)
     rated = rates(table, range(10), made, 0, Models(), tmp_path / "rates.jsonl")
     removals = too_easy_or_hard(rated, made)
@@ -279,7 +277,7 @@ def test_what_models_solve_too_often_goes_and_what_none_was_asked_stays(tmp_path
     assert pass_rate([None, True, False]) == 0.5
 
 
-def test_nobody_is_asked_twice_whatever_happens(tmp_path: Path, table: Any) -> None:
+def test_no_question_is_asked_twice(tmp_path: Path, table: Any) -> None:
     path, whole = tmp_path / "rates.jsonl", Models()
     expected = rates(table, range(20), hard(tmp_path), 3, whole, tmp_path / "whole.jsonl")
     first, second, third = Models(die_after=8), Models(), Models()
@@ -319,15 +317,13 @@ def hard(tmp_path: Path, **changes: Any) -> DifficultyConfig:
         ),
     ],
 )
-def test_an_impossible_recipe_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_impossible_recipe_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate("curate", changes, "test.yaml")
 
 
 @pytest.mark.engine
-def test_an_engine_answers_what_it_gets_right_is_too_easy_and_a_finished_run_is_not_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engine_removes_easy_rows_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         {"question": "What is 2 + 2?", "reply": "4", "answer": "4"},
         {"question": "What is 3 + 3?", "reply": "-77", "answer": "-77"},
@@ -361,7 +357,7 @@ def test_an_engine_answers_what_it_gets_right_is_too_easy_and_a_finished_run_is_
 
 
 @pytest.mark.recipe
-def test_the_demo_recipe_runs(tmp_path: Path) -> None:
+def test_demo_recipe_runs(tmp_path: Path) -> None:
     arguments = ["--config", "demo.yaml", f"output_dir={tmp_path / 'out'}", "n=50", "sources.0.problems.limit=200"]
     done = subprocess.run(
         [sys.executable, "-m", "curation.curate", *arguments], capture_output=True, text=True, check=False

@@ -38,23 +38,23 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
-def test_a_copy_is_found_however_it_is_written(copy: str) -> None:
+def test_rewritten_copy_is_found(copy: str) -> None:
     assert contaminated(["an innocent row", copy], [QUESTION, "What is 2 + 2?"]) == {1}
 
 
 @pytest.mark.parametrize("row", OTHERS.values(), ids=OTHERS)
-def test_what_only_resembles_a_question_stays(row: str) -> None:
+def test_similar_row_stays(row: str) -> None:
     assert contaminated([row], [QUESTION]) == set()
 
 
-def test_a_match_names_the_benchmark_and_its_row() -> None:
+def test_match_names_benchmark_and_row() -> None:
     benchmarks = {"first": ["What is 2 + 2?"], "second": ["Nothing alike here at all.", QUESTION]}
     (match,) = matches([QUESTION.lower()], benchmarks)
     assert (match.row, match.benchmark, match.item) == (0, "second", 1)
     assert match.score == pytest.approx(1.0)
 
 
-def test_rows_and_benchmarks_may_be_strings_problems_traces_or_mappings() -> None:
+def test_rows_may_be_strings_problems_or_traces() -> None:
     problem = Problem("p", QUESTION, "64", "gsm8k")
     trace = Trace("t", QUESTION, "…", "64", "file")
     assert contaminated([QUESTION, problem, trace, {"question": QUESTION}, {"problem": QUESTION}], [problem]) == set(
@@ -64,7 +64,7 @@ def test_rows_and_benchmarks_may_be_strings_problems_traces_or_mappings() -> Non
         contaminated([{"text": QUESTION}], [QUESTION])
 
 
-def test_the_same_answer_makes_a_distant_copy_certain() -> None:
+def test_same_answer_confirms_a_distant_copy() -> None:
     words = QUESTION.replace("16", "17").split()
     far = " ".join([*words[:12], *reversed(words[12:])])
     benchmark = [{"question": QUESTION, "answer": "64"}]
@@ -73,18 +73,18 @@ def test_the_same_answer_makes_a_distant_copy_certain() -> None:
     assert contaminated([{"question": "What does a glass cost? Is it $64?", "answer": "64"}], benchmark) == set()
 
 
-def test_an_unknown_name_among_known_ones_is_refused() -> None:
+def test_unknown_benchmark_is_refused() -> None:
     with pytest.raises(DataError, match="unknown name 'aime_24'; did you mean 'aime24'"):
         contaminated([QUESTION], ["math500", "aime_24"])
 
 
-def test_nothing_is_contaminated_by_nothing() -> None:
+def test_empty_inputs_match_nothing() -> None:
     assert contaminated([QUESTION], []) == set()
     assert contaminated([], [QUESTION]) == set()
 
 
 @real_data
-def test_real_benchmarks_are_found_in_rewritten_form_and_real_training_data_stays() -> None:
+def test_real_benchmarks_are_found_and_train_sets_stay() -> None:
     pairs = [pair for source in benchmark_questions().values() for pair in source]
     questions = {name: [q for q, _ in source] for name, source in benchmark_questions().items()}
     rng = random.Random(3)

@@ -103,7 +103,7 @@ def samples(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
 
 
-def test_right_answers_become_traces_and_the_others_are_counted(tmp_path: Path, teach: Any) -> None:
+def test_only_right_answers_become_traces(tmp_path: Path, teach: Any) -> None:
     def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
         place = PROBLEMS.index(problem)
         if place == 0:
@@ -129,7 +129,7 @@ def test_right_answers_become_traces_and_the_others_are_counted(tmp_path: Path, 
     assert {b["seed"] for b in teacher.bodies} > {body["seed"]}
 
 
-def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_open(tmp_path: Path, teach: Any) -> None:
+def test_resumed_run_asks_only_open_questions(tmp_path: Path, teach: Any) -> None:
     broken = True
 
     def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
@@ -152,7 +152,7 @@ def test_a_failing_server_is_asked_again_and_a_resumed_run_asks_only_what_is_ope
     assert len(list(read(tmp_path / "traces.jsonl"))) == 6
 
 
-def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: Any) -> None:
+def test_question_with_a_reused_id_is_asked(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, times: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
     made = config(tmp_path, url(teacher), samples=1)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
@@ -168,7 +168,7 @@ def test_a_question_that_took_the_id_of_another_is_asked(tmp_path: Path, teach: 
     assert all(teacher.asked[problem.question] == 2 for problem in moved)
 
 
-def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = teach(lambda problem, _: (200, completion(problem.answer)))
     made = config(tmp_path, url(teacher), server={"api_key_env": "TEACHER_KEY"}, samples=1)
     with pytest.raises(EngineError, match="TEACHER_KEY is not set"):
@@ -179,7 +179,7 @@ def test_a_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatc
     assert "Bearer" not in (tmp_path / "samples.jsonl").read_text()
 
 
-def test_as_many_requests_as_asked_for_are_under_way_at_once(tmp_path: Path, teach: Any) -> None:
+def test_requests_run_concurrently(tmp_path: Path, teach: Any) -> None:
     together = threading.Barrier(120, timeout=20)
 
     def behave(problem: Any, _: int) -> tuple[int, dict[str, Any]]:
@@ -191,7 +191,7 @@ def test_as_many_requests_as_asked_for_are_under_way_at_once(tmp_path: Path, tea
     assert not any(row["error"] for row in samples(tmp_path))
 
 
-def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, teach: Any) -> None:
+def test_custom_think_format_is_parsed(tmp_path: Path, teach: Any) -> None:
     written = {"open": "[[think]]", "end": "[[answer]]\n", "end_tokens": ["[[answer]]"]}
     teacher = teach(lambda problem, _: (200, completion(f"[[think]]\n2 + 2\n[[answer]]\n{problem.answer}")))
     run_distillation(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
@@ -199,7 +199,7 @@ def test_a_custom_think_format_is_taken_apart_as_it_is_written(tmp_path: Path, t
     assert [(t.thinking, t.reply) for t in traces] == [("2 + 2", p.answer) for p in PROBLEMS]
 
 
-def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
+def test_run_killed_while_writing_resumes(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, _: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
     made = config(tmp_path, url(teacher), samples=1)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
@@ -211,30 +211,30 @@ def test_a_run_killed_while_writing_goes_on(tmp_path: Path, teach: Any) -> None:
 
 
 @pytest.mark.parametrize(("status", "message"), [(401, "401"), (404, "check server.url, model and key")])
-def test_a_server_that_refuses_stops_the_run_at_once(tmp_path: Path, teach: Any, status: int, message: str) -> None:
+def test_refusing_server_stops_the_run(tmp_path: Path, teach: Any, status: int, message: str) -> None:
     teacher = teach(lambda *_: (status, {"error": "no"}))
     with pytest.raises(EngineError, match=message):
         run_distillation(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
     assert sum(teacher.asked.values()) == 1
 
 
-def test_no_server_at_all_is_one_clear_error(tmp_path: Path) -> None:
+def test_missing_server_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="start the server"):
         run_distillation(config(tmp_path, "http://127.0.0.1:9/v1", server={"retries": 1}), RunDir(tmp_path), PROBLEMS)
 
 
-def test_a_teacher_is_a_server_or_a_model_and_not_both() -> None:
+def test_teacher_is_either_server_or_model() -> None:
     with pytest.raises(ConfigError, match="a server or a model"):
         validate("distill", {"data": {"source": "gsm8k"}}, "test.yaml")
 
 
-def test_answers_as_long_as_the_context_are_refused_before_anything_is_loaded() -> None:
+def test_answers_as_long_as_the_context_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"max_tokens: 8192 .* model\.max_length=2048"):
         validate("distill", {"data": {"source": "gsm8k"}, "model": {"name": "smollm2-135m"}}, "test.yaml")
 
 
 @pytest.mark.engine
-def test_an_engine_of_ours_can_teach_in_several_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_teaches_in_several_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask_model, "CALL", 3)
     made: DistillConfig = validate(
         "distill",

@@ -12,7 +12,7 @@ from curation.inspect import main, quantiles
 REAL = os.environ.get("MULL_DATA")
 
 
-def test_a_file_is_described_and_its_bad_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_is_described_with_its_bad_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"question": f"{i} + 1?", "thinking": f"{i} + 1 = {i + 1}.", "reply": str(i + 1)} for i in range(5)]
     path = tmp_path / "a.jsonl"
     rows.append({"question": "early?", "thinking": "a<|im_end|>b", "reply": "1", "id": "e1"})
@@ -29,7 +29,7 @@ def test_a_file_is_described_and_its_bad_rows_are_named(tmp_path: Path, capsys: 
     assert "tokens: min" in said
 
 
-def test_a_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("q,a\n1 + 1?,2\n")
     assert main([str(tmp_path / "a.csv"), "question=q", "reply=a"]) == 0
     assert "rows: 1, 0 with thinking" in capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_a_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixtu
         main([str(tmp_path / "a.csv"), "question"])
 
 
-def test_quantiles_are_lengths_that_so_many_rows_do_not_exceed() -> None:
+def test_quantiles_are_lengths_of_rows() -> None:
     found = quantiles(list(range(1, 101)))
     assert found == {"min": 1, "50%": 50, "90%": 90, "95%": 95, "99%": 99, "max": 100}
     assert quantiles([7]) == dict.fromkeys(found, 7)
@@ -45,7 +45,7 @@ def test_quantiles_are_lengths_that_so_many_rows_do_not_exceed() -> None:
 
 @pytest.mark.recipe
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
-def test_a_chinese_file_says_which_encoding_it_is_in(
+def test_encoding_of_chinese_file_is_named(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main([f"{REAL}/medical_zh/internal_medicine_gbk.csv"]) == 0

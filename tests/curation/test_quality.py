@@ -37,7 +37,7 @@ def trace(question: str = "What is 2 + 2?", thinking: str = "2 + 2 = 4.", reply:
         (trace(thinking=LOOP), "the same line over and over"),
     ],
 )
-def test_a_bad_row_is_told_by_its_first_fault(row: Trace, reason: str) -> None:
+def test_bad_row_is_named_by_its_first_fault(row: Trace, reason: str) -> None:
     assert fault(row, QualityConfig(require_thinking=True)) == reason
 
 
@@ -51,12 +51,12 @@ def test_a_bad_row_is_told_by_its_first_fault(row: Trace, reason: str) -> None:
         trace(question="计算 2 + 2"),
     ],
 )
-def test_a_good_row_passes(row: Trace) -> None:
+def test_good_row_passes(row: Trace) -> None:
     found = fault(row, QualityConfig(require_thinking=True))
     assert found is None
 
 
-def test_limits_count_words_and_answers_may_be_required() -> None:
+def test_length_limits_count_words() -> None:
     assert fault(trace(), QualityConfig(min_words=50)) == "fewer than 50 words"
     assert fault(trace(), QualityConfig(max_words=3)) == "over 3 words"
     assert fault(trace(), QualityConfig(require_answer=True)) == "missing answer"
@@ -82,7 +82,7 @@ def test_languages_are_told_apart(text: str, name: str) -> None:
     assert language(text) == name
 
 
-def test_languages_that_are_not_wanted_go() -> None:
+def test_unwanted_languages_are_removed() -> None:
     assert fault(trace(question="高血压患者能吃党参吗？"), QualityConfig(languages=["en"])) == "language zh"
 
 
@@ -98,11 +98,11 @@ def test_languages_that_are_not_wanted_go() -> None:
         (" just a reply ", ("", "just a reply")),
     ],
 )
-def test_thinking_is_taken_out_of_a_reply(text: str, parts: tuple[str, str]) -> None:
+def test_thinking_is_split_from_the_reply(text: str, parts: tuple[str, str]) -> None:
     assert split_thinking(text) == parts
 
 
 @pytest.mark.parametrize("text", ["<think>t", "<Thought>t", "<reasoning>t", "<|im_start|>think\nt"])
-def test_thinking_without_an_end_is_told(text: str) -> None:
+def test_endless_thinking_is_an_error(text: str) -> None:
     with pytest.raises(EndlessThinking):
         split_thinking(text)

@@ -22,7 +22,7 @@ LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
 
 
 @given(seed=st.integers(0, 10_000), least=st.integers(1, 4), largest=st.integers(20, 300))
-def test_every_line_of_a_trace_is_right_and_the_last_result_is_the_answer(seed: int, least: int, largest: int) -> None:
+def test_every_line_of_a_solution_is_right(seed: int, least: int, largest: int) -> None:
     for problem in generate(20, seed, (least, 4), largest):
         assert problem.solution is not None
         lines = problem.solution.split("\n")
@@ -38,7 +38,7 @@ def test_every_line_of_a_trace_is_right_and_the_last_result_is_the_answer(seed: 
 
 
 @given(seed=st.integers(0, 10_000))
-def test_each_line_goes_on_from_the_one_before_with_a_number_of_the_question(seed: int) -> None:
+def test_lines_use_only_known_numbers(seed: int) -> None:
     for problem in generate(20, seed):
         assert problem.solution is not None
         given_numbers = set(re.findall(r"\d+", problem.question))
@@ -51,7 +51,7 @@ def test_each_line_goes_on_from_the_one_before_with_a_number_of_the_question(see
             previous = result
 
 
-def test_a_question_has_no_unfilled_template() -> None:
+def test_question_has_no_unfilled_template() -> None:
     for problem in generate(2000, 3):
         assert not re.search(r"[{}]", problem.question)
         assert problem.question.endswith("?")
@@ -65,14 +65,14 @@ def test_a_question_has_no_unfilled_template() -> None:
         (4, {"steps": (1, 6), "largest": 500}, "97b2b69d0973113b96bb3072e85407349016ba435b93141617d1cfb234609926"),
     ],
 )
-def test_a_seed_gives_the_problems_that_were_recorded(seed: int, params: dict[str, Any], recorded: str) -> None:
+def test_seed_gives_the_recorded_problems(seed: int, params: dict[str, Any], recorded: str) -> None:
     rows = [asdict(problem) for problem in generate(300, seed, **params)]
     assert {row.pop("grader") for row in rows} == {"math"}  # a field that is younger than the record
     made = json.dumps(rows, sort_keys=True)
     assert hashlib.sha256(made.encode()).hexdigest() == recorded
 
 
-def test_a_seed_gives_the_same_problems_in_another_process() -> None:
+def test_seed_is_stable_across_processes() -> None:
     code = "from data.arithmetic import generate; print([(p.question, p.answer) for p in generate(50, 9)])"
     outputs = {
         subprocess.run(
@@ -83,13 +83,13 @@ def test_a_seed_gives_the_same_problems_in_another_process() -> None:
     assert outputs == {f"{[(p.question, p.answer) for p in generate(50, 9)]}\n"}
 
 
-def test_seeds_share_next_to_no_question_and_a_seed_repeats_none() -> None:
+def test_questions_differ_within_and_across_seeds() -> None:
     first, second = ({p.question for p in generate(3000, seed)} for seed in (0, 1))
     assert len(first) == len(second) == 3000
     assert len(first & second) < 10
 
 
-def test_all_operations_step_counts_and_scenarios_come_up() -> None:
+def test_all_operations_and_step_counts_occur() -> None:
     problems = generate(2000, 0)
     operations = [operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")]
     assert all(operations.count(operation) > len(operations) / 10 for operation in "+-*/")
@@ -97,7 +97,7 @@ def test_all_operations_step_counts_and_scenarios_come_up() -> None:
     assert len({p.metadata["scenario"] for p in problems}) >= 10
 
 
-def test_traces_think_the_solution_and_reply_with_the_answer() -> None:
+def test_traces_think_the_solution() -> None:
     problems = generate(5, 0)
     for problem, trace in zip(problems, traces(problems), strict=True):
         assert (trace.id, trace.question) == (problem.id, problem.question)
@@ -105,7 +105,7 @@ def test_traces_think_the_solution_and_reply_with_the_answer() -> None:
         assert trace.reply == trace.answer == problem.answer
 
 
-def test_a_problem_without_a_solution_makes_no_trace() -> None:
+def test_problem_without_solution_makes_no_trace() -> None:
     with pytest.raises(DataError, match="p1: no solution"):
         traces([Problem(id="p1", question="?", answer="1", source="file")])
 
@@ -116,7 +116,7 @@ def test_impossible_step_counts_are_refused(steps: tuple[int, int]) -> None:
         generate(1, 0, steps)
 
 
-def test_only_the_asked_for_operations_appear() -> None:
+def test_only_requested_operations_appear() -> None:
     problems = generate(300, 5, largest=50, operations=["+", "*"])
     used = {operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")}
     assert used == {"+", "*"}
@@ -128,7 +128,7 @@ def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
         generate(1, 0, **wrong)
 
 
-def test_problems_that_there_are_not_are_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_for_missing_problems_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"operations \['/'\] make no problem of [234] steps"):
         generate(3, 0, operations=["/"])
     few = replace(vocabulary(), scenarios=vocabulary().scenarios[:1])

@@ -17,7 +17,7 @@ from rewards.grading.extract import extract, gold_answer
         ("$\\boxed{\\left\\{ 1, 2 \\right\\}}$", "\\left\\{ 1, 2 \\right\\}"),
     ],
 )
-def test_gold_answers_and_completions_read_one_box(text: str, content: str) -> None:
+def test_every_reader_finds_the_same_box(text: str, content: str) -> None:
     assert last_boxed(text) == content
     assert clean(text) == content
     assert extract(text).answer == content

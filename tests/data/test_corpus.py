@@ -25,7 +25,7 @@ def written(folder: Path) -> Path:
     return path
 
 
-def test_a_file_is_read_in_its_own_layout_and_a_limit_draws_by_seed(tmp_path: Path) -> None:
+def test_file_is_read_in_its_layout(tmp_path: Path) -> None:
     path = str(written(tmp_path))
     traces = load_traces(DataConfig(path=path))
     assert [(t.question, t.reply) for t in traces] == [(row["instruction"], row["output"]) for row in ROWS]
@@ -36,11 +36,11 @@ def test_a_file_is_read_in_its_own_layout_and_a_limit_draws_by_seed(tmp_path: Pa
     assert (mapped[3].question, mapped[3].reply) == ("3", "Say 3.")
 
 
-def test_a_path_wins_over_the_source_of_a_recipe(tmp_path: Path) -> None:
+def test_path_wins_over_source(tmp_path: Path) -> None:
     assert len(load_traces(DataConfig(source="simplescaling/s1K-1.1", path=str(written(tmp_path))))) == 20
 
 
-def test_a_data_set_of_the_hubs_kind_is_read_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_data_set_is_read_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -64,7 +64,7 @@ def test_bad_rows_stop_or_are_handed_over(tmp_path: Path) -> None:
     assert [reject.line for reject in rejected] == [21, 22]
 
 
-def test_bad_problems_are_handed_over_too(tmp_path: Path) -> None:
+def test_bad_problems_are_handed_over(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     rows = [
         {"question": "a?", "answer": "1 + 1 = 2\n#### 2"},
@@ -80,7 +80,7 @@ def test_bad_problems_are_handed_over_too(tmp_path: Path) -> None:
         traces(problems)
 
 
-def test_a_solution_loses_its_calculator_notes_and_its_hashes() -> None:
+def test_solution_loses_calculator_notes() -> None:
     problem = Problem("p", "?", "18", "gsm8k", "16 - 7 = <<16-7=9>>9\n9 * 2 = <<9*2=18>>18\n#### 18")
     assert of_problem(problem).thinking == "16 - 7 = 9\n9 * 2 = 18"
     assert of_problem(Problem("p", "?", "18", "math")).thinking == ""
@@ -102,13 +102,13 @@ def test_held_out_questions_leave_the_traces(tmp_path: Path) -> None:
         (HeldOutConfig(data=DataConfig(source="arithmetic", limit=30)), r"name others in eval\.data"),
     ],
 )
-def test_holding_everything_out_is_refused_with_the_way_out(held_out: HeldOutConfig, way_out: str) -> None:
+def test_holding_everything_out_is_refused(held_out: HeldOutConfig, way_out: str) -> None:
     with pytest.raises(DataError, match=f"all 30 problems are held out by eval; {way_out}"):
         split(DataConfig(source="arithmetic", limit=30), held_out)
 
 
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
-def test_real_benchmarks_and_registries_become_traces() -> None:
+def test_real_benchmarks_become_traces() -> None:
     gsm8k = load_traces(DataConfig(source="gsm8k", limit=50))
     assert all(t.thinking and "<<" not in t.thinking and "####" not in t.thinking for t in gsm8k)
     assert len(load_traces(DataConfig(path=f"{REAL}/alpaca/dataset_info.json#alpaca_en_demo"))) == 999

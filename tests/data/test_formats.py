@@ -95,7 +95,7 @@ def only(path: Path) -> Trace:
         ("question-answer", {"prompt": "q", "completion": "t</think>a"}, ("q", "t", "a")),
     ],
 )
-def test_a_layout_is_told_by_its_columns(
+def test_layout_follows_from_the_columns(
     tmp_path: Path, layout: str, row: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
     path = write(tmp_path / "a.jsonl", row)
@@ -104,7 +104,7 @@ def test_a_layout_is_told_by_its_columns(
     assert (trace.question, trace.thinking, trace.reply) == expected
 
 
-def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
+def test_system_history_and_metadata_are_kept(tmp_path: Path) -> None:
     row = {
         "messages": [
             {"role": "system", "content": "s"},
@@ -124,25 +124,25 @@ def test_what_else_a_row_says_is_kept(tmp_path: Path) -> None:
     assert (trace.history, trace.system) == ((("1", "2"),), "s")
 
 
-def test_a_row_of_s1k_keeps_its_other_columns(tmp_path: Path) -> None:
+def test_s1k_row_keeps_other_columns(tmp_path: Path) -> None:
     row = {"question": "q", "thinking_trajectories": ["t"], "attempt": "a", "solution": "7", "gemini_attempt": "g"}
     trace = only(write(tmp_path / "a.jsonl", {**row, "cot_type": "math", "subject": "sums"}))
     assert trace.metadata == {"cot_type": "math", "subject": "sums"}
 
 
-def test_our_own_traces_read_back_whole(tmp_path: Path) -> None:
+def test_traces_round_trip(tmp_path: Path) -> None:
     trace = Trace("i1", "q", "t", "r", "gsm8k", "7", "s", (("u", "a"),), {"level": 3, "domain": "algebra"})
     (tmp_path / "a.jsonl").write_text(as_json(trace) + "\n")
     assert only(tmp_path / "a.jsonl") == trace
 
 
-def test_a_mapping_overrides_what_would_be_detected(tmp_path: Path) -> None:
+def test_mapping_overrides_detection(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"question": "no", "answer": "no", "ask_me": "q", "thoughts": "t", "said": "a"})
     (trace,) = read(path, {"question": "ask_me", "thinking": "thoughts", "reply": "said"})
     assert (trace.question, trace.thinking, trace.reply) == ("q", "t", "a")
 
 
-def test_a_llama_factory_registry_is_followed(tmp_path: Path) -> None:
+def test_llama_factory_registry_is_read(tmp_path: Path) -> None:
     registry = {
         "one": {"file_name": "one.json", "columns": {"prompt": "q", "query": "more", "response": "a"}},
         "two": {
@@ -183,7 +183,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_bad_row_stops_or_is_handed_over_by_policy(tmp_path: Path, bad: tuple[str, str]) -> None:
+def test_bad_row_stops_or_is_handed_over(tmp_path: Path, bad: tuple[str, str]) -> None:
     good = json.dumps({"question": "q", "answer": "a"})
     (tmp_path / "a.jsonl").write_text(f"{good}\n{good}\n{bad[0]}\n{good}\n")
     with pytest.raises(DataError, match=rf"a\.jsonl:3: .*{bad[1]}"):
@@ -195,7 +195,7 @@ def test_a_bad_row_stops_or_is_handed_over_by_policy(tmp_path: Path, bad: tuple[
     assert bad[1] in rejects[0].reason
 
 
-def test_a_row_without_the_columns_of_its_files_layout_is_a_bad_one(tmp_path: Path) -> None:
+def test_row_without_the_layout_columns_is_bad(tmp_path: Path) -> None:
     gsm8k = [{"question": "q", "answer": "1 + 1 = 2\n#### 2"}] * 2
     path = write(tmp_path / "a.jsonl", *gsm8k, {"question": "q"}, {"question": "q", "answer": None}, {"text": "t"})
     rejects: list[Reject] = []
@@ -203,14 +203,14 @@ def test_a_row_without_the_columns_of_its_files_layout_is_a_bad_one(tmp_path: Pa
     assert [reject.line for reject in rejects] == [3, 4, 5]
 
 
-def test_what_is_no_number_is_no_text(tmp_path: Path) -> None:
+def test_nan_becomes_none(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"question": "q", "thinking": "t", "reply": float("nan")})
     rejects: list[Reject] = []
     assert list(read(path, rejected=rejects.append)) == []
     assert rejects[0].as_json()["fields"] == {"question": "q", "thinking": "t", "reply": None}
 
 
-def test_a_file_may_have_a_hash_in_its_name(tmp_path: Path) -> None:
+def test_file_name_may_hold_a_hash(tmp_path: Path) -> None:
     assert only(write(tmp_path / "a#b.jsonl", {"question": "q", "answer": "a"})).reply == "a"
 
 
@@ -225,7 +225,7 @@ def test_a_file_may_have_a_hash_in_its_name(tmp_path: Path) -> None:
         (["hello"], "not an object"),
     ],
 )
-def test_a_conversation_that_is_none_is_rejected(tmp_path: Path, messages: list[Any], reason: str) -> None:
+def test_broken_conversation_is_rejected(tmp_path: Path, messages: list[Any], reason: str) -> None:
     path = write(tmp_path / "a.jsonl", {"messages": messages})
     rejects: list[Reject] = []
     assert list(read(path, rejected=rejects.append)) == []
@@ -242,15 +242,13 @@ def test_a_conversation_that_is_none_is_rejected(tmp_path: Path, messages: list[
         ('{"a": 1}\n', {"questoin": "a", "reply": "a"}, "did you mean 'question'"),
     ],
 )
-def test_a_file_of_no_known_layout_is_refused(
-    tmp_path: Path, content: str, mapping: dict[str, str] | None, message: str
-) -> None:
+def test_unknown_layout_is_refused(tmp_path: Path, content: str, mapping: dict[str, str] | None, message: str) -> None:
     (tmp_path / "a.jsonl").write_text(content)
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.jsonl", mapping)
 
 
-def test_a_bad_row_of_several_lines_names_them_and_its_reason_is_the_same_everywhere(tmp_path: Path) -> None:
+def test_bad_row_names_all_lost_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('question,answer\n1+1?,2\n"two\nlines",2,3\n"and\nagain",2,3\n')
     with pytest.raises(
@@ -263,7 +261,7 @@ def test_a_bad_row_of_several_lines_names_them_and_its_reason_is_the_same_everyw
     assert [reject.lines for reject in rejects] == [2, 2]
 
 
-def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
+def test_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     line = json.dumps({"question": "q" * 100, "thinking": "t" * 3000, "reply": "a"})
     path.write_text(f"{line}\n" * 8000)
@@ -338,12 +336,12 @@ def test_messages_are_read_as_messages(tmp_path: Path, row: dict[str, Any], expe
         {"content": [{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"}]},
     ],
 )
-def test_thinking_beside_the_text_is_kept(tmp_path: Path, beside: dict[str, Any]) -> None:
+def test_thinking_field_of_a_message_is_kept(tmp_path: Path, beside: dict[str, Any]) -> None:
     trace = only(write(tmp_path / "a.jsonl", {"messages": [USER, {"role": "assistant", **beside}]}))
     assert (trace.thinking, trace.reply) == ("t", "a")
 
 
-def test_a_column_of_thinking_beside_a_pair_is_kept(tmp_path: Path) -> None:
+def test_thinking_column_of_a_pair_is_kept(tmp_path: Path) -> None:
     trace = only(write(tmp_path / "a.jsonl", {"problem": "q", "reasoning": "t", "answer": "4"}))
     assert (trace.thinking, trace.reply) == ("t", "4")
 
@@ -382,24 +380,24 @@ def test_earlier_turns_lose_their_thinking(tmp_path: Path, opening: str) -> None
         ({"messages": [USER, {**ASSISTANT, "content": "<think>t</think>"}] * 2}, "an earlier reply that is thinking"),
     ],
 )
-def test_a_row_that_can_not_be_read_names_what_is_wrong(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+def test_unreadable_row_names_the_reason(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
     assert reason in rejection(write(tmp_path / "a.jsonl", row))
 
 
 @pytest.mark.parametrize(("gold", "reply"), [(["42"], "42"), (["\\frac12", 3], "\\frac12, 3"), (4.0, "4")])
-def test_a_list_of_golds_is_the_answer(tmp_path: Path, gold: object, reply: str) -> None:
+def test_list_of_golds_is_the_answer(tmp_path: Path, gold: object, reply: str) -> None:
     trace = only(write(tmp_path / "a.jsonl", {"question": "q", "answer": gold}))
     assert (trace.reply, trace.answer) == (reply, reply)
 
 
-def test_columns_that_are_mapped_beside_messages_are_kept(tmp_path: Path) -> None:
+def test_mapped_columns_join_the_messages(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"chat": [USER, ASSISTANT], "rule": "s", "gold": ["4"], "cot": "t", "key": "k"})
     mapping = {"messages": "chat", "system": "rule", "answer": "gold", "thinking": "cot", "id": "key"}
     (trace,) = read(path, mapping)
     assert (trace.system, trace.answer, trace.thinking, trace.id, trace.metadata) == ("s", "4", "t", "k", {})
 
 
-def test_a_mapping_reaches_into_objects(tmp_path: Path) -> None:
+def test_mapping_reaches_into_objects(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"prompt": [USER], "reply": "a", "reward_model": {"ground_truth": ["4"]}})
     (trace,) = read(path, {"question": "prompt", "reply": "reply", "answer": "reward_model.ground_truth"})
     assert (trace.question, trace.answer) == ("q", "4")
@@ -412,19 +410,19 @@ def test_a_mapping_reaches_into_objects(tmp_path: Path) -> None:
         ({"messages": "q", "reply": "a"}, "names messages, which hold its reply too"),
     ],
 )
-def test_a_mapping_that_would_be_ignored_is_refused(tmp_path: Path, mapping: dict[str, str], message: str) -> None:
+def test_ignored_mapping_is_refused(tmp_path: Path, mapping: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(write(tmp_path / "a.jsonl", {"q": "q", "a": "a", "cot": "t"}), mapping)
 
 
-def test_replies_that_share_unknown_tags_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_shared_unknown_tags_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "a.jsonl", *[{"question": "q", "answer": "<plan>t</plan>a"}] * 4)
     assert len(list(read(path))) == 4
     assert "replies begin with <plan> … </plan>" in caplog.text
     assert "write <think> … </think> instead" in caplog.text
 
 
-def test_a_registry_of_images_is_refused(tmp_path: Path) -> None:
+def test_registry_of_images_is_refused(tmp_path: Path) -> None:
     entry = {"file_name": "a.json", "formatting": "sharegpt", "columns": {"messages": "messages", "images": "images"}}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"seen": entry}))
     with pytest.raises(DataError, match=r"#seen: a data set with images"):
@@ -455,7 +453,7 @@ def test_a_registry_of_images_is_refused(tmp_path: Path) -> None:
         ("trl_grpo_conversational_prompt.jsonl", 2, []),
     ],
 )
-def test_files_of_odd_shapes_are_read_or_told(file: str, read_rows: int, reasons: list[str]) -> None:
+def test_odd_files_are_read_or_rejected(file: str, read_rows: int, reasons: list[str]) -> None:
     rejects: list[Reject] = []
     assert len(list(read(f"{REAL}/reports/{file}", rejected=rejects.append))) == read_rows
     assert [reason in reject.reason for reject, reason in zip(rejects, reasons, strict=True)] == [True] * len(reasons)

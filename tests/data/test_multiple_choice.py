@@ -29,58 +29,58 @@ def problem(answer: str, **metadata: Any) -> Problem:
         FOUR,
     ],
 )
-def test_options_are_read_in_every_usual_shape(metadata: dict[str, Any]) -> None:
+def test_options_are_read_in_every_shape(metadata: dict[str, Any]) -> None:
     assert options(metadata) == FOUR
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_more_options_than_letters_are_all_there(bare: bool) -> None:
+def test_thirty_options_are_read(bare: bool) -> None:
     texts = [f"option {i}" for i in range(30)]
     found = options({"choices": texts if bare else [{"label": f"L{i}", "text": text} for i, text in enumerate(texts)]})
     assert list(found.values()) == texts
 
 
-def test_a_column_called_a_is_no_option_list() -> None:
+def test_lone_column_a_is_no_option() -> None:
     assert options({"A": "x", "level": 3}) == {}
 
 
-def test_options_join_the_question_and_the_gold_answer_becomes_a_label() -> None:
+def test_posed_question_lists_the_options() -> None:
     posed = pose(problem("a pear", choices=list(FOUR.values())))
     assert posed.question == "What is 3 + 7?\n\nA) 10\nB) 12\nC) a pear\nD) None of these"
     assert posed.answer == "C"
 
 
 @pytest.mark.parametrize(("gold", "label"), [("B", "B"), ("12", "B"), ("3", "D")])
-def test_the_gold_answer_may_be_a_label_a_text_or_an_index(gold: str, label: str) -> None:
+def test_gold_may_be_label_text_or_index(gold: str, label: str) -> None:
     assert pose(problem(gold, choices=list(FOUR.values()))).answer == label
 
 
 @pytest.mark.parametrize("gold", ["E", "pear", "9"])
-def test_a_gold_answer_that_names_no_option_is_an_error(gold: str) -> None:
+def test_gold_that_names_no_option_is_an_error(gold: str) -> None:
     with pytest.raises(BadRow, match="names none of the options"):
         pose(problem(gold, choices=list(FOUR.values())))
 
 
-def test_an_option_without_a_text_is_an_error_that_names_the_problem() -> None:
+def test_option_without_text_is_an_error() -> None:
     with pytest.raises(BadRow, match="an option has no 'text'"):
         pose(problem("A", options=[{"label": "A", "content": "10"}]))
 
 
-def test_a_gold_answer_with_two_readings_is_an_error_and_not_a_guess() -> None:
+def test_ambiguous_gold_is_an_error() -> None:
     with pytest.raises(BadRow, match="can be read as each of A, B"):
         pose(problem("1", choices=["1", "7", "9"]))
 
 
-def test_a_problem_without_options_stays_as_it_is() -> None:
+def test_problem_without_options_is_unchanged() -> None:
     assert pose(problem("10")) == problem("10")
 
 
-def test_a_posed_problem_is_graded_by_choice() -> None:
+def test_posed_problem_is_graded_by_choice() -> None:
     assert pose(problem("B", choices=["10", "12"])).grader == "choice"
     assert pose(problem("12")).grader == "math"
 
 
-def test_the_stem_is_the_question_without_its_options() -> None:
+def test_stem_leaves_out_the_options() -> None:
     assert stem(pose(problem("B", choices=["10", "12"]))) == "What is 3 + 7?"
     assert stem(problem("B", choices=["10", "12"])) == "What is 3 + 7?"
 

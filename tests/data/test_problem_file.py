@@ -10,7 +10,7 @@ from data.problem import Problem
 from data.problem_file import read_problems, write_problems
 
 
-def test_problems_come_back_whole(tmp_path: Path) -> None:
+def test_problems_round_trip(tmp_path: Path) -> None:
     problems = [
         Problem("a", "½ + ½?", "1", "file", "by halves", {"options": ["1", "2"], "entry": {"seed": 3}}),
         Problem("b", "2 + 2?", "4", "arithmetic"),
@@ -19,12 +19,12 @@ def test_problems_come_back_whole(tmp_path: Path) -> None:
     assert read_problems(tmp_path / "p.jsonl") == problems
 
 
-def test_what_json_lacks_is_kept_as_text(tmp_path: Path) -> None:
+def test_values_json_lacks_become_text(tmp_path: Path) -> None:
     write_problems(tmp_path / "p.jsonl", [Problem("a", "?", "1", "x", metadata={"share": Fraction(1, 3)})])
     assert read_problems(tmp_path / "p.jsonl")[0].metadata == {"share": "1/3"}
 
 
-def test_a_file_by_hand_needs_a_question_and_an_answer(tmp_path: Path) -> None:
+def test_row_needs_question_and_answer(tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text('{"question": "1 + 1?", "answer": "2"}\n')
     assert read_problems(file) == [Problem("mine-1", "1 + 1?", "2", "file")]

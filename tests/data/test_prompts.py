@@ -63,12 +63,12 @@ def trace(thinking: str = "12 + 7 = 19.", reply: str = "19", history: tuple[tupl
     return Trace(id="t1", question="12 + 7?", thinking=thinking, reply=reply, source="test", history=history)
 
 
-def test_the_prompt_ends_with_the_prefill_after_the_assistants_header() -> None:
+def test_prompt_ends_with_the_prefill() -> None:
     prompt = render_prompt(tokenizer(SMOLLM2), "12 + 7?", S1)
     assert prompt.endswith("<|im_start|>user\n12 + 7?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n")
 
 
-def test_a_system_prompt_is_the_given_one_else_the_formats_else_none() -> None:
+def test_given_system_prompt_wins_over_the_format() -> None:
     tok = tokenizer(QWEN3)
     assert render_prompt(tok, "?", S1).startswith("<|im_start|>user")
     assert render_prompt(tok, "?", XML).startswith(f"<|im_start|>system\n{XML.system}<|im_end|>\n<|im_start|>user")
@@ -81,7 +81,7 @@ def test_history_comes_before_the_question() -> None:
     assert positions == sorted(positions)
 
 
-def test_thinking_that_the_template_opens_is_not_opened_twice() -> None:
+def test_template_opens_thinking_once() -> None:
     assert render_prompt(tokenizer(DEEPSEEK_R1), "?", DEEPSEEK).count("<think>") == 1
     prompt, completion = render_turn(tokenizer(DEEPSEEK_R1), trace(), DEEPSEEK)
     assert (prompt + completion).count("<think>") == 1
@@ -91,9 +91,7 @@ def test_thinking_that_the_template_opens_is_not_opened_twice() -> None:
 @pytest.mark.parametrize("template", END_OF_TURN)
 @pytest.mark.parametrize("think_format", THINKING, ids=lambda think: think.name)
 @given(thinking=st.text("ab +=.\n你", min_size=1).filter(str.strip), reply=st.text("ab19", min_size=1))
-def test_a_turn_keeps_its_thinking_and_ends_once(
-    template: str, think_format: ThinkFormat, thinking: str, reply: str
-) -> None:
+def test_turn_keeps_thinking_and_ends_once(template: str, think_format: ThinkFormat, thinking: str, reply: str) -> None:
     tok = tokenizer(template)
     prompt, completion = render_turn(tok, trace(thinking, reply), think_format)
     assert prompt == render_prompt(tok, "12 + 7?", think_format)
@@ -104,7 +102,7 @@ def test_a_turn_keeps_its_thinking_and_ends_once(
     assert thinking.strip() in completion
 
 
-def test_a_turn_is_what_the_template_itself_would_write_where_it_keeps_thinking() -> None:
+def test_turn_matches_the_chat_template() -> None:
     tok = tokenizer(SMOLLM2)
     prompt, completion = render_turn(tok, trace(), S1)
     whole = tok.apply_chat_template(
@@ -114,7 +112,7 @@ def test_a_turn_is_what_the_template_itself_would_write_where_it_keeps_thinking(
     assert prompt + completion == str(whole).rstrip("\n")
 
 
-def test_a_trace_without_thinking_is_a_plain_reply() -> None:
+def test_trace_without_thinking_is_a_plain_reply() -> None:
     prompt, completion = render_turn(tokenizer(SMOLLM2), trace(thinking=""), S1)
     assert prompt.endswith("<|im_start|>assistant\n")
     assert completion == "19<|im_end|>"
@@ -123,12 +121,12 @@ def test_a_trace_without_thinking_is_a_plain_reply() -> None:
 @pytest.mark.parametrize(
     "bad", [trace(thinking="1<|im_end|>2"), trace(reply="1<|im_end|>"), trace(thinking="a<|im_start|>answer")]
 )
-def test_a_trace_that_would_end_its_own_turn_is_refused(bad: Trace) -> None:
+def test_trace_with_an_end_of_turn_is_refused(bad: Trace) -> None:
     with pytest.raises(DataError, match=r"t1: its text contains '<\|im_"):
         render_turn(tokenizer(SMOLLM2), bad, S1)
 
 
-def test_a_template_that_writes_no_end_falls_back_on_the_eos_token() -> None:
+def test_turn_end_falls_back_on_eos() -> None:
     tok = tokenizer(
         "{% for m in messages %}{{ m.role + ':' + m.content }}{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
     )
@@ -142,12 +140,12 @@ def test_a_template_that_writes_no_end_falls_back_on_the_eos_token() -> None:
         ("{% for m in messages %}{{ m.content }}{% endfor %}", "no generation prompt"),
     ],
 )
-def test_a_tokenizer_without_a_usable_template_is_refused(template: str | None, message: str) -> None:
+def test_unusable_template_is_refused(template: str | None, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         render_prompt(tokenizer(template), "?", S1)
 
 
-def test_a_template_that_drops_replies_is_refused() -> None:
+def test_template_that_drops_replies_is_refused() -> None:
     template = (
         "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}a:{% endif %}"
@@ -156,7 +154,7 @@ def test_a_template_that_drops_replies_is_refused() -> None:
         render_turn(tokenizer(template), trace(), S1)
 
 
-def test_without_a_system_role_the_first_question_begins_with_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_first_question_carries_the_system_prompt(caplog: pytest.LogCaptureFixture) -> None:
     tok = tokenizer(GEMMA)
     prompt = render_prompt(tok, "and 3?", S1, "Be brief.", [("1?", "one")])
     assert prompt == (
@@ -168,13 +166,13 @@ def test_without_a_system_role_the_first_question_begins_with_it(caplog: pytest.
     assert render_prompt(tok, "1?", S1).startswith("<｜begin｜><start_of_turn>user\n1?<end_of_turn>")
 
 
-def test_a_template_that_drops_the_system_message_does_not_lose_it() -> None:
+def test_dropped_system_message_joins_the_question() -> None:
     assert render_prompt(tokenizer(DROPS_SYSTEM), "1?", DEEPSEEK, "Be brief.") == (
         "[user]Be brief.\n\n1?[assistant]<think>\n"
     )
 
 
-def test_what_a_template_refuses_is_one_line() -> None:
+def test_refusal_of_a_template_is_one_line() -> None:
     refusing = "{{ raise_exception('no conversations today') }}"
     with pytest.raises(ModelError, match=r"its chat template refuses these messages \(no conversations today\)"):
         render_prompt(tokenizer(refusing), "?", S1)
@@ -182,7 +180,7 @@ def test_what_a_template_refuses_is_one_line() -> None:
 
 @pytest.mark.parametrize("template", [SMOLLM2, QWEN3, GEMMA, DROPS_SYSTEM])
 @pytest.mark.parametrize("think_format", THINK_FORMATS.values(), ids=THINK_FORMATS)
-def test_a_carried_template_prompts_as_the_training_did(template: str, think_format: ThinkFormat) -> None:
+def test_carried_template_renders_the_training_prompt(template: str, think_format: ThinkFormat) -> None:
     tok = tokenizer(template)
     prompts = [render_prompt(tok, question, think_format, history=history) for question, history in PROBES]
     tok.chat_template = carrying(tok, think_format)
@@ -191,7 +189,7 @@ def test_a_carried_template_prompts_as_the_training_did(template: str, think_for
     assert carrying(tok, think_format) == tok.chat_template
 
 
-def test_a_format_without_thinking_trains_the_reply_alone() -> None:
+def test_format_without_thinking_trains_replies() -> None:
     tokenizer = tiny_tokenizer()
     reply = Trace(id="a", question="2 + 2?", thinking="", reply="4", source="test")
     prompt, completion = render_turn(tokenizer, reply, NONE)

@@ -67,16 +67,14 @@ def test_rows_know_their_lines(tmp_path: Path) -> None:
         )
     )
 )
-def test_a_json_array_reads_back_whatever_it_holds(
-    tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]
-) -> None:
+def test_json_array_round_trips(tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, object]]) -> None:
     path = tmp_path_factory.mktemp("json") / "a.json"
     path.write_text(json.dumps(values, ensure_ascii=False), "utf-8", errors="surrogatepass")
     assert [row.fields for row in rows(path)] == values
 
 
 @pytest.mark.parametrize("cut", [1, 30, 200_000, 399_990])
-def test_a_half_written_array_gives_its_whole_rows_and_then_says_where_it_breaks(tmp_path: Path, cut: int) -> None:
+def test_half_written_array_gives_whole_rows_first(tmp_path: Path, cut: int) -> None:
     text = json.dumps([{"i": i, "text": "x" * 1000} for i in range(400)], indent=0)
     (tmp_path / "a.json").write_text(text[:cut])
     *whole, broken = rows(tmp_path / "a.json")
@@ -85,7 +83,7 @@ def test_a_half_written_array_gives_its_whole_rows_and_then_says_where_it_breaks
     assert broken.line == text[:cut].count("\n") + 1 or broken.line >= 3 * len(whole) + 1
 
 
-def test_a_half_written_last_line_is_an_error_row(tmp_path: Path) -> None:
+def test_half_written_last_line_is_an_error_row(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": "tw')
     first, last = rows(tmp_path / "a.jsonl")
     assert first.fields == {"a": 1}
@@ -93,14 +91,14 @@ def test_a_half_written_last_line_is_an_error_row(tmp_path: Path) -> None:
     assert last.error is not None
 
 
-def test_an_unclosed_quote_in_csv_is_an_error_row(tmp_path: Path) -> None:
+def test_unclosed_csv_quote_is_an_error_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b\n1,2\n"never closed,2\n3,4\n')
     result = rows(tmp_path / "a.csv")
     assert result[0].fields == {"a": "1", "b": "2"}
     assert (result[-1].line, result[-1].lines) == (3, 2)
 
 
-def test_a_quote_that_closes_too_late_says_which_lines_it_took(tmp_path: Path) -> None:
+def test_late_closing_quote_counts_lost_lines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b\n1,2\n"opens,2\n3,4\nhe said "so",5\n6,7\n8,he said ""so"",9\n')
     found = rows(tmp_path / "a.csv")
     assert [(row.line, row.lines, bool(row.error)) for row in found] == [
@@ -112,7 +110,7 @@ def test_a_quote_that_closes_too_late_says_which_lines_it_took(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("broken", ['{"i": 7 "text": 1}', "{'i': 7}", '{"i": 7, "text": "a "word" of it"}'])
-def test_a_broken_element_of_an_array_says_what_is_lost_and_holds_none_of_it(tmp_path: Path, broken: str) -> None:
+def test_broken_array_element_counts_lost_text(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "a.json"
     with path.open("w") as file:
         file.write('[\n{"i": 1},\n' + broken + ",\n")
@@ -132,7 +130,7 @@ def test_a_broken_element_of_an_array_says_what_is_lost_and_holds_none_of_it(tmp
 
 @pytest.mark.parametrize("gap", ["\n", " " * 100_000 + "\n"])
 @pytest.mark.parametrize("more", ['[{"a": 2},\n{"a": 3}]\n', '{"a": 2}\n{"a": 3}\n'])
-def test_what_follows_an_array_is_lost_and_said(tmp_path: Path, gap: str, more: str) -> None:
+def test_text_after_an_array_is_an_error_row(tmp_path: Path, gap: str, more: str) -> None:
     (tmp_path / "a.json").write_text('[{"a": 1}]' + gap + more)
     first, last = rows(tmp_path / "a.json")
     assert first.fields == {"a": 1}
@@ -143,19 +141,19 @@ def test_what_follows_an_array_is_lost_and_said(tmp_path: Path, gap: str, more: 
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
-def test_a_number_of_more_digits_than_python_converts_stays_text(tmp_path: Path, name: str) -> None:
+def test_huge_integer_stays_text(tmp_path: Path, name: str) -> None:
     digits = "7" * 5_000
     (tmp_path / name).write_text(f'{{"answer": {digits}, "small": -3}}\n')
     assert [row.fields for row in rows(tmp_path / name)] == [{"answer": digits, "small": -3}]
 
 
-def test_one_broken_object_takes_all_its_lines(tmp_path: Path) -> None:
+def test_broken_object_takes_all_its_lines(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{\n"a": 1,\n"b": oops\n}\n')
     assert [(row.line, row.lines) for row in rows(tmp_path / "a.json")] == [(1, 4)]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
-def test_what_is_no_number_is_none(tmp_path: Path, name: str) -> None:
+def test_nan_and_infinity_become_none(tmp_path: Path, name: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -167,13 +165,13 @@ def test_what_is_no_number_is_none(tmp_path: Path, name: str) -> None:
     assert rows(tmp_path / name)[0].fields == {"a": None, "b": [1.5, None], "c": {"d": None, "e": 2.5}, "f": "nan"}
 
 
-def test_a_number_that_no_float_holds_is_none(tmp_path: Path) -> None:
+def test_overflowing_number_becomes_none(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"a": 1e999, "b": 1e9}\n')
     assert rows(tmp_path / "a.jsonl")[0].fields == {"a": None, "b": 1e9}
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_half_a_character_is_an_error_row_and_a_whole_one_is_none(tmp_path: Path, name: str) -> None:
+def test_lone_surrogate_is_an_error_row(tmp_path: Path, name: str) -> None:
     texts = [r'{"a": "\ud83d\ude00"}', r'{"a": "\ud83d"}', r'{"\uDE00": 1}', r'{"a": "\\ud83d"}', r'{"a": "\u4f60"}']
     (tmp_path / name).write_text("[" + ",\n".join(texts) + "]" if name == "a.json" else "\n".join(texts) + "\n")
     found = rows(tmp_path / name)
@@ -181,7 +179,7 @@ def test_half_a_character_is_an_error_row_and_a_whole_one_is_none(tmp_path: Path
     assert [bool(row.error) for row in found] == [False, True, True, False, False]
 
 
-def test_a_large_file_is_streamed(tmp_path: Path) -> None:
+def test_large_file_is_streamed(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with path.open("w") as file:
         file.write("[")
@@ -198,7 +196,7 @@ def test_a_large_file_is_streamed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
-def test_chinese_text_is_read_in_its_own_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+def test_chinese_encodings_are_detected(tmp_path: Path, name: str, encoding: str) -> None:
     question = "高血压患者能吃党参吗？我有高血压这两天女婿来的时候给我拿了些党参泡水喝，您好高血压可以吃党参吗？"
     text = f"ask,answer\n{question},可以\n" * 20 if name == "a.csv" else f'{{"ask": "{question}"}}\n' * 20
     (tmp_path / name).write_bytes(text.encode(encoding))
@@ -206,9 +204,7 @@ def test_chinese_text_is_read_in_its_own_encoding(tmp_path: Path, name: str, enc
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
-def test_a_row_of_another_encoding_is_an_error_row_and_the_others_are_read(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_row_of_another_encoding_is_an_error_row(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data.encoding._SAMPLE", 4_096)
     row = {"a.jsonl": b'{"a": "%s"}\n', "a.csv": b"%s,1\n", "a.json": b'{"a": "%s"},\n'}[name]
     start, end = {"a.jsonl": (b"", b""), "a.csv": (b"a,b\n", b""), "a.json": (b"[\n", b'{"a": "end"}]')}[name]
@@ -223,13 +219,13 @@ def test_a_row_of_another_encoding_is_an_error_row_and_the_others_are_read(
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "a.txt"])
-def test_a_missing_file_or_an_unknown_kind_is_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_missing_file_or_unknown_kind_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(DataError, match=name):
         rows(tmp_path / name)
 
 
-def test_a_broken_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_broken_parquet_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(DataError, match=r"a\.parquet"):
         rows(tmp_path / "a.parquet")
@@ -247,7 +243,7 @@ TABLES = {
 
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_one_json_object_may_hold_all_rows(tmp_path: Path, table: dict[str, object], indent: int | None) -> None:
+def test_json_object_may_hold_all_rows(tmp_path: Path, table: dict[str, object], indent: int | None) -> None:
     (tmp_path / "a.json").write_text(json.dumps(table, indent=indent) + "\n")
     expected = [(1, {"q": "1 + 1?", "a": 2}), (2, {"q": "2 + 2?", "a": 4})]
     assert [(row.line, row.fields) for row in rows(tmp_path / "a.json")] == expected
@@ -256,12 +252,12 @@ def test_one_json_object_may_hold_all_rows(tmp_path: Path, table: dict[str, obje
 @pytest.mark.parametrize(
     "row", [{"messages": [{"role": "user"}]}, {"q": {"0": "a"}, "a": {"1": "b"}}, {"data": "x"}, {}]
 )
-def test_one_json_object_that_is_a_row_stays_one(tmp_path: Path, row: dict[str, object]) -> None:
+def test_json_object_may_be_one_row(tmp_path: Path, row: dict[str, object]) -> None:
     (tmp_path / "a.json").write_text(json.dumps(row))
     assert [found.fields for found in rows(tmp_path / "a.json")] == [row]
 
 
-def test_one_of_several_splits_has_to_be_named(tmp_path: Path) -> None:
+def test_ambiguous_split_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"train": [{"a": 1}], "test": [{"a": 2}]}))
     assert [row.fields for row in read_rows(path, split="test")] == [{"a": 2}]
@@ -270,7 +266,7 @@ def test_one_of_several_splits_has_to_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_a_byte_order_mark_may_begin_any_line(tmp_path: Path, name: str) -> None:
+def test_byte_order_mark_may_begin_any_line(tmp_path: Path, name: str) -> None:
     parts = ["a,b\n1,2\n", "a,b\n3,4\n"] if name == "a.csv" else ['{"a": "1", "b": "2"}\n', '{"a": "3", "b": "4"}\n']
     (tmp_path / name).write_text("".join("\ufeff" + part for part in parts), "utf-8")
     assert [row.fields for row in rows(tmp_path / name)] == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
@@ -278,7 +274,7 @@ def test_a_byte_order_mark_may_begin_any_line(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
 @pytest.mark.parametrize("named", [False, True])
-def test_the_header_tells_what_separates_columns(tmp_path: Path, delimiter: str, named: bool) -> None:
+def test_header_tells_the_delimiter(tmp_path: Path, delimiter: str, named: bool) -> None:
     lines = [f"question{delimiter}answer", f'"1{delimiter} 2?"{delimiter}3', "broken"]
     (tmp_path / "a.csv").write_text("\r\n".join([f"sep={delimiter}"] * named + lines))
     good, bad = rows(tmp_path / "a.csv")
@@ -287,13 +283,13 @@ def test_the_header_tells_what_separates_columns(tmp_path: Path, delimiter: str,
 
 
 @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
-def test_the_index_of_pandas_is_no_column(tmp_path: Path, index: str) -> None:
+def test_pandas_index_is_no_column(tmp_path: Path, index: str) -> None:
     (tmp_path / "a.csv").write_text(f"{index},q,a\n0,1 + 1?,2\n")
     assert [row.fields for row in rows(tmp_path / "a.csv")] == [{"q": "1 + 1?", "a": "2"}]
 
 
 @pytest.mark.parametrize("pack", [gzip, bz2, lzma])
-def test_a_packed_file_is_read_as_it_is(tmp_path: Path, pack: object) -> None:
+def test_compressed_file_is_read(tmp_path: Path, pack: object) -> None:
     suffix = {gzip: "gz", bz2: "bz2", lzma: "xz"}[pack]  # type: ignore[index]
     path = tmp_path / f"a.csv.{suffix}"
     packed: bytes = pack.compress("q,a\n你?,2\n".encode())  # type: ignore[attr-defined]
@@ -305,14 +301,14 @@ def test_a_packed_file_is_read_as_it_is(tmp_path: Path, pack: object) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("zstandard") is not None, reason="zstandard is installed")
-def test_zstandard_names_the_package_that_is_missing(tmp_path: Path) -> None:
+def test_zstandard_names_the_missing_package(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.zst").write_bytes(b"(\xb5/\xfd")
     with pytest.raises(DataError, match=r"pip install zstandard\); or unpack it"):
         rows(tmp_path / "a.jsonl.zst")
 
 
 @pytest.mark.parametrize(("name", "way_out"), [("a.xlsx", "as CSV"), ("a.zip", "unpack it"), ("a.gz", "take one of")])
-def test_another_kind_of_file_says_what_to_do(tmp_path: Path, name: str, way_out: str) -> None:
+def test_unknown_kind_of_file_names_the_way_out(tmp_path: Path, name: str, way_out: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DataError, match=way_out):
         rows(tmp_path / name)

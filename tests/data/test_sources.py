@@ -29,7 +29,7 @@ def write(path: Path, *rows: dict[str, Any]) -> str:
     return str(path)
 
 
-def test_gsm8k_answers_lose_hashes_and_thousands_separators(tmp_path: Path) -> None:
+def test_gsm8k_answers_are_plain_numbers(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl",
         {"question": "a?", "answer": "5 * 360 = <<5*360=1800>>1,800\n#### 1,800"},
@@ -41,7 +41,7 @@ def test_gsm8k_answers_lose_hashes_and_thousands_separators(tmp_path: Path) -> N
     assert problems[0].solution == "5 * 360 = <<5*360=1800>>1,800\n#### 1,800"
 
 
-def test_math_answers_are_what_the_last_box_holds(tmp_path: Path) -> None:
+def test_math_answer_is_the_last_box(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl",
         {"problem": "a?", "solution": r"First \boxed{1}, then $\boxed{\frac{1}{2}}$."},
@@ -57,11 +57,11 @@ def test_math_answers_are_what_the_last_box_holds(tmp_path: Path) -> None:
     ("value", "text"),
     [(1.5e-05, "0.000015"), (-2.5e-07, "-0.00000025"), (0.1, "0.1"), (18.0, "18"), (1e22, "1" + "0" * 22)],
 )
-def test_numbers_become_answers_without_an_exponent(value: float, text: str) -> None:
+def test_numbers_become_answers_without_exponent(value: float, text: str) -> None:
     assert clean(value) == text
 
 
-def test_aime_answers_lose_their_zeros(tmp_path: Path) -> None:
+def test_aime_answers_lose_leading_zeros(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl",
         {"problem": "a?", "answer": "025", "id": 60},
@@ -73,7 +73,7 @@ def test_aime_answers_lose_their_zeros(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
-def test_a_local_file_is_read_through_its_field_mapping(tmp_path: Path, suffix: str) -> None:
+def test_local_file_is_read_through_a_mapping(tmp_path: Path, suffix: str) -> None:
     import pyarrow as pa
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
@@ -98,7 +98,7 @@ def test_a_local_file_is_read_through_its_field_mapping(tmp_path: Path, suffix: 
     assert int(problems[0].metadata["level"]) == 3
 
 
-def test_a_limit_draws_by_seed_keeps_the_order_and_grows_within_it(tmp_path: Path) -> None:
+def test_limit_draws_by_seed_and_grows(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", *({"question": f"{i}?", "answer": i} for i in range(100)))
 
     def ids(limit: int | None, seed: int) -> list[int]:
@@ -110,7 +110,7 @@ def test_a_limit_draws_by_seed_keeps_the_order_and_grows_within_it(tmp_path: Pat
     assert set(ids(10, 3)) < set(ids(20, 3))
 
 
-def test_generated_problems_come_by_name_count_and_seed() -> None:
+def test_generated_problems_follow_the_config() -> None:
     config = DataConfig(source="arithmetic", limit=30, seed=4, params={"steps_min": 3, "steps_max": 3})
     problems = load_problems(config)
     assert len(problems) == 30
@@ -118,7 +118,7 @@ def test_generated_problems_come_by_name_count_and_seed() -> None:
     assert problems == load_problems(config)
 
 
-def test_a_reasoning_gym_problem_keeps_what_its_family_scores_with() -> None:
+def test_reasoning_gym_problem_can_be_scored() -> None:
     from reasoning_gym.factory import get_score_answer_fn
 
     problems = load_problems(DataConfig(source="reasoning_gym:leg_counting", limit=3, seed=1))
@@ -139,7 +139,7 @@ def test_a_reasoning_gym_problem_keeps_what_its_family_scores_with() -> None:
         ({"source": "gsm8k", "path": "missing.jsonl"}, "missing.jsonl: no such file"),
     ],
 )
-def test_a_source_that_can_not_be_read_is_refused(config: dict[str, Any], message: str) -> None:
+def test_unreadable_source_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_problems(DataConfig(**config))
 
@@ -158,13 +158,13 @@ def test_a_source_that_can_not_be_read_is_refused(config: dict[str, Any], messag
         ('{"id": 1, "question": "a?", "answer": 1}\n' * 2, r"a\.jsonl:2: id '1' is already row 1's"),
     ],
 )
-def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: str, message: str) -> None:
+def test_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text(rows)
     with pytest.raises(DataError, match=message):
         load_problems(DataConfig(source="file", path=str(tmp_path / "a.jsonl")))
 
 
-def test_bad_rows_are_handed_over_with_their_reasons(tmp_path: Path) -> None:
+def test_bad_rows_are_handed_over_with_reasons(tmp_path: Path) -> None:
     good = [{"question": f"{i}?", "answer": i, "id": i} for i in range(3)]
     path = write(tmp_path / "a.jsonl", *good, {"question": "b?"}, {"answer": 1}, good[0])
     with open(path, "a") as file:
@@ -179,7 +179,7 @@ def test_bad_rows_are_handed_over_with_their_reasons(tmp_path: Path) -> None:
         load_problems(DataConfig(source="file", path=str(tmp_path / "b.jsonl")), rejects.append)
 
 
-def test_an_answer_that_a_benchmark_is_known_to_lack_stops_nothing_and_is_handed_over(tmp_path: Path) -> None:
+def test_expected_missing_answer_stops_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"problem": "a?", "answer": "1"}, {"problem": "b?", "solution": "It is so."})
     rejects: list[Reject] = []
     assert len(load_problems(DataConfig(source="math", path=path), rejects.append)) == 1
@@ -187,7 +187,7 @@ def test_an_answer_that_a_benchmark_is_known_to_lack_stops_nothing_and_is_handed
     assert len(load_problems(DataConfig(source="math", path=path))) == 1
 
 
-def test_a_mapping_to_a_column_that_is_not_there_lists_the_columns(tmp_path: Path) -> None:
+def test_unknown_mapped_column_lists_the_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"q": "a?", "answer": 1})
     with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'prompt' for data\.fields\.question; it has q, answer"):
         load_problems(DataConfig(source="file", path=path, fields={"question": "prompt"}))
@@ -198,7 +198,7 @@ def loaded(path: str, **fields: str) -> Problem:
     return problem
 
 
-def test_a_prompt_of_messages_is_a_question(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_prompt_of_messages_is_a_question(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     user, system = {"role": "user", "content": "6 * 7?"}, {"role": "system", "content": "Be brief."}
     verl = {"prompt": [user], "reward_model": {"style": "rule", "ground_truth": "42"}, "data_source": "x"}
     problem = loaded(write(tmp_path / "a.jsonl", verl))
@@ -211,7 +211,7 @@ def test_a_prompt_of_messages_is_a_question(tmp_path: Path, caplog: pytest.LogCa
         loaded(write(tmp_path / "c.jsonl", {"prompt": [user, user], "answer": "42"}))
 
 
-def test_verls_parquet_is_read_as_it_is(tmp_path: Path) -> None:
+def test_verl_parquet_is_read(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -231,7 +231,7 @@ def test_verls_parquet_is_read_as_it_is(tmp_path: Path) -> None:
         ([[4]], None),
     ],
 )
-def test_a_list_of_golds_is_read_as_answers(tmp_path: Path, gold: object, answer: str | None) -> None:
+def test_list_of_golds_is_read_as_answers(tmp_path: Path, gold: object, answer: str | None) -> None:
     path = write(tmp_path / "a.jsonl", {"question": "a?", "answer": gold})
     if answer is not None:
         assert loaded(path).answer == answer
@@ -249,33 +249,33 @@ def test_a_list_of_golds_is_read_as_answers(tmp_path: Path, gold: object, answer
         ({"question": "a?", "response": "4"}, "no answer in column 'answer' .*; it has question, response"),
     ],
 )
-def test_a_cell_that_is_no_text_names_its_column(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+def test_cell_without_text_names_its_column(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         loaded(write(tmp_path / "a.jsonl", row))
 
 
 @pytest.mark.parametrize("options", [["A. red", "B. blue"], ["(A) red", "(B) blue"], ["A) red", "B) blue"]])
 @pytest.mark.parametrize("spelled", [0, 1])
-def test_options_may_bring_their_own_letters(tmp_path: Path, options: list[str], spelled: int) -> None:
+def test_option_letters_are_read(tmp_path: Path, options: list[str], spelled: int) -> None:
     gold = options[1] if spelled else "B"
     problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": gold}))
     assert (problem.metadata["options"], problem.answer) == ({"A": "red", "B": "blue"}, "B")
 
 
 @pytest.mark.parametrize("options", [["A. Milne", "C. Dickens"], ["red", "B. blue"], ["B. blue", "A. red"]])
-def test_options_that_only_look_lettered_stay(tmp_path: Path, options: list[str]) -> None:
+def test_options_that_look_lettered_are_unchanged(tmp_path: Path, options: list[str]) -> None:
     problem = loaded(write(tmp_path / "a.jsonl", {"question": "a?", "options": options, "answer": options[1]}))
     assert (problem.metadata["options"], problem.answer) == (options, "B")
 
 
-def test_one_question_with_two_answers_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_conflicting_answers_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = [{"id": f"a{i}", "question": "6 * 7? ", "answer": gold} for i, gold in enumerate(["42", "42", "41"])]
     path = write(tmp_path / "a.jsonl", *rows, {"id": "b", "question": "5?", "answer": 5})
     assert len(load_problems(DataConfig(source="file", path=path))) == 4
     assert "the same question with different answers: a0 (42), a2 (41); keep the right one" in caplog.text
 
 
-def test_a_split_of_one_json_file_is_named_by_the_recipe(tmp_path: Path) -> None:
+def test_recipe_names_the_split_of_a_json_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({name: [{"question": name, "answer": 1}] for name in ("train", "test")}))
     problems = load_problems(DataConfig(source="file", path=str(path), split="test"))
@@ -284,7 +284,7 @@ def test_a_split_of_one_json_file_is_named_by_the_recipe(tmp_path: Path) -> None
         load_problems(DataConfig(source="file", path=str(path)))
 
 
-def test_without_hub_and_copy_the_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_offline_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import datasets.config
     import huggingface_hub.constants
 
@@ -306,7 +306,7 @@ def test_without_hub_and_copy_the_error_names_the_way_out(monkeypatch: pytest.Mo
         ("aime24", None, 30),
     ],
 )
-def test_real_benchmarks_load_whole_with_clean_answers(source: str, split: str | None, count: int) -> None:
+def test_real_benchmarks_load_with_clean_answers(source: str, split: str | None, count: int) -> None:
     problems = load_problems(DataConfig(source=source, split=split))
     assert len(problems) == count
     assert all(p.answer and "####" not in p.answer and r"\boxed" not in p.answer for p in problems)

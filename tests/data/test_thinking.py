@@ -25,16 +25,16 @@ def test_every_spelling_of_thinking_is_known(opening: str, end: str) -> None:
     ("opening", "end"),
     [("<answer>", "</answer>"), ("<|begin_of_solution|>", "<|end_of_solution|>"), ("<Output>", "</Output>")],
 )
-def test_tags_around_the_whole_reply_are_no_part_of_it(opening: str, end: str) -> None:
+def test_tags_around_the_reply_are_removed(opening: str, end: str) -> None:
     assert split_thinking(f"<think>t</think>{opening}\n42\n{end}\n") == ("t", "42")
 
 
-def test_text_behind_the_answers_end_is_malformed() -> None:
+def test_text_after_the_answer_is_malformed() -> None:
     with pytest.raises(MalformedThinking, match="text after '</answer>'"):
         split_thinking("<think>t</think><answer>42</answer> or 43")
 
 
-def test_words_before_the_opening_belong_to_the_thinking() -> None:
+def test_words_before_the_tag_belong_to_thinking() -> None:
     assert split_thinking("Let me see.\n<think>six sevens</think>42") == ("Let me see.\nsix sevens", "42")
 
 
@@ -42,11 +42,11 @@ def test_words_before_the_opening_belong_to_the_thinking() -> None:
     "text",
     ["Write `<think>` before it.", "Put “<think>” first, then “</think>”.", "The <think> tag.", "```\n<think>\n```"],
 )
-def test_a_tag_that_is_spoken_of_is_no_thinking(text: str) -> None:
+def test_mentioned_tag_is_no_thinking(text: str) -> None:
     assert split_thinking(text) == ("", text)
 
 
-def test_quoted_tags_inside_thinking_do_not_end_it() -> None:
+def test_quoted_tag_does_not_end_thinking() -> None:
     assert split_thinking('<think>a "</think>" b</think>4') == ('a "</think>" b', "4")
 
 
@@ -55,7 +55,7 @@ def test_thinking_that_opens_twice_is_malformed() -> None:
         split_thinking("<think>six</think>4<think>sevens</think>42")
 
 
-def test_an_opening_on_its_own_line_never_ends() -> None:
+def test_opening_on_its_own_line_never_ends() -> None:
     with pytest.raises(EndlessThinking, match="'<thinking>' and never ends"):
         split_thinking("Well.\n<thinking>six sevens")
 
@@ -73,10 +73,10 @@ def test_an_opening_on_its_own_line_never_ends() -> None:
         ("a <note>t</note> b", None),
     ],
 )
-def test_unknown_tags_that_replies_share_are_found(reply: str, tags: tuple[str, str] | None) -> None:
+def test_shared_unknown_tags_are_found(reply: str, tags: tuple[str, str] | None) -> None:
     assert shared_unknown_tags([reply, reply, "a plain one"]) == tags
 
 
-def test_unknown_tags_of_one_reply_are_not_shared() -> None:
+def test_unknown_tags_of_one_reply_are_ignored() -> None:
     assert shared_unknown_tags(["<plan>t</plan>a"]) is None
     assert shared_unknown_tags(["<plan>t</plan>a"] * 2 + ["plain"] * 20) is None

@@ -37,7 +37,7 @@ def turns(draw: st.DrawFn) -> tuple[ThinkFormat, str]:
 
 
 @given(turns(), st.data())
-def test_a_stream_ends_with_what_the_whole_says(turn: tuple[ThinkFormat, str], data: st.DataObject) -> None:
+def test_stream_is_a_prefix_of_the_whole(turn: tuple[ThinkFormat, str], data: st.DataObject) -> None:
     think, text = turn
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))))
     thinking = answer = ""
@@ -65,7 +65,7 @@ def test_every_character_only_adds(turn: tuple[ThinkFormat, str]) -> None:
 
 
 @given(turns())
-def test_an_ended_turn_is_served_whole(turn: tuple[ThinkFormat, str]) -> None:
+def test_ended_turn_streams_whole(turn: tuple[ThinkFormat, str]) -> None:
     think, text = turn
     whole = think.split(text + ENDS_OF_TURN[1])
     if whole.answer:
@@ -73,7 +73,7 @@ def test_an_ended_turn_is_served_whole(turn: tuple[ThinkFormat, str]) -> None:
 
 
 @given(turns())
-def test_the_answer_stands_where_it_is_said_to(turn: tuple[ThinkFormat, str]) -> None:
+def test_answer_start_points_at_the_answer(turn: tuple[ThinkFormat, str]) -> None:
     think, text = turn
     parts = think.split(text)
     assert 0 <= parts.thinking_end <= parts.answer_start <= len(text)
@@ -83,7 +83,7 @@ def test_the_answer_stands_where_it_is_said_to(turn: tuple[ThinkFormat, str]) ->
 
 
 @given(turns())
-def test_token_positions_are_the_reader_s(turn: tuple[ThinkFormat, str]) -> None:
+def test_token_positions_match_the_text(turn: tuple[ThinkFormat, str]) -> None:
     think, text = turn
     tokenizer = tiny_tokenizer()
     tokens = tokenizer.encode(text, add_special_tokens=False)
@@ -97,7 +97,7 @@ def test_token_positions_are_the_reader_s(turn: tuple[ThinkFormat, str]) -> None
 
 
 @given(turns())
-def test_the_grader_reads_the_reader_s_answer(turn: tuple[ThinkFormat, str]) -> None:
+def test_grader_reads_the_same_answer(turn: tuple[ThinkFormat, str]) -> None:
     think, text = turn
     parts = think.split(text)
     found = extract(text, think)
@@ -106,7 +106,7 @@ def test_the_grader_reads_the_reader_s_answer(turn: tuple[ThinkFormat, str]) -> 
 
 
 @given(turns())
-def test_a_well_formed_turn_is_complete(turn: tuple[ThinkFormat, str]) -> None:
+def test_well_formed_turn_is_complete(turn: tuple[ThinkFormat, str]) -> None:
     think, text = turn
     parts = think.split(text)
     if format_fault(text, think) is None:
@@ -115,7 +115,7 @@ def test_a_well_formed_turn_is_complete(turn: tuple[ThinkFormat, str]) -> None:
 
 
 @given(st.text(max_size=60), st.sampled_from(FORMATS))
-def test_a_prefilled_opening_changes_nothing(text: str, think: ThinkFormat) -> None:
+def test_prefilled_opening_changes_nothing(text: str, think: ThinkFormat) -> None:
     before, after = think.split(text), think.split(think.prefill + text)
     assert (before.thinking, before.answer) == (after.thinking, after.answer)
 
@@ -147,16 +147,16 @@ def test_a_prefilled_opening_changes_nothing(text: str, think: ThinkFormat) -> N
         (NONE, "", ("", "", False)),
     ],
 )
-def test_the_policy(think: ThinkFormat, text: str, parts: tuple[str, str, bool]) -> None:
+def test_reader_follows_the_policy(think: ThinkFormat, text: str, parts: tuple[str, str, bool]) -> None:
     found = think.split(text)
     assert (found.thinking, found.answer, found.is_complete) == parts
 
 
-def test_an_open_answer_streams_as_it_comes() -> None:
+def test_open_answer_streams_at_once() -> None:
     grown = [DEEPSEEK.split_so_far(text).answer for text in ("a</think>\n\n", "a</think>\n\n5 <", "a</think>\n\n5 < 6")]
     assert grown == ["", "5", "5 < 6"]
 
 
-def test_a_closed_answer_streams_when_the_turn_ends() -> None:
+def test_closed_answer_streams_at_the_end() -> None:
     assert XML.split_so_far(TWICE).answer == ""
     assert XML.split_so_far(TWICE + "<|im_end|>").answer == "6"

@@ -24,7 +24,7 @@ def write(folder: Path, its: list[Sample]) -> Path:
     return folder
 
 
-def test_single_samples_are_compared_by_exact_mcnemar() -> None:
+def test_single_samples_use_exact_mcnemar() -> None:
     found = compare("x", rows("1" * 10 + "0" * 12 + "1" * 8), rows("0" * 3 + "1" * 7 + "1" * 6 + "0" * 6 + "1" * 8))
     assert (found.better, found.worse) == (6, 3)
     assert found.p == mcnemar_exact(6, 3)
@@ -35,21 +35,21 @@ def test_single_samples_are_compared_by_exact_mcnemar() -> None:
     )
 
 
-def test_a_clear_difference_needs_no_more_questions() -> None:
+def test_clear_difference_needs_no_more_questions() -> None:
     found = compare("x", rows("0" * 30), rows("1" * 30))
     assert found.verdict() == (
         "B is 30 of 30 better; a difference of this size appears by chance less than 0.1% of the time."
     )
 
 
-def test_a_run_against_itself_is_the_same() -> None:
+def test_run_against_itself_is_the_same() -> None:
     found = compare("x", rows("10110"), rows("10110"))
     assert found.p == 1.0
     assert found.needed is None
     assert found.verdict() == "A and B score the same on each of 5 questions."
 
 
-def test_wins_and_losses_that_cancel_speak_for_neither() -> None:
+def test_wins_and_losses_cancel() -> None:
     assert "A ahead on 1, B on 1" in compare("x", rows("10"), rows("01")).verdict()
 
 
@@ -62,14 +62,14 @@ def sampled(*counts: int, k: int = 4) -> list[Sample]:
     ]
 
 
-def test_means_that_cancel_but_for_rounding_are_equal() -> None:
+def test_rounding_does_not_make_a_difference() -> None:
     found = compare("x", sampled(9, 0, 0, k=10), sampled(2, 6, 1, k=10))
     assert found.difference.value != 0
     assert found.needed is None
     assert found.verdict().startswith("A and B are equal over 3 questions: A ahead on 1, B on 2.")
 
 
-def test_several_samples_are_compared_by_question_means() -> None:
+def test_several_samples_use_sign_flips() -> None:
     found = compare("x", sampled(0, 1, 2, 3, 4, 2), sampled(1, 2, 3, 4, 4, 3))
     assert found.test == "sign flips"
     assert found.p == pytest.approx(2 / 2**5, abs=0.005)
@@ -77,19 +77,19 @@ def test_several_samples_are_compared_by_question_means() -> None:
     assert "B is 1.2 of 6 better" in found.verdict() or "B is 1.3 of 6 better" in found.verdict()
 
 
-def test_questions_graded_in_one_run_only_are_left_out_and_counted() -> None:
+def test_unpaired_questions_are_counted() -> None:
     found = compare("x", rows("11?0"), rows("1?00"))
     assert (found.questions, found.unpaired) == (2, 2)
 
 
-def test_runs_on_different_benchmarks_are_refused() -> None:
+def test_different_benchmarks_are_refused() -> None:
     with pytest.raises(RunError, match="another gold answer"):
         compare("x", rows("11"), rows("11", gold="8"))
     with pytest.raises(RunError, match="no graded question"):
         compare("x", rows("1"), rows("?"))
 
 
-def test_points_are_paired_by_label_or_chosen(tmp_path: Path) -> None:
+def test_points_are_paired_by_label(tmp_path: Path) -> None:
     a = write(tmp_path / "a", rows("10", "max_thinking=8") + rows("11", "max_thinking=16"))
     b = write(tmp_path / "b", rows("01", "max_thinking=8") + rows("00", "natural"))
     assert list(pairs(read_run(str(a)), read_run(str(b)))) == ["max_thinking=8"]
@@ -104,7 +104,7 @@ def test_points_are_paired_by_label_or_chosen(tmp_path: Path) -> None:
             read_run(str(nothing))
 
 
-def test_a_folder_and_a_label_may_hold_an_at_sign(tmp_path: Path) -> None:
+def test_at_sign_is_allowed_in_folder_and_label(tmp_path: Path) -> None:
     folder = write(tmp_path / "me@home", rows("10", 'wait_text="@"') + rows("11"))
     assert list(read_run(str(folder))) == ['wait_text="@"', "natural"]
     assert list(read_run(f"{folder}@natural")) == ["natural"]
@@ -113,7 +113,7 @@ def test_a_folder_and_a_label_may_hold_an_at_sign(tmp_path: Path) -> None:
         read_run(f"{folder}@none")
 
 
-def test_two_measurements_of_a_training_run_are_compared(tmp_path: Path) -> None:
+def test_heldout_measurements_are_compared(tmp_path: Path) -> None:
     for when, scores in (("before", "0100"), ("after", "0111")):
         SampleStore(tmp_path / f"heldout_{when}.jsonl").write(rows(scores, "greedy") + rows("0101", "sampled"))
     a, b = (read_run(f"{tmp_path}/heldout_{when}.jsonl") for when in ("before", "after"))
@@ -122,16 +122,14 @@ def test_two_measurements_of_a_training_run_are_compared(tmp_path: Path) -> None
     assert list(read_run(f"{tmp_path}/heldout_after.jsonl@greedy")) == ["greedy"]
 
 
-def test_labels_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_are_printed_verbatim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     label = 'wait_text="[/INST]"'
     a = write(tmp_path / "a", rows("1100", label) + rows("1100"))
     main([str(a), str(a)])
     assert capsys.readouterr().out.count(label) == 2
 
 
-def test_the_command_prints_the_table_and_the_verdict_and_writes_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_prints_a_verdict_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = write(tmp_path / "a", rows("1100?")), write(tmp_path / "b", rows("11110"))
     main([str(a), str(b), "--json", str(tmp_path / "c.json")])
     printed = capsys.readouterr().out

@@ -48,12 +48,12 @@ def test_shipped_recipes_cover_the_benchmarks() -> None:
         ("think_format=s2", "think_format"),
     ],
 )
-def test_a_wrong_key_or_value_is_named(override: str, message: str) -> None:
+def test_wrong_key_or_value_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         evaluate.main(["--config", "demo.yaml", override])
 
 
-def test_a_missing_adapter_stops_before_anything_is_written(tmp_path: Path) -> None:
+def test_missing_adapter_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere"):
         evaluate.main(
             ["--config", "demo.yaml", f"model.adapter={tmp_path / 'nowhere'}", f"output_dir={tmp_path / 'run'}"]
@@ -61,7 +61,7 @@ def test_a_missing_adapter_stops_before_anything_is_written(tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-def test_a_config_error_imports_nothing_heavy() -> None:
+def test_config_error_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom evaluation.evaluate import main\nfrom configs.errors import ConfigError\n"
         "try:\n    main(['--config', 'demo.yaml', 'sampels=3'])\nexcept ConfigError:\n"
@@ -74,7 +74,7 @@ def test_a_config_error_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.recipe
-def test_an_error_of_the_user_is_one_line_and_exit_code_2() -> None:
+def test_user_error_is_one_line() -> None:
     done = subprocess.run(command("--config", "demos.yaml"), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -93,7 +93,7 @@ def test_cpu_recipes_run_through_python_m(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_vllm_and_transformers_give_the_same_greedy_samples(tmp_path: Path) -> None:
+def test_vllm_and_transformers_agree_greedily(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
     model = tiny_model(tmp_path / "model", seed=3, scale=2.0, vocabulary=320)
     data = tmp_path / "problems.jsonl"
@@ -115,7 +115,7 @@ def test_vllm_and_transformers_give_the_same_greedy_samples(tmp_path: Path) -> N
 
 
 @pytest.mark.recipe
-def test_a_run_killed_with_sigkill_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_killed_run_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model", seed=3, scale=2.0)
     data = tmp_path / "problems.jsonl"
     rows = ({"id": f"p{i}", "question": f"{i} + {i}?", "answer": str(2 * i)} for i in range(64))

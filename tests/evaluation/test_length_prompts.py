@@ -11,13 +11,13 @@ from configs.schema.evaluation import PointConfig
 from evaluation.length_prompts import class_conditional, rejection_sample, step_conditional, token_conditional
 
 
-def test_prompts_name_the_length_after_the_question() -> None:
+def test_prompts_name_the_length() -> None:
     assert token_conditional("Why?", 512) == "Why?\n\nThink for up to 512 tokens."
     assert step_conditional("Why?", 8) == "Why?\n\nThink for up to 8 steps."
     assert class_conditional("Why?", "long") == "Why?\n\nAnswer after a long amount of thinking."
 
 
-def test_the_documented_points_are_points_of_a_recipe() -> None:
+def test_documented_points_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs/budget_forcing.md").read_text(encoding="utf-8")
     block = text[text.index("    budgets:\n") :].split("\n\n")[0]
     points = [PointConfig(**point) for point in yaml.safe_load(dedent(block))["budgets"]]
@@ -25,7 +25,7 @@ def test_the_documented_points_are_points_of_a_recipe() -> None:
     assert len({Budget.from_config(point, 2048) for point in points[:4]}) == 4
 
 
-def test_rejection_sampling_draws_again_only_for_problems_without_a_fitting_sample() -> None:
+def test_rejection_sampling_retries_only_misfits() -> None:
     lengths = {0: [3], 1: [9, 8, 2], 2: [9, 9, 9]}
     asked: list[tuple[list[int], int]] = []
 

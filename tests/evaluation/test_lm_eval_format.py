@@ -37,11 +37,11 @@ def answers(tmp_path: Path, *rows: Any) -> list[Answer]:
         {"id": "q2", "doc": {"question": "Question: 2 × 5?"}, "resps": [["10"]]},
     ],
 )
-def test_answers_are_found_under_the_names_that_tools_use(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_answers_are_found_under_common_names(tmp_path: Path, row: dict[str, Any]) -> None:
     assert answers(tmp_path, row) == [Answer("q2", 0, "10")]
 
 
-def test_samples_of_a_problem_are_numbered_across_rows_and_lists(tmp_path: Path) -> None:
+def test_samples_are_numbered_across_rows(tmp_path: Path) -> None:
     found = answers(tmp_path, {"id": "q1", "text": ["a", "b"]}, {"id": "q2", "text": "x"}, {"id": "q1", "text": "c"})
     assert [(one.id, one.sample, one.text) for one in found] == [
         ("q1", 0, "a"),
@@ -68,12 +68,12 @@ def test_samples_of_a_problem_are_numbered_across_rows_and_lists(tmp_path: Path)
         ("", r"no answers in it"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, row: Any, message: str) -> None:
+def test_unusable_row_is_named(tmp_path: Path, row: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         answers(tmp_path, row)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read"):
         read_answers(tmp_path / "none.jsonl", PROBLEMS)
 
@@ -82,7 +82,7 @@ def sample(text: str, score: float | None, extracted: str | None) -> Sample:
     return Sample(id="p", text=text, score=score, extracted=extracted, prompt_hash="h")
 
 
-def test_exported_rows_have_the_fields_and_hashes_of_lm_eval() -> None:
+def test_exported_rows_have_lm_eval_fields() -> None:
     samples = {"q1": [sample("it is 7", 1.0, "7"), sample("hm", 0.0, None)], "q2": [sample("?", None, "x")]}
     first, second = lm_eval_rows(PROBLEMS, samples, {"h": "PROMPT"}, {"temperature": 1.0})
     assert set(first) == {
@@ -100,7 +100,7 @@ def test_exported_rows_have_the_fields_and_hashes_of_lm_eval() -> None:
     assert first["doc_hash"] == sha256(text.encode()).hexdigest()
 
 
-def test_what_is_exported_can_be_read_back(tmp_path: Path) -> None:
+def test_export_can_be_read_back(tmp_path: Path) -> None:
     samples = {"q1": [sample("it is 7", 1.0, "7"), sample("hm", 0.0, None)], "q2": [sample("ten", 1.0, "10")]}
     found = answers(tmp_path, *lm_eval_rows(PROBLEMS, samples, {}, {}))
     assert [(one.id, one.text) for one in found] == [("q1", "it is 7"), ("q1", "hm"), ("q2", "ten")]

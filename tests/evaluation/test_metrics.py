@@ -27,13 +27,13 @@ def test_wilson_agrees_with_statsmodels(share: tuple[int, int], level: float) ->
 
 
 @given(SHARES)
-def test_wilson_holds_its_estimate_and_stays_a_share(share: tuple[int, int]) -> None:
+def test_wilson_interval_holds_its_estimate(share: tuple[int, int]) -> None:
     interval = metrics.wilson(*share)
     assert 0 <= interval.low <= interval.value <= interval.high <= 1
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 3), (4, 3)])
-def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
+def test_wilson_refuses_invalid_counts(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="not a share"):
         metrics.wilson(successes, n)
 
@@ -47,7 +47,7 @@ def test_pass_at_k_agrees_with_enumeration() -> None:
 
 
 @given(st.integers(1, 60), st.data())
-def test_pass_at_k_grows_with_k_and_is_one_share_at_k_1(n: int, data: st.DataObject) -> None:
+def test_pass_at_k_grows_with_k(n: int, data: st.DataObject) -> None:
     c = data.draw(st.integers(0, n))
     chances = [metrics.pass_at_k(n, c, k) for k in range(1, n + 1)]
     assert chances[0] == pytest.approx(c / n, abs=1e-12)
@@ -60,13 +60,13 @@ def test_pass_at_k_refuses_more_draws_than_samples() -> None:
         metrics.pass_at_k(4, 1, 5)
 
 
-def test_majority_counts_answers_and_not_silence() -> None:
+def test_majority_ignores_missing_answers() -> None:
     assert metrics.majority(["7", None, None, None, "8", "8"]) == "8"
     assert metrics.majority([None, None]) is None
     assert metrics.majority([]) is None
 
 
-def test_majority_breaks_a_tie_by_the_first_seen_or_not_at_all() -> None:
+def test_majority_tie_goes_to_the_first_or_none() -> None:
     assert metrics.majority(["9", "7", "7", "9"]) == "9"
     assert metrics.majority(["9", "7", "7", "9"], ties="none") is None
 
@@ -82,14 +82,14 @@ def test_mcnemar_agrees_with_the_binomial_sum() -> None:
     assert metrics.mcnemar_exact(2, 8) == pytest.approx(2 * tail, abs=1e-12)
 
 
-def test_sign_flips_find_mcnemars_p_value() -> None:
+def test_sign_flips_agree_with_mcnemar() -> None:
     a = [1.0] * 4 + [0.0] * 9 + [1.0] * 20
     b = [0.0] * 4 + [1.0] * 9 + [1.0] * 20
     assert metrics.sign_flip(a, b) == pytest.approx(metrics.mcnemar_exact(4, 9), abs=0.01)
     assert metrics.sign_flip(a, a) == 1.0
 
 
-def test_cluster_bootstrap_is_as_wide_as_the_spread_between_questions() -> None:
+def test_cluster_bootstrap_width_is_the_question_spread() -> None:
     rng = np.random.default_rng(1)
     clusters = (rng.random((400, 8)) < rng.beta(1, 1, (400, 1))).astype(float)
     interval = metrics.cluster_bootstrap(clusters)
@@ -101,7 +101,7 @@ def test_cluster_bootstrap_is_as_wide_as_the_spread_between_questions() -> None:
     assert interval.n == 400
 
 
-def test_cluster_bootstrap_covers_the_truth_where_samples_as_independent_would_not() -> None:
+def test_cluster_bootstrap_covers_where_wilson_fails() -> None:
     """60 questions × 16 samples, a question's samples nearly alike: Wilson on 960 samples is far too sure."""
     rng = np.random.default_rng(7)
     inside, inside_wilson, tries = 0, 0, 200
@@ -115,7 +115,7 @@ def test_cluster_bootstrap_covers_the_truth_where_samples_as_independent_would_n
     assert inside_wilson <= 0.7 * tries
 
 
-def test_bootstrap_is_the_same_for_the_same_seed_and_differs_for_another() -> None:
+def test_bootstrap_is_seeded() -> None:
     clusters = [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0, 1.0]]
     assert metrics.cluster_bootstrap(clusters, seed=3) == metrics.cluster_bootstrap(clusters, seed=3)
     values = np.random.default_rng(0).random((50, 1))
@@ -131,21 +131,21 @@ def test_bootstrap_in_chunks_uses_every_draw(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("clusters", [[], [[1.0], []]])
-def test_bootstrap_refuses_no_and_empty_questions(clusters: list[list[float]]) -> None:
+def test_bootstrap_refuses_empty_questions(clusters: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="without samples"):
         metrics.cluster_bootstrap(clusters)
 
 
-def test_accuracy_of_single_samples_is_wilsons() -> None:
+def test_accuracy_of_single_samples_is_wilson() -> None:
     assert metrics.accuracy([[1.0], [0.0], [1.0]]) == metrics.wilson(2, 3)
 
 
-def test_accuracy_never_claims_certainty_where_all_samples_agree() -> None:
+def test_accuracy_of_equal_samples_is_wilson() -> None:
     assert metrics.accuracy([[0.0] * 4] * 30) == metrics.wilson(0, 30)
     assert metrics.accuracy([[1.0] * 4] * 30) == metrics.wilson(30, 30)
 
 
-def test_paired_bootstrap_is_narrower_than_two_runs_apart() -> None:
+def test_paired_bootstrap_is_narrower() -> None:
     rng = np.random.default_rng(5)
     hard = rng.random(300)
     a = (hard < 0.4).astype(float)
@@ -158,7 +158,7 @@ def test_paired_bootstrap_is_narrower_than_two_runs_apart() -> None:
         metrics.paired_bootstrap([1.0], [1.0, 0.0])
 
 
-def test_questions_needed_give_mcnemar_the_asked_power() -> None:
+def test_questions_needed_give_the_requested_power() -> None:
     """12% discordant one way, 4% the other: simulated at that size, the (mid-size) test sees it about 8 times in 10."""
     a = [1.0] * 4 + [0.0] * 12 + [1.0] * 84
     b = [0.0] * 4 + [1.0] * 12 + [1.0] * 84
@@ -171,7 +171,7 @@ def test_questions_needed_give_mcnemar_the_asked_power() -> None:
     assert metrics.questions_needed(a, a) is None
 
 
-def test_token_summary_has_the_quantiles_of_numpy() -> None:
+def test_token_summary_agrees_with_numpy() -> None:
     tokens = [3, 1, 4, 1, 5, 9, 2, 6]
     assert metrics.token_summary(tokens) == {
         "mean": 3.875,
@@ -181,7 +181,7 @@ def test_token_summary_has_the_quantiles_of_numpy() -> None:
     }
 
 
-def test_control_counts_evaluations_inside_both_bounds() -> None:
+def test_control_counts_values_inside_bounds() -> None:
     assert metrics.control([100, 200, 300, 400], 200, 300) == 0.5
     assert metrics.control([100, 200, 300, 400], high=300) == 0.75
     assert metrics.control([100, 200, 300], high=[100, 100, 400]) == pytest.approx(2 / 3)
@@ -197,7 +197,7 @@ def test_scaling_is_the_mean_slope_of_all_pairs() -> None:
 
 
 @given(st.floats(-1, 1), st.lists(st.integers(0, 10_000), min_size=2, unique=True))
-def test_scaling_of_a_straight_line_is_its_slope(slope: float, tokens: list[int]) -> None:
+def test_scaling_of_a_line_is_its_slope(slope: float, tokens: list[int]) -> None:
     found = metrics.scaling([(float(x), slope * x) for x in tokens])
     assert found == pytest.approx(slope, abs=1e-9)
 

@@ -19,7 +19,7 @@ def row(id: str = "q1", sample: int = 0, score: float | None = 1.0, extracted: s
     return Sample(id=id, sample=sample, score=score, extracted=extracted, gold="7", **known | more)
 
 
-def test_a_sample_that_could_not_be_graded_is_never_a_zero() -> None:
+def test_ungraded_sample_is_no_zero() -> None:
     rows = [row("q1"), row("q2", score=None, reason="timeout"), row("q3", score=0.0)]
     found = summary(Point("a", {}, rows))
     assert found["accuracy"]["value"] == 0.5
@@ -28,13 +28,13 @@ def test_a_sample_that_could_not_be_graded_is_never_a_zero() -> None:
     assert found["ungraded_reasons"] == {"timeout": 1}
 
 
-def test_a_point_without_any_graded_sample_has_no_accuracy() -> None:
+def test_ungraded_point_has_no_accuracy() -> None:
     found = results([Point("a", {}, [row(score=None)])])
     assert found["points"][0]["accuracy"] is None
     assert found["performance"] is None
 
 
-def test_a_missing_answer_is_wrong_and_counted() -> None:
+def test_missing_answer_is_wrong_and_counted() -> None:
     found = summary(Point("a", {}, [row("q1"), row("q2", score=0.0, extracted=None)]))
     assert found["accuracy"]["value"] == 0.5
     assert found["shares"]["unanswered"] == 0.5
@@ -57,7 +57,7 @@ def test_shares_say_how_samples_ended(share: str, fields: dict[str, Any]) -> Non
     assert not SHARES[share](row(stop="natural" if share != "natural" else "limit"))
 
 
-def test_pass_at_k_is_unbiased_over_questions_and_drops_those_with_too_few_samples() -> None:
+def test_pass_at_k_drops_questions_with_few_samples() -> None:
     its = {"q1": [1.0, 0.0, 0.0, 0.0], "q2": [1.0, 1.0, 0.0], "q3": [0.0]}
     found = pass_at(its)
     assert list(found) == ["1", "2", "4"]
@@ -67,11 +67,11 @@ def test_pass_at_k_is_unbiased_over_questions_and_drops_those_with_too_few_sampl
     assert found["4"]["value"] == 1.0
 
 
-def test_pass_at_k_includes_the_number_of_samples_itself() -> None:
+def test_pass_at_k_includes_the_sample_count() -> None:
     assert list(pass_at({"q1": [1.0] * 6})) == ["1", "2", "4", "6"]
 
 
-def test_majority_counts_right_spellings_as_one_and_shows_ties_broken_and_not() -> None:
+def test_majority_merges_spellings_of_right_answers() -> None:
     tied = [
         row("q1", 0, 1.0, "7.0"),
         row("q1", 1, 1.0, "7"),
@@ -86,20 +86,20 @@ def test_majority_counts_right_spellings_as_one_and_shows_ties_broken_and_not() 
     assert found["ties_unbroken"]["value"] == 0.5
 
 
-def test_majority_leaves_out_a_question_whose_winner_could_not_be_graded() -> None:
+def test_majority_leaves_out_ungraded_winners() -> None:
     rows = [row("q1", 0, None, "9"), row("q1", 1, None, "9"), row("q1", 2, 1.0, "7"), row("q2")]
     found = majority_at(rows)
     assert found is not None
     assert found["n"] == 1
 
 
-def test_samples_of_a_question_are_in_their_order_whatever_order_they_came_in() -> None:
+def test_samples_of_a_question_are_sorted() -> None:
     rows = [row("q1", 1), row("q2", 0), row("q1", 0)]
     assert [r.sample for r in questions(rows)["q1"]] == [0, 1]
     assert list(scores(rows)) == ["q1", "q2"]
 
 
-def test_a_sweep_has_control_over_every_sample_and_its_own_budget() -> None:
+def test_control_counts_samples_within_their_budget() -> None:
     short = Point(
         "s", {"max_thinking": 10, "min_thinking": 0}, [row(thinking_tokens=10), row("q2", thinking_tokens=11)]
     )
@@ -111,7 +111,7 @@ def test_a_sweep_has_control_over_every_sample_and_its_own_budget() -> None:
     assert [point["control"] for point in found["points"]] == [0.5, 0.5]
 
 
-def test_scaling_and_performance_come_from_the_points() -> None:
+def test_scaling_and_performance_come_from_points() -> None:
     low = Point("l", {}, [row(score=0.0, thinking_tokens=10), row("q2", score=0.0, thinking_tokens=30)])
     high = Point("h", {}, [row(thinking_tokens=100), row("q2", score=0.0, thinking_tokens=140)])
     found = results([low, high])
@@ -119,7 +119,7 @@ def test_scaling_and_performance_come_from_the_points() -> None:
     assert found["performance"] == 0.5
 
 
-def test_answers_of_another_tool_have_no_tokens_and_that_is_said_not_guessed() -> None:
+def test_foreign_answers_have_no_token_counts() -> None:
     found = results([Point("answers", {}, [row(thinking_tokens=None, answer_tokens=None, stop=None, finish=None)])])
     assert found["points"][0]["thinking_tokens"] is None
     assert found["control"] is None

@@ -59,7 +59,7 @@ def texts(folder: Path) -> dict[tuple[str, str, int], str]:
     return {(row["point"], row["id"], row["sample"]): row["text"] for row in lines(folder / "samples.jsonl")}
 
 
-def test_a_run_writes_everything_and_every_sample_adds_up(run: Evaluate) -> None:
+def test_run_writes_every_file(run: Evaluate) -> None:
     folder = run()
     names = {file.name for file in folder.iterdir()}
     assert {"config.yaml", "samples.jsonl", "results.json", "summary.json", "metrics.jsonl", "report.html"} <= names
@@ -82,7 +82,7 @@ def test_a_run_writes_everything_and_every_sample_adds_up(run: Evaluate) -> None
     assert results["control"] == 1.0
 
 
-def test_forced_ranges_of_a_row_point_at_what_was_forced(run: Evaluate) -> None:
+def test_forced_ranges_point_at_forced_text(run: Evaluate) -> None:
     limited = [row for row in lines(run() / "samples.jsonl") if row["stop"] == "limit"]
     assert limited
     for row in limited:
@@ -92,12 +92,12 @@ def test_forced_ranges_of_a_row_point_at_what_was_forced(run: Evaluate) -> None:
         assert 0 < first < last <= len(row["token_ids"])
 
 
-def test_two_runs_with_the_same_recipe_give_the_same_bytes(run: Evaluate) -> None:
+def test_equal_recipes_give_equal_bytes(run: Evaluate) -> None:
     one, other = run("one"), run("other")
     assert (one / "results.json").read_bytes() == (other / "results.json").read_bytes()
 
 
-def test_the_text_of_a_sample_depends_neither_on_the_batch_nor_on_its_neighbours(run: Evaluate) -> None:
+def test_sample_does_not_depend_on_the_batch(run: Evaluate) -> None:
     together = texts(run("together", engine={"name": "transformers", "batch_size": 32}))
     alone = texts(run("alone", engine={"name": "transformers", "batch_size": 1}))
     few = texts(run("few", samples=1))
@@ -107,7 +107,7 @@ def test_the_text_of_a_sample_depends_neither_on_the_batch_nor_on_its_neighbours
     assert sum(together[place] == text for place, text in few.items()) >= 11
 
 
-def test_a_killed_run_goes_on_to_the_same_results(run: Evaluate) -> None:
+def test_killed_run_resumes_to_the_same_results(run: Evaluate) -> None:
     whole = run("whole")
     broken = run("broken")
     rows = (broken / "samples.jsonl").read_text("utf-8").splitlines(keepends=True)
@@ -120,7 +120,7 @@ def test_a_killed_run_goes_on_to_the_same_results(run: Evaluate) -> None:
     assert lines(broken / "metrics.jsonl")[-1]["samples"] < 24
 
 
-def test_a_finished_run_generates_nothing_again(run: Evaluate) -> None:
+def test_finished_run_generates_nothing(run: Evaluate) -> None:
     folder = run()
     before = (folder / "samples.jsonl").read_bytes()
     sessions = len(lines(folder / "metrics.jsonl"))
@@ -129,7 +129,7 @@ def test_a_finished_run_generates_nothing_again(run: Evaluate) -> None:
     assert len(lines(folder / "metrics.jsonl")) == sessions
 
 
-def test_a_budget_and_samples_can_be_added_to_a_finished_run(run: Evaluate) -> None:
+def test_budget_and_samples_can_be_added(run: Evaluate) -> None:
     folder = run(samples=1)
     before = texts(folder)
     budgets = [{"max_thinking": n, "max_answer": 6} for n in (6, 9)]
@@ -144,7 +144,7 @@ def test_a_budget_and_samples_can_be_added_to_a_finished_run(run: Evaluate) -> N
     assert [point["samples"] for point in results["points"]] == [12, 12]
 
 
-def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_written(run: Evaluate, tmp_path: Path) -> None:
+def test_too_long_prompt_is_named_before_the_run(run: Evaluate, tmp_path: Path) -> None:
     data = tmp_path / "long.jsonl"
     data.write_text(json.dumps({"id": "long", "question": "x" * 300, "answer": "1"}) + "\n", "utf-8")
     with pytest.raises(EngineError, match=r"problem long: \d+ prompt tokens"):
@@ -152,7 +152,7 @@ def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_written(run: E
     assert not (tmp_path / "run").exists()
 
 
-def test_samples_of_another_model_or_prompt_are_never_mixed_in(run: Evaluate) -> None:
+def test_samples_of_another_recipe_are_refused(run: Evaluate) -> None:
     folder = run()
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     with pytest.raises(RunError, match="made with another"):
@@ -162,13 +162,13 @@ def test_samples_of_another_model_or_prompt_are_never_mixed_in(run: Evaluate) ->
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
-def test_an_existing_run_is_never_overwritten(run: Evaluate) -> None:
+def test_existing_run_is_not_overwritten(run: Evaluate) -> None:
     run()
     with pytest.raises(RunError, match="in use"):
         run()
 
 
-def test_a_damaged_line_is_named_and_not_skipped(run: Evaluate) -> None:
+def test_damaged_line_is_named(run: Evaluate) -> None:
     folder = run()
     rows = (folder / "samples.jsonl").read_text("utf-8").splitlines(keepends=True)
     (folder / "samples.jsonl").write_text(rows[0] + "{broken}\n" + "".join(rows[2:]), "utf-8")
@@ -176,12 +176,12 @@ def test_a_damaged_line_is_named_and_not_skipped(run: Evaluate) -> None:
         run("run", "--resume")
 
 
-def test_greedy_samples_of_one_problem_would_all_be_the_same_and_are_refused(run: Evaluate) -> None:
+def test_several_greedy_samples_are_refused(run: Evaluate) -> None:
     with pytest.raises(ConfigError, match="all the same"):
         run(sampling={"temperature": 0.0})
 
 
-def test_the_same_budget_twice_is_refused(run: Evaluate) -> None:
+def test_repeated_budget_is_refused(run: Evaluate) -> None:
     with pytest.raises(ConfigError, match="the same budget twice"):
         run(budgets=[{"max_thinking": 6}, {"max_thinking": 6}])
     limit = int(0.2 * (256 - 6))
@@ -189,7 +189,7 @@ def test_the_same_budget_twice_is_refused(run: Evaluate) -> None:
         run("again", budgets=[{"max_thinking": limit, "max_answer": 6}, {"effort": "low", "max_answer": 6}])
 
 
-def test_prompts_can_ask_for_a_length_instead_and_are_measured_against_it(run: Evaluate) -> None:
+def test_prompts_can_ask_for_a_length(run: Evaluate) -> None:
     asked = [
         {"prompt": "tokens", "target": 5, "max_answer": 6},
         {"prompt": "long", "max_thinking": 20, "max_answer": 6},
@@ -207,13 +207,13 @@ def test_prompts_can_ask_for_a_length_instead_and_are_measured_against_it(run: E
         run("wrong", budgets=[{"prompt": "tokens"}])
 
 
-def test_a_dry_run_plans_and_writes_nothing(run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_writes_nothing(run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("dry", "--dry-run")
     assert "6 problems × 2 budgets × 2 samples = 24 completions" in capsys.readouterr().out
     assert not (tmp_path / "dry").exists()
 
 
-def test_a_gold_answer_that_cannot_be_parsed_is_reported_and_never_a_zero(run: Evaluate, tmp_path: Path) -> None:
+def test_unparsable_gold_is_reported(run: Evaluate, tmp_path: Path) -> None:
     data = tmp_path / "broken.jsonl"
     golds = ["4", "\\frac{1}{", "6"]
     data.write_text("".join(json.dumps({"id": g, "question": "?", "answer": g}) + "\n" for g in golds), "utf-8")
@@ -226,7 +226,7 @@ def test_a_gold_answer_that_cannot_be_parsed_is_reported_and_never_a_zero(run: E
     assert "gold answer can&#x27;t be parsed" in (folder / "report.html").read_text("utf-8")
 
 
-def test_duplicate_ids_are_refused_before_anything_is_loaded(run: Evaluate, tmp_path: Path) -> None:
+def test_duplicate_ids_are_refused(run: Evaluate, tmp_path: Path) -> None:
     data = tmp_path / "twice.jsonl"
     data.write_text('{"id": "a", "question": "?", "answer": "1"}\n' * 2, "utf-8")
     with pytest.raises(DataError, match="id 'a' is already"):
@@ -234,7 +234,7 @@ def test_duplicate_ids_are_refused_before_anything_is_loaded(run: Evaluate, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path: Path) -> None:
+def test_foreign_answers_are_graded_and_exported(run: Evaluate, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     rows = [{"id": f"p{i}", "response": f"The answer is {2 * i if i < 3 else 1}."} for i in range(5)]
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -247,7 +247,7 @@ def test_answers_of_another_tool_are_graded_and_exported(run: Evaluate, tmp_path
     assert [row["exact_match"] for row in lines(exported)] == [1.0, 1.0, 1.0, 0.0, 0.0]
 
 
-def test_a_cut_thinking_of_another_tool_is_no_answer(run: Evaluate, tmp_path: Path) -> None:
+def test_cut_thinking_is_no_answer(run: Evaluate, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     rows = [{"id": "p1", "response": "1 + 1</think>\n\n2"}, {"id": "p2", "response": "2 + 2 is 4, but is it"}]
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -255,7 +255,7 @@ def test_a_cut_thinking_of_another_tool_is_no_answer(run: Evaluate, tmp_path: Pa
     assert [row["extracted"] for row in lines(folder / "samples.jsonl")] == ["2", None]
 
 
-def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
+def test_answers_refer_to_the_whole_benchmark(
     run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     problems = [{"id": f"p{i}", "question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(6)]
@@ -277,14 +277,14 @@ def test_answers_are_to_the_whole_benchmark_whatever_the_limit_draws(
     assert not (tmp_path / "none").exists()
 
 
-def test_answers_to_a_generated_benchmark_count_what_was_generated(run: Evaluate, tmp_path: Path) -> None:
+def test_answers_may_refer_to_generated_problems(run: Evaluate, tmp_path: Path) -> None:
     answers = tmp_path / "answers.jsonl"
     answers.write_text('{"doc_id": 1100, "text": "7"}\n', "utf-8")
     folder = run(answers=str(answers), data={"source": "arithmetic", "limit": 1200})
     assert lines(folder / "samples.jsonl")[0]["id"] == "arithmetic-0-1100"
 
 
-def test_generated_samples_are_never_replaced_by_answers(run: Evaluate, tmp_path: Path) -> None:
+def test_answers_do_not_replace_generated_samples(run: Evaluate, tmp_path: Path) -> None:
     folder = run()
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     answers = tmp_path / "answers.jsonl"
@@ -297,9 +297,7 @@ def test_generated_samples_are_never_replaced_by_answers(run: Evaluate, tmp_path
     assert len(lines(run("answers", "--resume", answers=str(answers)) / "samples.jsonl")) == 2
 
 
-def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
-    run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changed_gold_regrades_kept_samples(run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run()
     rows = lines(folder / "samples.jsonl")
     said = next(row for row in rows if row["extracted"] and row["score"] == 0)
@@ -316,7 +314,7 @@ def test_a_mended_gold_answer_gives_kept_samples_new_verdicts(
     assert [row["text"] for row in after] == [row["text"] for row in rows]
 
 
-def test_samples_of_another_question_under_the_same_id_keep_their_verdicts(run: Evaluate, tmp_path: Path) -> None:
+def test_samples_of_a_changed_question_keep_verdicts(run: Evaluate, tmp_path: Path) -> None:
     rows = lines(run() / "samples.jsonl")
     data = tmp_path / "problems.jsonl"
     others = [row | {"question": f"Once more: {row['question']}", "answer": "1234"} for row in lines(data)]
@@ -325,7 +323,7 @@ def test_samples_of_another_question_under_the_same_id_keep_their_verdicts(run: 
     assert lines(folder / "samples.jsonl")[: len(rows)] == rows
 
 
-def test_points_whose_labels_differ_in_punctuation_have_a_file_each(run: Evaluate) -> None:
+def test_each_point_has_its_own_lm_eval_file(run: Evaluate) -> None:
     texts = ("Hmm,", "Hmm?", "[/INST]")
     budgets = [{"max_thinking": 12, "num_waits": 1, "wait_text": text, "max_answer": 6} for text in texts]
     folder = run("run", "--lm-eval", budgets=budgets, samples=1)
@@ -345,7 +343,7 @@ def test_spans_are_the_runs_of_a_mask() -> None:
     assert spans([]) == []
 
 
-def test_an_adapter_counts_by_its_weights(tmp_path: Path) -> None:
+def test_adapter_hash_follows_the_weights(tmp_path: Path) -> None:
     from evaluation.plan import adapter_hash
 
     assert adapter_hash(None) is None
@@ -356,7 +354,7 @@ def test_an_adapter_counts_by_its_weights(tmp_path: Path) -> None:
     assert first != adapter_hash(str(tmp_path))
 
 
-def test_rejection_sampling_draws_again_until_thinking_ends_by_itself(run: Evaluate) -> None:
+def test_rejection_sampling_retries_cut_thinking(run: Evaluate) -> None:
     limit = {"max_thinking": 60, "max_answer": 6}
     rows = lines(run(budgets=[limit, {**limit, "tries": 4}]) / "samples.jsonl")
     forced, rejected = ([row for row in rows if ("tries" in row["point"]) is again] for again in (False, True))
@@ -370,7 +368,7 @@ def test_rejection_sampling_draws_again_until_thinking_ends_by_itself(run: Evalu
     assert all(row["text"] == texts[row["id"], row["sample"]] for row in rejected if row["tries"] == 1)
 
 
-def test_rejection_sampling_needs_a_limit_and_a_temperature(run: Evaluate) -> None:
+def test_rejection_sampling_needs_limit_and_temperature(run: Evaluate) -> None:
     with pytest.raises(ConfigError, match="give `max_thinking`"):
         run(budgets=[{"tries": 2}])
     with pytest.raises(ConfigError, match="every draw is the same"):

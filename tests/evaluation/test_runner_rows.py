@@ -19,7 +19,7 @@ class Asked(Engine):
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None: ...
 
 
-def test_an_end_of_turn_that_no_list_knows_is_no_part_of_the_answer() -> None:
+def test_end_of_turn_is_not_in_the_answer() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<fin>"]})
     ids = tokenizer.encode("so.</think>\n\n42<fin>")

@@ -21,7 +21,7 @@ def right(samples: Sequence[Sample]) -> list[Sample]:
     return [replace(sample, score=float(int(sample.id) % 2 == 0), reason="exact") for sample in samples]
 
 
-def test_a_sample_comes_back_from_its_row() -> None:
+def test_sample_round_trips_through_its_row() -> None:
     sample = Sample("a", "p", 3, forced=((1, 2),), token_ids=(7,), parts={"f1": 0.5}, rewards={"r": None}, score=1.0)
     assert Sample.from_row(sample.to_row()) == sample
     assert Sample.from_row({"id": "a", "score": 0.5}).is_right is False
@@ -29,7 +29,7 @@ def test_a_sample_comes_back_from_its_row() -> None:
         Sample.from_row({"id": "a", "verdict": True})
 
 
-def test_samples_are_graded_and_written_once_in_order(tmp_path: Path) -> None:
+def test_samples_are_graded_and_written_in_order(tmp_path: Path) -> None:
     moves: list[tuple[str, int, int, int]] = []
     store = SampleStore(tmp_path / "samples.jsonl")
     with GradingThread(store, right, total=100, progress=lambda *move: moves.append(move)) as grading:
@@ -42,7 +42,7 @@ def test_samples_are_graded_and_written_once_in_order(tmp_path: Path) -> None:
     assert moves[-1] == ("p", 100, 100, 50)
 
 
-def test_samples_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_samples_are_written_during_the_run(tmp_path: Path) -> None:
     written = threading.Event()
     with GradingThread(SampleStore(tmp_path / "s.jsonl"), right, progress=lambda *_: written.set()) as grading:
         grading.put(one(1))
@@ -50,14 +50,14 @@ def test_samples_are_on_disk_while_the_run_goes_on(tmp_path: Path) -> None:
         assert (tmp_path / "s.jsonl").read_text("utf-8").endswith("\n")
 
 
-def test_samples_of_an_earlier_session_are_not_written_again(tmp_path: Path) -> None:
+def test_earlier_samples_are_not_written_again(tmp_path: Path) -> None:
     with GradingThread(SampleStore(tmp_path / "s.jsonl"), right, right([one(0)])) as grading:
         grading.put(one(1))
     assert [sample.id for sample in grading.samples] == ["0", "1"]
     assert len(read_samples(tmp_path / "s.jsonl")) == 1
 
 
-def test_verdicts_have_score_reason_and_parts() -> None:
+def test_verdicts_have_score_and_reason() -> None:
     problems = {"a": Problem("a", "?", "0.5", "test"), "b": Problem("b", "?", "7", "test")}
     graded = grade_samples([Sample("a", extracted="\\frac12"), Sample("b"), Sample("b", extracted="8")], problems)
     assert [sample.score for sample in graded] == [1.0, 0.0, 0.0]
@@ -65,7 +65,7 @@ def test_verdicts_have_score_reason_and_parts() -> None:
     assert graded[0].parts == {}
 
 
-def test_a_mended_gold_answer_gives_a_new_verdict(tmp_path: Path) -> None:
+def test_changed_gold_gives_a_new_verdict(tmp_path: Path) -> None:
     store = SampleStore(tmp_path / "s.jsonl")
     kept = [Sample("a", "p", n, question="?", gold="6", extracted="7", score=0.0) for n in (0, 1)]
     store.append(*kept)
@@ -74,7 +74,7 @@ def test_a_mended_gold_answer_gives_a_new_verdict(tmp_path: Path) -> None:
     assert store.load() == found
 
 
-def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+def test_damaged_line_is_named(tmp_path: Path) -> None:
     store = SampleStore(tmp_path / "s.jsonl")
     store.path.write_text('{"id": "a"}\n{broken}\n')
     with pytest.raises(RunError, match=r"s\.jsonl: damaged: .*; remove the broken line"):
@@ -92,21 +92,21 @@ def record(path: Path, count: int, error: type[BaseException] | None = None) -> 
             raise error
 
 
-def test_a_full_disk_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_full_disk_stops_the_run(tmp_path: Path) -> None:
     full = tmp_path / "samples.jsonl"
     full.symlink_to("/dev/full")
     with pytest.raises(RunError, match=r"samples.jsonl: can't be written: No space left.*--resume"):
         record(full, 1)
 
 
-def test_a_failed_write_stops_generation_at_a_later_sample_and_not_at_the_end(tmp_path: Path) -> None:
+def test_failed_write_stops_generation_early(tmp_path: Path) -> None:
     full = tmp_path / "samples.jsonl"
     full.symlink_to("/dev/full")
     with pytest.raises(RunError, match="No space left"):
         record(full, 100_000_000)
 
 
-def test_a_bug_in_grading_is_raised_and_not_swallowed(tmp_path: Path) -> None:
+def test_grading_error_is_raised(tmp_path: Path) -> None:
     def broken(samples: Sequence[Sample]) -> list[Sample]:
         raise ZeroDivisionError
 
@@ -114,7 +114,7 @@ def test_a_bug_in_grading_is_raised_and_not_swallowed(tmp_path: Path) -> None:
         grading.put(one(1))
 
 
-def test_an_interrupted_run_writes_what_had_come(tmp_path: Path) -> None:
+def test_interrupted_run_keeps_its_samples(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path / "s.jsonl", 3, KeyboardInterrupt)
     assert len((tmp_path / "s.jsonl").read_text("utf-8").splitlines()) == 3

@@ -35,7 +35,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in shown for name in COMMANDS)
 
 
-def test_an_unknown_command_names_the_nearest() -> None:
+def test_unknown_command_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"did you mean grpo\?"):
         command_module("gpro")
 
@@ -45,12 +45,12 @@ def test_every_command_is_a_module_with_main(module: str) -> None:
     assert 'if __name__ == "__main__":\n    run_command(main)' in (ROOT / f"{module.replace('.', '/')}.py").read_text()
 
 
-def test_the_guard_knows_every_package() -> None:
+def test_guard_knows_every_package() -> None:
     assert sorted(PACKAGES) == sorted(CONTRACT)
 
 
 @pytest.mark.parametrize("name", ["models.py", "data/__init__.py", "configs/__init__.py"])
-def test_a_hidden_package_is_one_line(tmp_path: Path, name: str) -> None:
+def test_hidden_package_is_one_line(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_text("")
@@ -60,13 +60,13 @@ def test_a_hidden_package_is_one_line(tmp_path: Path, name: str) -> None:
     assert line.startswith(f"error: {file} hides Mull's own package `{name.partition('/')[0].removesuffix('.py')}`")
 
 
-def test_folders_of_data_and_configs_hide_nothing(tmp_path: Path) -> None:
+def test_folders_hide_no_package(tmp_path: Path) -> None:
     for name in ("data", "configs", "models"):
         (tmp_path / name).mkdir()
     assert run([sys.executable, "-m", "rl.grpo", "--help"], tmp_path).returncode == 0
 
 
-def test_the_mull_command_finds_its_own_packages(tmp_path: Path) -> None:
+def test_mull_command_finds_its_own_packages(tmp_path: Path) -> None:
     (tmp_path / "models.py").write_text("raise SystemExit('the wrong one')")
     done = mull(tmp_path / "bin" / "mull", "grpo", "--config", "demo.yaml", "sampels=3", cwd=tmp_path)
     assert done.returncode == 2
@@ -74,7 +74,7 @@ def test_the_mull_command_finds_its_own_packages(tmp_path: Path) -> None:
     assert "sampels: unknown key" in done.stderr
 
 
-def test_importing_mull_beside_a_hiding_file_says_so(tmp_path: Path) -> None:
+def test_importing_mull_names_a_hiding_file(tmp_path: Path) -> None:
     (tmp_path / "data.py").write_text("")
     done = run([sys.executable, "-c", "import mull"], tmp_path)
     assert "data.py hides Mull's own package `data`" in done.stderr.splitlines()[-1]

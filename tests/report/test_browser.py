@@ -44,7 +44,7 @@ def report(tmp_path: Path) -> Path:
     return tmp_path / "report.html"
 
 
-def test_browser_shows_samples_formulas_tokens_and_forced_text(report: Path, tmp_path: Path) -> None:
+def test_browser_renders_samples(report: Path, tmp_path: Path) -> None:
     shown = dom(report, tmp_path / "profile")
     assert "<title>Run</title>" in shown  # no hostile text ran
     assert "<img" not in re.sub(r'<script type="application/json".*?</script>', "", shown, flags=re.DOTALL)
@@ -54,12 +54,12 @@ def test_browser_shows_samples_formulas_tokens_and_forced_text(report: Path, tmp
     assert re.search('<span class="span-forced"[^>]*>Wait</span>', shown)
 
 
-def test_filters_keep_only_what_they_name(report: Path, tmp_path: Path) -> None:
+def test_filters_keep_only_matching_samples(report: Path, tmp_path: Path) -> None:
     shown = dom(report, tmp_path / "profile", "tag=wrong&tag=truncated")
     assert shown.count('role="option"') == 1
     assert "1 of 7" in shown
     assert "<h3>p4</h3>" in shown
 
 
-def test_a_link_opens_its_sample(report: Path, tmp_path: Path) -> None:
+def test_link_opens_its_sample(report: Path, tmp_path: Path) -> None:
     assert "<h3>p3</h3>" in dom(report, tmp_path / "profile", "sample=3")

@@ -14,7 +14,7 @@ def test_correlation_needs_spread_on_both_sides() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 1)), min_size=2, max_size=20))
-def test_correlation_is_that_of_numpy(pairs: list[tuple[int, int]]) -> None:
+def test_correlation_agrees_with_numpy(pairs: list[tuple[int, int]]) -> None:
     import numpy as np
 
     found = correlation(pairs)

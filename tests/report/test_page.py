@@ -31,7 +31,7 @@ def sections(text: str) -> list[page.Section]:
     ]
 
 
-def test_no_text_of_a_section_becomes_markup() -> None:
+def test_section_text_never_becomes_markup() -> None:
     plain, hostile = Tags(), Tags()
     plain.feed(page.render("x", sections("x"), "x"))
     hostile.feed(page.render(HOSTILE, sections(HOSTILE), HOSTILE))
@@ -47,7 +47,7 @@ def test_page_fetches_nothing() -> None:
     assert "default-src 'none'" in text
 
 
-def test_page_is_written_whole_and_leaves_no_part_behind(tmp_path: Path) -> None:
+def test_page_is_written_whole(tmp_path: Path) -> None:
     page.write(tmp_path / "report.html", "Run", sections("x"))
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
@@ -62,7 +62,7 @@ def test_cells_are_short_and_escaped(value: page.Cell, text: str) -> None:
     assert page.cell(value) == text
 
 
-def test_columns_of_numbers_align_right_and_names_left() -> None:
+def test_number_columns_align_right() -> None:
     table = page.Table(
         "t", ["name", "share", "accuracy"], [["a", "4.2%", "36.5% [30.1, 43.4]"], ["7b", None, None]]
     ).html()
@@ -70,5 +70,5 @@ def test_columns_of_numbers_align_right_and_names_left() -> None:
     assert "<td>7b</td>" in table
 
 
-def test_a_page_without_alarms_says_so() -> None:
+def test_page_without_alarms_says_so() -> None:
     assert "None." in page.Alarms([]).html()

@@ -16,7 +16,7 @@ POINTS = [
 ]
 
 
-def test_inline_plots_take_their_colours_from_the_page() -> None:
+def test_inline_plots_take_page_colours() -> None:
     svg = plots.lines("reward", [1, 2, 3], {"a": [0.1, 0.2, 0.3], "b": [0.3, None, 0.1]})
     assert svg.startswith("<svg")
     assert "var(--c0)" in svg
@@ -24,7 +24,7 @@ def test_inline_plots_take_their_colours_from_the_page() -> None:
     assert not set(re.findall("#[0-9a-f]{6}", svg)) & plots.VARIABLES.keys()
 
 
-def test_the_same_drawing_is_the_same_bytes_and_two_drawings_share_no_ids() -> None:
+def test_drawings_are_reproducible_with_unique_ids() -> None:
     one = plots.lines("reward", [1, 2, 3], {"a": [1, 2, 3]})
     assert one == plots.lines("reward", [1, 2, 3], {"a": [1, 2, 3]})
     clips = [
@@ -35,11 +35,11 @@ def test_the_same_drawing_is_the_same_bytes_and_two_drawings_share_no_ids() -> N
 
 
 @pytest.mark.parametrize("values", [[math.nan, math.inf, 1.0], [None, None, None], [0.0, 0.0, 0.0]])
-def test_missing_and_infinite_values_leave_gaps(values: list[float | None]) -> None:
+def test_missing_values_leave_gaps(values: list[float | None]) -> None:
     assert "<svg" in plots.lines("kl", [1, 2, 3], {"kl": values})
 
 
-def test_names_in_any_script_and_with_dollars_are_drawn() -> None:
+def test_names_in_any_script_are_drawn() -> None:
     svg = plots.lines("准确率", [1, 2], {"奖励$x_1$": [0.0, 1.0], "b": [0.0, 1.0]})
     assert "奖励$x_1$" in svg
 
@@ -53,7 +53,7 @@ def test_smoothing_leaves_missing_values_out() -> None:
     assert plots.smooth([None, 2.0, None, 4.0], 3) == [None, 2.0, 2.0, 3.0]
 
 
-def test_the_curve_is_written_as_png_and_svg_on_white(tmp_path: Path) -> None:
+def test_curve_is_written_as_png_and_svg(tmp_path: Path) -> None:
     plots.write_curve(tmp_path, {"max_thinking": POINTS}, "arithmetic")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["scaling.png", "scaling.svg"]
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
@@ -62,13 +62,13 @@ def test_the_curve_is_written_as_png_and_svg_on_white(tmp_path: Path) -> None:
     assert "mean thinking tokens" in svg
 
 
-def test_a_point_without_thinking_does_not_break_the_log_axis() -> None:
+def test_zero_thinking_fits_the_log_axis() -> None:
     assert "<svg" in plots.curve({"a": [CurvePoint(0.0, 0.1, 0.0, 0.2), *POINTS]})
     assert "<svg" in plots.curve({"a": [CurvePoint(0.0, 0.1, 0.0, 0.2)]})
 
 
 @pytest.mark.parametrize(("most", "every"), [(3_000, 50), (120, 2)])
-def test_what_is_measured_now_and_then_is_a_joined_line(most: int, every: int) -> None:
+def test_sparse_values_are_a_joined_line(most: int, every: int) -> None:
     steps = list(range(1, most + 1))
     values = [math.sin(step) if step % every == 0 else None for step in steps]
     paths = re.findall(r'<path d="([^"]*)"', plots.lines("eval_loss", steps, {"x": values}))

@@ -38,36 +38,36 @@ def embedded(section: Samples) -> dict[str, Any]:
 
 
 @given(st.text())
-def test_any_text_comes_back_from_the_page_as_it_was(text: str) -> None:
+def test_any_text_round_trips_through_the_page(text: str) -> None:
     [row] = embedded(Samples([sample(text=text)], "rollouts.jsonl"))["samples"]
     pieces = [piece[0] for _, pieces in row["spans"] for piece in pieces]
     assert "".join(pieces) == text
 
 
 @pytest.mark.parametrize("text", ["</script><b>", "<!-- <script>", "\u2028", "]]>"])
-def test_no_text_ends_the_script_that_holds_it(text: str) -> None:
+def test_no_text_ends_the_script(text: str) -> None:
     html = Samples([sample(text=text, id=text, reason=text)], "rollouts.jsonl").html()
     assert html.count("</script>") == 1
     assert "<!--" not in html
 
 
-def test_lone_surrogates_are_replaced_because_utf8_has_none() -> None:
+def test_lone_surrogates_are_replaced() -> None:
     Samples([sample(text="a\ud800b")], "rollouts.jsonl").html().encode("utf-8")
 
 
-def test_nan_and_infinite_scores_are_still_json() -> None:
+def test_nan_and_infinite_scores_are_json() -> None:
     rows = payload([sample(scores={"a": float("nan"), "b": None, "c": 0.5})], "step", "rollouts.jsonl")["samples"]
     assert rows[0]["scores"] == {"a": "nan", "b": None, "c": 0.5}
 
 
-def test_formulas_are_drawn_once_however_often_they_come() -> None:
+def test_repeated_formulas_are_drawn_once() -> None:
     data = payload([sample(), sample(id="p2"), sample(id="p3")], "step", "rollouts.jsonl")
     assert len(data["math"]) == 1
     assert data["samples"][2]["question"][1] == ["$x^2$", 0]
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_large_run_keeps_whole_groups_spread_over_all_of_it(together: bool) -> None:
+def test_large_run_keeps_whole_groups_evenly(together: bool) -> None:
     samples = [sample(id=f"p{p}", group=f"step {s}") for s in range(50) for p in range(4) for _ in range(8)]
     if not together:  # as evaluations write them, when each is done
         samples = samples[::8] + [s for at, s in enumerate(samples) if at % 8]
@@ -82,17 +82,17 @@ def test_a_large_run_keeps_whole_groups_spread_over_all_of_it(together: bool) ->
     assert steps[-1] >= 47
 
 
-def test_long_texts_count_for_more_than_their_number() -> None:
+def test_character_limit_drops_samples() -> None:
     samples = [sample(id=f"p{i}", text="x" * 1_000) for i in range(100)]
     kept = spread(samples, characters=20_000)
     assert 15 <= len(kept) <= 20
 
 
-def test_at_least_one_group_is_kept_however_large() -> None:
+def test_at_least_one_group_is_kept() -> None:
     assert len(spread([sample(text="x" * 1_000)] * 5, characters=10)) == 5
 
 
-def test_the_page_says_what_it_leaves_out_and_where_it_is() -> None:
+def test_page_says_what_it_leaves_out() -> None:
     samples = [sample(id=f"p{i}") for i in range(30)]
     assert "10 of 30 samples" in Samples(samples, "samples.jsonl", most=10).html()
     assert "all of them are in samples.jsonl" in Samples(samples, "samples.jsonl", most=10).html()
@@ -101,7 +101,7 @@ def test_the_page_says_what_it_leaves_out_and_where_it_is() -> None:
     assert "7 more characters in samples.jsonl" in row["spans"][0][1][0][0]
 
 
-def test_a_completion_is_cut_into_what_the_prompt_the_model_and_the_budget_wrote() -> None:
+def test_spans_tell_prompt_model_and_budget_apart() -> None:
     text = "PRE think Wait more END answer"
     at = text.index
     spans = cut(text, [(at("Wait"), at(" more")), (at("END"), at(" answer"))], prefilled=3, answer_at=at(" answer"))
@@ -116,9 +116,9 @@ def test_a_completion_is_cut_into_what_the_prompt_the_model_and_the_budget_wrote
 
 
 @given(st.text(max_size=30), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30))), st.integers(0, 30))
-def test_cut_spans_joined_are_the_text(text: str, forced: list[tuple[int, int]], prefilled: int) -> None:
+def test_joined_spans_are_the_text(text: str, forced: list[tuple[int, int]], prefilled: int) -> None:
     assert "".join(span.text for span in cut(text, forced, prefilled)) == text
 
 
-def test_no_samples_is_said() -> None:
+def test_missing_samples_are_reported() -> None:
     assert "No samples" in Samples([], "samples.jsonl").html()

@@ -34,7 +34,7 @@ def sample_rows(page: str) -> list[Row]:
     return list(json.loads(data)["samples"])
 
 
-def test_a_full_grpo_run_shows_accuracy_plots_rewards_and_rollouts(tmp_path: Path) -> None:
+def test_grpo_report_shows_every_section(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics(kl=0.1, entropy=0.5, loss=0.0, completion_tokens=50))
     write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0), rollout(0.0, other=0.1), rollout(None)])
     before, after = (
@@ -55,7 +55,7 @@ def test_a_full_grpo_run_shows_accuracy_plots_rewards_and_rollouts(tmp_path: Pat
     assert sample_rows(page)[0]["tags"] == ["disagreeing"]
 
 
-def test_an_sft_run_needs_no_rollouts_and_shows_its_loss_and_truncation(tmp_path: Path) -> None:
+def test_sft_report_shows_loss_and_truncation(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", [{"step": s, "loss": 2.0 - s / 10} for s in range(12)])
     (tmp_path / "truncation.json").write_text(json.dumps({"rows": 100, "cut": {"head": 3}}), encoding="utf-8")
     before = {"value": 0.0, "low": 0.0, "high": 0.02, "n": 200}
@@ -67,17 +67,17 @@ def test_an_sft_run_needs_no_rollouts_and_shows_its_loss_and_truncation(tmp_path
     assert "samples-data" not in page
 
 
-def test_a_line_cut_short_by_a_kill_is_left_out_and_said(tmp_path: Path) -> None:
+def test_cut_off_line_is_reported(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics(), tail='{"step": 4, "rew')
     assert "cut short, left out: 1" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_steps_repeated_after_a_resume_count_once(tmp_path: Path) -> None:
+def test_repeated_steps_count_once(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics(4) + metrics(2))
     assert "4 steps" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_alarms_are_gathered_with_the_steps_they_came_at(tmp_path: Path) -> None:
+def test_alarms_name_their_steps(tmp_path: Path) -> None:
     rows = metrics(6)
     for step in (1, 2, 4):
         rows[step - 1]["alarms"] = ["no spread"]
@@ -85,12 +85,12 @@ def test_alarms_are_gathered_with_the_steps_they_came_at(tmp_path: Path) -> None
     assert "no spread (steps 1–2, 4)" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_a_run_of_no_steps_still_has_a_page(tmp_path: Path) -> None:
+def test_run_without_steps_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("", encoding="utf-8")
     assert "0 steps" in write_report(tmp_path).read_text(encoding="utf-8")
 
 
-def test_the_verdict_is_the_graders_not_the_rewards(tmp_path: Path) -> None:
+def test_verdict_comes_from_the_grader(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", metrics())
     write_lines(tmp_path / "rollouts.jsonl", [rollout(2.0, score=0.0)])
     assert sample_rows(write_report(tmp_path).read_text(encoding="utf-8"))[0]["verdict"] == "wrong"
@@ -103,7 +103,7 @@ def test_forced_ranges_are_marked(tmp_path: Path) -> None:
     assert [kind for kind, _ in row["spans"]] == ["text", "forced", "text"]
 
 
-def test_steps_that_were_not_logged_count_in_the_time(tmp_path: Path) -> None:
+def test_unlogged_steps_count_in_the_time(tmp_path: Path) -> None:
     write_lines(tmp_path / "metrics.jsonl", [{"step": s, "loss": 1.0, "step_seconds": 6.0} for s in (1, 500, 1000)])
     write_lines(tmp_path / "alarms.jsonl", [])
     page = write_report(tmp_path).read_text(encoding="utf-8")

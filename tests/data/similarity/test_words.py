@@ -41,7 +41,7 @@ def test_other_words_hash_otherwise(one: str, other: str) -> None:
 
 
 @given(st.lists(st.text(max_size=60), max_size=20), st.integers(1, 200))
-def test_texts_hash_the_same_alone_and_in_any_company(texts: list[str], chunk: int) -> None:
+def test_hash_does_not_depend_on_other_texts(texts: list[str], chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", chunk)
         together = hash_words(texts)
@@ -61,7 +61,7 @@ def test_ngrams_stay_inside_their_text(words: list[str], n: int) -> None:
 
 
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=300), st.lists(st.integers(0, 2**64 - 1), max_size=50))
-def test_a_table_finds_what_is_in_it_and_nothing_else(known: set[int], others: list[int]) -> None:
+def test_table_finds_exactly_the_stored_values(known: set[int], others: list[int]) -> None:
     stored = np.array(sorted(known), np.uint64)
     asked = np.array([*known, *others], np.uint64)
     at, place = HashTable(stored).find(asked)
@@ -70,7 +70,7 @@ def test_a_table_finds_what_is_in_it_and_nothing_else(known: set[int], others: l
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=8), min_size=1, max_size=6), st.data())
-def test_bags_share_what_counters_share(texts: list[list[int]], data: st.DataObject) -> None:
+def test_shared_counts_match_counters(texts: list[list[int]], data: st.DataObject) -> None:
     from collections import Counter
 
     flat = np.array([word for text in texts for word in text], np.uint64)
