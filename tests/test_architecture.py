@@ -40,13 +40,13 @@ def sentence(text: str) -> str:
     return re.split(r"[;.](?:\s|$)|:$", text)[0]
 
 
-def test_the_tree_is_true() -> None:
+def test_tree_is_up_to_date() -> None:
     found = TREE.search(PAGE.read_text(encoding="utf-8"))
     assert found is not None
     assert found[0] == tree(), "run: python -m tests.test_architecture"
 
 
-def test_every_module_and_recipe_says_what_it_is() -> None:
+def test_every_module_is_described() -> None:
     assert all(len(line.split(maxsplit=1)) == 2 for line in tree().splitlines() if line.startswith(" "))
 
 

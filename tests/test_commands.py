@@ -46,7 +46,7 @@ GRPO_SMALL = [
 
 
 @pytest.mark.recipe
-def test_the_demo_recipes_run_one_after_the_other(tmp_path: Path) -> None:
+def test_demo_recipes_run_in_order(tmp_path: Path) -> None:
     sft, grpo = tmp_path / "sft", tmp_path / "grpo"
     small = ["eval.data.limit=4", "trainer.per_device_train_batch_size=4"]
     done = run("sft.train", "--config", "demo.yaml", f"output_dir={sft}", *SMALL, *small)
@@ -81,7 +81,7 @@ def test_the_demo_recipes_run_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_the_long_recipe_runs(tmp_path: Path) -> None:
+def test_long_recipe_runs(tmp_path: Path) -> None:
     done = run("rl.grpo", "--config", "arithmetic_cpu.yaml", f"output_dir={tmp_path / 'run'}", *GRPO_SMALL,
                "eval.data.limit=4", "tracking.to=wandb", "tracking.mode=offline")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -89,7 +89,7 @@ def test_the_long_recipe_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_a_tracked_run_is_in_trackio(tmp_path: Path) -> None:
+def test_tracked_run_is_in_trackio(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     done = run("rl.grpo", "--config", "demo.yaml", f"output_dir={tmp_path / 'run'}", *GRPO_SMALL, "eval.data.limit=4",
                f"model.name={model}", "model.max_length=512", "tracking.to=trackio",
@@ -100,7 +100,7 @@ def test_a_tracked_run_is_in_trackio(tmp_path: Path) -> None:
 
 @pytest.mark.recipe
 @needs_data
-def test_real_gsm8k_runs_from_a_local_file(tmp_path: Path) -> None:
+def test_gsm8k_runs_from_local_file(tmp_path: Path) -> None:
     done = run("rl.grpo", "--config", "gsm8k_cpu.yaml", f"data.path={DATA}/gsm8k/train.jsonl",
                f"output_dir={tmp_path / 'run'}", *GRPO_SMALL, "eval.problems=4", "tracking.to=tensorboard")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -110,7 +110,7 @@ def test_real_gsm8k_runs_from_a_local_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     done = run("rl.grpo", "--config", "demo.yaml", f"output_dir={tmp_path / 'run'}", "--dry-run")
     assert done.returncode == 0, done.stderr
     for said in ("2000 to train on, 200 held out", "16 prompts × 4", "135M weights", "GiB of base weights"):
@@ -118,7 +118,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
-def test_help_needs_no_library() -> None:
+def test_help_imports_no_library() -> None:
     code = "import runpy, sys; sys.argv = ['grpo', '--help']\n"
     code += "try:\n    runpy.run_module('rl.grpo', run_name='__main__')\n"
     code += "finally:\n    print(sorted({'torch', 'transformers', 'trl', 'pydantic'} & set(sys.modules)))"
@@ -138,7 +138,7 @@ def test_help_needs_no_library() -> None:
         (["model.max_length=100"], "prompts don't fit"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_mistake_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     target = tmp_path / "run"
     assert message in refused("rl.grpo", "--config", "demo.yaml", f"output_dir={target}", *arguments)
     assert not target.exists()
@@ -154,7 +154,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
         ('{"question": "1 + 1?", "answer": "2"}\n{"quest\n', "2"),
     ],
 )
-def test_a_bad_data_file_is_named_with_its_row(tmp_path: Path, content: str, message: str) -> None:
+def test_bad_data_row_is_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_text(content)
     line = refused("rl.grpo", "--config", "demo.yaml", f"output_dir={tmp_path / 'run'}", "data.source=file",
@@ -163,7 +163,7 @@ def test_a_bad_data_file_is_named_with_its_row(tmp_path: Path, content: str, mes
     assert message in line
 
 
-def test_the_gpu_recipe_names_the_one_that_runs_here() -> None:
+def test_gpu_recipe_names_a_cpu_recipe() -> None:
     from models.backend import has_gpu
 
     if has_gpu():

@@ -20,7 +20,7 @@ from models import backend
         ("model.gguf", "bf16", r"reads no GGUF file like model\.gguf"),
     ],
 )
-def test_vllm_is_not_started_on_what_it_cannot_hold(
+def test_vllm_refuses_unsupported_weights(
     name: str, precision: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
@@ -29,7 +29,7 @@ def test_vllm_is_not_started_on_what_it_cannot_hold(
     backend.check_vllm("org/model", "bf16")
 
 
-def test_unsloth_s_fast_inference_needs_the_plugin_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_inference_needs_bnb_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "unsloth.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)
@@ -48,20 +48,20 @@ def test_unsloth_s_fast_inference_needs_the_plugin_too(tmp_path: Path, monkeypat
         ({"name": "Qwen/Qwen2.5-1.5B-Instruct", "backend": "unsloth"}, "--config gsm8k_cpu.yaml"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_heavy(fields: dict[str, Any], message: str) -> None:
+def test_bad_model_section_is_refused(fields: dict[str, Any], message: str) -> None:
     if backend.has_gpu() and "backend" in fields:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ModelError, match=message):
         backend.check(ModelConfig(**fields))
 
 
-def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no config\.json"):
         backend.check(ModelConfig(name=str(tmp_path)))
 
 
 @pytest.mark.parametrize(("hidden", "seen"), [("", False), ("-1", False), ("0", True), ("0,1", True)])
-def test_gpus_that_are_hidden_are_not_there(monkeypatch: pytest.MonkeyPatch, hidden: str, seen: bool) -> None:
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch, hidden: str, seen: bool) -> None:
     monkeypatch.setattr(backend, "GPU_DEVICES", (os.devnull,))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert backend.has_gpu() is seen

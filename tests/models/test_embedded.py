@@ -12,7 +12,7 @@ from models import embedded as embedded_model
 
 
 @pytest.mark.engine
-def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, tokenizer: Any) -> None:
+def test_embedded_eos_ends_the_chat_turn(embedded: Path, tokenizer: Any) -> None:
     generation = json.loads((embedded / "generation_config.json").read_text())
     assert generation["eos_token_id"] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>") == 2
     assert tokenizer.pad_token_id not in (1, 2)
@@ -22,9 +22,7 @@ def test_the_embedded_model_stops_where_its_chat_template_does(embedded: Path, t
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("there", "stays"), [("config.json", True), ("notes.txt", False)])
-def test_the_slower_of_two_processes_that_convert_leaves_the_others_folder(
-    tmp_path: Path, there: str, stays: bool
-) -> None:
+def test_slower_conversion_keeps_existing_folder(tmp_path: Path, there: str, stays: bool) -> None:
     spec = importlib.util.find_spec(embedded_model.WHEEL)
     assert spec is not None
     assert spec.origin is not None
@@ -36,6 +34,6 @@ def test_the_slower_of_two_processes_that_convert_leaves_the_others_folder(
     assert list(tmp_path.rglob("*")) == [done, done / there]
 
 
-def test_the_cache_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_follows_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MULL_CACHE", str(tmp_path))
     assert embedded_model.cache_root() == tmp_path

@@ -22,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
-def test_each_of_several_processes_has_a_gpu_of_its_own() -> None:
+def test_each_process_has_own_gpu() -> None:
     launched = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}
     assert load.device_map(True, launched) == {"": 1}  # accelerate trains no model that "auto" has spread
     assert load.device_map(True, launched | {"WORLD_SIZE": "1"}) == load.device_map(True, {}) == "auto"
@@ -31,7 +31,7 @@ def test_each_of_several_processes_has_a_gpu_of_its_own() -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
-def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> None:
+def test_every_precision_trains_adapter_only(tiny: str, precision: Any) -> None:
     loaded = load.load_model(ModelConfig(name=tiny, precision=precision), AdapterConfig(r=4, alpha=8))
     trainable = {name for name, parameter in loaded.model.named_parameters() if parameter.requires_grad}
     assert trainable
@@ -44,7 +44,7 @@ def test_every_precision_trains_its_adapter_only(tiny: str, precision: Any) -> N
 
 
 @pytest.mark.engine
-def test_weights_that_come_packed_are_told_by_what_holds_them(tiny: str, tmp_path: Path) -> None:
+def test_packed_weights_report_nf4(tiny: str, tmp_path: Path) -> None:
     packed = load.load_model(ModelConfig(name=tiny, precision="nf4"))
     packed.model.save_pretrained(tmp_path)
     packed.tokenizer.save_pretrained(tmp_path)
@@ -53,14 +53,14 @@ def test_weights_that_come_packed_are_told_by_what_holds_them(tiny: str, tmp_pat
 
 
 @pytest.mark.engine
-def test_no_adapter_section_trains_every_weight(tiny: str) -> None:
+def test_no_adapter_trains_every_weight(tiny: str) -> None:
     loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"))
     assert all(parameter.requires_grad for parameter in loaded.model.parameters())
     assert loaded.base == tiny
 
 
 @pytest.mark.engine
-def test_a_saved_adapter_goes_on_where_it_was(tiny: str, tmp_path: Path) -> None:
+def test_saved_adapter_is_loaded(tiny: str, tmp_path: Path) -> None:
     config = ModelConfig(name=tiny, precision="fp32")
     first = load.load_model(config, AdapterConfig(r=4, alpha=16, rslora=True, target_modules=["q_proj"]))
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_a_saved_adapter_goes_on_where_it_was(tiny: str, tmp_path: Path) -> None
 
 
 @pytest.mark.engine
-def test_the_seed_draws_the_adapter(tiny: str) -> None:
+def test_seed_draws_the_adapter(tiny: str) -> None:
     def weights(seed: int) -> torch.Tensor:
         loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(r=4), seed)
         found: torch.Tensor = next(p for n, p in loaded.model.named_parameters() if "lora_A" in n)
@@ -89,7 +89,7 @@ def test_the_seed_draws_the_adapter(tiny: str) -> None:
 
 
 @pytest.mark.engine
-def test_a_gguf_file_loads_by_its_path(embedded: Path) -> None:
+def test_gguf_file_loads(embedded: Path) -> None:
     spec = importlib.util.find_spec(embedded_model.WHEEL)
     assert spec is not None
     assert spec.origin is not None
@@ -101,7 +101,7 @@ def test_a_gguf_file_loads_by_its_path(embedded: Path) -> None:
 
 
 @pytest.mark.engine
-def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
+def test_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", layers=1)
     saved = load.load_model(
         ModelConfig(name=str(other), precision="fp32"), AdapterConfig(r=2, target_modules=["q_proj"])
@@ -114,13 +114,13 @@ def test_an_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.engine
-def test_unknown_target_modules_are_named(tiny: str) -> None:
+def test_unknown_target_module_is_refused(tiny: str) -> None:
     with pytest.raises(ModelError, match=r"adapter\.target_modules: .*nope"):
         load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(target_modules=["nope"]))
 
 
 @pytest.mark.engine
-def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
+def test_truncated_weights_are_refused(tiny: str, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path / "model")
     file = tmp_path / "model" / "model.safetensors"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -128,7 +128,7 @@ def test_weights_cut_short_are_named(tiny: str, tmp_path: Path) -> None:
         load.load_model(ModelConfig(name=str(tmp_path / "model"), precision="fp32"))
 
 
-def test_a_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> None:
+def test_tokenizer_over_embedding_is_refused(tmp_path: Path) -> None:
     folder = tiny_model(tmp_path / "model", layers=1)
     tokenizer = load_tokenizer(ModelConfig(name=str(folder)))
     tokenizer.add_tokens([f"<new{n}>" for n in range(7)])
@@ -138,7 +138,7 @@ def test_a_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
-def test_a_lora_on_a_tied_matrix_is_refused(tmp_path: Path, target: str) -> None:
+def test_lora_on_tied_matrix_is_refused(tmp_path: Path, target: str) -> None:
     folder = tiny_model(tmp_path / "model", layers=1)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))

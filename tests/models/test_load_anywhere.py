@@ -52,7 +52,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     return write_exports(run, ["adapter"], tmp_path_factory.mktemp("exports") / "out") / "adapter"
 
 
-def test_vllm_with_the_adapter_answers_as_peft_does(base: Path, adapter: Path) -> None:
+def test_vllm_adapter_answers_like_peft(base: Path, adapter: Path) -> None:
     """Both load the folder alone; greedy tokens and their log-probabilities, with the adapter and without."""
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
@@ -90,9 +90,7 @@ def check(model: Any, prompt: list[int], tokens: list[int], logprobs: list[float
     return bool(wanted.indices.tolist() == tokens and wanted.values.tolist() == pytest.approx(logprobs, abs=2e-3))
 
 
-def test_unsloth_finds_what_it_reads_in_the_adapters_folder(
-    adapter: Path, base: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_unsloth_reads_the_adapter_folder(adapter: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The steps of its loader, as its source has them; it loads no model without a GPU."""
     from peft import PeftConfig
     from transformers import AutoConfig

@@ -20,18 +20,18 @@ from models.processor import has_bf16_units
         ("model name : bf16\n", False),
     ],
 )
-def test_bf16_units_are_read_from_the_flags(tmp_path: Path, text: str, has_units: bool) -> None:
+def test_cpu_flags_tell_bf16_units(tmp_path: Path, text: str, has_units: bool) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(text)
     assert has_bf16_units(file) is has_units
 
 
-def test_a_system_that_does_not_say_has_no_bf16_units(tmp_path: Path) -> None:
+def test_missing_cpuinfo_means_no_bf16_units(tmp_path: Path) -> None:
     assert has_bf16_units(tmp_path / "none") is False
 
 
 @pytest.mark.parametrize(("gpu", "units", "precision"), [(False, False, "fp32"), (False, True, "bf16")])
-def test_auto_takes_what_the_processor_computes_fast(
+def test_auto_precision_follows_bf16_units(
     monkeypatch: pytest.MonkeyPatch, gpu: bool, units: bool, precision: str
 ) -> None:
     monkeypatch.setattr(backend, "has_gpu", lambda: gpu)
@@ -41,6 +41,6 @@ def test_auto_takes_what_the_processor_computes_fast(
     assert "bf16" in choice.why
 
 
-def test_a_precision_in_the_recipe_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_precision_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "has_bf16_units", lambda: False)
     assert backend.choose_backend(ModelConfig(name="smollm2-135m", precision="bf16")).precision == "bf16"

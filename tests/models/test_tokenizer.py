@@ -17,7 +17,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
-def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Path) -> None:
+def test_missing_chat_template_is_refused(tiny: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
@@ -26,7 +26,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny: str, tmp_path: Pat
         finish_tokenizer(tokenizer, None)
 
 
-def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Path) -> None:
+def test_default_chat_template_is_chosen(tiny: str, tmp_path: Path) -> None:
     from data.prompts import render_prompt
     from data.think_format import S1
 
@@ -42,7 +42,7 @@ def test_of_several_chat_templates_the_default_is_taken(tiny: str, tmp_path: Pat
         finish_tokenizer(several, None)
 
 
-def test_padding_is_never_the_end_of_the_turn(tiny: str) -> None:
+def test_pad_differs_from_end_of_turn(tiny: str) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
@@ -57,33 +57,33 @@ def base_like(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(as_base_model(tiny_model(tmp_path_factory.mktemp("base"))))
 
 
-def test_the_template_s_end_of_turn_is_the_tokenizer_s(base_like: str) -> None:
+def test_eos_is_the_templates_end_of_turn(base_like: str) -> None:
     tokenizer = load_tokenizer(ModelConfig(name=base_like))
     assert (tokenizer.eos_token, tokenizer.eos_token_id) == ("<|im_end|>", 2)
     assert tokenizer.pad_token == "<|endoftext|>"
     assert loaded_eos(tokenizer) == "<|endoftext|>"
 
 
-def test_a_saved_tokenizer_keeps_the_end_that_was_trained(base_like: str, tmp_path: Path) -> None:
+def test_saved_tokenizer_keeps_trained_eos(base_like: str, tmp_path: Path) -> None:
     load_tokenizer(ModelConfig(name=base_like)).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["eos_token"] == "<|im_end|>"
 
 
-def test_the_model_is_told_both_ends(base_like: str) -> None:
+def test_model_config_has_both_ends(base_like: str) -> None:
     from models.load import load_model
 
     model = load_model(ModelConfig(name=base_like, precision="fp32")).model
     assert model.config.eos_token_id == model.generation_config.eos_token_id == [2, 0]
 
 
-def test_an_end_of_several_tokens_leaves_the_eos(tiny: str) -> None:
+def test_multi_token_end_keeps_eos(tiny: str) -> None:
     tokenizer = load_tokenizer(ModelConfig(name=tiny))
     tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "</turn>")
     finish_tokenizer(tokenizer, None)
     assert tokenizer.eos_token == "<|im_end|>"
 
 
-def test_a_pad_without_a_spare_token_is_warned_of(tiny: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_pad_without_spare_token_warns(tiny: str, caplog: pytest.LogCaptureFixture) -> None:
     tokenizer = load_tokenizer(ModelConfig(name=tiny))
     tokenizer.pad_token = "<|im_end|>"
     tokenizer.get_vocab = lambda: {"<|im_end|>": 2}
@@ -92,7 +92,7 @@ def test_a_pad_without_a_spare_token_is_warned_of(tiny: str, caplog: pytest.LogC
     assert "no token to spare" in caplog.text
 
 
-def test_a_pad_that_ends_the_turn_keeps_its_label(tiny: str) -> None:
+def test_pad_as_end_of_turn_keeps_label(tiny: str) -> None:
     from data.problem import Trace
     from data.think_format import S1
     from sft.dataset import encode_trace

@@ -15,7 +15,7 @@ from tests.tiny_run import tiny_base, tiny_run
 ROOT = Path(__file__).parents[2]
 
 
-def test_refusals_come_before_the_work(tmp_path: Path) -> None:
+def test_refusal_precedes_export(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run folder \(no run\.json\)"):
         main([str(tmp_path)])
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
@@ -35,7 +35,7 @@ def python(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.recipe
-def test_the_embedded_model_is_trained_exported_and_passes_the_gate(tmp_path: Path) -> None:
+def test_trained_embedded_model_passes_gate(tmp_path: Path) -> None:
     """A dozen steps that change it clearly; merged weights and q8_0 agree on 99% of tokens."""
     run = tmp_path / "run"
     steps = ["trainer.max_steps=12", "trainer.per_device_train_batch_size=4", "eval.when=[]"]

@@ -59,7 +59,7 @@ def agreement(a: Any, b: Any) -> float:
     return float((a.argmax(-1) == b.argmax(-1)).float().mean())
 
 
-def test_merged_weights_are_peft_s_merge_in_fp32_then_cast(run: Path, base: Path, out: Path) -> None:
+def test_merge_is_fp32_then_cast(run: Path, base: Path, out: Path) -> None:
     import torch
     from peft import PeftModel
     from safetensors.torch import load_file
@@ -74,13 +74,13 @@ def test_merged_weights_are_peft_s_merge_in_fp32_then_cast(run: Path, base: Path
     assert not torch.equal(merged["model.layers.0.mlp.up_proj.weight"], before["model.layers.0.mlp.up_proj.weight"])
 
 
-def test_the_base_folder_is_not_touched(run: Path, base: Path, tmp_path: Path) -> None:
+def test_base_folder_is_unchanged(run: Path, base: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in base.iterdir()}
     write_exports(run, ["merged16"], tmp_path / "out")
     assert {path: path.read_bytes() for path in base.iterdir()} == before
 
 
-def test_an_adapter_loads_with_plain_peft_and_finds_its_base(run: Path, base: Path, out: Path) -> None:
+def test_exported_adapter_loads_with_peft(run: Path, base: Path, out: Path) -> None:
     import torch
     from peft import AutoPeftModelForCausalLM
 
@@ -90,7 +90,7 @@ def test_an_adapter_loads_with_plain_peft_and_finds_its_base(run: Path, base: Pa
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("tied", [False, True])
-def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool) -> None:
+def test_transformers_reads_gguf(tmp_path: Path, kind: str, tied: bool) -> None:
     """Qwen2 has biases, Qwen3 norms of queries and keys."""
     from gguf import GGUFReader
 
@@ -118,9 +118,7 @@ def test_gguf_is_read_back_by_transformers(tmp_path: Path, kind: str, tied: bool
         ("qwen3", YARN | {"beta_fast": 32, "beta_slow": 1.0, "attention_factor": None}),
     ],
 )
-def test_gguf_keeps_scaled_rotary_embeddings_though_transformers_does_not_read_them(
-    tmp_path: Path, kind: str, rope: dict[str, Any]
-) -> None:
+def test_gguf_keeps_rope_scaling(tmp_path: Path, kind: str, rope: dict[str, Any]) -> None:
     from gguf import GGUFReader
 
     from release.gguf import rope as gguf_rope
@@ -137,7 +135,7 @@ def test_gguf_keeps_scaled_rotary_embeddings_though_transformers_does_not_read_t
 
 
 @pytest.mark.parametrize(("head", "factor"), [(64, 32.0), (128, 32.0), (128, 8.0)])
-def test_llama3_divisors_are_what_transformers_divides_by(head: int, factor: float) -> None:
+def test_llama3_divisors_equal_transformers(head: int, factor: float) -> None:
     """Llama 3.2 1B, 3.2 3B and 3.1 8B."""
     import torch
     from transformers import LlamaConfig
@@ -155,7 +153,7 @@ def test_llama3_divisors_are_what_transformers_divides_by(head: int, factor: flo
     torch.testing.assert_close(plain / torch.from_numpy(found), scaled.double(), rtol=1e-6, atol=0)
 
 
-def test_gguf_metadata_is_what_llama_cpp_reads(out: Path) -> None:
+def test_gguf_has_llama_cpp_metadata(out: Path) -> None:
     from gguf import GGUFReader
     from transformers import AutoTokenizer
 
@@ -176,7 +174,7 @@ def test_gguf_metadata_is_what_llama_cpp_reads(out: Path) -> None:
     assert json.loads(fields["mull.think_format"])["name"] == "s1"
 
 
-def test_four_bit_weights_load_again(out: Path) -> None:
+def test_nf4_export_loads(out: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -186,7 +184,7 @@ def test_four_bit_weights_load_again(out: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_export_carries_template_eos_think_format_and_licence(run: Path, out: Path, target: str) -> None:
+def test_export_carries_template_and_licence(run: Path, out: Path, target: str) -> None:
     from transformers import AutoTokenizer, GenerationConfig
 
     from data.prompts import render_prompt
@@ -205,7 +203,7 @@ def test_every_export_carries_template_eos_think_format_and_licence(run: Path, o
 
 
 @pytest.mark.parametrize("name", ["s1", "deepseek", "xml"])
-def test_a_template_carries_each_think_format_and_only_once(run: Path, name: str) -> None:
+def test_template_carries_think_format_once(run: Path, name: str) -> None:
     from transformers import AutoTokenizer
 
     from data.prompts import render_prompt
@@ -222,7 +220,7 @@ def test_a_template_carries_each_think_format_and_only_once(run: Path, name: str
     assert text.count("system\n") == 1
 
 
-def test_a_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> None:
+def test_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> None:
     import torch
 
     run = whole_run(tmp_path / "run", base)
@@ -233,7 +231,7 @@ def test_a_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> Non
         write_exports(run, ["adapter"], tmp_path / "other")
 
 
-def test_a_run_on_a_gguf_file_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
+def test_run_on_gguf_exports_adapter_only(tmp_path: Path, out: Path) -> None:
     gguf = out / "gguf-f16" / "model-f16.gguf"
     run = tiny_run(tmp_path / "run", gguf)  # PEFT notes the file's folder
     exported = write_exports(run, ["adapter"], tmp_path / "adapter") / "adapter"
@@ -244,14 +242,14 @@ def test_a_run_on_a_gguf_file_keeps_its_adapter(tmp_path: Path, out: Path) -> No
         write_exports(run, ["adapter", "merged16"], tmp_path / "merged")
 
 
-def test_a_run_on_packed_weights_keeps_its_adapter(tmp_path: Path, out: Path) -> None:
+def test_run_on_nf4_exports_adapter_only(tmp_path: Path, out: Path) -> None:
     run = tiny_run(tmp_path / "run", out / "nf4")
     write_exports(run, ["adapter"], tmp_path / "adapter")
     with pytest.raises(ModelError, match="is quantised itself; export `adapter` alone"):
         write_exports(run, ["merged16"], tmp_path / "merged")
 
 
-def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
+def test_run_records_base_precision(base: Path, tmp_path: Path) -> None:
     from configs.recipe import load_recipe
     from configs.run_directory import RunDir
     from models.load import load_model
@@ -266,7 +264,7 @@ def test_a_run_tells_how_its_base_was_held(base: Path, tmp_path: Path) -> None:
     assert open_run(run.path).precision == "nf4"
 
 
-def test_a_copy_of_another_name_is_known_by_what_the_training_told(tmp_path: Path, base: Path) -> None:
+def test_recorded_base_copy_is_accepted(tmp_path: Path, base: Path) -> None:
     """Unsloth's 4-bit copies are called as it likes."""
     name, copy = "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "unsloth/tinyllama-chat-bnb-4bit"
     run = tiny_run(tmp_path / "run", base)
@@ -282,7 +280,7 @@ def test_a_copy_of_another_name_is_known_by_what_the_training_told(tmp_path: Pat
         open_run(run)
 
 
-def test_ends_of_a_turn_that_only_the_generation_config_names_are_exported(tmp_path: Path) -> None:
+def test_generation_config_eos_is_exported(tmp_path: Path) -> None:
     from transformers import GenerationConfig
 
     from release.gate import gate
@@ -308,14 +306,14 @@ def test_ends_of_a_turn_that_only_the_generation_config_names_are_exported(tmp_p
         ("run.json", '{"stage": "eval", "command": "x", "versions": {}}', "a run of eval, not of a training; name the"),
     ],
 )
-def test_a_folder_of_something_else_is_no_run(run: Path, tmp_path: Path, name: str, text: str, words: str) -> None:
+def test_foreign_folder_is_no_run(run: Path, tmp_path: Path, name: str, text: str, words: str) -> None:
     broken = shutil.copytree(run, tmp_path / "run")
     (broken / name).write_text(text)
     with pytest.raises(RunError, match=words):
         open_run(broken)
 
 
-def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+def test_large_weights_are_sharded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
     import torch
 
     whole = logits(load(write_exports(run, ["merged16"], tmp_path / "whole") / "merged16"))
@@ -325,7 +323,7 @@ def test_large_weights_are_written_in_shards(tmp_path: Path, monkeypatch: pytest
     assert torch.equal(logits(load(out)), whole)
 
 
-def test_a_used_folder_is_not_overwritten(run: Path, tmp_path: Path) -> None:
+def test_used_folder_is_not_overwritten(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("keep")
     with pytest.raises(RunError, match="is in use; remove it, or name another"):
         write_exports(run, ["adapter"], tmp_path)
@@ -371,9 +369,7 @@ def break_config(run: Path, base: Path) -> None:
         (break_config, RunError, r"no run folder \(no config\.yaml\)"),
     ],
 )
-def test_a_run_that_cannot_be_exported_leaves_nothing(
-    tmp_path: Path, spoil: Any, error: type[Exception], words: str
-) -> None:
+def test_failed_export_leaves_nothing(tmp_path: Path, spoil: Any, error: type[Exception], words: str) -> None:
     base = tiny_base(tmp_path / "base")
     run = tiny_run(tmp_path / "run", base)
     spoil(run, base)
@@ -393,7 +389,7 @@ def test_a_run_that_cannot_be_exported_leaves_nothing(
         (["adapter", "adapter"], "name each export once"),
     ],
 )
-def test_a_target_that_cannot_be_made_is_refused(
+def test_unknown_target_is_refused(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: list[str], words: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -402,7 +398,7 @@ def test_a_target_that_cannot_be_made_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -> None:
+def test_gguf_refuses_unsupported_models(tmp_path: Path, base: Path, run: Path) -> None:
     from transformers import AutoConfig, AutoTokenizer
 
     from release.gguf import writer
@@ -434,7 +430,7 @@ def test_gguf_says_what_it_cannot_write(tmp_path: Path, base: Path, run: Path) -
 
 
 @pytest.mark.parametrize(("pattern", "name"), [(r"\p{N}{1,3}", "llama-bpe"), (r"\p{N}", "qwen2"), (r"\d+", None)])
-def test_known_pre_tokenizers_get_llama_cpp_s_name(base: Path, pattern: str, name: str | None) -> None:
+def test_pre_tokenizer_gets_llama_cpp_name(base: Path, pattern: str, name: str | None) -> None:
     from tokenizers import Regex, pre_tokenizers
     from transformers import AutoTokenizer
 

@@ -32,7 +32,7 @@ def figures(export: list[float], trained: list[float], base: list[float]) -> dic
 
 
 @given(LOGPROBS)
-def test_an_exact_export_agrees_and_one_that_lost_its_adapter_does_not(pairs: list[tuple[float, float]]) -> None:
+def test_exact_export_agrees_and_base_does_not(pairs: list[tuple[float, float]]) -> None:
     trained, base = ([pair[at] for pair in pairs] for at in (0, 1))
     exact, lost = figures(trained, trained, base), figures(base, trained, base)
     assert exact["logprob_gap"].figure == 0
@@ -45,7 +45,7 @@ def test_an_exact_export_agrees_and_one_that_lost_its_adapter_does_not(pairs: li
 
 
 @given(st.floats(0, 1))
-def test_half_an_adapter_is_half_an_effect(share: float) -> None:
+def test_partial_adapter_has_partial_effect(share: float) -> None:
     trained, base = [-1.0, -2.0, -0.5], [-3.0, -1.0, -4.0]
     between = [b + share * (t - b) for t, b in zip(trained, base, strict=True)]
     assert figures(between, trained, base)["apart_from_base"].figure == pytest.approx(share, abs=1e-3)
@@ -62,24 +62,24 @@ def test_half_an_adapter_is_half_an_effect(share: float) -> None:
         ("merged16", "nf4", QUANTISED),
     ],
 )
-def test_bounds_are_looser_only_where_weights_are_coarser(target: str, precision: str, bounds: Any) -> None:
+def test_coarser_weights_have_looser_bounds(target: str, precision: str, bounds: Any) -> None:
     assert bounds_of(target, precision) == bounds
 
 
-def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
+def test_folder_without_exports_is_refused(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
     with pytest.raises(RunError, match=r"holds no exports \(no export\.json\)"):
         gate(tmp_path / "base", run)
 
 
-def test_a_run_without_held_out_problems_is_refused(tmp_path: Path) -> None:
+def test_run_without_held_out_is_refused(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"), eval=None)
     out = write_exports(run, ["adapter"], tmp_path / "out")
     with pytest.raises(RunError, match=r"holds no problems out \(no heldout_problems\.jsonl\)"):
         gate(out, run)
 
 
-def test_a_run_copied_elsewhere_needs_none_of_its_data(tmp_path: Path) -> None:
+def test_moved_run_needs_no_data(tmp_path: Path) -> None:
     """Another folder, and neither the training data nor the held-out data."""
     files = {name: tmp_path / f"{name}.jsonl" for name in ("train", "held_out")}
     for at, file in enumerate(files.values()):
@@ -98,9 +98,7 @@ def test_a_run_copied_elsewhere_needs_none_of_its_data(tmp_path: Path) -> None:
     assert report.problems == 9
 
 
-def test_a_gguf_is_checked_with_the_scaling_and_the_ends_of_a_turn_that_it_stores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gguf_is_checked_with_stored_rope_and_eos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model like Llama 3: scaled rotary embeddings, which Transformers does not read, and two ends of a turn."""
     base = tiny_base(tmp_path / "base", rope=LLAMA3)
     rewrite(base / "config.json", eos_token_id=[2, 0])
@@ -129,7 +127,7 @@ class TestGate:
     def out(self, tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
         return write_exports(run, ["adapter", "merged16", "gguf:f16"], tmp_path_factory.mktemp("out") / "out")
 
-    def test_good_exports_pass_and_the_report_says_what_was_checked(self, run: Path, out: Path) -> None:
+    def test_good_exports_pass(self, run: Path, out: Path) -> None:
         report = gate(out, run)
         assert report.passed, report.failed
         stored = json.loads((out / "gate.json").read_text())
@@ -145,7 +143,7 @@ class TestGate:
         (out / "adapter" / "LICENSE").write_text("changed")
         assert passed_before(out) is None
 
-    def test_each_ruined_export_fails_the_check_that_names_it(self, run: Path, out: Path, tmp_path: Path) -> None:
+    def test_ruined_export_fails_matching_check(self, run: Path, out: Path, tmp_path: Path) -> None:
         """No update in the adapter, none in the weights; template, EOS or rotary base lost; a file cut short."""
         ruined = {name: tmp_path / name for name in ("adapter", "unmerged", "template", "eos", "rope", "cut")}
         for name, folder in ruined.items():

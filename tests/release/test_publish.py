@@ -79,7 +79,7 @@ def report() -> GateReport:
     return GateReport(passed=True, checks=[check], prompts=16, problems=50, seconds=1.0, files={})
 
 
-def test_the_card_says_what_was_trained_measured_and_checked(run: Path, tmp_path: Path) -> None:
+def test_card_shows_training_evaluation_and_gate(run: Path, tmp_path: Path) -> None:
     config = recipe(
         run,
         exports=["adapter", "gguf:q8_0"],
@@ -106,7 +106,7 @@ def test_the_card_says_what_was_trained_measured_and_checked(run: Path, tmp_path
 
 
 @pytest.mark.parametrize("text", ["a first try", "so " * 100])
-def test_the_recipe_in_the_card_shows_any_text_but_no_hub_settings(run: Path, tmp_path: Path, text: str) -> None:
+def test_card_recipe_hides_hub_settings(run: Path, tmp_path: Path, text: str) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     write_config(copy, run.parent / "base", trainer={"run_name": text, "hub_model_id": "me/elsewhere"})
     card = model_card(open_run(copy), recipe(copy), "me/model", report(), BASE, "apache-2.0")
@@ -114,7 +114,7 @@ def test_the_recipe_in_the_card_shows_any_text_but_no_hub_settings(run: Path, tm
     assert shown["trainer"] == {"run_name": text}
 
 
-def test_another_model_s_results_are_not_published(run: Path, tmp_path: Path) -> None:
+def test_results_of_another_model_are_refused(run: Path, tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "eval", run)
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps(results | {"model": results["model"] | {"adapter": "another"}}))
@@ -130,13 +130,13 @@ def test_another_model_s_results_are_not_published(run: Path, tmp_path: Path) ->
         ({"curation": "/nowhere"}, "/nowhere holds no manifest.json"),
     ],
 )
-def test_what_a_card_could_not_say_is_refused(run: Path, fields: dict[str, Any], words: str) -> None:
+def test_incomplete_card_is_refused(run: Path, fields: dict[str, Any], words: str) -> None:
     config = recipe(run).model_copy(update=fields)
     with pytest.raises(ConfigError, match=words):
         check_publishable(open_run(run), config)
 
 
-def test_an_unknown_licence_is_refused(tmp_path: Path) -> None:
+def test_unknown_licence_is_refused(tmp_path: Path) -> None:
     base = tiny_base(tmp_path / "base")
     (base / "README.md").unlink()
     run = tiny_run(tmp_path / "run", base)
@@ -146,7 +146,7 @@ def test_an_unknown_licence_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["exports", "repository"])
-def test_a_folder_of_somebody_else_s_is_not_cleared(run: Path, tmp_path: Path, name: str) -> None:
+def test_foreign_folder_is_not_cleared(run: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "README.md").write_text("theirs")
     config = recipe(run).model_copy(update={"output_dir": str(tmp_path)})
@@ -158,7 +158,7 @@ def test_a_folder_of_somebody_else_s_is_not_cleared(run: Path, tmp_path: Path, n
     assert (tmp_path / name / "README.md").read_text() == "theirs"
 
 
-def test_exports_are_used_again_for_the_run_they_were_made_from_alone(run: Path, tmp_path: Path) -> None:
+def test_exports_belong_to_one_run(run: Path, tmp_path: Path) -> None:
     out = write_exports(run, ["adapter"], tmp_path / "exports")
     assert is_export_of(out, open_run(run), ["adapter"])
     assert not is_export_of(out, open_run(run), ["adapter", "merged16"])
@@ -196,7 +196,7 @@ def publish(run: Path, out: Path, *arguments: str, **env: str) -> subprocess.Com
 
 
 @pytest.mark.recipe
-def test_a_run_goes_to_the_hub_and_comes_back(run: Path, tmp_path: Path) -> None:
+def test_published_run_downloads_unchanged(run: Path, tmp_path: Path) -> None:
     with serving() as hub:
         dry = publish(run, tmp_path / "out", "--dry-run", HF_ENDPOINT=hub.url)
         assert dry.returncode == 0, dry.stderr
@@ -269,7 +269,7 @@ print("the same")
 
 
 @pytest.mark.recipe
-def test_a_failed_gate_publishes_nothing(run: Path, tmp_path: Path) -> None:
+def test_failed_gate_publishes_nothing(run: Path, tmp_path: Path) -> None:
     """The adapter does nothing."""
     broken = tiny_run(tmp_path / "nothing", run.parent / "base", strength=0.0)
     with serving() as hub:
@@ -281,7 +281,7 @@ def test_a_failed_gate_publishes_nothing(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_a_refusal_comes_before_the_work(run: Path, tmp_path: Path) -> None:
+def test_refusal_precedes_export(run: Path, tmp_path: Path) -> None:
     with serving() as hub:
         hub.repos["me/tiny"] = Repo(private=True, files={"model.safetensors": b"theirs"})
         hub_says = {

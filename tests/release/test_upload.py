@@ -39,7 +39,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_folder_becomes_one_commit_of_a_private_repository(hub: Hub, folder: Path) -> None:
+def test_upload_is_one_private_commit(hub: Hub, folder: Path) -> None:
     check_access("me/model")
     assert hub.repos == {}
     address = upload(folder, "me/model", public=False, message="A model")
@@ -48,7 +48,7 @@ def test_a_folder_becomes_one_commit_of_a_private_repository(hub: Hub, folder: P
     assert address == f"{hub.url}/me/model/commit/{repo.sha}"
 
 
-def test_public_is_set_after_the_commit(hub: Hub, folder: Path) -> None:
+def test_public_is_set_after_commit(hub: Hub, folder: Path) -> None:
     upload(folder, "me/model", public=True, message="A model")
     assert hub.repos["me/model"].private is False
     hub.cut_commit = True
@@ -57,7 +57,7 @@ def test_public_is_set_after_the_commit(hub: Hub, folder: Path) -> None:
     assert hub.repos["me/other"] == Repo(private=True)
 
 
-def test_an_empty_public_repository_becomes_private_before_the_commit(hub: Hub, folder: Path) -> None:
+def test_empty_public_repo_becomes_private(hub: Hub, folder: Path) -> None:
     hub.repos["me/model"] = Repo(private=False)
     hub.cut_commit = True
     with pytest.raises(RunError, match="nothing is published"):
@@ -65,7 +65,7 @@ def test_an_empty_public_repository_becomes_private_before_the_commit(hub: Hub, 
     assert hub.repos["me/model"] == Repo(private=True)
 
 
-def test_a_repository_that_holds_something_is_left_alone(hub: Hub, folder: Path) -> None:
+def test_nonempty_repo_is_refused(hub: Hub, folder: Path) -> None:
     hub.repos["me/model"] = Repo(private=True, files={"model.safetensors": b"theirs"})
     for act in (check_access, lambda repo: upload(folder, repo, public=False, message="A model")):
         with pytest.raises(RunError, match=r"me/model exists and holds model\.safetensors; name another"):
@@ -73,7 +73,7 @@ def test_a_repository_that_holds_something_is_left_alone(hub: Hub, folder: Path)
     assert hub.repos["me/model"].files == {"model.safetensors": b"theirs"}
 
 
-def test_an_expired_token_is_said_and_never_shown(
+def test_expired_token_is_never_shown(
     hub: Hub, folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -86,7 +86,7 @@ def test_an_expired_token_is_said_and_never_shown(
     assert TOKEN not in caplog.text + "".join(capsys.readouterr())
 
 
-def test_a_missing_token_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_token_is_refused(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from huggingface_hub import constants
 
     monkeypatch.delenv("HF_TOKEN")
@@ -95,19 +95,19 @@ def test_a_missing_token_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_
         check_access("me/model")
 
 
-def test_somebody_else_s_namespace_is_refused(hub: Hub, folder: Path) -> None:
+def test_foreign_namespace_is_refused(hub: Hub, folder: Path) -> None:
     with pytest.raises(RunError, match="may not write to you/model"):
         upload(folder, "you/model", public=False, message="A model")
 
 
 @pytest.mark.parametrize("name", ["me/mo del", "model", "me/my/model"])
-def test_a_name_that_is_none_is_refused(hub: Hub, name: str) -> None:
+def test_invalid_repo_name_is_refused(hub: Hub, name: str) -> None:
     with pytest.raises(RunError, match=f"{name} is no repository name; write owner/name"):
         check_access(name)
 
 
 @pytest.mark.parametrize("where", ["cut_uploads", "cut_commit"])
-def test_a_cut_connection_publishes_nothing_and_the_next_try_goes_on(hub: Hub, folder: Path, where: str) -> None:
+def test_broken_upload_can_be_continued(hub: Hub, folder: Path, where: str) -> None:
     setattr(hub, where, True)
     with pytest.raises(RunError, match=r"the connection broke .* run the command again"):
         upload(folder, "me/model", public=False, message="A model")
@@ -121,7 +121,7 @@ def test_a_cut_connection_publishes_nothing_and_the_next_try_goes_on(hub: Hub, f
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "the hub refuses the token"), (403, "may not write to me/model")])
-def test_an_upload_by_xet_that_is_refused_is_no_broken_connection(
+def test_xet_refusal_is_no_broken_connection(
     hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, words: str
 ) -> None:
     from huggingface_hub import constants
@@ -136,13 +136,13 @@ def test_an_upload_by_xet_that_is_refused_is_no_broken_connection(
     ("kind", "words"),
     [("XetAuthenticationError", "the hub refuses the token"), ("RuntimeError", r"connection broke \(RuntimeError\)")],
 )
-def test_errors_of_xet_are_named(kind: str, words: str) -> None:
+def test_xet_errors_are_explained(kind: str, words: str) -> None:
     error = getattr(pytest.importorskip("hf_xet"), kind, RuntimeError)("Internal error")
     with pytest.raises(RunError, match=words), _explained("me/model"):
         raise error
 
 
-def test_a_server_that_is_not_there_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_reported(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

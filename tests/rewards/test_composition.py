@@ -22,14 +22,14 @@ def fixed(*column: float | None) -> Callable[[Sequence[Rollout]], list[float | N
     return lambda rollouts: list(column[: len(rollouts)])
 
 
-def test_a_gated_reward_is_nothing_where_the_gate_is_not_met_and_none_where_nobody_knows() -> None:
+def test_closed_gate_scores_zero() -> None:
     rewards = RewardSet(
         [Member("right", fixed(2.0, 0.0, None)), Member("style", fixed(0.5, 0.5, 0.5), gate=Gate("right", ">", 0))]
     )
     assert rewards.score(ROLLOUTS)["style"] == [0.5, 0.0, None]
 
 
-def test_a_gate_looks_at_the_other_rewards_own_score() -> None:
+def test_gate_reads_ungated_score() -> None:
     rewards = RewardSet(
         [
             Member("a", fixed(1.0, 1.0, 1.0), gate=Gate("b", ">", 0)),
@@ -47,19 +47,19 @@ def test_gates_compare(comparison: str, admitted: list[bool]) -> None:
     assert [Gate("x", comparison, 1.0).admits(score) for score in (0.0, 1.0, 2.0)] == admitted
 
 
-def test_clipping_bounds_scores_and_keeps_none() -> None:
+def test_clip_bounds_scores() -> None:
     rewards = RewardSet([Member("x", fixed(-3.0, 0.2, None), clip=(-1.0, 0.1))])
     assert rewards.score(ROLLOUTS)["x"] == [-1.0, 0.1, None]
 
 
-def test_a_row_without_a_required_reward_has_no_reward_at_all() -> None:
+def test_missing_required_reward_voids_the_row() -> None:
     rewards = RewardSet([Member("right", fixed(2.0, None, 0.0), required=True), Member("style", fixed(0.5, 0.5, 0.5))])
     scores = rewards.score(ROLLOUTS)
     assert scores == {"right": [2.0, None, 0.0], "style": [0.5, None, 0.5]}
     assert rewards.totals(scores) == [2.5, None, 0.5]
 
 
-def test_without_required_the_others_still_count() -> None:
+def test_missing_optional_reward_is_skipped() -> None:
     rewards = RewardSet([Member("right", fixed(2.0, None, 0.0)), Member("style", fixed(0.5, 0.5, 0.5), weight=2.0)])
     assert rewards.totals(rewards.score(ROLLOUTS)) == [3.0, 1.0, 1.0]
 
@@ -82,13 +82,13 @@ def raises(rollouts: Sequence[Rollout]) -> list[float | None]:
         (lambda rollouts: 1.0, 0, "it returned a float for 3 completions"),
     ],
 )
-def test_a_broken_reward_is_named_with_its_first_row(reward: Any, row: int, what: str) -> None:
+def test_broken_reward_is_named_with_row(reward: Any, row: int, what: str) -> None:
     with pytest.raises(BrokenReward, match=rf"reward 'mine', row {row} \(problem 'p{row}'\): {what}") as error:
         RewardSet([Member("fine", fixed(0.0, 0.0, 0.0)), Member("mine", reward)]).score(ROLLOUTS)
     assert error.value.rollout == ROLLOUTS[row]
 
 
-def test_a_dummy_batch_shows_a_broken_reward_at_start() -> None:
+def test_dummy_batch_finds_broken_reward() -> None:
     def needs_metadata(rollouts: Sequence[Rollout]) -> list[float | None]:
         return [float(rollout.problem.metadata["level"]) for rollout in rollouts]
 
@@ -97,7 +97,7 @@ def test_a_dummy_batch_shows_a_broken_reward_at_start() -> None:
         RewardSet([Member("mine", needs_metadata)]).check(S1)
 
 
-def test_the_dummy_batch_has_a_right_a_wrong_and_an_empty_completion() -> None:
+def test_dummy_batch_has_right_wrong_and_empty() -> None:
     from rewards.shipped.correctness import is_correct
 
     seen: list[Rollout] = []
@@ -111,7 +111,7 @@ def test_the_dummy_batch_has_a_right_a_wrong_and_an_empty_completion() -> None:
     assert seen[-1].text == ""
 
 
-def test_statistics_of_the_judged_rows() -> None:
+def test_statistics_use_judged_rows() -> None:
     columns: dict[str, list[float | None]] = {"a": [1.0, 0.0, None, 1.0], "b": [0.5] * 4, "c": [None] * 4}
     found = statistics(columns, [True, False, True, None])
     assert found["a"].mean == pytest.approx(2 / 3)
@@ -125,7 +125,7 @@ SCORE = st.none() | st.floats(-5, 5)
 
 
 @given(st.lists(st.tuples(SCORE, SCORE, SCORE), min_size=1, max_size=8))
-def test_composition_never_invents_a_score(rows: list[tuple[float | None, float | None, float | None]]) -> None:
+def test_composition_invents_no_score(rows: list[tuple[float | None, float | None, float | None]]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     rewards = RewardSet(
         [
@@ -147,10 +147,10 @@ def test_composition_never_invents_a_score(rows: list[tuple[float | None, float 
 
 
 @pytest.mark.parametrize("name", ["strict_format", "soft_format", "xmlcount", "tag_count", "think_format"])
-def test_delimiters_are_not_rewarded_where_there_are_none(name: str) -> None:
+def test_none_format_refuses_format_rewards(name: str) -> None:
     with pytest.raises(RewardError, match=f"^reward '{name}': think_format none has no thinking; leave it out$"):
         build_rewards([{"name": name}]).check(NONE)
 
 
-def test_an_answer_is_rewarded_without_thinking() -> None:
+def test_none_format_allows_answer_rewards() -> None:
     build_rewards([{"name": "exact"}]).check(NONE)

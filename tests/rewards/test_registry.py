@@ -25,12 +25,12 @@ def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
     return built.score(rollouts)[built.names[0]]
 
 
-def test_names_and_weights_keep_the_recipes_order() -> None:
+def test_rewards_keep_recipe_order() -> None:
     built = build_rewards([RewardSpec(name="xmlcount"), RewardSpec(name="correctness", weight=2.5)])
     assert (built.names, built.weights) == (["xmlcount", "correctness"], [1.0, 2.5])
 
 
-def test_plain_yaml_will_do_and_is_checked() -> None:
+def test_plain_dicts_are_validated() -> None:
     built = build_rewards([{"name": "correctness", "required": True}, {"name": "integer", "params": {"score": 0.1}}])
     assert (built.names, built.members[0].required) == (["correctness", "integer"], True)
     with pytest.raises(RewardError, match=r"rewards: .*weigth: Extra inputs are not permitted"):
@@ -38,7 +38,7 @@ def test_plain_yaml_will_do_and_is_checked() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str) -> None:
+def test_shipped_reward_documents_range_and_source(name: str) -> None:
     import importlib
 
     text = getattr(importlib.import_module(f"rewards.shipped.{SHIPPED[name]}"), name).__doc__ or ""
@@ -74,12 +74,12 @@ def test_every_shipped_reward_is_documented_with_its_range_and_source(name: str)
         ({"name": f"{PLUGINS}:trl_strings", "params": {"prompts": 1}}, "'prompts' is passed by the trainer"),
     ],
 )
-def test_a_wrong_spec_is_refused_by_name(spec: dict[str, Any], message: str) -> None:
+def test_wrong_spec_is_refused(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(RewardError, match=message):
         build_rewards([RewardSpec(**spec)])
 
 
-def test_an_empty_list_and_a_repeated_name_are_refused() -> None:
+def test_empty_or_repeated_list_is_refused() -> None:
     with pytest.raises(RewardError, match="the list is empty"):
         build_rewards([])
     with pytest.raises(RewardError, match="'integer' is there twice"):
@@ -88,7 +88,7 @@ def test_an_empty_list_and_a_repeated_name_are_refused() -> None:
         build_rewards([RewardSpec(name="mathr:reward"), RewardSpec(name="coder:reward")])
 
 
-def test_gates_clips_and_required_come_from_the_spec() -> None:
+def test_spec_sets_gate_clip_and_required() -> None:
     built = build_rewards(
         [
             RewardSpec(name="correctness", required=True),
@@ -102,43 +102,43 @@ def test_gates_clips_and_required_come_from_the_spec() -> None:
 
 
 @pytest.mark.parametrize("path", [f"{PLUGINS}:own", f"{PLUGINS}.own"])
-def test_a_reward_in_our_signature_plugs_in_by_its_path(path: str) -> None:
+def test_custom_reward_loads_by_path(path: str) -> None:
     assert scores(path, rollout("it is 42"), rollout("it is 41"), bonus=0.25) == [0.25, 0.0]
 
 
-def test_trl_style_rewards_plug_in_unchanged_on_strings_and_on_messages() -> None:
+def test_trl_style_rewards_load_by_path() -> None:
     asked = [rollout("<think>\n6 · 7 = 42\n</think>\n\n42<|im_end|>"), rollout("no")]
     assert scores(f"{PLUGINS}:trl_strings", *asked) == [float(len(asked[0].text) - len("<|im_end|>")), 0.0]
     assert scores(f"{PLUGINS}:trl_messages", *asked) == [1.0, 0.0]
 
 
-def test_trls_own_rewards_plug_in_unchanged() -> None:
+def test_trls_own_rewards_load() -> None:
     asked = [rollout("<think>a</think>b"), rollout("ab")]
     assert scores("trl.rewards:think_format_reward", *asked) == [1.0, 0.0]
 
 
-def test_trl_style_rewards_see_ids_columns_and_params() -> None:
+def test_trl_style_reward_gets_ids_and_params() -> None:
     asked = [rollout("a", completion_ids=(5, 6, 7)), rollout("b", completion_ids=(5,))]
     assert scores(f"{PLUGINS}:trl_ids", *asked, scale=0.5) == [4.5, 1.5]
 
 
-def test_a_trl_style_reward_without_its_ids_is_named() -> None:
+def test_trl_style_reward_needs_token_ids() -> None:
     with pytest.raises(RewardError, match="reward 'trl_ids' takes completion_ids"):
         scores(f"{PLUGINS}:trl_ids", rollout("a"))
 
 
-def test_an_asynchronous_reward_sees_the_trainers_state() -> None:
+def test_async_reward_gets_trainer_state() -> None:
     built = build_rewards([RewardSpec(name=f"{PLUGINS}:trl_async")])
     assert built.score([rollout("a")])["trl_async"] == [None]
     assert built.score([rollout("a")], trainer_state=SimpleNamespace(global_step=7))["trl_async"] == [7.0]
 
 
-def test_a_plug_in_that_raises_is_named_before_training() -> None:
+def test_raising_custom_reward_is_named() -> None:
     with pytest.raises(RewardError, match=r"reward 'broken_trl', row 0 .*LookupError: no model"):
         build_rewards([RewardSpec(name=f"{PLUGINS}:broken_trl")]).check(XML)
 
 
-def test_a_plug_in_on_strings_that_raises_is_shown_its_own_error_first() -> None:
+def test_string_reward_error_comes_first() -> None:
     what = "it raised IndexError: list index out of range; given messages .* AttributeError: 'list' object has no"
     with pytest.raises(RewardError, match=what):
         build_rewards([RewardSpec(name=f"{PLUGINS}:trl_last_words")]).check(XML)

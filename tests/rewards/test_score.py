@@ -36,7 +36,7 @@ def line(out: str, name: str) -> str:
     return next(row for row in out.splitlines() if row.split()[:1] == [name])
 
 
-def test_every_score_has_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_score_has_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(tmp_path, capsys, [{"text": RIGHT + "!!", "answer": "so\n#### 43", "id": "mine"}])
     assert "mine: total 1.498" in out
     assert "wrong (number): '42', gold '43'" in line(out, "correctness")
@@ -45,7 +45,7 @@ def test_every_score_has_its_reason(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert line(out, "xmlcount").split()[1:3] == ["0.498", "0.498"]
 
 
-def test_gates_clips_and_unknowns_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gates_clips_and_nones_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewards = [
         "{name: correctness, required: true}",
         "{name: integer, when: correctness > 0}",
@@ -64,30 +64,28 @@ def test_gates_clips_and_unknowns_are_explained(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_shipped_reward_can_say_why(name: str) -> None:
+def test_every_shipped_reward_explains(name: str) -> None:
     assert why(name, Rollout(Problem("p", "q", "42", "test"), RIGHT, XML)) != ""
 
 
-def test_the_summary_shows_mean_spread_none_and_correlation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_summary_shows_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}, {"text": "no", "answer": "42"}])
     assert out.splitlines()[-5].split() == ["correctness", "1.000", "1.000", "0.0%", "1.000"]
 
 
-def test_completions_come_from_stdin_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_completions_come_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"completion": RIGHT, "ground_truth": "42"})))
     score.main(["--config", "gsm8k.yaml", "--text", "-"])
     assert "stdin, line 1: total 4.000" in capsys.readouterr().out
 
 
-def test_line_separators_inside_a_row_and_a_byte_order_mark_do_no_harm(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bom_and_line_separators_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = XML.render("a\u2028b\u2029c\u0085d", "42")
     row = json.dumps({"text": text, "answer": "42"}, ensure_ascii=False)
     assert "line 1: total 4.000" in run(tmp_path, capsys, ["\ufeff" + row])
 
 
-def test_a_conversation_is_scored_by_its_last_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_last_message_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     messages = [{"role": "user", "content": "6 · 7?"}, {"role": "assistant", "content": RIGHT}]
     assert "line 1: total 4.000" in run(tmp_path, capsys, [{"completion": messages, "answer": "42"}])
 
@@ -95,7 +93,7 @@ def test_a_conversation_is_scored_by_its_last_message(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("counts", "thought"), [({}, 4), ({"completion_tokens": 9, "thinking_tokens": 0}, 0), ({"thinking_tokens": 7}, 7)]
 )
-def test_words_are_counted_where_the_row_has_no_counts(
+def test_missing_counts_become_word_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: dict[str, int], thought: int
 ) -> None:
     row = {"text": XML.render("6 · 7 =", "42"), "answer": "42"} | counts
@@ -119,16 +117,16 @@ def test_words_are_counted_where_the_row_has_no_counts(
         ('{"text": "42", "answer": "42", "completion_ids": "1 2"}', "line 1: completion_ids is no list of token ids"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, message: str) -> None:
+def test_bad_row_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         run(tmp_path, capsys, [row])
 
 
-def test_a_gold_in_a_list_is_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gold_in_a_list_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "right (exact): '42', gold '42'" in run(tmp_path, capsys, [{"text": RIGHT, "answer": ["42"]}])
 
 
-def test_another_think_format_is_hinted_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_think_format_is_hinted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[object] = [
         {"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")
     ]
@@ -140,7 +138,7 @@ def test_another_think_format_is_hinted_at(tmp_path: Path, capsys: pytest.Captur
     assert "look like" not in run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}])
 
 
-def test_a_reward_of_token_ids_gets_them_from_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_token_ids_are_read_from_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row, spec = {"text": RIGHT, "answer": "42"}, "rewards=[{name: 'tests.rewards.plugins:number_of_ids'}]"
     assert (
         line(run(tmp_path, capsys, [row | {"completion_ids": [5, 6, 7]}], spec), "number_of_ids").split()[1] == "3.000"
@@ -151,13 +149,13 @@ def test_a_reward_of_token_ids_gets_them_from_the_file(tmp_path: Path, capsys: p
         run(tmp_path, capsys, [row], spec)
 
 
-def test_completions_may_be_a_packed_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_completions_come_from_gzipped_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(f'text;answer\n"{RIGHT}";42\n'.encode()))
     score.main(["--config", "gsm8k.yaml", "--text", str(tmp_path / "rows.csv.gz")])
     assert "line 2: total 4.000" in capsys.readouterr().out
 
 
-def test_a_missing_file_is_named() -> None:
+def test_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
         score.main(["--config", "gsm8k.yaml", "--text", "nowhere.jsonl"])
 
@@ -172,13 +170,13 @@ def test_a_missing_file_is_named() -> None:
         ),
     ],
 )
-def test_a_bad_reward_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: str, message: str) -> None:
+def test_bad_reward_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: str, message: str) -> None:
     with pytest.raises(RewardError, match=message):
         run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}], f"rewards=[{spec}]")
 
 
 @pytest.mark.recipe
-def test_the_command_reads_a_file_and_stdin_and_ends_bad_input_with_one_line(tmp_path: Path) -> None:
+def test_command_reads_file_and_stdin(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"text": RIGHT, "answer": "42"}), encoding="utf-8")
     command = [sys.executable, "-m", "rewards.score", "--config", "gsm8k.yaml", "--text"]
@@ -191,12 +189,12 @@ def test_the_command_reads_a_file_and_stdin_and_ends_bad_input_with_one_line(tmp
     assert done.stderr.count("\n") == 1
 
 
-def test_a_line_with_options_is_graded_by_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_row_with_options_is_multiple_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"text": XML.render("It is.", "(b)"), "gold": "Paris", "options": ["Rome", "Paris"]}
     assert "right (option B)" in line(run(tmp_path, capsys, [row]), "correctness")
 
 
-def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_problem_uses_family_scorer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [problem] = load_problems(DataConfig(source="reasoning_gym:countdown", limit=1))
     target = str(problem.metadata["entry"]["metadata"]["target"])
     row = {"id": problem.id, "question": problem.question, "gold": "", "text": XML.render("It is.", target)}
@@ -204,7 +202,7 @@ def test_a_generated_problem_is_graded_by_its_family(tmp_path: Path, capsys: pyt
     assert "wrong (score 0.05)" in line(out, "correctness")
 
 
-def test_a_line_of_a_run_keeps_its_counts_and_its_cut(tmp_path: Path) -> None:
+def test_rollout_row_keeps_counts(tmp_path: Path) -> None:
     sample = Sample("a", text=RIGHT, gold="42", completion_tokens=9, thinking_tokens=5, finish="length")
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
     [rollout] = score.read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})

@@ -47,7 +47,7 @@ def waits_for_threads() -> None:
 
 
 @pytest.mark.parametrize("call", [loops, reads, waits_for_threads, lambda: time.sleep(60)])
-def test_a_call_that_blocks_is_interrupted(call: Callable[[], None]) -> None:
+def test_blocking_call_is_interrupted(call: Callable[[], None]) -> None:
     before = signal.getsignal(signal.SIGURG)
     with pytest.raises(Overrun):
         within(0.05, call, "")
@@ -55,13 +55,13 @@ def test_a_call_that_blocks_is_interrupted(call: Callable[[], None]) -> None:
     signal.raise_signal(signal.SIGURG)  # a late one does no harm
 
 
-def test_what_comes_in_time_is_returned_and_errors_pass() -> None:
+def test_call_in_time_returns_or_raises() -> None:
     assert within(60.0, lambda: 3, "") == 3
     with pytest.raises(ZeroDivisionError):
         within(60.0, lambda: 1 / 0, "")
 
 
-def test_on_other_threads_calls_run_without_a_limit() -> None:
+def test_other_threads_have_no_limit() -> None:
     def late() -> int:
         time.sleep(0.1)
         return 4
@@ -70,7 +70,7 @@ def test_on_other_threads_calls_run_without_a_limit() -> None:
         assert pool.submit(within, 0.01, late, "").result() == 4
 
 
-def test_alarms_of_the_call_s_own_still_ring() -> None:
+def test_alarm_set_by_call_still_fires() -> None:
     """Grading with math-verify sets some."""
 
     class Rang(Exception):
@@ -91,7 +91,7 @@ def test_alarms_of_the_call_s_own_still_ring() -> None:
         within(30.0, own_limit, "")
 
 
-def test_a_call_that_can_t_be_interrupted_ends_the_process() -> None:
+def test_uninterruptible_call_ends_process() -> None:
     script = """
 import time
 from rewards import time_limit
@@ -112,7 +112,7 @@ def sleeps(rollouts: Any) -> Any:
     time.sleep(60)
 
 
-def test_a_reward_that_blocks_is_named_with_the_step_and_the_key() -> None:
+def test_blocking_reward_is_named_with_step() -> None:
     rewards = RewardSet([Member("mine", sleeps, timeout=0.05)])
     message = (
         r"reward 'mine', step 8: no scores for 3 completions after 0.05 s "
@@ -129,7 +129,7 @@ def test_a_reward_that_blocks_is_named_with_the_step_and_the_key() -> None:
         rewards.score(ROLLOUTS)
 
 
-def test_looking_for_the_row_that_raises_takes_no_longer_than_the_reward_may() -> None:
+def test_search_for_raising_row_is_limited() -> None:
     def raises(rollouts: Any) -> Any:
         if len(rollouts) == 1:
             time.sleep(60)
@@ -139,7 +139,7 @@ def test_looking_for_the_row_that_raises_takes_no_longer_than_the_reward_may() -
         RewardSet([Member("mine", raises, timeout=0.05)]).score(ROLLOUTS)
 
 
-def test_rewards_of_one_s_own_have_a_limit_and_shipped_ones_their_own() -> None:
+def test_only_custom_rewards_have_a_limit() -> None:
     own = "tests.rewards.plugins:own"
     limits = [build_rewards([spec]).members[0].timeout for spec in ({"name": own}, {"name": own, "timeout": 5.0})]
     assert limits == [300.0, 5.0]

@@ -17,7 +17,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def test_every_line_is_there_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_prints_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     budget = ["rollout.budget.max_thinking=4", "rollout.budget.max_answer=4"]
     assert doctor.main(arguments(tmp_path, *budget)) == 0
     out = capsys.readouterr().out
@@ -29,9 +29,7 @@ def test_every_line_is_there_and_nothing_is_written(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "run").exists()
 
 
-def test_a_failed_line_is_an_exit_code_and_names_the_numbers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_line_sets_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     budget = ["rollout.budget.max_thinking=20", "rollout.budget.max_answer=20"]
     assert doctor.main(arguments(tmp_path, *budget)) == 1
     out = capsys.readouterr().out
@@ -39,15 +37,13 @@ def test_a_failed_line_is_an_exit_code_and_names_the_numbers(
     assert "1 failed" in out
 
 
-def test_a_held_out_prompt_that_does_not_fit_is_a_failed_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_held_out_prompt_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held_out = "eval={data: {source: arithmetic, limit: 4}, max_tokens: 250}"
     assert doctor.main(arguments(tmp_path, held_out)) == 1
     assert "failed  lengths: 4 of 4 prompts don't fit" in capsys.readouterr().out
 
 
-def test_a_warned_line_is_not_fine() -> None:
+def test_warned_line_is_not_fine() -> None:
     fine = [passed(str(number), "well") for number in range(11)]
     warned, failed = Finding("hub", "warned", "no token", "log in"), Finding("disk", "failed", "full", "tidy up")
     assert doctor.tally(fine) == "11 of 11 lines are fine"

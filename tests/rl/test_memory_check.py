@@ -34,7 +34,7 @@ def trainer_with_room(tiny: LoadedModel, folder: Path, rows: int) -> Any:
     return trainer
 
 
-def test_what_fits_is_let_through_and_leaves_nothing_behind(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_fitting_step_leaves_no_trace(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer = trainer_with_room(tiny, tmp_path, 8)
     state = torch.get_rng_state()
     try_worst_step(trainer, 30, 6)
@@ -66,9 +66,7 @@ def seen(trainer: Any, run: Any) -> set[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
-def test_the_step_tried_is_computed_as_training_computes(
-    tiny: LoadedModel, tmp_path: Path, checkpointing: bool
-) -> None:
+def test_tried_step_equals_a_training_step(tiny: LoadedModel, tmp_path: Path, checkpointing: bool) -> None:
     fresh = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))  # training wraps it
     trainer = built(fresh, tmp_path, REWARDS, rollout={}, bf16=True, gradient_checkpointing=checkpointing)
     tried = seen(trainer, lambda: try_worst_step(trainer, 30, 6))
@@ -77,17 +75,15 @@ def test_the_step_tried_is_computed_as_training_computes(
 
 
 @pytest.mark.parametrize("option", [{}, {"loss_type": "vespo"}])
-def test_a_step_on_what_another_engine_drew_is_tried_too(
-    tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]
-) -> None:
+def test_other_engines_step_is_tried(tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]) -> None:
     try_worst_step(built(tiny, tmp_path, REWARDS, rollout={}, exact=False, **option), 30, 6)
 
 
-def test_what_does_not_fit_is_told_what_does(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_oversized_step_names_a_fitting_one(tiny: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"train_batch_size=2 trainer.gradient_accumulation_steps=4"):
         try_worst_step(trainer_with_room(tiny, tmp_path, 3), 30, 6)
 
 
-def test_when_one_row_is_too_much_it_says_what_to_lower(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_oversized_row_names_what_to_lower(tiny: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"8 rows of 30 \+ 6 tokens.*nor does one row: lower"):
         try_worst_step(trainer_with_room(tiny, tmp_path, 0), 30, 6)

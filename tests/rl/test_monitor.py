@@ -41,13 +41,13 @@ def names(
     return [alarm.name for alarm in monitor.observe(step, rollouts, scores, totals)]
 
 
-def test_a_healthy_run_raises_nothing_and_writes_nothing(tmp_path: Path) -> None:
+def test_healthy_run_raises_no_alarm(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path / "alarms.jsonl", AT_ONCE)
     assert [names(monitor, step, HEALTHY) for step in range(1, 12)] == [[]] * 11
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_check_picks_its_rows() -> None:
+def test_each_check_picks_matching_rows() -> None:
     loop = "round and round we go " * 20
     rows = [
         answered("42"),
@@ -66,16 +66,16 @@ def test_each_check_picks_its_rows() -> None:
     assert without_score({"a": [1.0, None, 0.0], "b": [None, 0.0, 0.0]}) == [0, 1]
 
 
-def test_a_second_end_of_thinking_is_a_second_block() -> None:
+def test_second_end_of_thinking_is_a_block() -> None:
     text = "<think>\na\n</think>\n1\n</think>\n2"
     assert several_blocks([replace(rollout(text), think_format=DEEPSEEK)]) == [0]
 
 
-def test_the_same_text_for_another_problem_is_no_duplicate() -> None:
+def test_duplicates_are_within_a_problem() -> None:
     assert repeated_texts([answered("42", problem="p"), answered("42", problem="q")]) == []
 
 
-def test_zero_variance_is_a_share_of_groups() -> None:
+def test_zero_variance_is_share_of_groups() -> None:
     rows = [answered("42", problem=problem) for problem in "ppqqr"]
     assert zero_variance(rows, [1.0, 1.0, 0.0, 1.0, 5.0]) == (0.5, [0, 1])
     assert zero_variance(rows, [None, None, None, 0.0, 5.0]) == (0.5, [0, 1])
@@ -94,7 +94,7 @@ def test_zero_variance_is_a_share_of_groups() -> None:
         ("zero_variance", HEALTHY, SCORES, [0.5, 0.5, 0.5]),
     ],
 )
-def test_each_alarm_writes_its_samples(
+def test_each_alarm_writes_samples(
     tmp_path: Path, name: str, rollouts: list[Rollout], scores: Scores, totals: list[float | None]
 ) -> None:
     path = tmp_path / "alarms.jsonl"
@@ -106,14 +106,14 @@ def test_each_alarm_writes_its_samples(
     assert set(record["samples"][0]["rewards"]) == set(scores)
 
 
-def test_an_alarm_waits_for_patience_and_does_not_repeat_itself(tmp_path: Path) -> None:
+def test_alarm_waits_for_patience(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path / "alarms.jsonl", Limits(patience=3, repeat=5))
     bad = [replace(row, truncated=True) for row in HEALTHY]
     raised = [step for step in range(1, 12) if names(monitor, step, bad)]
     assert raised == [3, 8]
 
 
-def test_patience_starts_again_after_a_good_step(tmp_path: Path) -> None:
+def test_good_step_resets_patience(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path / "alarms.jsonl", Limits(patience=2))
     bad = [replace(row, truncated=True) for row in HEALTHY]
     assert [names(monitor, step, rows) for step, rows in enumerate([bad, HEALTHY, bad, bad])] == [
@@ -124,7 +124,7 @@ def test_patience_starts_again_after_a_good_step(tmp_path: Path) -> None:
     ]
 
 
-def test_a_monitor_goes_on_from_what_a_checkpoint_kept(tmp_path: Path) -> None:
+def test_monitor_resumes_from_checkpoint(tmp_path: Path) -> None:
     limits = Limits(window=2, patience=2, repeat=3)
     long = [replace(row, truncated=True, completion_tokens=100) for row in HEALTHY]
     short = [replace(row, truncated=True, completion_tokens=10) for row in HEALTHY]
@@ -142,7 +142,7 @@ def test_a_monitor_goes_on_from_what_a_checkpoint_kept(tmp_path: Path) -> None:
         assert second.state() == whole.state()
 
 
-def test_format_that_rises_alone_is_an_alarm(tmp_path: Path) -> None:
+def test_format_rising_alone_is_an_alarm(tmp_path: Path) -> None:
     monitor = Monitor(tmp_path / "alarms.jsonl", AT_ONCE)
     low: Scores = {**SCORES, "soft_format": [0.5, 0.0, 0.0]}
     high: Scores = {**SCORES, "soft_format": [0.5, 0.5, 0.5]}
@@ -150,20 +150,20 @@ def test_format_that_rises_alone_is_an_alarm(tmp_path: Path) -> None:
     assert raised == [[], [], [], ["format_without_accuracy"]]
 
 
-def test_format_that_rises_with_accuracy_is_none() -> None:
+def test_format_rising_with_accuracy_is_fine() -> None:
     limits = Limits(window=2)
     assert format_without_accuracy([0.2, 0.2, 0.9, 0.9], [0.1, 0.1, 0.3, 0.3], limits) == ""
     assert format_without_accuracy([0.2, 0.2, 0.9, 0.9], [0.3, 0.3, 0.1, 0.1], limits) != ""
     assert format_without_accuracy([0.9, 0.9], [0.1, 0.1], limits) == ""
 
 
-def test_collapsing_length_is_an_alarm() -> None:
+def test_length_collapse_is_an_alarm() -> None:
     limits = Limits(window=2)
     assert length_collapse([100, 100, 20, 20], limits) != ""
     assert length_collapse([100, 100, 60, 60], limits) == ""
 
 
-def test_too_many_unknowns_are_told_with_the_graders_reasons(tmp_path: Path) -> None:
+def test_unjudged_alarm_shows_reasons(tmp_path: Path) -> None:
     rows = [answered("9^{9^{9^9}}"), answered("8^{9^{9^9}}"), answered("42")]
     scores: Scores = {"correctness": [None, None, 2.0]}
     alarms = Monitor(tmp_path / "alarms.jsonl", AT_ONCE).observe(1, rows, scores, [None, None, 2.0])
@@ -172,12 +172,12 @@ def test_too_many_unknowns_are_told_with_the_graders_reasons(tmp_path: Path) -> 
     ]
 
 
-def test_a_lone_surrogate_can_be_written(tmp_path: Path) -> None:
+def test_lone_surrogate_can_be_written(tmp_path: Path) -> None:
     bad = [replace(row, text=row.text + "\ud800", truncated=True) for row in HEALTHY]
     assert names(Monitor(tmp_path / "alarms.jsonl", AT_ONCE), 1, bad) == ["length_limit"]
 
 
-def test_on_alarm_stop_ends_the_run_with_a_report_and_warn_does_not(tmp_path: Path) -> None:
+def test_only_on_alarm_stop_ends_the_run(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     bad = [replace(row, truncated=True) for row in HEALTHY]
     alarms = Monitor(run / "alarms.jsonl", AT_ONCE).observe(7, bad, SCORES, TOTALS)
@@ -191,7 +191,7 @@ def test_on_alarm_stop_ends_the_run_with_a_report_and_warn_does_not(tmp_path: Pa
     assert "ran into the length limit (step 7)" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_sample_that_broke_a_reward_is_written(tmp_path: Path) -> None:
+def test_reward_breaking_sample_is_written(tmp_path: Path) -> None:
     write_failure(tmp_path / "alarms.jsonl", 3, BrokenReward("mine", 1, HEALTHY[1], "it raised KeyError: 'x'"))
     record = json.loads((tmp_path / "alarms.jsonl").read_text(encoding="utf-8"))
     assert (record["alarm"], record["samples"][0]["extracted"]) == ("broken_reward", "41")

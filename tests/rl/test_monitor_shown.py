@@ -27,9 +27,7 @@ def recorder(run: RunDir, callback: RunCallback, on_alarm: str) -> Recorder:
     return made
 
 
-def test_a_warning_is_on_the_progress_line_in_the_metrics_and_in_the_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warning_reaches_bar_metrics_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path)
     callback = RunCallback(run, ("reward",))
     state = SimpleNamespace(is_world_process_zero=True, max_steps=5, global_step=3)
@@ -45,7 +43,7 @@ def test_a_warning_is_on_the_progress_line_in_the_metrics_and_in_the_report(
     assert [sample["text"] for sample in alarm["samples"]] == [rollout.text for rollout in CUT]
 
 
-def test_stop_ends_the_run_and_shows_the_alarm_all_the_same(tmp_path: Path) -> None:
+def test_stopped_run_reports_the_alarm(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     with pytest.raises(RewardError, match="stopped at step 3 by an alarm: length_limit"):
         recorder(run, RunCallback(run, ("reward",)), "stop")(SCORED)

@@ -30,7 +30,7 @@ OVERRIDDEN = {
 
 
 @pytest.mark.parametrize("name", OVERRIDDEN)
-def test_what_the_trainer_overrides_has_its_signature(trl: ast.Module, name: str) -> None:
+def test_overridden_methods_keep_signatures(trl: ast.Module, name: str) -> None:
     assert parameters(function(trl, name, "GRPOTrainer")) == OVERRIDDEN[name]
     theirs = {f.name for f in ast.walk(trl) if isinstance(f, ast.FunctionDef)} - {"__init__"}
     assert own_functions("trl_internals") & theirs == {*OVERRIDDEN, "compute_loss"}
@@ -41,7 +41,7 @@ def own_functions(module: str) -> set[str]:
     return {node.name for node in ast.walk(parse(ROOT / "rl" / f"{module}.py")) if isinstance(node, ast.FunctionDef)}
 
 
-def test_no_private_of_trl_is_used_outside_its_module(trl: ast.Module) -> None:
+def test_trl_privates_stay_in_one_module(trl: ast.Module) -> None:
     private = {node.attr for node in ast.walk(trl) if isinstance(node, ast.Attribute) and is_private(node.attr)}
     for path in (ROOT / "rl").glob("*.py"):
         used = {node.attr for node in ast.walk(parse(path)) if isinstance(node, ast.Attribute)}
@@ -77,7 +77,7 @@ def is_private(name: str) -> bool:
         ("log", "for key, val in self._metrics[mode].items()"),
     ],
 )
-def test_trl_says_what_we_rely_on(trl: ast.Module, name: str, says: str) -> None:
+def test_trl_source_has_relied_on_lines(trl: ast.Module, name: str, says: str) -> None:
     assert says in flat(function(trl, name, "GRPOTrainer"))
 
 
@@ -99,7 +99,7 @@ def called(path: str, name: str) -> set[str]:
 
 
 @pytest.mark.engine
-def test_unsloth_takes_what_we_pass(unsloth: Path) -> None:
+def test_unsloth_takes_our_arguments(unsloth: Path) -> None:
     loader = function(parse(unsloth / "unsloth/models/loader.py"), "from_pretrained", "FastLanguageModel")
     ours = {"model_name", "max_seq_length", "load_in_4bit", "load_in_8bit", "fast_inference", "gpu_memory_utilization"}
     assert ours <= called("models/load.py", "from_pretrained")
@@ -109,7 +109,7 @@ def test_unsloth_takes_what_we_pass(unsloth: Path) -> None:
 
 
 @pytest.mark.engine
-def test_unsloths_engine_takes_the_live_adapter(unsloth: Path) -> None:
+def test_unsloth_engine_takes_live_adapter(unsloth: Path) -> None:
     vllm = parse(unsloth / "unsloth_zoo/vllm_utils.py")
     found = parameters(function(vllm, "load_lora"))
     assert found[:3] == ["model", "save_directory", "load_tensors"]
@@ -118,7 +118,7 @@ def test_unsloths_engine_takes_the_live_adapter(unsloth: Path) -> None:
 
 
 @pytest.mark.engine
-def test_unsloth_leaves_our_rollouts_in_place(unsloth: Path) -> None:
+def test_unsloth_keeps_our_rollout_func(unsloth: Path) -> None:
     """It rewrites TRL's trainer: `rollout_func` stays, weights that are shared are not synchronised."""
     patches = (unsloth / "unsloth/models/rl_replacements.py").read_text(encoding="utf-8")
     assert "rollout_func" not in patches
@@ -129,7 +129,7 @@ NEEDS = ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batc
 
 
 @pytest.mark.engine
-def test_unsloths_loss_gets_through_our_trainer(
+def test_unsloth_loss_passes_our_trainer(
     unsloth: Path, tiny: "LoadedModel", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its `compute_loss` asks for log-probabilities as its source says, and gets what its own method answers."""
@@ -158,7 +158,7 @@ def test_unsloths_loss_gets_through_our_trainer(
 
 
 @pytest.mark.engine
-def test_our_command_says_whose_model_it_is_and_the_probe_switches_unsloths_mode(unsloth: Path) -> None:
+def test_memory_check_switches_unsloth_mode(unsloth: Path) -> None:
     assert "backend=loaded.backend" in flat(parse(ROOT / "rl" / "run.py"))
     trainer = (unsloth / "unsloth/models/rl.py").read_text(encoding="utf-8")
     assert "use_gc = _model._unsloth_gradient_checkpointing" in trainer

@@ -52,7 +52,7 @@ def agreed(tiny: LoadedModel, engine: type[TransformersEngine] = TransformersEng
     return policy_check.agreement(engine(tiny.model, tiny.tokenizer, S1, 256), tiny.model, prompts(tiny))
 
 
-def test_an_engine_on_the_training_weights_agrees(tiny: LoadedModel) -> None:
+def test_engine_on_training_weights_agrees(tiny: LoadedModel) -> None:
     randomise(tiny.model)
     found = agreed(tiny)
     assert found.mean < 1e-4
@@ -65,14 +65,14 @@ def test_an_engine_on_the_training_weights_agrees(tiny: LoadedModel) -> None:
 @pytest.mark.parametrize(
     ("engine", "message"), [(BaseModelEngine, "answers as the base model"), (StaleEngine, "disagree by")]
 )
-def test_an_engine_that_answers_for_another_model_is_found(tiny: LoadedModel, engine: Any, message: str) -> None:
+def test_engine_on_other_weights_is_detected(tiny: LoadedModel, engine: Any, message: str) -> None:
     randomise(tiny.model)
     wrong = policy_check.mismatch(agreed(tiny, engine), policy_check.rounding_of("fp32"))
     assert message in wrong
     assert "rollout.engine=transformers" in wrong
 
 
-def test_an_adapter_that_changes_nothing_yet_is_no_mismatch(tiny: LoadedModel) -> None:
+def test_zero_adapter_is_no_mismatch(tiny: LoadedModel) -> None:
     with torch.no_grad():
         for name, weight in tiny.model.named_parameters():
             if "lora_B" in name:
@@ -80,7 +80,7 @@ def test_an_adapter_that_changes_nothing_yet_is_no_mismatch(tiny: LoadedModel) -
     assert policy_check.mismatch(agreed(tiny, BaseModelEngine), policy_check.rounding_of("fp32")) == ""
 
 
-def test_the_checksum_sees_every_base_weight_and_no_trained_one(tiny: LoadedModel) -> None:
+def test_checksum_covers_base_weights_only(tiny: LoadedModel) -> None:
     before = policy_check.checksum(tiny.model)
     randomise(tiny.model)
     assert policy_check.checksum(tiny.model) == before
@@ -101,7 +101,7 @@ def watched(tiny: LoadedModel, folder: Path, engine: type[TransformersEngine], *
     return built(tiny, folder, REWARDS, rollout={}, callbacks=[rows, watch], **options)
 
 
-def test_the_gap_is_logged_at_the_start_and_every_so_many_steps(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_logprob_gap_is_logged_periodically(tiny: LoadedModel, tmp_path: Path) -> None:
     from configs.run_directory import read_jsonl
 
     watched(tiny, tmp_path, TransformersEngine, max_steps=4).train()
@@ -110,13 +110,13 @@ def test_the_gap_is_logged_at_the_start_and_every_so_many_steps(tiny: LoadedMode
     assert all(row["logprob_gap_mean"] < 1e-4 for row in rows if "logprob_gap_mean" in row)
 
 
-def test_a_mismatch_stops_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_mismatch_stops_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
     randomise(tiny.model)
     with pytest.raises(RunError, match="stopped at step 0: the rollout engine answers as the base model"):
         watched(tiny, tmp_path, BaseModelEngine).train()
 
 
-def test_base_weights_that_move_stop_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_changed_base_weights_stop_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer = watched(tiny, tmp_path, TransformersEngine, max_steps=4)
     frozen = next(w for w in tiny.model.parameters() if not w.requires_grad)
     step = trainer.training_step

@@ -32,7 +32,7 @@ def launch(processes: int, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_two_processes_give_the_loss_and_the_weights_of_one(tmp_path: Path) -> None:
+def test_two_processes_equal_one(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     found: dict[int, tuple[Any, Any]] = {}
     for processes in (1, 2):
@@ -48,7 +48,7 @@ def test_two_processes_give_the_loss_and_the_weights_of_one(tmp_path: Path) -> N
         torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
-def test_a_run_of_two_processes_writes_one_run(tmp_path: Path) -> None:
+def test_two_processes_write_one_run(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model")
     run = tmp_path / "run"
     launch(

@@ -71,7 +71,7 @@ def assert_same(mine: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["4", "6"])
-def test_a_killed_run_goes_on_to_the_same_rewards_and_weights(whole: Path, tmp_path: Path, step: str) -> None:
+def test_killed_run_resumes_identically(whole: Path, tmp_path: Path, step: str) -> None:
     run = tmp_path / "run"
     killed = command(run, whole / "model", MULL_TEST_KILL=step)
     assert killed.returncode == -9
@@ -84,7 +84,7 @@ def test_a_killed_run_goes_on_to_the_same_rewards_and_weights(whole: Path, tmp_p
     assert_same(run, whole / "run")
 
 
-def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Path) -> None:
+def test_sigterm_saves_before_exit(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stopped = command(run, whole / "model", MULL_TEST_TERM="3")
     assert stopped.returncode == STOPPED
@@ -97,7 +97,7 @@ def test_sigterm_saves_and_leaves_and_the_run_goes_on(whole: Path, tmp_path: Pat
     assert_same(run, whole / "run")
 
 
-def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path: Path) -> None:
+def test_run_with_blocked_reward_resumes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     unsaved = ("trainer.save_steps=6", "rewards.0.timeout=3")
     stopped = command(run, whole / "model", *unsaved, MULL_TEST_BLOCK="4")
@@ -111,7 +111,7 @@ def test_a_reward_that_blocks_stops_the_run_which_goes_on(whole: Path, tmp_path:
     assert_same(run, whole / "run")
 
 
-def test_an_alarm_that_stops_the_run_leaves_a_checkpoint_to_go_on_from(whole: Path, tmp_path: Path) -> None:
+def test_run_stopped_by_alarm_resumes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stopped = command(run, whole / "model", "trainer.save_steps=6", "on_alarm=stop")
     assert stopped.returncode == 2
@@ -125,7 +125,7 @@ def test_an_alarm_that_stops_the_run_leaves_a_checkpoint_to_go_on_from(whole: Pa
     assert alarms == [(row["step"], row["alarm"]) for row in read_jsonl(whole / "run" / "alarms.jsonl")]
 
 
-def test_a_run_that_was_killed_after_training_only_finishes(whole: Path, tmp_path: Path) -> None:
+def test_run_killed_after_training_finishes(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole / "run", run)
     shutil.rmtree(run / "adapter")

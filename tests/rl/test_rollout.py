@@ -47,7 +47,7 @@ def rewards(values: list[float]) -> RewardSet:
     return RewardSet([Member("r", lambda rollouts: [values[i % len(values)] for i in range(len(rollouts))])])
 
 
-def test_without_a_budget_it_is_plain_grpo(tiny: LoadedModel) -> None:
+def test_no_budget_is_plain_grpo(tiny: LoadedModel) -> None:
     _, found = drawn(tiny)
     assert "env_mask" not in found
     assert len(found["completion_ids"]) == 16  # one for each entry, each prompt repeated already
@@ -55,7 +55,7 @@ def test_without_a_budget_it_is_plain_grpo(tiny: LoadedModel) -> None:
     assert [len(ids) for ids in found["completion_ids"]] == [len(row) for row in found["logprobs"]]
 
 
-def test_every_forced_token_is_marked_and_nothing_else(tiny: LoadedModel) -> None:
+def test_only_forced_tokens_are_masked(tiny: LoadedModel) -> None:
     generations, found = drawn(tiny, rollout={"budget": BUDGET})
     end = tiny.tokenizer.encode(S1.end + "A:", add_special_tokens=False)
     stops = [g.stop for g in generations]
@@ -88,7 +88,7 @@ def by_hand(model: Any, output: dict[str, Any]) -> list[torch.Tensor]:
     return [p.grad.clone() for p in model.parameters() if p.requires_grad]
 
 
-def test_forced_tokens_carry_no_gradient_and_no_importance_ratio(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_forced_tokens_have_no_gradient(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, **LENGTH)
     randomise(trainer.model)
     trainer.model.train()
@@ -112,7 +112,7 @@ def test_forced_tokens_carry_no_gradient_and_no_importance_ratio(tiny: LoadedMod
         torch.testing.assert_close(mine, theirs, atol=0, rtol=0)
 
 
-def test_an_engine_of_other_kernels_is_corrected_for_but_not_where_forced(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_importance_ratio_skips_forced_tokens(tiny: LoadedModel, tmp_path: Path) -> None:
     options: dict[str, Any] = LENGTH | {"vllm_importance_sampling_mode": "token_truncate"}
     trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, exact=False, **options)
     draw = trainer.sampler.generate
@@ -132,7 +132,7 @@ def test_an_engine_of_other_kernels_is_corrected_for_but_not_where_forced(tiny: 
     assert trainer._metrics["train"]["sampling/sampling_logp_difference/mean"] == [pytest.approx(0.1, abs=1e-4)]
 
 
-def test_a_reward_sees_what_ended_the_thinking(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_reward_sees_thinking_stop(tiny: LoadedModel, tmp_path: Path) -> None:
     seen: list[Any] = []
 
     def watch(rollouts: Any) -> list[float | None]:
@@ -148,14 +148,14 @@ def test_a_reward_sees_what_ended_the_thinking(tiny: LoadedModel, tmp_path: Path
     assert all(S1.end in r.text for r in seen)
 
 
-def test_a_budget_that_does_not_fit_is_refused_with_the_numbers(tiny: LoadedModel) -> None:
+def test_oversized_budget_is_refused(tiny: LoadedModel) -> None:
     config = recipe(tiny, rollout={"budget": BUDGET | {"max_thinking": 30}}, trainer=LENGTH)
     with pytest.raises(EngineError, match=r"thinking 30 \+ end \d+ \+ answer 6 tokens"):
         rollout.check_budget(config, tiny.tokenizer, S1, 20)
     rollout.check_budget(recipe(tiny, rollout={"budget": BUDGET}, trainer=LENGTH), tiny.tokenizer, S1, 20)
 
 
-def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> None:
+def test_effort_is_share_of_completion(tiny: LoadedModel) -> None:
     config = recipe(tiny, rollout={"budget": {"effort": "medium", "max_answer": 12}}, trainer=LENGTH)
     found = rollout.rollout_budget(config)
     assert found is not None
@@ -176,13 +176,13 @@ def test_an_effort_is_a_share_of_the_longest_completion(tiny: LoadedModel) -> No
         ),
     ],
 )
-def test_a_mistake_in_the_recipe_is_one_line(overrides: list[str], message: str) -> None:
+def test_recipe_mistake_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load_recipe("grpo", "demo", overrides)
     assert "\n" not in str(raised.value)
 
 
-def test_a_prompt_that_does_not_fit_is_named(tiny: LoadedModel) -> None:
+def test_long_prompt_is_named(tiny: LoadedModel) -> None:
     config = recipe(tiny)  # completions of 6 tokens
     prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
     longest = rollout.longest_prompt(config, PROBLEMS, prompts, tiny.tokenizer)
@@ -192,9 +192,7 @@ def test_a_prompt_that_does_not_fit_is_named(tiny: LoadedModel) -> None:
         rollout.longest_prompt(short, PROBLEMS, prompts, tiny.tokenizer)
 
 
-def test_problems_with_long_prompts_are_left_out_and_counted(
-    tiny: LoadedModel, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_prompts_can_be_dropped(tiny: LoadedModel, capsys: pytest.CaptureFixture[str]) -> None:
     problems = [*PROBLEMS, replace(PROBLEMS[0], id="long", question="1 + 1? " * 9)]
     prompts = rollout.prompts(problems, tiny.tokenizer, S1)
     fits = rollout.longest_prompt(recipe(tiny), PROBLEMS, prompts[:4], tiny.tokenizer)
@@ -209,7 +207,7 @@ def test_problems_with_long_prompts_are_left_out_and_counted(
         rollout.longest_prompt(none, *kept, tiny.tokenizer)
 
 
-def test_fewer_problems_than_a_generation_takes_are_refused(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_problems_are_refused(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = {"num_generations": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
     config = recipe(tiny, trainer=trainer)
     prompts = rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
@@ -235,9 +233,7 @@ def with_bos(tiny: LoadedModel, writes: bool) -> Any:
 
 
 @pytest.mark.parametrize("writes", [False, True])
-def test_a_prompt_is_what_the_template_writes_in_training_and_where_it_is_measured(
-    tiny: LoadedModel, writes: bool
-) -> None:
+def test_training_and_evaluation_share_prompts(tiny: LoadedModel, writes: bool) -> None:
     tokenizer = with_bos(tiny, writes)
     engine = TransformersEngine(tiny.model, tokenizer, S1, 256)
     prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
@@ -246,7 +242,7 @@ def test_a_prompt_is_what_the_template_writes_in_training_and_where_it_is_measur
     assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
 
 
-def test_the_engine_and_why_it_is_this_one_are_told(tiny: LoadedModel) -> None:
+def test_engine_choice_is_explained(tiny: LoadedModel) -> None:
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
     asked = rollout.choice(engine, recipe(tiny, rollout={"engine": "transformers"}), "transformers")
     assert asked == "transformers (the weights in memory, adapter included): the recipe asks for it"
@@ -254,7 +250,7 @@ def test_the_engine_and_why_it_is_this_one_are_told(tiny: LoadedModel) -> None:
     assert "no faster engine" in rollout.choice(engine, recipe(tiny), "transformers")
 
 
-def test_rollouts_read_no_generation_config(tiny: LoadedModel) -> None:
+def test_rollouts_ignore_generation_config(tiny: LoadedModel) -> None:
     model = tiny.model.generation_config
     before = drawn(tiny)[1]["completion_ids"]
     model.update(temperature=0.01, top_k=1, do_sample=False, max_new_tokens=1)
@@ -264,7 +260,7 @@ def test_rollouts_read_no_generation_config(tiny: LoadedModel) -> None:
         model.update(temperature=1.0, top_k=50, max_new_tokens=None)
 
 
-def test_scores_reach_trls_own_trainer_as_columns(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_plain_trl_reads_score_columns(tiny: LoadedModel, tmp_path: Path) -> None:
     """Plain TRL, given what we draw through its public `rollout_func`, has the same rewards."""
     from trl import GRPOTrainer
 

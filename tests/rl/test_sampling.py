@@ -42,14 +42,14 @@ def history(trainer: Any, name: str) -> list[float]:
     return [row[name] for row in trainer.state.log_history if name in row]
 
 
-def test_without_rounds_groups_of_equal_rewards_are_counted(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_dropped_groups_are_counted(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer, rows = trained(tiny, tmp_path, 12)
     flat = [sum(row["advantage"] == 0 for row in rows if row["step"] == step) / 4 for step in (1, 2, 3)]
     assert history(trainer, "dropped_groups") == flat
     assert sum(flat) > 0
 
 
-def test_groups_of_equal_rewards_are_drawn_anew_on_other_problems(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_equal_reward_groups_are_resampled(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer, rows = trained(tiny, tmp_path, 12, resamples=20)
     assert history(trainer, "dropped_groups") == [0.0, 0.0, 0.0]
     assert sum(history(trainer, "resampled_groups")) > 0
@@ -62,7 +62,7 @@ def test_groups_of_equal_rewards_are_drawn_anew_on_other_problems(tiny: LoadedMo
     assert all(f"\n{id} + 1?" in prompt for id, prompt in prompts.items())  # each completion belongs to its problem
 
 
-def test_the_bound_holds_when_nothing_can_teach(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_resampling_is_bounded(tiny: LoadedModel, tmp_path: Path) -> None:
     trainer, rows = trained(tiny, tmp_path, 24, resamples=2)
     assert history(trainer, "resampled_groups") == [8.0, 8.0, 8.0]
     assert history(trainer, "dropped_groups") == [4.0, 4.0, 4.0]
@@ -73,7 +73,7 @@ def rollout(problem: Problem, right: bool) -> Rollout:
     return Rollout(problem, S1.render("So.", problem.answer if right else "no"), S1)
 
 
-def test_a_curriculum_prefers_problems_that_are_sometimes_solved() -> None:
+def test_curriculum_prefers_partly_solved_problems() -> None:
     curriculum = Curriculum(MANY[:4], 4)
     for _ in range(10):
         curriculum.see([rollout(MANY[0], False), rollout(MANY[1], True)])
@@ -83,7 +83,7 @@ def test_a_curriculum_prefers_problems_that_are_sometimes_solved() -> None:
     assert always < 0.5 < unseen
 
 
-def test_a_curriculum_survives_its_checkpoint() -> None:
+def test_curriculum_survives_checkpoint() -> None:
     curriculum = Curriculum(MANY[:4], 4)
     curriculum.see([rollout(MANY[0], False), rollout(MANY[2], True), rollout(MANY[2], True)])
     again = Curriculum(MANY[:4], 4)
@@ -95,7 +95,7 @@ def test_a_curriculum_survives_its_checkpoint() -> None:
     assert curriculum.state() == {"seen": [[0, 0, 1], [2, 2, 2]]}
 
 
-def test_a_curriculum_that_a_resumed_run_adds_is_in_its_next_checkpoint(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_resumed_run_can_add_curriculum(tiny: LoadedModel, tmp_path: Path) -> None:
     options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 1, "per_device_train_batch_size": 16}
     run = RunDir(tmp_path)
     for steps, curriculum in ((1, False), (2, True)):
@@ -107,7 +107,7 @@ def test_a_curriculum_that_a_resumed_run_adds_is_in_its_next_checkpoint(tiny: Lo
 
 
 @pytest.mark.parametrize("resamples", [0, 3])
-def test_a_curriculum_draws_what_can_still_teach(tiny: LoadedModel, tmp_path: Path, resamples: int) -> None:
+def test_curriculum_counts_every_completion(tiny: LoadedModel, tmp_path: Path, resamples: int) -> None:
     trainer, _ = trained(tiny, tmp_path, 12, resamples=resamples, curriculum=True)
     redrawn = sum(history(trainer, "resampled_groups")) if resamples else 0.0
     curriculum = trainer.sampler.curriculum

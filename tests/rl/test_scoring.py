@@ -11,7 +11,7 @@ from tests.tiny import tiny_tokenizer
 
 
 @pytest.mark.parametrize(("end", "shown"), [("<fin>", ""), ("<|im_end|>", "<|im_end|>")])
-def test_an_unlisted_end_of_turn_is_no_part_of_the_answer(end: str, shown: str) -> None:
+def test_unknown_end_of_turn_is_removed(end: str, shown: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<fin>"]})
     scorer = RolloutScorer(
@@ -35,7 +35,7 @@ def test_an_unlisted_end_of_turn_is_no_part_of_the_answer(end: str, shown: str) 
     assert scorer.score([rollout], None) == {"correctness": [2.0]}
 
 
-def test_a_reward_function_reads_its_column_and_nothing_else() -> None:
+def test_reward_function_reads_one_column() -> None:
     columns = score_columns({"correctness": [2.0, None], "integer": [0.5, 0.0]})
     first, second = reward_functions(["correctness", "integer"])
     assert (first.__name__, second.__name__) == ("correctness", "integer")

@@ -80,7 +80,7 @@ def plain(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @settings(max_examples=25, deadline=None)
 @given(groups=GROUPS)
-def test_a_packed_row_says_what_padded_rows_say(trainer: Any, groups: Any) -> None:
+def test_packed_logprobs_equal_padded(trainer: Any, groups: Any) -> None:
     inputs = batch(groups)
     ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
     mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
@@ -105,7 +105,7 @@ TWO_GROUPS = [*GROUP, ([9, 8, 7], [[60, 61], [70, 71, 72], [80, 81], [90]])]
 
 @pytest.mark.parametrize("groups", [GROUP, TWO_GROUPS])
 @pytest.mark.parametrize("masked", [False, True])
-def test_gradients_through_a_shared_prompt_are_plain_trls(
+def test_shared_prompt_gradients_equal_trl(
     trainer: Any, monkeypatch: pytest.MonkeyPatch, groups: Any, masked: bool
 ) -> None:
     inputs = batch(groups)
@@ -120,7 +120,7 @@ def test_gradients_through_a_shared_prompt_are_plain_trls(
         torch.testing.assert_close(mine, their, atol=1e-5, rtol=1e-5)
 
 
-def test_a_pack_that_would_cost_more_than_padding_is_not_made() -> None:
+def test_expensive_pack_is_not_made() -> None:
     prompt = [1] * 50
     assert shared_prompts.is_cheaper([prompt] * 8, [[1] * 50] * 8, 576)
     assert not shared_prompts.is_cheaper(
@@ -128,7 +128,7 @@ def test_a_pack_that_would_cost_more_than_padding_is_not_made() -> None:
     )  # nothing shared, all pairs paid for
 
 
-def test_models_whose_layers_see_a_window_are_not_packed(tiny: LoadedModel) -> None:
+def test_sliding_window_model_is_not_packed(tiny: LoadedModel) -> None:
     config = tiny.model.config
     assert shared_prompts.can_pack(tiny.model)
     config.sliding_window = 16
@@ -138,7 +138,7 @@ def test_models_whose_layers_see_a_window_are_not_packed(tiny: LoadedModel) -> N
         del config.sliding_window
 
 
-def test_rows_of_a_prompt_come_together_and_idle_ones_last() -> None:
+def test_rows_are_grouped_by_prompt() -> None:
     whole = batch([*TWO_GROUPS, ([4], [[1, 2], [3]]), ([3, 4], [[5], [6]])])
     whole["advantages"][:4] = 0.0
     order = torch.randperm(len(whole["advantages"]), generator=torch.Generator().manual_seed(5))
@@ -156,9 +156,7 @@ def test_rows_of_a_prompt_come_together_and_idle_ones_last() -> None:
     )
 
 
-def test_an_accumulated_step_learns_what_plain_trl_learns(
-    tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_accumulated_step_equals_trl(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps of four micro-batches, shuffled by TRL and brought together by us: the same weights."""
 
     def scored(rollouts: Any) -> list[float | None]:

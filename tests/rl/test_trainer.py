@@ -23,7 +23,7 @@ from training.trainer import RunCallback, run_training
 pytestmark = pytest.mark.engine
 
 
-def test_a_batch_is_scored_once_with_special_tokens_kept(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_batch_is_scored_once(tiny: LoadedModel, tmp_path: Path) -> None:
     calls: list[list[Rollout]] = []
 
     def first(rollouts: Any) -> list[float | None]:
@@ -60,7 +60,7 @@ def test_a_batch_is_scored_once_with_special_tokens_kept(tiny: LoadedModel, tmp_
     assert rows[0]["prompt"] in rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
 
 
-def test_a_reward_that_breaks_in_mid_run_stops_it_and_leaves_the_sample(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_broken_reward_stops_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
     calls = []
 
     def breaks_later(rollouts: Any) -> list[float | None]:
@@ -75,7 +75,7 @@ def test_a_reward_that_breaks_in_mid_run_stops_it_and_leaves_the_sample(tiny: Lo
     assert written[0]["samples"][0]["id"] in {p.id for p in PROBLEMS}
 
 
-def test_a_sample_says_if_it_is_right_and_what_was_forced(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_sample_records_score_and_forced_text(tiny: LoadedModel, tmp_path: Path) -> None:
     budget = {"max_thinking": 4, "final_answer_text": "A:", "max_answer": 4}
     rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
     trainer = built(tiny, tmp_path, rewards, rollout={"budget": budget}, max_completion_length=32)
@@ -92,7 +92,7 @@ def test_a_sample_says_if_it_is_right_and_what_was_forced(tiny: LoadedModel, tmp
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_resumed_run_knows_what_its_alarms_knew(tiny: LoadedModel, tmp_path: Path, known: bool) -> None:
+def test_resumed_run_keeps_monitor_state(tiny: LoadedModel, tmp_path: Path, known: bool) -> None:
     rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
     options: dict[str, Any] = {"max_steps": 4, "save_steps": 2}
     whole = built(tiny, tmp_path, rewards, rollout={}, **options)
@@ -111,7 +111,7 @@ def test_a_resumed_run_knows_what_its_alarms_knew(tiny: LoadedModel, tmp_path: P
     assert "Recorder" in (tmp_path / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text()
 
 
-def test_on_unsloths_model_the_loss_is_left_to_unsloth(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_unsloth_model_uses_unsloth_loss(tiny: LoadedModel, tmp_path: Path) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     found = [built(tiny, tmp_path, rewards, backend=backend) for backend in ("transformers", "unsloth")]
     assert [(t.shares_prompts, t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
@@ -133,9 +133,7 @@ def batch(tiny: LoadedModel) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("advantages", [[1.5, 0.0, 0.0, -0.7], [0.0] * 4, [0.3, -0.3, 1.0, -1.0]])
-def test_rows_without_an_advantage_are_skipped_and_gradients_stay_those_of_plain_trl(
-    tiny: LoadedModel, tmp_path: Path, advantages: list[float]
-) -> None:
+def test_skipped_rows_keep_trl_gradients(tiny: LoadedModel, tmp_path: Path, advantages: list[float]) -> None:
     trainer = built(tiny, tmp_path, RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))]))
     randomise(trainer.model)
     inputs = batch(tiny) | {"advantages": torch.tensor(advantages)}
@@ -147,12 +145,12 @@ def test_rows_without_an_advantage_are_skipped_and_gradients_stay_those_of_plain
 
 
 @pytest.mark.parametrize("option", [{"beta": 0.1}, {"loss_type": "grpo"}, {"entropy_coef": 0.1}])
-def test_no_row_is_skipped_where_it_would_count(tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]) -> None:
+def test_contributing_rows_are_not_skipped(tiny: LoadedModel, tmp_path: Path, option: dict[str, Any]) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     assert not built(tiny, tmp_path, rewards, **option).skips_rows
 
 
-def test_another_engines_ratio_weighs_the_loss(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_importance_ratio_weighs_the_loss(tiny: LoadedModel, tmp_path: Path) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     inputs = batch(tiny) | {"importance_sampling_ratio": torch.full((4, 6), 2.0)}
     exact, other = (built(tiny, tmp_path, rewards, rollout={}, exact=is_exact) for is_exact in (True, False))

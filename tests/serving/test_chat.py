@@ -37,7 +37,7 @@ def conversation(folder: Path, *options: str) -> Conversation:
 
 
 @pytest.mark.engine
-def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
+def test_terminal_styles_thinking_and_forced_text(folder: Path) -> None:
     talk = conversation(folder, "--budget", "12")
     out = io.StringIO()
     made = talk.say("hi", Writer(out, talk.engine.tokenizer, ansi=True))
@@ -52,7 +52,7 @@ def test_thinking_is_dim_and_what_was_forced_is_marked(folder: Path) -> None:
 
 
 @pytest.mark.engine
-def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
+def test_forced_wait_is_marked(folder: Path) -> None:
     talk = conversation(folder, "--budget", "300", "--waits", "1", "--temperature", "0")
     for text in ("a", "b", "c", "d"):
         out = io.StringIO()
@@ -66,7 +66,7 @@ def test_a_forced_wait_is_marked_without_a_terminal_too(folder: Path) -> None:
 
 
 @pytest.mark.engine
-def test_earlier_answers_stay_in_the_conversation_and_earlier_thinking_does_not(folder: Path) -> None:
+def test_history_drops_earlier_thinking(folder: Path) -> None:
     talk = conversation(folder, "--budget", "5")
     first = talk.say("one", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
     second = talk.say("two", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
@@ -94,12 +94,12 @@ def test_commands_change_the_budget(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "limit"), [("low", 100), ("high", 400), ("auto", None), ("0", 0)])
-def test_budgets_are_named_or_numbers(name: str, limit: int | None) -> None:
+def test_budget_is_a_name_or_number(name: str, limit: int | None) -> None:
     assert budget_named(name, Budget(max_answer=500), 1000).max_thinking == limit
 
 
 @pytest.mark.parametrize("kind", [tiny_tokenizer, llama_tokenizer])
-def test_text_is_written_token_by_token_as_it_reads_whole(kind: Callable[[], Any]) -> None:
+def test_streamed_text_equals_whole_text(kind: Callable[[], Any]) -> None:
     tokenizer = kind()
     ids = tokenizer.encode("Wait, is “2 + 2” naïve ☃?\n\n  No: it is 4.<|im_start|>so on", add_special_tokens=False)
     budget = TokenBudget(ends=(1,), end=(1,), eos=(1,), limit=1000)
@@ -118,20 +118,20 @@ def test_text_is_written_token_by_token_as_it_reads_whole(kind: Callable[[], Any
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--top-p", "0"), ("--context", "0")])
-def test_a_number_out_of_bounds_is_refused_by_the_name_of_its_option(folder: Path, option: str, value: str) -> None:
+def test_out_of_bounds_option_is_named(folder: Path, option: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{option}: .*, found {value}[.0]*$"):
         conversation(folder, option, value)
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("options", [["--think-format", "xml"], ["--think-format", "other"], ["--budget", "huge"]])
-def test_what_can_t_be_chatted_with_is_refused(folder: Path, options: list[str]) -> None:
+def test_bad_option_is_refused(folder: Path, options: list[str]) -> None:
     with pytest.raises(ConfigError):
         conversation(folder, *options)
 
 
 @pytest.mark.engine
-def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(tmp_path: Path) -> None:
+def test_run_sets_adapter_and_think_format(tmp_path: Path) -> None:
     from data.think_format import DEEPSEEK, S1
     from tests.tiny_run import tiny_base, tiny_run
 
@@ -145,7 +145,7 @@ def test_a_run_brings_its_adapter_and_its_think_format_unless_another_is_named(t
 
 
 @pytest.mark.engine
-def test_a_model_that_knows_no_thinking_just_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_without_thinking_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
     talk = start(parse(options))
     assert talk.engine.think_format == NONE
@@ -163,7 +163,7 @@ def test_a_model_that_knows_no_thinking_just_answers(folder: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("opening", "name"), [("<think>", "deepseek"), ("<|im_start|>think", "s1"), ("<reasoning>", "none"), ("", "none")]
 )
-def test_a_chat_template_shows_its_think_format(opening: str, name: str) -> None:
+def test_chat_template_tells_think_format(opening: str, name: str) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["</think>"]})
     tokenizer.chat_template += opening
@@ -172,7 +172,7 @@ def test_a_chat_template_shows_its_think_format(opening: str, name: str) -> None
 
 
 @pytest.mark.recipe
-def test_the_command_answers_lines_from_a_pipe(folder: Path) -> None:
+def test_command_answers_piped_lines(folder: Path) -> None:
     command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--budget", "6", "--max-answer", "4"]
     said = subprocess.run(
         [*command, "--seed", "1"], input="hi\n/what\n/quit\n", capture_output=True, text=True, timeout=300
@@ -184,7 +184,7 @@ def test_the_command_answers_lines_from_a_pipe(folder: Path) -> None:
 
 
 @pytest.mark.recipe
-def test_on_a_terminal_it_prompts_dims_marks_and_survives_ctrl_c(folder: Path) -> None:
+def test_terminal_chat_survives_ctrl_c(folder: Path) -> None:
     command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--seed", "1", "--context", "30000"]
     ours, its = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}

@@ -31,7 +31,7 @@ def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-def test_the_server_gets_adapter_template_format_and_budgets(run: Path, tmp_path: Path) -> None:
+def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
     words = command(open_run(run), parse([str(run), "--port", "81", "--", "--max-num-seqs", "4"]), tmp_path / "t.jinja")
     assert str(run.parent / "base") in words
     assert json.loads(option(words, "--lora-modules")) == {"name": "tiny-run", "path": str(run / "adapter")}
@@ -44,14 +44,14 @@ def test_the_server_gets_adapter_template_format_and_budgets(run: Path, tmp_path
     assert words[-2:] == ["--max-num-seqs", "4"]
 
 
-def test_a_run_without_lora_is_served_as_a_model(tmp_path: Path) -> None:
+def test_run_without_lora_is_served(tmp_path: Path) -> None:
     run = whole_run(tmp_path / "run", tiny_base(tmp_path / "base"))
     words = command(open_run(run), parse([str(run)]), tmp_path / "t.jinja")
     assert str(run / "model") in words
     assert "--enable-lora" not in words
 
 
-def test_the_base_is_packed_as_it_was_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_keeps_training_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
     args = parse([str(run)])
     tell(run, precision="int8")
@@ -67,7 +67,7 @@ def test_the_base_is_packed_as_it_was_in_training(tmp_path: Path, monkeypatch: p
     ("rank", "further", "found"),
     [(1, [], 1), (16, [], 16), (17, [], 32), (512, [], 512), (8, ["--max-lora-rank", "64"], 64)],
 )
-def test_the_server_has_room_for_the_adapter(tmp_path: Path, rank: int, further: list[str], found: int) -> None:
+def test_server_has_room_for_adapter(tmp_path: Path, rank: int, further: list[str], found: int) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
     assert lora_rank(tmp_path, further) == found
 
@@ -81,7 +81,7 @@ def test_the_server_has_room_for_the_adapter(tmp_path: Path, rank: int, further:
         (32, ["--max-lora-rank"], "has rank 32"),
     ],
 )
-def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list[str], words: str) -> None:
+def test_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list[str], words: str) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
     with pytest.raises(ModelError, match=words):
         lora_rank(tmp_path, further)
@@ -89,7 +89,7 @@ def test_a_rank_without_room_is_refused(tmp_path: Path, rank: int, further: list
 
 @pytest.mark.engine
 @pytest.mark.parametrize("think", THINKING, ids=lambda think: think.name)
-def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parser_streams_the_whole_answer(think: ThinkFormat, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token by token through vLLM's own parser, after a prompt that may spell out the delimiters."""
     pytest.importorskip("vllm")
     monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(think)))
@@ -110,7 +110,7 @@ def test_a_stream_says_what_the_whole_answer_says(think: ThinkFormat, monkeypatc
         ("deepseek", "a </thin", ["a </thin", ""]),
     ],
 )
-def test_what_is_served_is_what_is_graded(
+def test_served_parts_equal_graded_parts(
     think: str, text: str, parts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("vllm")
@@ -133,7 +133,7 @@ def test_what_is_served_is_what_is_graded(
     ],
 )
 @pytest.mark.parametrize("think", THINKING, ids=lambda think: think.name)
-def test_a_continued_message_goes_on_where_it_stands(
+def test_continued_message_is_parsed(
     think: ThinkFormat, written: str, left: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`continue_final_message`: the prompt's last turn holds a part of the thinking, or of the answer."""
@@ -187,7 +187,7 @@ class TestServer:
             client.log = log
             yield client
 
-    def test_the_adapter_answers_in_its_think_format(self, client: Any, run: Path) -> None:
+    def test_adapter_answers_in_think_format(self, client: Any, run: Path) -> None:
         """The printed example: a budget ends the thinking, which arrives apart from the answer; and as trained."""
         body = printed_request(client)
         answered = client.chat.completions.create(
@@ -201,7 +201,7 @@ class TestServer:
         assert (shown(message.reasoning), shown(message.content)) == (shown(thinking), shown(answer))
         assert "<|im_start|>" not in (message.content or "")
 
-    def test_streaming_says_the_same(self, client: Any) -> None:
+    def test_streamed_response_equals_whole(self, client: Any) -> None:
         body = printed_request(client)
         request = {
             "model": body["model"],
@@ -256,7 +256,7 @@ def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
     return made.thinking, made.answer
 
 
-def test_the_terminal_chat_takes_a_run_folder(run: Path) -> None:
+def test_chat_takes_a_run_folder(run: Path) -> None:
     from serving.chat import parse as parse_chat
     from serving.chat import start
 

@@ -17,7 +17,7 @@ TRACES = traces(generate(40, seed=3))
 
 
 @pytest.mark.parametrize("think_format", [S1, XML, DEEPSEEK], ids=lambda f: f.name)
-def test_loss_is_on_thinking_answer_and_the_end_of_the_turn_only(tokenizer: Any, think_format: ThinkFormat) -> None:
+def test_loss_is_on_the_reply_only(tokenizer: Any, think_format: ThinkFormat) -> None:
     trace = TRACES[0]
     example = dataset.encode_trace(trace, tokenizer, think_format)
     trained = tokenizer.decode([t for t in example.labels if t != dataset.IGNORED])
@@ -32,7 +32,7 @@ def test_loss_is_on_thinking_answer_and_the_end_of_the_turn_only(tokenizer: Any,
     assert everything.labels == list(example.input_ids)
 
 
-def test_the_shown_row_marks_what_carries_loss(tokenizer: Any) -> None:
+def test_shown_row_marks_loss(tokenizer: Any) -> None:
     shown = dataset.show_loss(dataset.encode_trace(TRACES[0], tokenizer, S1), tokenizer)
     before, _, after = shown.partition("⟦")
     assert before.endswith("<|im_start|>think\n")
@@ -40,7 +40,7 @@ def test_the_shown_row_marks_what_carries_loss(tokenizer: Any) -> None:
     assert after.endswith("<|im_end|>⟧")
 
 
-def test_the_ledger_counts_what_a_limit_cuts(tokenizer: Any) -> None:
+def test_ledger_counts_cut_rows(tokenizer: Any) -> None:
     examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     lengths = sorted(len(e.input_ids) for e in examples)
     ledger = dataset.ledger(examples, lengths[-3], "cut")
@@ -52,7 +52,7 @@ def test_the_ledger_counts_what_a_limit_cuts(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("policy", ["drop", "cut"])
-def test_the_ledger_counts_what_a_policy_leaves_out(tokenizer: Any, policy: str) -> None:
+def test_ledger_counts_rows_left_out(tokenizer: Any, policy: str) -> None:
     examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     limit = sorted(e.loss_start for e in examples)[20]
     limit = limit if policy == "cut" else sorted(len(e.input_ids) for e in examples)[20]
@@ -62,7 +62,7 @@ def test_the_ledger_counts_what_a_policy_leaves_out(tokenizer: Any, policy: str)
     assert dataset.ledger(examples, limit, "error").left_out == 0
 
 
-def test_a_policy_drops_or_cuts_what_is_over_the_limit(tokenizer: Any) -> None:
+def test_policy_drops_or_cuts_long_rows(tokenizer: Any) -> None:
     examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
     longest = max(len(e.input_ids) for e in examples)
     assert dataset.fit(examples, longest - 1, "error") == examples
@@ -74,29 +74,29 @@ def test_a_policy_drops_or_cuts_what_is_over_the_limit(tokenizer: Any) -> None:
     assert all(len(e.input_ids) == len(e.labels) <= longest - 1 for e in cut)
 
 
-def test_a_trace_without_thinking_has_no_end_of_thinking_to_lose(tokenizer: Any) -> None:
+def test_empty_thinking_has_no_delimiter(tokenizer: Any) -> None:
     plain = dataset.encode_trace(replace(TRACES[0], thinking=""), tokenizer, S1)
     assert "think" not in tokenizer.decode([t for t in plain.labels if t != dataset.IGNORED])
 
 
-def test_a_cut_that_leaves_only_the_prompt_leaves_the_row_out(tokenizer: Any) -> None:
+def test_row_cut_to_prompt_is_left_out(tokenizer: Any) -> None:
     examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES[:5]]
     shortest = min(e.loss_start for e in examples)
     assert dataset.fit(examples, shortest, "cut") == []
     assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
 
 
-def test_nothing_to_train_on_is_said(tokenizer: Any) -> None:
+def test_empty_data_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="no row is left"):
         dataset.ledger([], 10, "error")
 
 
-def test_a_row_that_holds_the_end_of_its_turn_is_refused(tokenizer: Any) -> None:
+def test_row_with_end_of_turn_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="would end the turn early"):
         dataset.encode_trace(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
 
 
-def test_the_columns_hold_what_the_examples_do(tokenizer: Any) -> None:
+def test_columns_equal_the_examples(tokenizer: Any) -> None:
     from datasets import Dataset
 
     examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]

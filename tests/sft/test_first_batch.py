@@ -32,7 +32,7 @@ def padded(*labels: list[int]) -> TokenBatch:
     }
 
 
-def test_a_good_batch_is_described(tokenizer: Any) -> None:
+def test_good_batch_is_described(tokenizer: Any) -> None:
     said = check_loss(padded([IGNORED, 11, 2], [IGNORED, IGNORED, 2]), [ROW], tokenizer, END, False, False)
     assert said == "first batch: 2 rows, 6 tokens; 3 carry loss (thinking, answer and end of turn)"
 
@@ -46,31 +46,31 @@ def test_a_good_batch_is_described(tokenizer: Any) -> None:
         ([IGNORED, 11, IGNORED], "the end of its turn carries no loss"),
     ],
 )
-def test_a_batch_that_would_teach_something_else_is_refused(tokenizer: Any, labels: list[int], fault: str) -> None:
+def test_faulty_labels_are_refused(tokenizer: Any, labels: list[int], fault: str) -> None:
     with pytest.raises(DataError, match=rf"row 2 of the first batch: {fault}"):
         check_loss(padded([IGNORED, 11, 2], labels), [ROW], tokenizer, END, False, False)
 
 
-def test_loss_anywhere_in_the_prompt_is_seen(tokenizer: Any) -> None:
+def test_loss_in_prompt_is_refused(tokenizer: Any) -> None:
     short = Example("s", array("i", [10, 2]), loss_start=1, answer_start=1)
     row = Example("r", array("i", [10, 11, 2]), loss_start=2, answer_start=2)
     with pytest.raises(DataError, match="row 2 of the first batch: its prompt carries loss"):
         check_loss(padded([IGNORED, IGNORED, 2], [IGNORED, 11, 2]), [short, row], tokenizer, END, False, False)
 
 
-def test_a_row_that_was_not_prepared_is_refused(tokenizer: Any) -> None:
+def test_unprepared_row_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="row 1 of the first batch: it is none of the rows that were prepared"):
         check_loss(padded([IGNORED, 11, 12, 2]), [ROW], tokenizer, END, False, False)
 
 
-def test_a_cut_row_may_lack_its_end_and_full_loss_may_be_on_the_prompt(tokenizer: Any) -> None:
+def test_cut_rows_and_full_loss_are_allowed(tokenizer: Any) -> None:
     whole = Example("r", ROW.input_ids, loss_start=0, answer_start=1)
     assert "1 rows" in check_loss(padded([IGNORED, 11, IGNORED]), [ROW], tokenizer, END, False, cut=True)
     assert "every token" in check_loss(padded([10, 11, 2]), [whole], tokenizer, END, True, False)
 
 
 @pytest.mark.parametrize("padding", [0, 3])
-def test_packed_rows_are_taken_apart(padding: int) -> None:
+def test_packed_rows_are_split(padding: int) -> None:
     batch = {
         "input_ids": torch.tensor([[5, 6, 7, 8, 9, *[0] * padding]]),
         "labels": torch.tensor([[IGNORED, 6, IGNORED, 8, 9, *[IGNORED] * padding]]),

@@ -55,7 +55,7 @@ def gradients(trainer: Any) -> tuple[float, dict[str, torch.Tensor]]:
     return loss.item(), {name: p.grad.clone() for name, p in trainer.model.named_parameters()}
 
 
-def test_packed_gradients_are_the_padded_ones(folder: Path, tmp_path: Path) -> None:
+def test_packed_gradients_equal_padded(folder: Path, tmp_path: Path) -> None:
     padded = trainer_of(folder, tmp_path, packing=False)
     loss, expected = gradients(padded)
     trainer = trainer_of(folder, tmp_path, packing=True)
@@ -69,7 +69,7 @@ def test_packed_gradients_are_the_padded_ones(folder: Path, tmp_path: Path) -> N
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
 
 
-def test_rows_that_see_each_other_are_noticed(folder: Path, tmp_path: Path) -> None:
+def test_leaking_rows_are_detected(folder: Path, tmp_path: Path) -> None:
     trainer = trainer_of(folder, tmp_path, packing=True)
     batch = next(iter(trainer.get_train_dataloader()))
     assert len(documents(batch)) == ROWS
@@ -90,7 +90,7 @@ def test_rows_that_see_each_other_are_noticed(folder: Path, tmp_path: Path) -> N
         check_packing(batch, trainer.model)
 
 
-def test_an_attention_that_goes_by_lengths_gets_them(folder: Path, tmp_path: Path) -> None:
+def test_row_lengths_reach_the_attention(folder: Path, tmp_path: Path) -> None:
     """As Unsloth's: its collator adds the rows' lengths to the batch, and positions that start again mean nothing."""
     trainer = trainer_of(folder, tmp_path, packing=True)
     batch = next(iter(trainer.get_train_dataloader()))
@@ -107,7 +107,7 @@ def test_an_attention_that_goes_by_lengths_gets_them(folder: Path, tmp_path: Pat
         assert "packed and" in check_packing(batch, trainer.model)
 
 
-def test_a_model_in_packed_attention_still_pads_and_generates_as_before(folder: Path) -> None:
+def test_packed_attention_keeps_padded_logits(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     inputs = tokenizer(["one", "and one more"], return_tensors="pt", padding=True)

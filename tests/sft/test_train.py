@@ -60,9 +60,7 @@ def weights(path: Path) -> dict[str, Any]:
     return dict(load_file(path))
 
 
-def test_any_layout_is_read_and_a_bad_row_is_kept_aside(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_rows_are_set_aside(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[Any] = [
         {
             "conversations": [
@@ -94,7 +92,7 @@ def test_any_layout_is_read_and_a_bad_row_is_kept_aside(
 
 
 @pytest.mark.parametrize("bad_rows", ["stop", "skip"])
-def test_rows_that_a_benchmark_is_known_to_lack_are_counted(
+def test_known_bad_benchmark_rows_are_counted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any, bad_rows: str
 ) -> None:
     rows = [{"problem": f"{i}?", "solution": f"so \\boxed{{{i}}}", "answer": f"{i}"} for i in range(3)]
@@ -109,7 +107,7 @@ def test_rows_that_a_benchmark_is_known_to_lack_are_counted(
     assert "rejected 1: no answer in column 'answer'" in data.summary()
 
 
-def test_without_a_think_format_rows_have_no_thinking(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
+def test_none_format_refuses_thinking(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
     rows = [{"question": f"{i}?", "thinking": "hm" * (i % 2), "answer": f"{i}"} for i in range(5)]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -122,7 +120,7 @@ def test_without_a_think_format_rows_have_no_thinking(folder: Path, tmp_path: Pa
     assert tokenizer.decode(first.input_ids[first.loss_start :]) in {f"{i}<|im_end|>" for i in range(5)}
 
 
-def test_a_benchmarks_bad_row_is_skipped_and_every_lost_line_counts(
+def test_every_lost_line_is_counted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
 ) -> None:
     (tmp_path / "gsm8k").mkdir()
@@ -137,9 +135,7 @@ def test_a_benchmarks_bad_row_is_skipped_and_every_lost_line_counts(
     assert lost == {"gsm8k": "1", "csv": "3"}
 
 
-def test_columns_are_mapped_and_a_row_over_the_limit_stops_or_goes(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_long_row_stops_or_is_dropped(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("q,t,a\n" + "".join(f"{i} + 1?,{'so ' * 10 * i},{i + 1}\n" for i in range(10)))
     data = {"path": str(path), "fields": {"question": "q", "thinking": "t", "reply": "a"}}
@@ -156,7 +152,7 @@ def test_columns_are_mapped_and_a_row_over_the_limit_stops_or_goes(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_the_ledger_is_shown_before_a_long_row_stops_the_run_whichever_part_it_is_in(
+def test_ledger_is_shown_before_refusal(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry_run: bool
 ) -> None:
     path = tmp_path / "long.jsonl"
@@ -171,7 +167,7 @@ def test_the_ledger_is_shown_before_a_long_row_stops_the_run_whichever_part_it_i
 
 
 @pytest.mark.parametrize(("part", "key"), [("data", "data: no row to train on"), ("validation", "validation: no row")])
-def test_a_part_of_which_nothing_is_left_is_named(folder: Path, tmp_path: Path, part: str, key: str) -> None:
+def test_empty_part_is_named(folder: Path, tmp_path: Path, part: str, key: str) -> None:
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"question": "?", "thinking": "so " * 400, "reply": "1"}) + "\n")
     long, short = {"path": str(path)}, {"source": "arithmetic", "limit": 20}
@@ -181,7 +177,7 @@ def test_a_part_of_which_nothing_is_left_is_named(folder: Path, tmp_path: Path, 
         train_sft(recipe)
 
 
-def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> None:
+def test_part_of_bad_rows_is_refused(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps({"question": "?", "thinking": "", "reply": "1<|im_end|>"}) + "\n")
     recipe = config(folder, tmp_path / "out", validation={"data": {"path": str(path)}}, bad_rows="skip")
@@ -199,7 +195,7 @@ def test_a_part_whose_rows_are_all_bad_says_so(folder: Path, tmp_path: Path) -> 
     ],
     ids=["lora", "qlora", "full", "freeze"],
 )
-def test_only_what_the_recipe_says_is_trained(
+def test_only_configured_weights_train(
     folder: Path, tmp_path: Path, changes: dict[str, Any], trained: list[str]
 ) -> None:
     train_sft(config(folder, tmp_path / "out", **changes))
@@ -213,7 +209,7 @@ def test_only_what_the_recipe_says_is_trained(
     assert changed == {name for name in before if any(part in name for part in trained)}
 
 
-def test_neftune_adds_noise_to_training_alone(folder: Path, tmp_path: Path) -> None:
+def test_neftune_leaves_eval_loss_alone(folder: Path, tmp_path: Path) -> None:
     shared = {"validation": {"every": 1, "share": 0.2}}
     for name, alpha in (("plain", None), ("noisy", 50)):
         trainer = {"learning_rate": 0.0, "neftune_noise_alpha": alpha}
@@ -222,7 +218,7 @@ def test_neftune_adds_noise_to_training_alone(folder: Path, tmp_path: Path) -> N
     assert losses(tmp_path / "plain", "eval_loss") == losses(tmp_path / "noisy", "eval_loss")
 
 
-def test_training_stops_early_and_keeps_the_best_checkpoint(folder: Path, tmp_path: Path) -> None:
+def test_early_stop_keeps_best_checkpoint(folder: Path, tmp_path: Path) -> None:
     trainer = {"max_steps": 40, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
     train_sft(config(folder, tmp_path / "out", trainer=trainer, validation={"every": 1, "share": 0.2, "patience": 2}))
     measured = losses(tmp_path / "out", "eval_loss")
@@ -238,9 +234,7 @@ def test_training_stops_early_and_keeps_the_best_checkpoint(folder: Path, tmp_pa
 
 
 @pytest.mark.parametrize(("steps", "patience"), [(6, None), (40, 2)])
-def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
-    folder: Path, tmp_path: Path, steps: int, patience: int | None
-) -> None:
+def test_killed_run_keeps_best_checkpoint(folder: Path, tmp_path: Path, steps: int, patience: int | None) -> None:
     out = tmp_path / "out"
     trainer = {"max_steps": steps, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
     validation = {"every": 1, "share": 0.2, "patience": patience}
@@ -258,7 +252,7 @@ def test_a_run_that_was_killed_after_training_keeps_the_best_checkpoint(
     assert all(kept[name].equal(value) for name, value in found.items())
 
 
-def test_a_finished_part_of_an_epoch_is_not_trained_a_step_too_many(folder: Path, tmp_path: Path) -> None:
+def test_finished_partial_epoch_is_not_extended(folder: Path, tmp_path: Path) -> None:
     trainer = {"max_steps": -1, "num_train_epochs": 0.5, "save_strategy": "steps", "save_steps": 1}
     train_sft(config(folder, tmp_path / "out", trainer=trainer))
     names = ("metrics.jsonl", "summary.json")
@@ -268,14 +262,14 @@ def test_a_finished_part_of_an_epoch_is_not_trained_a_step_too_many(folder: Path
     assert [(tmp_path / "out" / name).read_text() for name in names] == whole
 
 
-def test_patience_may_be_added_to_a_run_that_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_resumed_run_can_add_patience(folder: Path, tmp_path: Path) -> None:
     train_sft(config(folder, tmp_path / "out", validation={"every": 1}))
     recipe = config(folder, tmp_path / "out", validation={"every": 1, "patience": 9}, trainer={"max_steps": 4})
     train_sft(recipe, resume=True)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["steps"] == 4
 
 
-def test_a_run_that_stopped_early_goes_on_with_more_patience(folder: Path, tmp_path: Path) -> None:
+def test_more_patience_continues_stopped_run(folder: Path, tmp_path: Path) -> None:
     trainer = {"max_steps": 40, "learning_rate": 0.5, "lr_scheduler_type": "constant"}
     measured = []
     for patience in (2, 4):
@@ -288,9 +282,7 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(folder: Path, tmp_p
     assert len(whole) == min(best + 1 + 4, 40) > len(first)
 
 
-def test_loss_on_every_token_is_asked_for_by_trls_own_field(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_completion_only_loss_can_be_off(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train_sft(config(folder, tmp_path / "out", trainer={"completion_only_loss": False, "packing": True}))
     said = capsys.readouterr().out
     assert "(every token)" in said
@@ -314,7 +306,7 @@ def test_loss_on_every_token_is_asked_for_by_trls_own_field(
         ({"truncation": "split"}, "truncation: Input should be 'error', 'drop' or 'cut'"),
     ],
 )
-def test_a_mistake_names_the_key(folder: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_config_mistake_names_the_key(folder: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config(folder, tmp_path, **changes)
 
@@ -337,7 +329,7 @@ HELD_OUT = {"data": {"source": "arithmetic", "limit": 2, "seed": 9}, "k": 1}
         ({"adapter": None, "trained_layers": 3}, ConfigError, "the model has 2 layers"),
     ],
 )
-def test_what_is_refused_late_is_one_line_and_leaves_no_folder(
+def test_late_refusal_leaves_no_folder(
     folder: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -345,13 +337,13 @@ def test_what_is_refused_late_is_one_line_and_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_validation_saving_is_the_recipes(folder: Path, tmp_path: Path) -> None:
+def test_no_validation_keeps_save_settings(folder: Path, tmp_path: Path) -> None:
     trainer = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": 1}
     assert config(folder, tmp_path, trainer=trainer).trainer.items() >= trainer.items()
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (RECIPES / "sft").glob("*.yaml")))
-def test_a_recipe_can_hold_a_validation_batch_and_trains_whole_weights_where_they_can_be(name: str) -> None:
+def test_recipe_can_hold_validation_batch(name: str) -> None:
     recipe = load_recipe("sft", name)
     assert isinstance(recipe, SftConfig)
     if recipe.validation:  # TRL's default batch is 8
@@ -360,7 +352,7 @@ def test_a_recipe_can_hold_a_validation_batch_and_trains_whole_weights_where_the
         assert recipe.model.backend == "transformers"
 
 
-def test_unsloth_is_asked_for_full_precision(folder: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> None:
+def test_unsloth_gets_full_precision(folder: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> None:
     asked: list[dict[str, Any]] = []
 
     def from_pretrained(**kwargs: Any) -> tuple[None, Any]:
@@ -374,7 +366,7 @@ def test_unsloth_is_asked_for_full_precision(folder: Path, monkeypatch: pytest.M
     assert [kwargs["dtype"] for kwargs in asked] == [torch.float32, None]
 
 
-def test_unsloth_is_imported_before_what_it_patches(tmp_path: Path) -> None:
+def test_unsloth_is_imported_first(tmp_path: Path) -> None:
     (tmp_path / "unsloth.py").write_text("import sys\nsys.exit(f'after it: {\"transformers\" in sys.modules}')\n")
     program = (
         "from models import load; load.GPU_DEVICES = ('/',); from sft.train import main; "
@@ -404,7 +396,7 @@ def finished(*arguments: str) -> str:
     return out
 
 
-def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder: Path, tmp_path: Path) -> None:
+def test_killed_run_resumes_identically(folder: Path, tmp_path: Path) -> None:
     """With everything that draws at random: order, dropout, NEFTune's noise, packing."""
     arguments = ["--config", "demo.yaml", f"model.name={folder}", "model.precision=fp32", "model.max_length=1024",
                  "adapter.dropout=0.1", "eval=null", "data.limit=400", "trainer.packing=true", "trainer.max_steps=25",
@@ -438,7 +430,7 @@ def test_a_killed_and_resumed_run_ends_with_the_loss_of_one_that_was_not(folder:
         ("gsm8k_traces.yaml", "marco_o1/CoT_demo.json"),
     ],
 )
-def test_the_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, data: str) -> None:
+def test_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, data: str) -> None:
     out = tmp_path / "out"
     layers = ["trained_layers=1"] if recipe == "alpaca.yaml" else ["eval=null"]
     train_sft(load_recipe("sft", recipe, [f"data.path={REAL}/{data}", "data.limit=60", f"output_dir={out}", *layers,
@@ -450,7 +442,7 @@ def test_the_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: st
 
 
 @pytest.mark.skipif(any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd")), reason="here is a GPU")
-def test_the_gpu_recipe_says_so_and_names_one_that_runs_here() -> None:
+def test_gpu_recipe_names_a_cpu_recipe() -> None:
     process = run("--config", "s1k.yaml")
     _, err = process.communicate()
     assert process.returncode == 2

@@ -22,7 +22,7 @@ def checkpoint(run: RunDir, step: int, state: str | None) -> Path:
 
 
 @pytest.mark.parametrize("state", [None, "", '{"epoch": 0.'])
-def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | None) -> None:
+def test_incomplete_checkpoint_is_set_aside(tmp_path: Path, state: str | None) -> None:
     run = RunDir(tmp_path)
     whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
     checkpoint(run, 4, state)
@@ -34,7 +34,7 @@ def test_a_half_written_checkpoint_is_set_aside(tmp_path: Path, state: str | Non
     }
 
 
-def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_without_checkpoint_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = RunDir(tmp_path)
     checkpoint(run, 2, None)
     assert checkpoint_to_resume(run) is None
@@ -42,7 +42,7 @@ def test_a_run_without_a_whole_checkpoint_starts_over(tmp_path: Path, capsys: py
     assert "starts from its beginning" in capsys.readouterr().out
 
 
-def test_one_of_several_processes_tidies_a_resumed_run_and_all_go_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_one_process_tidies_a_resumed_run(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     whole = checkpoint(run, 2, json.dumps({"global_step": 2}))
     checkpoint(run, 4, None)

@@ -28,7 +28,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return TransformersEngine(loaded.model, loaded.tokenizer, S1, 256, 8)
 
 
-def test_the_same_seed_measures_the_same(engine: Engine) -> None:
+def test_same_seed_gives_same_samples(engine: Engine) -> None:
     config = HeldOutConfig(k=3, max_tokens=8)
     figures, rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
     again, same_rows = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
@@ -43,7 +43,7 @@ def test_the_same_seed_measures_the_same(engine: Engine) -> None:
     assert all(row.text.startswith(S1.prefill) for row in rows)
 
 
-def test_a_problem_that_does_not_fit_is_named_before_anything_is_measured(engine: Engine) -> None:
+def test_long_problem_is_refused(engine: Engine) -> None:
     config = load_recipe("grpo", "demo", ["eval.max_tokens=250"])
     with pytest.raises(
         DataError, match=r"5 of 5 prompts don't fit: problem p\d has \d+ tokens, with eval.max_tokens=250"
@@ -77,13 +77,13 @@ def test_changes_are_paired_by_problem() -> None:
     assert found["greedy_change"].low >= 0  # nobody got worse
 
 
-def test_changes_leave_out_what_was_measured_only_once() -> None:
+def test_unpaired_problems_are_left_out() -> None:
     found = changes(measured(range(6), ()), measured(range(3, 9), range(9), "!"))
     assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)  # p5 asks something else
     assert found["avg_at_k_change"].n == 2
 
 
-def test_texts_are_those_of_one_request_a_problem(engine: Engine) -> None:
+def test_samples_share_one_request(engine: Engine) -> None:
     """The k samples of a problem come from one request with its seed, whatever plans them."""
     _, samples = measure(engine, PROBLEMS, HeldOutConfig(k=3, max_tokens=8), SamplingConfig(), seed=5)
     ids = prompt_ids(PROBLEMS, engine.tokenizer, S1)
@@ -92,7 +92,7 @@ def test_texts_are_those_of_one_request_a_problem(engine: Engine) -> None:
     assert [s.token_ids for s in samples] == [g.token_ids for g in engine.generate(greedy + drawn)]
 
 
-def test_the_files_of_a_run_hold_samples(engine: Engine, tmp_path: Path) -> None:
+def test_run_files_hold_samples(engine: Engine, tmp_path: Path) -> None:
     config = load_recipe("grpo", "demo", ["eval.max_tokens=8", "eval.k=2"])
     Measure(RunDir(tmp_path), engine, config, PROBLEMS)("before")
     samples = read_samples(tmp_path / "heldout_before.jsonl")
@@ -101,9 +101,7 @@ def test_the_files_of_a_run_hold_samples(engine: Engine, tmp_path: Path) -> None
     assert {s.finish for s in samples} <= {"stop", "length"}
 
 
-def test_a_run_resumed_with_other_problems_says_that_nothing_is_paired(
-    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_problems_are_not_paired(engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_recipe("grpo", "demo", ["eval.max_tokens=8", "eval.k=1"])
     run = RunDir(tmp_path)
     Measure(run, engine, config, PROBLEMS[:2])("before")

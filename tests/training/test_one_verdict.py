@@ -41,18 +41,18 @@ def capital(tmp_path: Path) -> DataConfig:
 
 
 @pytest.mark.parametrize(("answer", "right"), [("Paris", True), ("(b)", True), ("B", True), ("7", False), ("E", False)])
-def test_an_option_has_one_verdict(capital: DataConfig, answer: str, right: bool) -> None:
+def test_option_has_one_verdict(capital: DataConfig, answer: str, right: bool) -> None:
     [problem] = load_problems(capital)
     assert set(verdicts(problem, answer).values()) == {right}
 
 
-def test_training_asks_with_the_options(capital: DataConfig) -> None:
+def test_training_prompt_lists_options(capital: DataConfig) -> None:
     [problem], _ = split(capital, None)
     assert problem.question == "What is the capital of France?\n\nA) Rome\nB) Paris\nC) 7\nD) Oslo"
     assert (problem.answer, problem.grader) == ("B", "choice")
 
 
-def test_a_recipe_may_leave_options_unread(capital: DataConfig) -> None:
+def test_recipe_may_ignore_options(capital: DataConfig) -> None:
     [problem] = load_problems(capital.model_copy(update={"grader": "math"}))
     assert (problem.question, problem.answer) == ("What is the capital of France?", "Paris")
 

@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[2]
 PROMPT = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n"
 
 
-def test_the_pins_are_those_of_the_package() -> None:
+def test_pins_match_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needs = project["dependencies"] + project["optional-dependencies"]["gpu"]
     for name, pin in (preflight.PINS | preflight.GPU_PINS).items():
         assert any(need in (f"{name}=={pin}", f"{name}<5") or need.startswith(f"{name}>={pin}") for need in needs)
 
 
-def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_version_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preflight.versions().state == "passed"
     monkeypatch.setitem(preflight.PINS, "trl", "1.2.3")
     found = preflight.versions()
@@ -38,7 +38,7 @@ def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
         assert preflight.versions().fix == fix
 
 
-def test_where_vllm_is_its_bitsandbytes_plugin_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_bnb_plugin_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, version in preflight.GPU_PINS.items():
         folder = tmp_path / f"{name.replace('-', '_')}.dist-info"
         folder.mkdir()
@@ -52,7 +52,7 @@ def test_where_vllm_is_its_bitsandbytes_plugin_is_missed(tmp_path: Path, monkeyp
     assert found.fix == "pip install --no-deps -r requirements/gpu.txt"
 
 
-def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_weights_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_recipe("grpo", "demo", ["model.precision=bf16"])
     assert preflight.memory(config).state == "passed"
     monkeypatch.setattr(preflight, "device", lambda: ("a small GPU", 280_000_000))
@@ -61,18 +61,18 @@ def test_weights_that_do_not_fit_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     assert preflight.memory(config).state == "warned"
 
 
-def test_the_prompt_is_shown_and_a_missing_prefill_seen(tokenizer: Any) -> None:
+def test_missing_prefill_warns(tokenizer: Any) -> None:
     assert preflight.rendered(PROMPT, tokenizer, S1).state == "passed"
     assert preflight.rendered(PROMPT.removesuffix(S1.prefill), tokenizer, S1).state == "warned"
 
 
-def test_a_doubled_bos_fails(tokenizer: Any) -> None:
+def test_doubled_bos_fails(tokenizer: Any) -> None:
     twice = copy.deepcopy(tokenizer)
     twice.bos_token = "<|endoftext|>"
     assert preflight.rendered("<|endoftext|><|endoftext|>" + PROMPT, twice, S1).state == "failed"
 
 
-def test_a_pad_token_that_ends_turns_is_a_warning(tokenizer: Any) -> None:
+def test_pad_equal_to_eos_warns(tokenizer: Any) -> None:
     assert preflight.special_tokens(tokenizer).state == "passed"
     same = copy.deepcopy(tokenizer)
     same.pad_token = same.eos_token
@@ -81,14 +81,14 @@ def test_a_pad_token_that_ends_turns_is_a_warning(tokenizer: Any) -> None:
     assert preflight.special_tokens(same).state == "failed"
 
 
-def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_recipe("grpo", "demo")
     assert preflight.disk(tmp_path / "not" / "there", config).state == "passed"
     monkeypatch.setattr(preflight, "SPARE_DISK", 1 << 60)
     assert preflight.disk(tmp_path, config).state == "failed"
 
 
-def test_what_fails_stops_a_run_and_what_warns_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_failures_stop_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     warned = preflight.Finding("disk", "warned", "nearly full", "tidy up")
     preflight.refuse([warned, preflight.passed("hub", "fine")])
     assert capsys.readouterr().out == "warned  disk: nearly full → tidy up\n"
@@ -96,7 +96,7 @@ def test_what_fails_stops_a_run_and_what_warns_is_printed(capsys: pytest.Capture
         preflight.refuse([preflight.Finding("disk", "failed", "full", "tidy up")])
 
 
-def test_a_changed_end_of_turn_is_warned_of(tmp_path: Path) -> None:
+def test_changed_end_of_turn_warns(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(ModelConfig(name=str(as_base_model(tiny_model(tmp_path / "base")))))
     finding = preflight.special_tokens(tokenizer)
     assert finding.state == "warned"

@@ -13,14 +13,14 @@ from training.trainer import trainer_arguments
 pytestmark = pytest.mark.engine
 
 
-def test_a_run_is_called_what_the_recipe_says_or_as_its_folder(tmp_path: Path) -> None:
+def test_run_name_defaults_to_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "third-try")
     assert trainer_arguments(GRPOConfig, load_recipe("grpo", "demo"), run).run_name == "third-try"
     named = load_recipe("grpo", "demo", ["trainer.run_name=mine"])
     assert trainer_arguments(GRPOConfig, named, run).run_name == "mine"
 
 
-def test_what_trl_refuses_is_one_line(tmp_path: Path) -> None:
+def test_trl_refusal_is_one_line(tmp_path: Path) -> None:
     config = load_recipe("grpo", "demo", ["trainer.optim=adam"])
     with pytest.raises(ConfigError, match="trainer: adam is not a valid OptimizerNames") as raised:
         trainer_arguments(GRPOConfig, config, RunDir(tmp_path))

@@ -56,7 +56,7 @@ def values(arguments: Any) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if name != "logging_dir"}
 
 
-def test_a_silent_field_is_trls_under_unsloths_class(tmp_path: Path) -> None:
+def test_unset_fields_keep_trl_defaults(tmp_path: Path) -> None:
     config = load_recipe("grpo", "demo", ["trainer={num_generations: 4}", "model.backend=transformers"])
     run = RunDir(tmp_path)
     plain, unsloth = (trainer_arguments(kind, config, run) for kind in (GRPOConfig, UnslothGRPOConfig))
@@ -65,13 +65,13 @@ def test_a_silent_field_is_trls_under_unsloths_class(tmp_path: Path) -> None:
     assert unsloth.per_device_train_batch_size == config.trl_setting("per_device_train_batch_size") == 8
 
 
-def test_what_unsloths_class_rewrites_is_put_back(tmp_path: Path) -> None:
+def test_unsloth_rewrites_are_undone(tmp_path: Path) -> None:
     config = load_recipe("grpo", "demo", ["trainer.loss_type=dapo"])
     assert UnslothGRPOConfig(use_cpu=True, bf16=False, loss_type="dapo").epsilon_high == 0.28
     assert trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path)).epsilon_high is None
 
 
-def test_a_recipes_own_value_wins(tmp_path: Path) -> None:
+def test_recipe_value_wins(tmp_path: Path) -> None:
     config = load_recipe("grpo", "demo", ["trainer.weight_decay=0.01", "trainer.epsilon_high=0.3"])
     arguments = trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path))
     assert arguments.weight_decay == 0.01
@@ -79,13 +79,13 @@ def test_a_recipes_own_value_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [GRPOConfig, SFTConfig])
-def test_passing_every_default_changes_nothing_in_trl(tmp_path: Path, kind: type) -> None:
+def test_explicit_defaults_change_nothing(tmp_path: Path, kind: type) -> None:
     options: dict[str, Any] = {"use_cpu": True, "bf16": False}
     silent, spelled = kind(**options), kind(**own_defaults(kind) | options)
     assert {**values(silent), "run_name": None} == {**values(spelled), "run_name": None}
 
 
-def test_unsloths_class_is_named_so_and_rewrites_these(tmp_path: Path) -> None:
+def test_unsloth_source_has_known_rewrites(tmp_path: Path) -> None:
     source = (unsloth_wheels(tmp_path) / "unsloth/models/rl.py").read_text(encoding="utf-8")
     assert "class Unsloth{RLConfig_name}({RLConfig_name}):" in source
     assert own_class(UnslothGRPOConfig) is GRPOConfig
@@ -102,11 +102,11 @@ def test_unsloths_class_is_named_so_and_rewrites_these(tmp_path: Path) -> None:
         ("set_initial_training_values", ["self", "args", "dataloader"]),
     ],
 )
-def test_transformers_trainer_has_what_we_call(name: str, parameters: list[str]) -> None:
+def test_trainer_has_called_methods(name: str, parameters: list[str]) -> None:
     assert list(inspect.signature(getattr(Trainer, name)).parameters) == parameters
 
 
-def test_the_last_training_value_is_the_number_of_steps() -> None:
+def test_training_values_end_with_max_steps() -> None:
     tree = parse(Path(inspect.getfile(Trainer)))
     assert "steps_in_epoch, max_steps = self.set_initial_training_values(" in flat(tree).replace(")", "")
     assert "self.callbacks = " in flat(
@@ -114,12 +114,12 @@ def test_the_last_training_value_is_the_number_of_steps() -> None:
     )
 
 
-def test_transformers_says_where_the_optimizer_is_made_late() -> None:
+def test_trainer_tells_delayed_optimizer() -> None:
     source = flat(parse(Path(inspect.getfile(Trainer))))
     assert "self.is_deepspeed_enabled" in source
     assert "self.is_fsdp_enabled" in source
 
 
-def test_an_unset_upper_clip_is_the_lower_one() -> None:
+def test_upper_clip_defaults_to_lower() -> None:
     init = flat(function(parse(Path(inspect.getfile(GRPOTrainer))), "__init__", "GRPOTrainer"))
     assert "args.epsilon_high if args.epsilon_high is not None else args.epsilon" in init

@@ -59,7 +59,7 @@ def step(model: Any, seed: int) -> None:
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.05)
 
 
-def test_a_folder_is_new_when_the_adapter_changed_and_only_then(loaded: LoadedModel) -> None:
+def test_changed_adapter_gets_new_folder(loaded: LoadedModel) -> None:
     handover = Handover()
     first = handover.folder_of(loaded.model)
     assert handover.folder_of(loaded.model) == first
@@ -75,7 +75,7 @@ def test_a_folder_is_new_when_the_adapter_changed_and_only_then(loaded: LoadedMo
 
 
 @pytest.mark.parametrize("adapter", [AdapterConfig(r=4, alpha=8), AdapterConfig(r=4, alpha=6, rslora=True)])
-def test_what_is_handed_over_is_the_adapter(adapter: AdapterConfig, config: ModelConfig) -> None:
+def test_folder_holds_the_adapter(adapter: AdapterConfig, config: ModelConfig) -> None:
     loaded = load_model(config, adapter)
     step(loaded.model, 1)
     ids = torch.tensor([[5, 6, 7, 8]])
@@ -87,7 +87,7 @@ def test_what_is_handed_over_is_the_adapter(adapter: AdapterConfig, config: Mode
     handover.close()
 
 
-def test_a_model_without_an_adapter_is_refused(config: ModelConfig) -> None:
+def test_model_without_adapter_is_refused(config: ModelConfig) -> None:
     with pytest.raises(EngineError, match="trains none; name an `adapter:`"):
         load_engine(EngineConfig(name="vllm"), config, S1, load_model(config, None))
 
@@ -107,7 +107,7 @@ def engine(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # vLLM's own
-def test_two_hundred_swaps_leave_the_base_weights_and_the_agreement(loaded: LoadedModel, engine: Any) -> None:
+def test_swaps_keep_base_weights_and_agreement(loaded: LoadedModel, engine: Any) -> None:
     from rl.policy_check import agreement, checksum
 
     def base_weights(worker: Any) -> int:
@@ -174,7 +174,7 @@ def on_core(core: Core) -> Any:
 
 
 @pytest.mark.parametrize("mends", [True, False])
-def test_a_vllm_that_dies_is_started_anew_once(mends: bool) -> None:
+def test_dead_vllm_restarts_once(mends: bool) -> None:
     engine = on_core(Core(dies=True))
     engine._start = lambda: Core(dies=not mends)
     asked = [Request((5, 6), max_tokens=4), Request((7, 8), max_tokens=4)]
@@ -185,7 +185,7 @@ def test_a_vllm_that_dies_is_started_anew_once(mends: bool) -> None:
             engine.generate(asked)
 
 
-def test_a_vllm_that_can_t_be_started_anew_says_so() -> None:
+def test_failed_restart_is_reported() -> None:
     def start() -> Any:
         raise RuntimeError("no memory")
 
@@ -197,7 +197,7 @@ def test_a_vllm_that_can_t_be_started_anew_says_so() -> None:
 
 
 @pytest.mark.parametrize("gone", ["adapter_model.safetensors", "adapter_config.json", ".", ".."])
-def test_an_adapter_that_vanished_is_written_again(loaded: LoadedModel, gone: str) -> None:
+def test_missing_adapter_is_rewritten(loaded: LoadedModel, gone: str) -> None:
     handover = Handover()
     folder = Path(handover.folder_of(loaded.model))
     before = (folder / "adapter_model.safetensors").read_bytes()
@@ -209,9 +209,7 @@ def test_an_adapter_that_vanished_is_written_again(loaded: LoadedModel, gone: st
     handover.close()
 
 
-def test_an_adapter_that_vanishes_before_vllm_reads_it_is_written_again_or_refused(
-    loaded: LoadedModel, tmp_path: Path
-) -> None:
+def test_adapter_is_checked_before_vllm_reads_it(loaded: LoadedModel, tmp_path: Path) -> None:
     core = Core()
     engine = on_core(core)
     engine.follow(loaded.model)
@@ -244,9 +242,7 @@ def apart(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # vLLM's own
-def test_a_vllm_that_is_killed_is_started_anew_once_and_nothing_is_lost(
-    loaded: LoadedModel, apart: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_killed_vllm_loses_no_generation(loaded: LoadedModel, apart: Any, caplog: pytest.LogCaptureFixture) -> None:
     import psutil
 
     step(loaded.model, 1)

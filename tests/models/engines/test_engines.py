@@ -58,14 +58,14 @@ def same(one: list[Generation], other: list[Generation]) -> bool:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
-def test_a_text_does_not_depend_on_the_batch_it_was_decoded_in(loaded: LoadedModel, batch: int) -> None:
+def test_text_is_independent_of_batch_size(loaded: LoadedModel, batch: int) -> None:
     together = engine_of(loaded, batch=4).generate(REQUESTS)
     assert same(together, engine_of(loaded, batch=batch).generate(REQUESTS))
     alone = [g for request in REQUESTS for g in engine_of(loaded).generate([request])]
     assert same(together, alone)
 
 
-def test_samples_come_back_in_the_order_of_their_requests_and_are_reported_as_they_end(loaded: LoadedModel) -> None:
+def test_samples_return_in_request_order(loaded: LoadedModel) -> None:
     reported: list[Generation] = []
     generations = engine_of(loaded, batch=2).generate(REQUESTS, reported.append)
     expected = [(at, sample) for at, request in enumerate(REQUESTS) for sample in range(request.n)]
@@ -74,7 +74,7 @@ def test_samples_come_back_in_the_order_of_their_requests_and_are_reported_as_th
     assert [g.seconds for g in reported] == sorted(g.seconds for g in reported)
 
 
-def test_samples_of_one_request_differ_and_repeat_with_its_seed(loaded: LoadedModel) -> None:
+def test_seed_repeats_samples(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     three = engine.generate([ask("hello", n=3)])
     assert len({g.token_ids for g in three}) == 3
@@ -83,7 +83,7 @@ def test_samples_of_one_request_differ_and_repeat_with_its_seed(loaded: LoadedMo
     assert not same(three[:1], engine.generate([ask("hello", seed=99)]))
 
 
-def test_requests_without_a_seed_follow_torch_s_generator(loaded: LoadedModel) -> None:
+def test_unseeded_requests_follow_torch_seed(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     drawn = []
     for seed in (1, 1, 2):
@@ -93,7 +93,7 @@ def test_requests_without_a_seed_follow_torch_s_generator(loaded: LoadedModel) -
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9)], ids=str)
-def test_a_budget_in_the_engine_writes_what_rounds_write(loaded: LoadedModel, sampling: SamplingConfig) -> None:
+def test_in_engine_budget_equals_rounds(loaded: LoadedModel, sampling: SamplingConfig) -> None:
     budgets = [
         BUDGET,
         Budget(max_thinking=9, num_waits=3, wait_text="", max_answer=4),
@@ -114,7 +114,7 @@ def test_a_budget_in_the_engine_writes_what_rounds_write(loaded: LoadedModel, sa
         assert (one.control, other.control) == ("engine", "rounds")
 
 
-def test_a_generation_is_thinking_then_end_then_answer(loaded: LoadedModel) -> None:
+def test_generation_is_thinking_end_answer(loaded: LoadedModel) -> None:
     tokenizer = loaded.tokenizer
     for g in engine_of(loaded).generate([ask("x" * n, n=4) for n in range(1, 9)]):
         end = len(tokenizer.encode(S1.end, add_special_tokens=False))
@@ -131,7 +131,7 @@ def test_a_generation_is_thinking_then_end_then_answer(loaded: LoadedModel) -> N
         assert g.stop is not None
 
 
-def test_log_probabilities_are_the_model_s_own(loaded: LoadedModel) -> None:
+def test_logprobs_match_the_model(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     for g in engine.generate([ask("abc", n=4), ask("def", sampling=GREEDY), ask("ghi", budget=None, max_tokens=20)]):
         ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
@@ -157,7 +157,7 @@ def sliding(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["mistral", "gemma3"])
-def test_a_model_whose_attention_slides_over_a_window_decodes_as_generate_does(kind: str) -> None:
+def test_sliding_window_decodes_like_generate(kind: str) -> None:
     model = sliding(kind)
     engine = TransformersEngine(model, tiny_tokenizer(), S1, 300, batch_size=3)
     requests = [ask("q" * n, budget=None, max_tokens=9 + n, sampling=GREEDY) for n in (1, 30, 4, 17)]
@@ -177,7 +177,7 @@ def test_a_model_whose_attention_slides_over_a_window_decodes_as_generate_does(k
         assert list(g.logprobs) == pytest.approx(own, abs=1e-3)
 
 
-def test_a_model_that_keeps_more_than_keys_and_values_is_refused_at_once() -> None:
+def test_state_space_model_is_refused() -> None:
     from transformers import MambaConfig, MambaForCausalLM
 
     model = MambaForCausalLM(MambaConfig(vocab_size=264, hidden_size=16, num_hidden_layers=2, state_size=4))
@@ -185,7 +185,7 @@ def test_a_model_that_keeps_more_than_keys_and_values_is_refused_at_once() -> No
         TransformersEngine(model, tiny_tokenizer(), S1, 300)
 
 
-def test_stop_strings_end_a_completion_and_stay_in_it(loaded: LoadedModel) -> None:
+def test_stop_string_ends_completion(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     free = engine.generate([ask("hello", budget=None, max_tokens=60)])[0]
     word = decode(loaded.tokenizer, free.token_ids[20:22])
@@ -196,7 +196,7 @@ def test_stop_strings_end_a_completion_and_stay_in_it(loaded: LoadedModel) -> No
     assert len(stopped.token_ids) < len(free.token_ids)
 
 
-def test_a_stop_string_inside_the_thinking_ends_rounds_too(loaded: LoadedModel) -> None:
+def test_stop_string_in_thinking_ends_rounds(loaded: LoadedModel) -> None:
     engine = engine_of(loaded)
     budget = Budget(max_thinking=14, num_waits=2, max_answer=6)
     texts = [ask("q" * n, budget=budget, sampling=GREEDY) for n in (1, 7, 30)]
@@ -213,7 +213,7 @@ def test_a_stop_string_inside_the_thinking_ends_rounds_too(loaded: LoadedModel) 
 
 
 @pytest.mark.parametrize("word", ["Wait", "Hmm", "Alternatively", ""])
-def test_what_stands_in_for_wait_is_written_and_refusing_alone_writes_nothing(loaded: LoadedModel, word: str) -> None:
+def test_wait_text_replaces_end_of_thinking(loaded: LoadedModel, word: str) -> None:
     budget = Budget(max_thinking=60, min_thinking=60, wait_text=word, max_answer=4)
     made = engine_of(loaded).generate([ask("q" * n, budget=budget, n=12) for n in (1, 9)])
     assert {g.thinking_tokens for g in made} == {60}
@@ -225,9 +225,7 @@ def test_what_stands_in_for_wait_is_written_and_refusing_alone_writes_nothing(lo
     assert any(written) == bool(word)
 
 
-def test_delimiters_that_the_tokenizer_splits_run_in_rounds_and_say_so(
-    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_split_delimiters_run_in_rounds(loaded: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
     requests = [ask("one"), ask("two", budget=None, max_tokens=12), ask("three", n=2)]
     generations = engine_of(loaded, XML, context=500).generate(requests)
     assert [g.control for g in generations] == ["rounds", "none", "rounds", "rounds"]
@@ -239,7 +237,7 @@ def test_delimiters_that_the_tokenizer_splits_run_in_rounds_and_say_so(
             assert g.thinking_tokens <= 14
 
 
-def test_ids_that_only_the_model_knows_are_generated_and_decode_to_nothing(tmp_path: Path) -> None:
+def test_unknown_ids_decode_to_nothing(tmp_path: Path) -> None:
     folder = tiny_model(tmp_path / "m", vocabulary=400)
     big = load_model(ModelConfig(name=str(folder), precision="fp32"))
     generations = engine_of(big).generate([ask("x", n=8)])
@@ -250,7 +248,7 @@ def test_ids_that_only_the_model_knows_are_generated_and_decode_to_nothing(tmp_p
     assert same(generations, rounds)
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_generated(loaded: LoadedModel) -> None:
+def test_oversized_request_is_refused_first(loaded: LoadedModel) -> None:
     engine = engine_of(loaded, context=100)
     calls: list[Any] = []
     engine.on_token = lambda at, row: calls.append(at)
@@ -268,7 +266,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_generated(loaded: Loade
     assert calls == []
 
 
-def test_a_completion_never_exceeds_its_limits(loaded: LoadedModel) -> None:
+def test_completion_keeps_its_limits(loaded: LoadedModel) -> None:
     engine = engine_of(loaded, context=120)
     generations = engine.generate([ask("x", budget=Budget(max_answer=20), n=4), ask("y", budget=None, n=4)])
     assert all(len(g.prompt_ids) + len(g.token_ids) <= 120 for g in generations)
@@ -286,7 +284,7 @@ def training(folder: Path) -> LoadedModel:
     return loaded
 
 
-def test_a_training_model_generates_as_in_evaluation_and_goes_on_training(training: LoadedModel) -> None:
+def test_training_model_generates_in_eval_mode(training: LoadedModel) -> None:
     model = training.model
     calm = engine_of(training).generate(REQUESTS)
     model.gradient_checkpointing_enable()
@@ -302,11 +300,11 @@ def test_a_training_model_generates_as_in_evaluation_and_goes_on_training(traini
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-def test_an_adapter_changes_what_is_written(training: LoadedModel, loaded: LoadedModel) -> None:
+def test_adapter_changes_the_text(training: LoadedModel, loaded: LoadedModel) -> None:
     assert not same(engine_of(training).generate(REQUESTS), engine_of(loaded).generate(REQUESTS))
 
 
-def test_a_model_s_generation_config_gives_no_sampling_parameters(folder: Path, loaded: LoadedModel) -> None:
+def test_generation_config_sets_no_sampling(folder: Path, loaded: LoadedModel) -> None:
     plain = engine_of(loaded).generate(REQUESTS)
     config = loaded.model.generation_config
     before = config.to_dict()
@@ -328,14 +326,14 @@ def test_a_model_s_generation_config_gives_no_sampling_parameters(folder: Path, 
         ("<reasoning>\nso\n</reasoning>\n<answer>\n4\n</answer>", XML, ("<reasoning>\nso\n", "4\n</answer>")),
     ],
 )
-def test_parts_of_a_completion_without_a_budget(text: str, think: ThinkFormat, parts: tuple[str, str]) -> None:
+def test_unbudgeted_completion_is_split(text: str, think: ThinkFormat, parts: tuple[str, str]) -> None:
     tokenizer = tiny_tokenizer()
     tokens = tokenizer.encode(text, add_special_tokens=False)
     end, start = positions(tokens, tokenizer, think)
     assert (decode(tokenizer, tokens[:end]), decode(tokenizer, tokens[start:])) == parts
 
 
-def test_a_turn_comes_without_an_end_that_rewards_do_not_know(loaded: LoadedModel) -> None:
+def test_turn_drops_unknown_end(loaded: LoadedModel) -> None:
     engine = TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
     made = engine.generate([Request([5, 6, 7], seed=1, max_tokens=6)])[0]
     whole, last = S1.prefill + made.text, made.token_ids[-1]
@@ -347,7 +345,7 @@ def test_a_turn_comes_without_an_end_that_rewards_do_not_know(loaded: LoadedMode
     assert engine.turn(ended) == whole + "<|im_end|>"
 
 
-def test_messages_are_rendered_with_history_system_and_prefill() -> None:
+def test_prompt_has_system_history_and_prefill() -> None:
     tokenizer = tiny_tokenizer()
     messages = [
         {"role": "system", "content": "S"},
@@ -365,7 +363,7 @@ def test_messages_are_rendered_with_history_system_and_prefill() -> None:
     assert XML.system in decode(tokenizer, prompt_ids(messages[1:], tokenizer, XML))
 
 
-def test_every_end_of_turn_that_the_config_names_counts() -> None:
+def test_every_configured_end_of_turn_counts() -> None:
     class Config:
         eos_token_id: Any = None
 
@@ -377,9 +375,7 @@ def test_every_end_of_turn_that_the_config_names_counts() -> None:
     assert end_of_turn(tokenizer, config, [5, 2]) == (2, 0, 5)
 
 
-def test_an_end_of_turn_that_only_the_generation_config_names_ends_the_turn(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_generation_config_eos_ends_the_turn(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = ask("plain", budget=None, max_tokens=25)
     long = engine_of(loaded).generate([plain])[0]
     other = long.token_ids[5]
@@ -391,7 +387,7 @@ def test_an_end_of_turn_that_only_the_generation_config_names_ends_the_turn(
     assert short.finish == "stop"
 
 
-def test_load_engine_shares_loaded_weights(folder: Path, loaded: LoadedModel) -> None:
+def test_load_engine_shares_weights(folder: Path, loaded: LoadedModel) -> None:
     model = ModelConfig(name=str(folder), precision="fp32", max_length=300)
     engine: Engine = load_engine(EngineConfig(), model, S1, loaded)
     assert isinstance(engine, TransformersEngine)
@@ -401,14 +397,12 @@ def test_load_engine_shares_loaded_weights(folder: Path, loaded: LoadedModel) ->
 
 
 @pytest.mark.parametrize(("name", "expected"), [("auto", "transformers"), ("vllm", "vllm"), ("unsloth", "unsloth")])
-def test_auto_is_transformers_without_a_gpu(name: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_gpu_is_transformers(name: Any, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.backend.has_gpu", lambda: False)
     assert choose_engine(EngineConfig(name=name), ModelConfig(name="smollm2-135m")) == expected
 
 
-def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_weights(
-    monkeypatch: pytest.MonkeyPatch, loaded: LoadedModel
-) -> None:
+def test_auto_on_gpu_prefers_vllm(monkeypatch: pytest.MonkeyPatch, loaded: LoadedModel) -> None:
     find: Callable[[str], Any] = lambda name: object()  # noqa: E731
     monkeypatch.setattr("models.backend.has_gpu", lambda: True)
     monkeypatch.setattr("importlib.util.find_spec", find)
@@ -419,16 +413,14 @@ def test_auto_prefers_vllm_on_a_gpu_and_unsloth_s_own_engine_where_it_holds_the_
     assert choose_engine(EngineConfig(), model, unsloth) == "unsloth"
 
 
-def test_auto_takes_transformers_for_weights_that_vllm_cannot_hold_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_auto_for_int8_is_transformers(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("models.backend.has_gpu", lambda: True)
     assert choose_engine(EngineConfig(), ModelConfig(name="smollm2-135m", precision="int8")) == "transformers"
     assert "vLLM quantises to 4 bits alone" in caplog.text
 
 
 @pytest.mark.engine
-def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path) -> None:
+def test_replicas_answer_like_one_engine(folder: Path) -> None:
     model = ModelConfig(name=str(folder), backend="transformers", precision="fp32", max_length=300)
     one = load_engine(EngineConfig(name="transformers"), model, S1)
     two = load_engine(EngineConfig(name="transformers", data_parallel=2), model, S1)
@@ -448,7 +440,7 @@ def test_replicas_answer_as_one_engine_does_and_report_their_errors(folder: Path
         Replicas(start, one.tokenizer, S1, count=2, devices=1)
 
 
-def test_without_thinking_a_budget_is_the_answer_s_length(loaded: LoadedModel) -> None:
+def test_budget_without_thinking_limits_answer(loaded: LoadedModel) -> None:
     engine = TransformersEngine(loaded.model, loaded.tokenizer, NONE, 300)
     made = engine.generate([Request([5, 6, 7], seed=1, budget=Budget(max_answer=4))])[0]
     assert (made.thinking, made.thinking_tokens, made.stop, made.control) == ("", 0, None, "none")

@@ -14,23 +14,23 @@ from models.engines.transformers_internals import ROOM, GrowingLayer, new_cache
 SHAPE: dict[str, Any] = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
 
 
-def test_a_cache_makes_its_layers_from_the_config() -> None:
+def test_cache_layers_follow_the_config() -> None:
     full, sliding = LlamaConfig(**SHAPE), MistralConfig(sliding_window=4, **SHAPE)
     assert [type(layer) for layer in DynamicCache(config=full).layers] == [DynamicLayer] * 2
     assert [type(layer) for layer in DynamicCache(config=sliding).layers] == [DynamicSlidingWindowLayer] * 2
 
 
-def test_every_layer_is_replaced_by_one_that_grows() -> None:
+def test_every_cache_layer_is_growing() -> None:
     cache = new_cache(SimpleNamespace(config=MistralConfig(sliding_window=4, **SHAPE)))
     assert [type(layer) for layer in cache.layers] == [GrowingLayer] * 2
 
 
-def test_a_state_that_is_no_keys_and_values_is_refused() -> None:
+def test_linear_attention_state_is_refused() -> None:
     with pytest.raises(EngineError, match=r"LinearAttentionLayer; .*name: vllm"):
         new_cache(SimpleNamespace(config=MambaConfig(num_hidden_layers=2, hidden_size=8)))
 
 
-def test_a_growing_layer_holds_what_a_dynamic_one_does() -> None:
+def test_growing_layer_equals_dynamic_layer() -> None:
     ours, theirs = GrowingLayer(), DynamicLayer()
     for length in (5, 1, 1, ROOM, 1):
         keys, values = torch.randn(2, 1, length, 4), torch.randn(2, 1, length, 4)

@@ -106,9 +106,7 @@ def facts(generation: Generation) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("precision", ["nf4", "int8"])
-def test_packed_weights_are_refused_before_anything_starts(
-    folder: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packed_weights_are_refused_at_load(folder: Path, precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("vllm")
     from models.engines.vllm import VllmEngine
 
@@ -117,9 +115,7 @@ def test_packed_weights_are_refused_before_anything_starts(
         VllmEngine.load(EngineConfig(name="vllm"), ModelConfig(name=str(folder), precision=precision), S1)
 
 
-def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_rounds(
-    engine: Any, transformers_engine: TransformersEngine
-) -> None:
+def test_greedy_equals_transformers_and_rounds(engine: Any, transformers_engine: TransformersEngine) -> None:
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 50, 120) for b in BUDGETS]
     requests += [ask("plain" * n, sampling=GREEDY, max_tokens=30) for n in (1, 9)]
     inside, theirs = engine.generate(requests), transformers_engine.generate(requests)
@@ -132,9 +128,7 @@ def test_greedy_generations_are_those_of_the_transformers_engine_and_of_the_roun
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
-def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
-    apart: Any, sampling: SamplingConfig
-) -> None:
+def test_sampled_generations_keep_budgets(apart: Any, sampling: SamplingConfig) -> None:
     requests = [ask("q" * n, budget=b, sampling=sampling, n=3) for n in (1, 50) for b in BUDGETS]
     generations = apart.generate(requests)
     assert len({g.token_ids for g in generations}) > 20
@@ -151,7 +145,7 @@ def test_sampled_generations_keep_their_budgets_and_repeat_with_their_seeds(
     assert sorted(g.token_ids for g in again) == sorted(g.token_ids for g in generations)
 
 
-def test_a_preempted_request_goes_on_where_it_was(engine: Any, transformers_engine: TransformersEngine) -> None:
+def test_preempted_request_continues(engine: Any, transformers_engine: TransformersEngine) -> None:
     before = preemptions(engine)
     requests = [
         ask("x" * 40 + str(n), budget=Budget(max_thinking=150, num_waits=3, max_answer=20), sampling=GREEDY)
@@ -178,7 +172,7 @@ def preemptions(engine: Any) -> int:
 
 
 @pytest.mark.parametrize(("where", "seed"), [("engine", None), ("apart", 5)], ids=["chunked prefill", "seeded"])
-def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
+def test_sampled_logprobs_match_the_policy(
     where: str, seed: int | None, transformers_engine: TransformersEngine, request: pytest.FixtureRequest
 ) -> None:
     import torch
@@ -196,7 +190,7 @@ def test_log_probabilities_of_sampled_tokens_are_the_policy_s(
                 assert g.logprobs[at] == pytest.approx(own[at].item(), abs=1e-3)
 
 
-def test_requests_with_and_without_a_budget_share_a_batch(engine: Any, transformers_engine: TransformersEngine) -> None:
+def test_batch_mixes_budgets_and_none(engine: Any, transformers_engine: TransformersEngine) -> None:
     requests = [
         ask("q" * n, budget=BUDGETS[0] if n % 2 else None, sampling=GREEDY, max_tokens=None if n % 2 else 40)
         for n in range(1, 9)
@@ -204,7 +198,7 @@ def test_requests_with_and_without_a_budget_share_a_batch(engine: Any, transform
     assert [facts(g) for g in engine.generate(requests)] == [facts(g) for g in transformers_engine.generate(requests)]
 
 
-def test_stop_strings_end_a_completion_that_keeps_them(engine: Any, transformers_engine: TransformersEngine) -> None:
+def test_stop_string_ends_completion(engine: Any, transformers_engine: TransformersEngine) -> None:
     free = engine.generate(
         [ask("hello", budget=BUDGETS[0], sampling=GREEDY), ask("hello", sampling=GREEDY, max_tokens=40)]
     )
@@ -218,7 +212,7 @@ def test_stop_strings_end_a_completion_that_keeps_them(engine: Any, transformers
     assert [facts(g) for g in stopped] == [facts(g) for g in transformers_engine.generate(requests)]
 
 
-def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
+def test_split_delimiters_run_in_rounds(
     apart: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(apart, "think_format", XML)
@@ -228,7 +222,7 @@ def test_split_delimiters_are_watched_for_in_rounds_and_it_says_so(
     assert rounds.text.startswith(rounds.thinking + "</reasoning>\n<answer>\n")
 
 
-def test_an_end_of_turn_that_only_the_generation_config_names_is_one(
+def test_generation_config_eos_ends_the_turn(
     engine: Any, transformers_engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert engine.eos == transformers_engine.eos == (2, OTHER_END)
@@ -248,7 +242,7 @@ def test_an_end_of_turn_that_only_the_generation_config_names_is_one(
     assert [facts(g) for g in rounds] == [facts(g) for g in transformers_engine.generate(asked)]
 
 
-def test_every_round_has_a_seed_of_its_own(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_round_has_own_seed(apart: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = apart.llm.llm_engine
     seeds: list[int] = []
     add = engine.add_request
@@ -268,9 +262,7 @@ def test_every_round_has_a_seed_of_its_own(apart: Any, monkeypatch: pytest.Monke
     assert seeds[first] == seeds[0]  # a first round's seed is that of a request without a budget
 
 
-def test_a_completion_cut_in_its_thinking_does_not_say_what_would_have_ended_it(
-    engine: Any, transformers_engine: TransformersEngine
-) -> None:
+def test_stop_in_thinking_leaves_no_budget_stop(engine: Any, transformers_engine: TransformersEngine) -> None:
     free = engine.generate([ask("hello", budget=BUDGETS[0], sampling=GREEDY)])[0]
     words = re.findall("[!-~]", free.thinking)
     requests = [ask("hello", budget=BUDGETS[0], sampling=GREEDY, stop=(word,)) for word in words]
@@ -279,7 +271,7 @@ def test_a_completion_cut_in_its_thinking_does_not_say_what_would_have_ended_it(
         assert (ours.stop is None) == (ours.thinking_tokens == len(ours.token_ids))
 
 
-def test_unsloth_s_vllm_has_to_report_what_was_sampled_from(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raw_logprobs_of_unsloth_are_refused(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
     from models.engines.unsloth import UnslothEngine
@@ -291,7 +283,7 @@ def test_unsloth_s_vllm_has_to_report_what_was_sampled_from(engine: Any, monkeyp
         UnslothEngine(loaded, model, S1)
 
 
-def test_an_adapter_is_used_where_named_and_swapped_when_rewritten(engine: Any, folder: Path, tmp_path: Path) -> None:
+def test_rewritten_adapter_is_reloaded(engine: Any, folder: Path, tmp_path: Path) -> None:
     import torch
 
     requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
@@ -315,15 +307,13 @@ def test_an_adapter_is_used_where_named_and_swapped_when_rewritten(engine: Any, 
     assert [g.token_ids for g in engine.generate(requests)] == [g.token_ids for g in plain]  # the base is untouched
 
 
-def test_what_does_not_fit_is_refused_and_the_engine_goes_on(engine: Any) -> None:
+def test_engine_survives_a_refused_request(engine: Any) -> None:
     with pytest.raises(EngineError, match=r"thinking 290 .* context of 300"):
         engine.generate([ask("x", budget=Budget(max_thinking=290))])
     assert engine.generate([ask("x", max_tokens=3)])[0].token_ids
 
 
-def test_a_processor_can_be_added_to_a_running_engine_in_this_process(
-    engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processor_installs_into_running_engine(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from budget_forcing.vllm_processor import BudgetProcessor, budget_outcomes, install
 
     requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
@@ -345,6 +335,6 @@ def test_a_processor_can_be_added_to_a_running_engine_in_this_process(
     engine.llm.collective_rpc(install)
 
 
-def test_in_a_process_of_its_own_it_generates_the_same(engine: Any, apart: Any) -> None:
+def test_separate_process_generates_the_same(engine: Any, apart: Any) -> None:
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
     assert [facts(g) for g in apart.generate(requests)] == [facts(g) for g in engine.generate(requests)]

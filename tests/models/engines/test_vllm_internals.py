@@ -25,7 +25,7 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def test_an_llm_holds_its_engine_and_the_engine_its_core() -> None:
+def test_llm_holds_engine_and_core() -> None:
     assert "self.llm_engine = " in inspect.getsource(LLM)
     source = inspect.getsource(LLMEngine)
     assert "self.engine_core = " in source
@@ -33,21 +33,21 @@ def test_an_llm_holds_its_engine_and_the_engine_its_core() -> None:
     assert "self.vllm_config = " in source
 
 
-def test_the_engine_takes_requests_one_by_one() -> None:
+def test_engine_takes_single_requests() -> None:
     assert parameters(LLMEngine.add_request)[1:4] == ["request_id", "prompt", "params"]
     assert "lora_request" in parameters(LLMEngine.add_request)
     assert parameters(LLMEngine.abort_request)[1] == "request_ids"
     assert parameters(LLMEngine.step) == parameters(LLMEngine.has_unfinished_requests) == ["self"]
 
 
-def test_the_configs_say_what_the_engine_asks_of_them() -> None:
+def test_configs_have_the_fields_we_read() -> None:
     fields = ModelConfig.__dataclass_fields__
     assert {"max_model_len", "hf_config", "logprobs_mode"} <= set(fields)
     assert callable(ModelConfig.try_get_generation_config)
     assert "lora_config" in VllmConfig.__dataclass_fields__
 
 
-def test_a_client_reads_answers_in_a_thread_of_its_own() -> None:
+def test_client_reads_outputs_in_a_thread() -> None:
     source = inspect.getsource(core_client.SyncMPClient)
     assert "self.outputs_queue = queue.Queue" in source
     assert "self.output_queue_thread = Thread(" in source
@@ -57,13 +57,13 @@ def test_a_client_reads_answers_in_a_thread_of_its_own() -> None:
     assert callable(core_client.InprocClient.shutdown)
 
 
-def test_a_client_s_resources_name_its_processes() -> None:
+def test_client_resources_list_processes() -> None:
     assert "engine_manager" in core_client.BackgroundResources.__dataclass_fields__
     assert "self.processes" in inspect.getsource(utils.CoreEngineProcManager)
     assert parameters(utils.CoreEngineProcManager.finished_procs) == ["self"]
 
 
-def test_who_waits_is_told_of_a_death() -> None:
+def test_engine_death_wakes_waiters() -> None:
     reader = threading.Thread(target=lambda: None)
     call: Future[int] = Future()
     answers: queue.Queue[Any] = queue.Queue()
@@ -74,7 +74,7 @@ def test_who_waits_is_told_of_a_death() -> None:
     assert isinstance(call.exception(timeout=10), EngineDeadError)
 
 
-def test_an_engine_in_this_process_has_no_processes() -> None:
+def test_inproc_engine_has_no_processes() -> None:
     llm = SimpleNamespace(llm_engine=SimpleNamespace(engine_core=SimpleNamespace()))
     assert vllm_internals.workers_of(llm) == []
     assert vllm_internals.exit_codes(llm) == []

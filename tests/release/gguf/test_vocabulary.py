@@ -59,7 +59,7 @@ def split(text: str, fields: dict[str, Any]) -> list[int]:
     ]
 
 
-def test_llama_cpp_splits_as_transformers_does_after_a_special_token(tmp_path: Path) -> None:
+def test_llama_cpp_splits_like_transformers(tmp_path: Path) -> None:
     tokenizer = llama_tokenizer()
     check_vocabulary(tokenizer, CHATML, [2])
     fields = written(tokenizer, tmp_path / "vocabulary.gguf")
@@ -70,7 +70,7 @@ def test_llama_cpp_splits_as_transformers_does_after_a_special_token(tmp_path: P
         assert [start, *split(text, fields)] == wanted
 
 
-def test_types_tell_bytes_special_tokens_and_spare_ids(tmp_path: Path) -> None:
+def test_token_types_mark_bytes_and_specials(tmp_path: Path) -> None:
     tokenizer = llama_tokenizer()
     fields = written(tokenizer, tmp_path / "vocabulary.gguf")
     types = dict(zip(fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"], strict=True))
@@ -78,7 +78,7 @@ def test_types_tell_bytes_special_tokens_and_spare_ids(tmp_path: Path) -> None:
     assert (types["<0x0A>"], types["▁the"], types[f"[PAD{SIZE - 1}]"]) == (6, 1, 5)  # byte, normal, unused
 
 
-def test_every_end_of_a_turn_is_written(tmp_path: Path) -> None:
+def test_every_end_of_turn_is_written(tmp_path: Path) -> None:
     tokenizer = llama_tokenizer()
     fields = written(tokenizer, tmp_path / "vocabulary.gguf")
     assert fields["tokenizer.ggml.eos_token_id"] == tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -88,7 +88,7 @@ def test_every_end_of_a_turn_is_written(tmp_path: Path) -> None:
         check_vocabulary(tokenizer, CHATML, [1, 2, 3, 4])
 
 
-def test_prompts_that_llama_cpp_would_split_in_another_way_are_refused() -> None:
+def test_differently_split_prompt_is_refused() -> None:
     tokenizer = llama_tokenizer()
     plain = CHATML.replace("<|im_start|>", "### ")
     assert render(tokenizer, plain, *PROBES[0]).startswith("### user")
@@ -100,6 +100,6 @@ def test_prompts_that_llama_cpp_would_split_in_another_way_are_refused() -> None
         check_vocabulary(llama_tokenizer(legacy=True), CHATML, [2])
 
 
-def test_the_embedded_model_has_a_byte_level_vocabulary(tokenizer: Any) -> None:
+def test_embedded_vocabulary_is_byte_level(tokenizer: Any) -> None:
     check_vocabulary(tokenizer, CHATML, (tokenizer.eos_token_id,))
     assert pre_tokenizer(tokenizer) == "gpt-2"

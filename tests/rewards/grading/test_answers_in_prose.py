@@ -290,10 +290,10 @@ def grades(gold: str, text: str) -> set[bool | None]:
 
 
 @pytest.mark.parametrize(("gold", "text"), [(gold, text) for gold, texts in RIGHT.items() for text in texts])
-def test_an_answer_counts_whatever_surrounds_it(gold: str, text: str) -> None:
+def test_answer_in_prose_is_right(gold: str, text: str) -> None:
     assert grades(gold, text) == {True}
 
 
 @pytest.mark.parametrize(("gold", "text"), [(gold, text) for gold, texts in WRONG.items() for text in texts])
-def test_half_an_answer_or_its_denial_is_wrong(gold: str, text: str) -> None:
+def test_partial_or_denied_answer_is_wrong(gold: str, text: str) -> None:
     assert True not in grades(gold, text)

@@ -21,13 +21,13 @@ FORMATS = [think for think in (*THINK_FORMATS.values(), CUSTOM) if think.has_thi
 
 
 @pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
-def test_what_the_format_renders_comes_back(think_format: ThinkFormat) -> None:
+def test_rendered_completion_is_extracted(think_format: ThinkFormat) -> None:
     found = extract(think_format.render("First line.\nSecond line.", "42"), think_format)
     assert (found.thinking, found.answer, found.well_formed) == ("First line.\nSecond line.", "42", True)
 
 
 @pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
-def test_the_end_of_the_turn_is_no_part_of_the_answer(think_format: ThinkFormat) -> None:
+def test_end_of_turn_is_not_in_answer(think_format: ThinkFormat) -> None:
     for end in ("<|im_end|>\n", "<turn|>", "<|END_OF_TURN_TOKEN|>", "[|endofturn|]", "<|user|>", "[EOS]", "<seed:eos>"):
         found = extract(think_format.render("a", "42").rstrip() + end, think_format)
         assert (found.answer, found.well_formed) == ("42", True)
@@ -36,18 +36,18 @@ def test_the_end_of_the_turn_is_no_part_of_the_answer(think_format: ThinkFormat)
 @pytest.mark.parametrize(
     ("end", "kept"), [("<fin>", False), ("<|im_end|>", True), ("</answer>", True), ("", True), ("<else>", True)]
 )
-def test_only_an_end_of_turn_that_is_neither_known_nor_a_delimiter_leaves_the_text(end: str, kept: bool) -> None:
+def test_only_unknown_end_is_removed(end: str, kept: bool) -> None:
     text = "<reasoning>a</reasoning><answer>42" + (end if end != "<else>" else "<fin>")
     assert (without_unknown_end(text, end, XML) == text) is kept
 
 
 @pytest.mark.parametrize("think_format", [S1, DEEPSEEK, CUSTOM], ids=lambda f: f.name)
-def test_a_prefilled_opening_may_be_missing(think_format: ThinkFormat) -> None:
+def test_prefilled_opening_may_be_missing(think_format: ThinkFormat) -> None:
     text = think_format.render("a", "42").removeprefix(think_format.prefill)
     assert extract(text, think_format) == extract(think_format.render("a", "42"), think_format)
 
 
-def test_an_opening_that_is_not_prefilled_is_needed() -> None:
+def test_missing_opening_is_a_fault() -> None:
     assert format_fault("a\n</reasoning>\n<answer>\n42\n</answer>", XML) == "no <reasoning>"
 
 
@@ -63,17 +63,17 @@ def test_an_opening_that_is_not_prefilled_is_needed() -> None:
         ("", S1),
     ],
 )
-def test_thinking_is_never_searched_for_an_answer(text: str, think_format: ThinkFormat) -> None:
+def test_thinking_gives_no_answer(text: str, think_format: ThinkFormat) -> None:
     found = extract(text, think_format)
     assert found.answer is None
     assert not found.well_formed
 
 
-def test_truncated_text_keeps_its_thinking() -> None:
+def test_truncated_text_keeps_thinking() -> None:
     assert extract("<think>\nFirst, 6 times", DEEPSEEK).thinking == "First, 6 times"
 
 
-def test_a_cut_answer_counts_but_is_not_well_formed() -> None:
+def test_cut_answer_counts_but_is_malformed() -> None:
     found = extract("<reasoning>\na\n</reasoning>\n<answer>\n42", XML)
     assert (found.answer, found.well_formed) == ("42", False)
 
@@ -88,7 +88,7 @@ def test_a_cut_answer_counts_but_is_not_well_formed() -> None:
         ("<reasoning>say <answer>1</answer></reasoning><answer>2</answer>", "2"),
     ],
 )
-def test_of_several_answer_blocks_the_last_complete_one_counts_and_none_is_well_formed(text: str, answer: str) -> None:
+def test_last_complete_answer_block_counts(text: str, answer: str) -> None:
     found = extract(text, XML)
     assert (found.answer, found.well_formed) == (answer, False)
 
@@ -107,27 +107,27 @@ def test_of_several_answer_blocks_the_last_complete_one_counts_and_none_is_well_
         ("<reasoning>a</reasoning><answer>b<|im_end|></answer>", "text after the end of the turn"),
     ],
 )
-def test_the_fault_of_a_malformed_completion_is_named(text: str, fault: str) -> None:
+def test_format_fault_is_named(text: str, fault: str) -> None:
     assert format_fault(text, XML) == fault
 
 
-def test_deepseek_reads_past_a_repeated_end_of_thinking() -> None:
+def test_deepseek_takes_last_end_of_thinking() -> None:
     found = extract("<think>a</think>\n\\boxed{1}\n</think>\nSo it is \\boxed{2}.<｜end▁of▁sentence｜>", DEEPSEEK)
     assert (found.answer, found.well_formed) == ("2", False)
 
 
-def test_without_thinking_the_whole_turn_is_the_answer() -> None:
+def test_none_format_takes_whole_turn() -> None:
     found = extract("So it is \\boxed{2}.<|im_end|>", NONE)
     assert (found.thinking, found.answer, found.well_formed) == (None, "2", True)
     assert not extract(" \n", NONE).well_formed
 
 
-def test_s1_ignores_a_turn_that_goes_on_after_its_end() -> None:
+def test_s1_ignores_text_after_the_turn() -> None:
     text = "<|im_start|>think\na\n<|im_start|>answer\n42<|im_end|>\n<|im_start|>user\nThank you, 43."
     assert extract(text, S1).answer == "42"
 
 
-def test_s1_answers_after_a_forced_end_of_thinking() -> None:
+def test_s1_reads_answer_after_forced_end() -> None:
     assert extract("<|im_start|>think\na<|im_end|>\n<|im_start|>answer\nFinal Answer: 42<|im_end|>", S1).answer == "42"
 
 
@@ -161,7 +161,7 @@ def test_s1_answers_after_a_forced_end_of_thinking() -> None:
         ("no real solutions", "no real solutions"),
     ],
 )
-def test_inside_the_answer_section(section: str, answer: str) -> None:
+def test_answer_section_is_extracted(section: str, answer: str) -> None:
     assert extract(f"<reasoning>a</reasoning>\n<answer>\n{section}\n</answer>", XML).answer == answer
 
 
@@ -186,7 +186,7 @@ def test_inside_the_answer_section(section: str, answer: str) -> None:
         ("   ", None, False),
     ],
 )
-def test_bare_text(text: str, answer: str | None, explicit: bool) -> None:
+def test_bare_text_is_extracted(text: str, answer: str | None, explicit: bool) -> None:
     found = extract(text)
     assert (found.thinking, found.answer, found.well_formed) == (None, answer, explicit)
 
@@ -206,16 +206,16 @@ def test_bare_text(text: str, answer: str | None, explicit: bool) -> None:
         ("答案是18。", "18"),
     ],
 )
-def test_gold_answers_are_taken_clean_or_out_of_solutions(gold: str, answer: str) -> None:
+def test_gold_answer_is_read_from_solution(gold: str, answer: str) -> None:
     assert gold_answer(gold) == answer
 
 
-def test_nested_boxes_count_as_the_outer_one() -> None:
+def test_outer_box_counts() -> None:
     assert last_boxed("\\boxed{\\boxed{1} + 2}") == "\\boxed{1} + 2"
 
 
 @given(st.text(max_size=200), st.sampled_from([None, *FORMATS]))
-def test_any_text_is_taken_apart_without_an_error(text: str, think_format: ThinkFormat | None) -> None:
+def test_any_text_extracts_without_error(text: str, think_format: ThinkFormat | None) -> None:
     found = extract(text, think_format)
     assert found.answer is None or found.answer == found.answer.strip() != ""
 
@@ -226,7 +226,7 @@ PART = st.text(alphabet=st.characters(exclude_characters="<>[]|", exclude_catego
 
 
 @given(PART.filter(bool), PART.filter(bool), st.sampled_from(FORMATS))
-def test_rendering_is_always_well_formed(thinking: str, answer: str, think_format: ThinkFormat) -> None:
+def test_rendering_is_well_formed(thinking: str, answer: str, think_format: ThinkFormat) -> None:
     text = think_format.render(thinking, answer)
     assert format_fault(text, think_format) is None
     assert format_fault(text + text, think_format) is not None
@@ -239,7 +239,7 @@ def test_rendering_is_always_well_formed(thinking: str, answer: str, think_forma
         )
     )
 )
-def test_no_order_of_delimiters_breaks_the_extractor(parts: list[str]) -> None:
+def test_any_delimiter_order_extracts(parts: list[str]) -> None:
     text = "".join(parts)
     found = extract(text, XML)
     assert found.well_formed == (format_fault(text, XML) is None)

@@ -27,7 +27,7 @@ def graded(problems: list[Problem], answers: list[str]) -> list[Verdict]:
 
 @real_data
 @pytest.mark.parametrize("source", list(FULL))
-def test_gold_answers_grade_as_right_against_themselves_in_full(source: str) -> None:
+def test_gold_answers_match_themselves(source: str) -> None:
     split, size = FULL[source]
     problems = load_problems(DataConfig(source=source, split=split))
     assert len(problems) == size
@@ -38,7 +38,7 @@ def test_gold_answers_grade_as_right_against_themselves_in_full(source: str) -> 
 
 @real_data
 @pytest.mark.parametrize("source", list(FULL))
-def test_shuffled_gold_answers_grade_at_their_chance_level(source: str) -> None:
+def test_shuffled_gold_answers_match_by_chance(source: str) -> None:
     split, size = FULL[source]
     problems = load_problems(DataConfig(source=source, split=split))
     shuffled = [p.answer for p in problems]
@@ -59,13 +59,13 @@ def verdict(it: Problem, answer: str | None) -> tuple[bool | None, str]:
     return found.is_right, found.reason
 
 
-def test_a_missing_answer_is_wrong() -> None:
+def test_missing_answer_is_wrong() -> None:
     assert verdict(problem("7"), None) == (False, "no answer")
 
 
 @pytest.mark.parametrize("gold", ["\\frac{1}{", "\\left( 3", "\\sqrt{2", "\\begin{cases} x"])
 @pytest.mark.parametrize("answer", ["7", None])
-def test_a_gold_answer_left_open_judges_nothing(gold: str, answer: str | None) -> None:
+def test_unclosed_gold_answer_is_undecided(gold: str, answer: str | None) -> None:
     assert ungradable(problem(gold))
     assert verdict(problem(gold), answer) == (None, "gold answer can't be parsed")
 
@@ -77,7 +77,7 @@ def test_a_gold_answer_left_open_judges_nothing(gold: str, answer: str | None) -
         "\\ce{H2O}", "\\SI{5}{m}", "\\overarc{AB}", "]1, 2[", "if (x) {",
     ],
 )  # fmt: skip
-def test_what_no_page_can_draw_is_gradable(gold: str) -> None:
+def test_unusual_latex_gold_is_gradable(gold: str) -> None:
     assert not ungradable(problem(gold))
     assert verdict(problem(gold), gold)[0] is True
 
@@ -86,16 +86,16 @@ CAPITAL = problem("B", "choice", choices=["Rome", "Paris", "7", "Oslo"])
 
 
 @pytest.mark.parametrize("answer", ["(b)", "Paris", "B) Paris"])
-def test_an_option_is_right_by_label_or_text(answer: str) -> None:
+def test_option_matches_by_label_or_text(answer: str) -> None:
     assert verdict(CAPITAL, answer) == (True, "option B")
 
 
 @pytest.mark.parametrize(("answer", "reason"), [("7", "option C"), ("14", "no option"), (None, "no option")])
-def test_another_option_or_none_is_wrong(answer: str | None, reason: str) -> None:
+def test_other_or_no_option_is_wrong(answer: str | None, reason: str) -> None:
     assert verdict(CAPITAL, answer) == (False, reason)
 
 
-def test_options_inside_the_question_have_letters() -> None:
+def test_options_in_question_have_letters() -> None:
     assert verdict(problem("(b)", "choice"), "B.") == (True, "option B")
     assert verdict(problem("Paris", "choice"), "B") == (None, "gold answer names no option")
 
@@ -104,7 +104,7 @@ def family(name: str) -> Problem:
     return load_problems(DataConfig(source=f"reasoning_gym:{name}", limit=1))[0]
 
 
-def test_a_family_scores_its_own_problems() -> None:
+def test_family_scores_own_problems() -> None:
     it = family("basic_arithmetic")
     assert it.grader == "reasoning_gym"
     assert verdict(it, it.answer)[0] is True
@@ -112,7 +112,7 @@ def test_a_family_scores_its_own_problems() -> None:
     assert verdict(it, None) == (False, "no answer")
 
 
-def test_countdown_wants_the_way_and_not_the_target() -> None:
+def test_countdown_needs_the_expression() -> None:
     it = family("countdown")
     target = str(it.metadata["entry"]["metadata"]["target"])
     right, bare = grade_answers([it, it], [it.metadata["entry"]["metadata"]["expression"], target])
@@ -120,17 +120,17 @@ def test_countdown_wants_the_way_and_not_the_target() -> None:
     assert bare.parts == {"family_score": 0.05}
 
 
-def test_a_family_s_gold_answer_need_not_parse() -> None:
+def test_family_gold_answer_need_not_parse() -> None:
     assert not ungradable(family("n_queens"))
 
 
-def test_a_scorer_that_fails_judges_nothing() -> None:
+def test_failed_scorer_is_undecided() -> None:
     correct, reason = verdict(problem("7", "reasoning_gym", family="basic_arithmetic", entry=None), "7")
     assert correct is None
     assert reason.startswith("scorer failed")
 
 
-def test_graders_mix_in_one_call_and_order_stays() -> None:
+def test_mixed_graders_keep_the_order() -> None:
     verdicts = grade_answers([problem("7"), CAPITAL, problem("8"), CAPITAL], ["7", "Rome", "9", "b"])
     assert [v.is_right for v in verdicts] == [True, False, False, True]
 
@@ -159,7 +159,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_grader_of_one_s_own_gives_shares() -> None:
+def test_custom_grader_gives_shares() -> None:
     [found] = grade_answers([problem("7", "graders_of_mine:shares")], ["8"])
     assert (found.score, found.is_right, found.reason) == (0.5, False, "7")
 
@@ -176,17 +176,17 @@ def test_a_grader_of_one_s_own_gives_shares() -> None:
         ("chioce", "did you mean 'choice'"),
     ],
 )
-def test_a_broken_grader_is_named(name: str, message: str) -> None:
+def test_broken_grader_is_named(name: str, message: str) -> None:
     with pytest.raises(RewardError, match=message):
         grade_answers([problem("7", name)], ["8"])
 
 
-def test_a_score_is_from_0_to_1() -> None:
+def test_score_is_from_0_to_1() -> None:
     with pytest.raises(RewardError, match="give 0 to 1"):
         Verdict(2.0, "too good")
 
 
-def test_all_parts_right_is_right_in_floats_too() -> None:
+def test_rounded_full_score_is_right() -> None:
     assert Verdict(0.1 * 3 + 0.7 - 2e-16, "parts").is_right is True
     assert Verdict(0.999, "parts").is_right is False
 
@@ -194,13 +194,13 @@ def test_all_parts_right_is_right_in_floats_too() -> None:
 @pytest.mark.parametrize(
     "answer", ["__import__('os').getpid()", "open('x', 'w')", "().mro()", "9**9**9**9", "2**99999999"]
 )
-def test_an_answer_is_never_run(answer: str) -> None:
+def test_answer_is_never_executed(answer: str) -> None:
     correct, reason = verdict(family("countdown"), answer)
     assert correct is None
     assert reason.startswith("refused: ")
 
 
-def test_every_family_s_own_answer_is_let_through() -> None:
+def test_family_answers_are_not_refused() -> None:
     from reasoning_gym.factory import DATASETS
 
     problems = [family(name) for name in sorted(DATASETS) if name in ("chain_sum", "sudoku", "n_queens", "codeio")]

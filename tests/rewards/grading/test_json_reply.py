@@ -18,7 +18,7 @@ from rewards.grading.json_reply import json_answer
         ("{'answer': 8}", "8"),
     ],
 )
-def test_the_answer_key_gives_the_answer(text: str, answer: str) -> None:
+def test_answer_key_is_read(text: str, answer: str) -> None:
     assert (json_answer(text) or "").replace("\\\\", "\\") == answer.replace("\\\\", "\\")
     assert json_answer(text) is not None
 

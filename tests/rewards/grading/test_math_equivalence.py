@@ -16,24 +16,24 @@ from rewards.grading.worker_pool import GraderPool
 HARD = ("\\sum_{k=1}^{3} k", "\\sum_{j=1}^{3} j", "\\sum_{k=1}^{4} k")
 
 
-def test_verdicts_come_in_order_and_say_how() -> None:
+def test_verdicts_keep_order_and_reason() -> None:
     verdicts = judge_many(["18", HARD[0], "\\frac12", "18", "18"], ["18.0", HARD[2], "0.5", None, " "], timeout=60)
     assert [verdict.correct for verdict in verdicts] == [True, False, True, False, False]
     assert [verdict.reason for verdict in verdicts] == ["number", "math-verify", "expression", "no answer", "no answer"]
 
 
-def test_whole_completions_are_graded_by_their_think_format() -> None:
+def test_completions_grade_by_think_format() -> None:
     text = XML.render("1 + 1 = 3, no: 2", "\\boxed{2}")
     assert grade_texts(["2", "3"], [text, text], XML) == [True, False]
     assert grade_texts(["#### 18", "\\boxed{18}"], ["so A: 18", "so A: 19"]) == [True, False]
 
 
-def test_lengths_have_to_match() -> None:
+def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(RewardError, match="2 gold answers for 1 answers"):
         grade_many(["1", "2"], ["1"])
 
 
-def test_a_gold_answer_that_nobody_can_read_judges_nothing() -> None:
+def test_unreadable_gold_answer_is_undecided() -> None:
     before = math_equivalence.unjudged()
     assert grade_many(["", "\\undefinedcommand{{"], ["1", "1"]) == [None, None]
     after = math_equivalence.unjudged()
@@ -41,14 +41,14 @@ def test_a_gold_answer_that_nobody_can_read_judges_nothing() -> None:
     assert after["gold answer can't be read"] == before["gold answer can't be read"] + 1
 
 
-def test_a_box_inside_the_answer_is_not_the_answer() -> None:
+def test_box_inside_answer_is_not_answer() -> None:
     assert grade_many([HARD[0]] * 2, ["17 \\neq \\boxed{\\sum_{j=1}^{3} j", f"\\fbox{{{HARD[1]}}}"], 60) == [
         False,
         True,
     ]
 
 
-def test_a_bomb_is_none_with_a_counted_reason() -> None:
+def test_huge_power_counts_as_unjudged() -> None:
     before = math_equivalence.unjudged()["refused: too big to evaluate"]
     assert grade_many(["18"], ["9^{9^{9^9}}"]) == [None]
     assert math_equivalence.unjudged()["refused: too big to evaluate"] == before + 1
@@ -70,7 +70,7 @@ def test_threads_share_the_pool() -> None:
     assert found == {number: [True, False] for number in range(6)}
 
 
-def test_it_works_inside_asyncio() -> None:
+def test_grading_works_in_asyncio() -> None:
     async def ask() -> list[list[bool | None]]:
         direct = grade_many([HARD[0]], [HARD[1]], timeout=60)
         apart = await asyncio.gather(*(asyncio.to_thread(grade_many, [HARD[0]], [answer], 60) for answer in HARD[1:]))
@@ -90,7 +90,7 @@ def test_repeats_come_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert grade_many([pair[0]] * 3, [pair[1]] * 3) == [False] * 3
 
 
-def test_a_timeout_is_tried_again_only_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_retries_with_more_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
     class Recorder(GraderPool):

@@ -24,7 +24,7 @@ def problem(answer: str, **metadata: Any) -> Problem:
         ("\\text{E}", None),
     ],
 )  # fmt: skip
-def test_an_answer_names_an_option_by_label_or_by_text(answer: str, label: str | None) -> None:
+def test_option_matches_by_label_or_text(answer: str, label: str | None) -> None:
     assert chosen(answer, FOUR) == label
 
 
@@ -34,7 +34,7 @@ def test_an_answer_names_an_option_by_label_or_by_text(answer: str, label: str |
         ("(b)", "b"), ("B", "b"), ("b) 12", "b"), ("(C).", "c"), ("(d)", None), ("aa", "aa"), ("(aa) x", "aa"),
     ],
 )  # fmt: skip
-def test_labels_may_be_any_and_any_case(answer: str, label: str | None) -> None:
+def test_labels_match_in_any_case(answer: str, label: str | None) -> None:
     assert chosen(answer, {"a": "10", "b": "12", "c": "14", "aa": "16"}) == label
 
 
@@ -45,11 +45,11 @@ def test_labels_may_be_any_and_any_case(answer: str, label: str | None) -> None:
         ("3.5", None), ("3:1", None), ("13", None), ("-3", None), ("3,000", None), ("5", None),
     ],
 )  # fmt: skip
-def test_a_number_is_a_label_and_not_the_start_of_another_number(answer: str, label: str | None) -> None:
+def test_digit_label_is_no_number_prefix(answer: str, label: str | None) -> None:
     assert chosen(answer, {"1": "v", "2": "x", "3": "y", "4": "z"}) == label
 
 
-def test_a_label_comes_before_another_option_s_text() -> None:
+def test_label_wins_over_option_text() -> None:
     assert chosen("C", {"A": "C", "B": "x", "C": "y"}) == "C"
     assert chosen("3", {"1": "3", "2": "4", "3": "1"}) == "3"
     assert chosen("4", {"1": "3", "2": "4", "3": "1"}) == "2"

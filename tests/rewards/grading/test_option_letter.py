@@ -6,12 +6,12 @@ from rewards.grading.option_letter import clean_pair, split_letter, without_sett
 
 
 @pytest.mark.parametrize("written", ["\\textbf{(C)}~18", "\\text{(C) }18", "option (C): 18", "C) 18", "\\text{C. 18}"])
-def test_a_letter_with_its_value_has_one_spelling(written: str) -> None:
+def test_letter_with_value_is_normalised(written: str) -> None:
     assert without_setting(written) == "(C) 18"
 
 
 @pytest.mark.parametrize("answer", ["18", "C", "A:B", "(A) 1 (B) 2", "f(x)", "Celsius", "(a) 5", "3.5"])
-def test_other_answers_have_no_letter_with_a_value(answer: str) -> None:
+def test_other_answers_have_no_letter(answer: str) -> None:
     assert split_letter(answer) is None
 
 
@@ -26,5 +26,5 @@ def test_other_answers_have_no_letter_with_a_value(answer: str) -> None:
         ("18", "18", ("18", "18")),
     ],
 )
-def test_a_pair_is_about_one_thing(gold: str, answer: str, pair: tuple[str, str]) -> None:
+def test_pair_compares_letters_or_values(gold: str, answer: str, pair: tuple[str, str]) -> None:
     assert clean_pair(gold, answer) == pair

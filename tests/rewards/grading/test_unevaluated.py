@@ -34,7 +34,7 @@ from rewards.grading.unevaluated import is_unevaluated
         "9*2 = 20-2",
     ],
 )
-def test_an_expression_of_numbers_is_unevaluated(answer: str) -> None:
+def test_number_expression_is_unevaluated(answer: str) -> None:
     assert is_unevaluated(answer)
 
 
@@ -72,9 +72,9 @@ def test_an_expression_of_numbers_is_unevaluated(answer: str) -> None:
         *("1.5 \\times 10^{6}", "3*10^5", "9*2 = 18", "18 = 9*2", "x = 5", "B", "(C) 18", "", "no solution", "4:30"),
     ],
 )
-def test_a_value_is_evaluated(answer: str) -> None:
+def test_value_is_evaluated(answer: str) -> None:
     assert not is_unevaluated(answer)
 
 
-def test_a_long_answer_is_not_looked_at() -> None:
+def test_long_answer_is_not_examined() -> None:
     assert not is_unevaluated("1+" * 10_000 + "1")

@@ -36,7 +36,7 @@ def slow_pair(number: int) -> tuple[str, str]:
     return "18", f"\\int_0^{{{number + 1}}} e^{{x^x}} \\sin(x^{{x}}) dx"
 
 
-def test_a_timeout_is_none_and_the_next_answer_is_graded_by_a_new_process(small_pool: GraderPool) -> None:
+def test_timeout_replaces_the_process(small_pool: GraderPool) -> None:
     pair = ("x + 1", "1 + x")
     assert small_pool.judge([pair], timeout=30)[0].correct is True
     first = small_pool.pids()
@@ -45,14 +45,14 @@ def test_a_timeout_is_none_and_the_next_answer_is_graded_by_a_new_process(small_
     assert small_pool.pids() != first
 
 
-def test_the_clock_starts_with_the_execution_not_with_the_queue(small_pool: GraderPool) -> None:
+def test_queue_time_does_not_count(small_pool: GraderPool) -> None:
     small_pool.judge([("x + 1", "1 + x")], timeout=30)
     pairs = [slow_pair(1), slow_pair(2), ("x + y", "y + x")]
     verdicts = small_pool.judge(pairs, timeout=1.0)  # the last one waits for two seconds before its second begins
     assert [verdict.correct for verdict in verdicts] == [None, None, True]
 
 
-def test_a_grader_killed_in_mid_flight_is_none_and_replaced(small_pool: GraderPool) -> None:
+def test_killed_process_is_replaced(small_pool: GraderPool) -> None:
     small_pool.judge([("x + 1", "1 + x")], timeout=30)
     (victim,) = small_pool.pids()
     killer = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
@@ -63,7 +63,7 @@ def test_a_grader_killed_in_mid_flight_is_none_and_replaced(small_pool: GraderPo
     assert victim not in small_pool.pids()
 
 
-def test_a_process_out_of_memory_is_none_and_replaced() -> None:
+def test_out_of_memory_process_is_replaced() -> None:
     tight = GraderPool(size=1, memory_mb=16)
     try:
         matrix = "\\begin{pmatrix} " + "1 & " * 40_000 + "1 \\end{pmatrix}"
@@ -73,7 +73,7 @@ def test_a_process_out_of_memory_is_none_and_replaced() -> None:
         tight.close()
 
 
-def test_closing_leaves_no_process_and_no_thread() -> None:
+def test_close_ends_processes_and_threads() -> None:
     own = GraderPool(size=2)
     own.judge([("x + 1", "1 + x"), ("x + 2", "2 + x")], timeout=30)
     pids = own.pids()
@@ -89,7 +89,7 @@ def graded_in_a_child(results: "multiprocessing.Queue[list[bool | None]]") -> No
     results.put(grade_many(["18", "\\sum_{k=1}^{3} k"], ["18.0", "\\sum_{k=1}^{5} k"], timeout=60))
 
 
-def test_it_works_inside_a_forked_daemon_and_leaves_the_parents_pool_alone() -> None:
+def test_grading_works_in_forked_daemon() -> None:
     worker_pool.shared().judge([("x + 1", "1 + x")], timeout=30)
     before = worker_pool.shared().pids()
     context = multiprocessing.get_context("fork")
@@ -118,7 +118,7 @@ class Graded:
         return grades[0], worker_pool.shared().pids()
 
 
-def test_it_works_inside_a_forked_data_loader_and_leaves_no_process() -> None:
+def test_grading_works_in_forked_data_loader() -> None:
     from torch.utils.data import DataLoader
 
     worker_pool.shared().judge([("x + 1", "1 + x")], timeout=30)
@@ -158,7 +158,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("ending", ["", "import os; os._exit(3)", "raise SystemExit(3)", IN_MID_FLIGHT])
-def test_no_process_outlives_the_program_however_it_ends(ending: str) -> None:
+def test_no_process_outlives_the_program(ending: str) -> None:
     """No `__main__` guard is needed either: the script grades at import."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT.format(ending=ending)], cwd=ROOT, capture_output=True, text=True
@@ -170,9 +170,7 @@ def test_no_process_outlives_the_program_however_it_ends(ending: str) -> None:
     wait_until_gone(pids)
 
 
-def test_hostile_completions_hang_nothing_and_leave_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hostile_completions_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     worker_pool.close()  # so that the grader processes live in this folder too
     attacks = [text for _, text in hostile(54)]

@@ -35,7 +35,7 @@ def scores(name: str, *rollouts: Rollout, **params: Any) -> list[float | None]:
     return build_rewards([RewardSpec(name=name, params=params or NEEDED.get(name, {}))]).score(rollouts)[name]
 
 
-def test_correctness_pays_two_for_a_right_answer_in_any_form() -> None:
+def test_correctness_pays_two() -> None:
     assert scores("correctness", answered("42"), answered("\\frac{84}{2}"), answered("41"), rollout("42")) == [
         2,
         2,
@@ -44,22 +44,22 @@ def test_correctness_pays_two_for_a_right_answer_in_any_form() -> None:
     ]
 
 
-def test_correctness_can_ask_for_a_value_that_is_worked_out() -> None:
+def test_correctness_can_require_evaluation() -> None:
     texts = [answered("84/2"), answered("40+2"), answered("42"), answered("41")]
     assert scores("correctness", *texts) == [2.0, 2.0, 2.0, 0.0]
     assert scores("correctness", *texts, unevaluated=0.0) == [0.0, 0.0, 2.0, 0.0]
     assert scores("correctness", *texts, unevaluated=0.5) == [1.0, 1.0, 2.0, 0.0]
 
 
-def test_correctness_asks_for_no_more_than_the_gold_answer_says() -> None:
+def test_unevaluated_gold_needs_no_evaluation() -> None:
     assert scores("correctness", answered("2^{10}", gold="2^{10}"), unevaluated=0.0) == [2.0]
 
 
-def test_correctness_is_none_where_the_grader_does_not_know() -> None:
+def test_undecided_correctness_is_none() -> None:
     assert scores("correctness", answered("9^{9^{9^9}}")) == [None]
 
 
-def test_partial_credit_is_the_share_of_the_list_that_is_right() -> None:
+def test_partial_credit_is_share_of_list() -> None:
     golds = [answered(answer, gold="1, 2, 3, 4") for answer in ("1, 2", "4,3,2,1", "1,2,9,9", "1,2,3,4,5", "7")]
     assert scores("correctness", *golds, score=1.0, partial=0.5) == [0.25, 1.0, 0.25, 0.0, 0.0]
 
@@ -73,7 +73,7 @@ def test_integer_pays_for_any_integer(answer: str, score: float) -> None:
 
 @pytest.mark.parametrize("think_format", FORMATS, ids=lambda f: f.name)
 @pytest.mark.parametrize("name", ["strict_format", "soft_format"])
-def test_formats_pay_for_what_the_format_renders_though_it_spans_lines(name: str, think_format: ThinkFormat) -> None:
+def test_format_rewards_pay_rendered_text(name: str, think_format: ThinkFormat) -> None:
     right = answered("42", think_format)
     assert scores(
         name, right, replace(right, text=right.text.rstrip() + "<|im_end|>"), rollout("no", think_format)
@@ -84,7 +84,7 @@ def test_formats_pay_for_what_the_format_renders_though_it_spans_lines(name: str
     ]
 
 
-def test_only_the_soft_format_forgives_missing_line_breaks_and_text_behind() -> None:
+def test_only_soft_format_is_lenient() -> None:
     lax = [
         rollout("<reasoning>a</reasoning><answer>b</answer>"),
         replace(answered("42"), text=answered("42").text + "!"),
@@ -102,7 +102,7 @@ def test_only_the_soft_format_forgives_missing_line_breaks_and_text_behind() -> 
         "<answer>\n1\n</answer>\n<reasoning>\na",
     ],
 )
-def test_repeated_nested_and_swapped_tags_earn_no_format_reward(name: str, text: str) -> None:
+def test_misplaced_tags_earn_no_format_reward(name: str, text: str) -> None:
     paid = scores(name, rollout(text))
     if name == "think_format" and "<answer>\n2" in text:
         assert paid == [1.0]  # it is about thinking alone
@@ -115,19 +115,19 @@ def test_empty_parts_earn_no_format_reward(name: str) -> None:
     assert scores(name, answered(" "), rollout(XML.render("", "42"))) == [0.0, 0.0]
 
 
-def test_xmlcount_pays_an_eighth_a_tag_and_charges_for_text_behind_the_last() -> None:
+def test_xmlcount_pays_an_eighth_per_tag() -> None:
     whole = answered("42").text
     texts = [whole, whole + "x" * 10, whole + "<|im_end|>", "<reasoning>\na\n</reasoning>", "<answer><answer>", "no"]
     assert scores("xmlcount", *map(rollout, texts)) == pytest.approx([0.5, 0.49, 0.5, 0.25, 0.0, 0.0])
 
 
-def test_xmlcount_and_tag_count_take_a_prefilled_opening_as_written() -> None:
+def test_tag_rewards_count_prefilled_opening() -> None:
     asked = [rollout("a\n</think>\n42", DEEPSEEK), rollout("<think>a<think></think>", DEEPSEEK)]
     assert scores("xmlcount", *asked) == [0.25, 0.125]
     assert scores("tag_count", *asked) == [1.0, 0.5]
 
 
-def test_tag_count_is_the_share_of_tags_written_once() -> None:
+def test_tag_count_is_share_of_single_tags() -> None:
     texts = ["<reasoning> </reasoning> <answer> </answer>", "<reasoning><reasoning></reasoning><answer>", "no"]
     assert scores("tag_count", *map(rollout, texts)) == [1.0, 0.5, 0.0]
     assert scores("tag_count", rollout("thinking goes on", S1)) == [0.5]  # the prompt wrote the opening
@@ -145,7 +145,7 @@ def test_tag_count_is_the_share_of_tags_written_once() -> None:
         ("<think>a</think>b</think>c", 0.0),
     ],
 )
-def test_think_format_wants_thinking_opened_at_the_start_and_closed_once(text: str, score: float) -> None:
+def test_think_format_needs_one_block_at_start(text: str, score: float) -> None:
     assert scores("think_format", rollout(text, DEEPSEEK)) == [score]
 
 
@@ -169,11 +169,11 @@ def test_reasoning_steps_count_up_to_three(thinking: str, score: float) -> None:
     assert scores("reasoning_steps", rollout(XML.render(thinking, "1"))) == pytest.approx([score])
 
 
-def test_steps_in_the_answer_earn_nothing() -> None:
+def test_steps_in_answer_earn_nothing() -> None:
     assert scores("reasoning_steps", rollout(XML.render("a", "1. b\n2. c\n3. d"))) == [0.0]
 
 
-def test_length_prefers_short_right_answers_and_never_pays_wrong_ones() -> None:
+def test_length_prefers_short_right_answers() -> None:
     group = [
         answered(answer, completion_tokens=n)
         for answer, n in [("42", 10), ("42", 30), ("1", 10), ("1", 30), ("42", 20)]
@@ -181,7 +181,7 @@ def test_length_prefers_short_right_answers_and_never_pays_wrong_ones() -> None:
     assert scores("length", *group) == [0.5, -0.5, 0.0, -0.5, 0.0]
 
 
-def test_length_compares_within_a_problem_only() -> None:
+def test_length_compares_within_a_problem() -> None:
     other = replace(answered("42", completion_tokens=500), problem=Problem("q", "Else?", "42", "test"))
     assert scores("length", answered("42", completion_tokens=10), other, answered("42", completion_tokens=10)) == [
         0,
@@ -202,15 +202,13 @@ def test_length_compares_within_a_problem_only() -> None:
         ("1", 200, -0.5),
     ],
 )
-def test_cosine_pays_short_right_answers_most_and_charges_short_wrong_ones_most(
-    answer: str, tokens: int, score: float
-) -> None:
+def test_cosine_scales_with_length(answer: str, tokens: int, score: float) -> None:
     assert scores("cosine", answered(answer, completion_tokens=tokens), max_len=100) == pytest.approx([score])
     assert scores("cosine", answered(answer, completion_tokens=tokens, max_tokens=100)) == pytest.approx([score])
 
 
 @pytest.mark.parametrize("tokens", [0, 17, 50, 100, 300])
-def test_cosine_is_trls_schedule_on_our_verdict(tokens: int) -> None:
+def test_cosine_matches_trl(tokens: int) -> None:
     from trl.rewards import get_cosine_scaled_reward
 
     asked = [answered(answer, completion_tokens=tokens) for answer in ("42", "41")]
@@ -231,12 +229,12 @@ def test_cosine_is_trls_schedule_on_our_verdict(tokens: int) -> None:
         ("我们计算我们计算我们计算", {"ngram_size": 2}, -0.6),
     ],
 )
-def test_repetition_charges_for_repeated_ngrams(text: str, params: dict[str, Any], score: float) -> None:
+def test_repetition_penalises_ngrams(text: str, params: dict[str, Any], score: float) -> None:
     assert scores("repetition", rollout(text), **params) == pytest.approx([score])
 
 
 @pytest.mark.parametrize(("tokens", "score"), [(50, 0.0), (80, 0.0), (90, -0.5), (100, -1.0), (110, -1.0)])
-def test_soft_overlong_charges_from_the_safe_length_on(tokens: int, score: float) -> None:
+def test_soft_overlong_penalises_long_text(tokens: int, score: float) -> None:
     asked = [rollout("a", completion_tokens=tokens, max_tokens=100)]
     assert scores("soft_overlong", *asked, soft_punish_cache=20) == [score]
     assert scores("soft_overlong", *asked, soft_punish_cache=20, max_completion_len=1000) == [0.0]
@@ -245,15 +243,15 @@ def test_soft_overlong_charges_from_the_safe_length_on(tokens: int, score: float
 @pytest.mark.parametrize(
     ("tokens", "score"), [(100, 0.0), (110, 0.0), (90, 0.0), (150, -0.4), (50, -0.4), (0, -0.9), (900, -1.0)]
 )
-def test_budget_keeps_thinking_near_its_target(tokens: int, score: float) -> None:
+def test_budget_penalises_distance_from_target(tokens: int, score: float) -> None:
     assert scores("budget", rollout("a", thinking_tokens=tokens), target=100) == pytest.approx([score])
 
 
-def test_exact_forgives_nothing_but_white_space() -> None:
+def test_exact_ignores_white_space_only() -> None:
     assert scores("exact", answered(" 42 "), answered("42.0"), rollout("42")) == [1.0, 0.0, 0.0]
 
 
-def test_a_missing_limit_is_an_error_that_names_the_parameter() -> None:
+def test_missing_limit_names_the_parameter() -> None:
     with pytest.raises(RewardError, match=r"'cosine' needs `max_len`"):
         scores("cosine", answered("42"))
     with pytest.raises(RewardError, match=r"'soft_overlong' needs `max_completion_len`"):
@@ -294,7 +292,7 @@ PIECES = [
 @given(
     st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=1, max_size=3), st.integers(0, 300)
 )
-def test_every_reward_keeps_to_its_range(texts: list[str], tokens: int) -> None:
+def test_every_reward_stays_in_range(texts: list[str], tokens: int) -> None:
     assert set(RANGES) == set(SHIPPED)
     rewards = build_rewards([RewardSpec(name=name, params=NEEDED.get(name, {})) for name in SHIPPED])
     facts: dict[str, Any] = {"completion_tokens": tokens, "thinking_tokens": tokens // 2, "max_tokens": 100}
@@ -303,7 +301,7 @@ def test_every_reward_keeps_to_its_range(texts: list[str], tokens: int) -> None:
         assert all(score is None or low <= score <= high for score in column)
 
 
-def test_building_rewards_imports_nothing_heavy() -> None:
+def test_building_rewards_imports_no_torch() -> None:
     import subprocess
 
     script = (

@@ -239,14 +239,14 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("gold", "answer"), SAME)
-def test_another_notation_of_the_value_is_right(gold: str, answer: str) -> None:
+def test_equivalent_notation_is_right(gold: str, answer: str) -> None:
     verdict = compare(gold, answer)
     assert verdict is not None
     assert verdict.correct is True
 
 
 @pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
-def test_what_only_looks_like_the_value_is_wrong(gold: str, answer: str) -> None:
+def test_lookalike_notation_is_wrong(gold: str, answer: str) -> None:
     verdict = compare(gold, answer)
     assert verdict is not None
     assert verdict.correct is False

@@ -23,10 +23,10 @@ from rewards.grading.math.number_words import number_words
         ("第三", "3"),
     ],
 )
-def test_a_number_in_words_becomes_digits(words: str, digits: str) -> None:
+def test_number_words_become_digits(words: str, digits: str) -> None:
     assert number_words(words) == digits
 
 
 @pytest.mark.parametrize("text", ["five or six", "five more than seven", "no one", "三十而立", "one and only"])
-def test_words_that_are_no_number_stay(text: str) -> None:
+def test_other_words_stay_unchanged(text: str) -> None:
     assert number_words(text) == text
