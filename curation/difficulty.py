@@ -11,7 +11,7 @@ from configs.schema.curation import DifficultyConfig
 from configs.schema.sections import ModelConfig
 from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
-from curation.table import traces
+from curation.table import table_traces
 from data.problem import Problem, problem_of
 
 Answered = Callable[[int, Sequence[bool | None], str], None]
@@ -41,7 +41,7 @@ def rates(
     """
     keep_jsonl(path, lambda line: True)
     known = {line["key"]: line for line in read_jsonl(path)}
-    found = zip(rows, traces(table, rows), strict=True)
+    found = zip(rows, table_traces(table, rows), strict=True)
     asked = [(row, problem_of(trace, trace.answer)) for row, trace in found if trace.answer]
     rated = []
     for model in config.models:

@@ -74,7 +74,7 @@ def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
 def _from_server(
     config: DistillConfig, requests: Sequence[TeacherRequest], think_format: ThinkFormat, answered: Answered
 ) -> None:
-    from models.server import Question, Reply, ask
+    from models.server import Question, Reply, ask_server
 
     assert config.server is not None
     by_key = {a.key: a for a in requests}
@@ -92,14 +92,14 @@ def _from_server(
         answered(by_key[got.key], got.text, got.finish, got.error)
 
     think = (think_format.open, think_format.end)
-    ask(questions, config.server, config.sampling, config.max_tokens, think, reply)
+    ask_server(questions, config.server, config.sampling, config.max_tokens, think, reply)
 
 
 def _from_engine(
     config: DistillConfig, requests: Sequence[TeacherRequest], think_format: ThinkFormat, answered: Answered
 ) -> None:
     assert config.model is not None
-    ask_model.ask(
+    ask_model.ask_model(
         [a.problem.question for a in requests],
         [ask_model.seed_of(config.seed, a.key) for a in requests],
         config.model,

@@ -8,9 +8,9 @@ from typing import Any
 from configs.schema.curation import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
 from curation.decontaminate import matches
 from curation.mixture import counts
-from curation.quality import fault
+from curation.quality import quality_fault
 from curation.selection import clusters, select, shape
-from curation.table import column, traces
+from curation.table import column, table_traces
 from data.similarity.near_duplicates import near_duplicates
 from data.sources import load_problems
 
@@ -48,7 +48,7 @@ def quality(table: Any, rows: Sequence[int], config: QualityConfig, workers: int
 def _faults(batch: dict[str, list[Any]], indices: list[int], config: dict[str, Any]) -> dict[str, list[Any]]:
     checks = QualityConfig(**config)
     parts = zip(batch["id"], batch["question"], batch["thinking"], batch["reply"], batch["answer"], strict=True)
-    found = [fault(_as_trace(*part), checks) for part in parts]
+    found = [quality_fault(_as_trace(*part), checks) for part in parts]
     return {"row": indices, "fault": [reason or "" for reason in found]}
 
 
@@ -124,7 +124,7 @@ def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[li
 def _select(
     table: Any, rows: Sequence[int], domains: Mapping[int, str], n: int, seed: int, quota: Mapping[str, float] | None
 ) -> list[int]:
-    lengths = [len(trace.thinking or trace.reply) for trace in traces(table, rows)]
+    lengths = [len(trace.thinking or trace.reply) for trace in table_traces(table, rows)]
     items = [{"domain": domains[row], "length": length} for row, length in zip(rows, lengths, strict=True)]
     return [rows[i] for i in select(items, n, seed, quota)]
 

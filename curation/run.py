@@ -30,7 +30,7 @@ STAGES = ("quality", "near_duplicates", "decontaminate")
 def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
     """The whole run; raises `DataError` and `RunError`."""
     from curation.table import open_table
-    from report.curation import write_report
+    from report.curation import write_curation_report
 
     inputs = [_file(source) for source in config.sources]
     run.start(config, resume)
@@ -73,7 +73,7 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     write_json(run / "manifest.json", manifest)
     run.add_summary(rows_in=len(table), rows_out=len(chosen), **{s["name"]: s["removed"] for s in stages})
     shutil.rmtree(scratch)
-    print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_report(run.path)}")
+    print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_curation_report(run.path)}")
 
 
 def _file(source: TraceSourceConfig) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _answers(
     answered: Answered,
 ) -> None:
     """Ask one model, and judge a question's answers as soon as all of them are there."""
-    from curation.ask_model import ask
+    from curation.ask_model import ask_model
     from data.think_format import DEEPSEEK, resolve_think_format
     from rewards.grading.grade import grade
     from rewards.grading.graders import check_graders
@@ -189,7 +189,7 @@ def _answers(
 
     think_format = written or replace(DEEPSEEK, prefill="")
     questions = [problem.question for problem in problems]
-    ask(
+    ask_model(
         questions, seeds, model, config, think_format, config.samples, take, lambda place, why: answered(place, (), why)
     )
 
@@ -235,7 +235,7 @@ def _write(
 ) -> dict[str, dict[str, Any]]:
     """`<split>.jsonl` for every split; what the manifest says of each."""
     from curation.mixture import split_rows
-    from curation.table import as_json, traces
+    from curation.table import as_json, table_traces
 
     parts = {name: list(range(len(chosen))) for name in config.splits}
     if len(config.splits) > 1:
@@ -243,7 +243,7 @@ def _write(
     outputs = {}
     for name, places in parts.items():
         rows = [chosen[place] for place in places]
-        lines = [as_json(trace) for trace in traces(table, rows)]
+        lines = [as_json(trace) for trace in table_traces(table, rows)]
         if config.diversity.clusters:
             lines = [
                 json.dumps({**json.loads(line), "domain": domains[row]}, ensure_ascii=False)

@@ -54,7 +54,7 @@ def column(table: Any, name: str, indices: Sequence[int] | None = None) -> list[
     return list((values if indices is None else values.take(pa.array(indices, pa.int64()))).to_pylist())
 
 
-def traces(table: Any, indices: Iterable[int]) -> Iterator[Trace]:
+def table_traces(table: Any, indices: Iterable[int]) -> Iterator[Trace]:
     """The traces at `indices`, read as they are asked for."""
     iterator = iter(indices)
     while part := list(itertools.islice(iterator, _BATCH)):

@@ -37,12 +37,13 @@ def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
 
 def _renders(tokenizer: Any, template: str, think_format: ThinkFormat) -> bool:
     return all(
-        render(tokenizer, template, *probe) == render_prompt(tokenizer, probe[0], think_format, history=probe[1])
+        render_template(tokenizer, template, *probe)
+        == render_prompt(tokenizer, probe[0], think_format, history=probe[1])
         for probe in PROBES
     )
 
 
-def render(tokenizer: Any, template: str, question: str, history: list[tuple[str, str]]) -> str:
+def render_template(tokenizer: Any, template: str, question: str, history: list[tuple[str, str]]) -> str:
     """What any program makes of the template: a prompt, nothing of ours added."""
     messages = [
         {"role": role, "content": text}

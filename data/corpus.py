@@ -20,7 +20,7 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     which is the thinking. Raises `DataError`.
     """
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
-        return traces(load_problems(config, rejected), rejected)
+        return solution_traces(load_problems(config, rejected), rejected)
     read = drawn(list(_read(config, rejected)), config.limit, config.seed)
     return [replace(trace, grader=config.grader) for trace in read] if config.grader else read
 
@@ -32,7 +32,7 @@ def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iter
     return of_rows(Path(config.source), rows, config.fields, rejected).traces
 
 
-def traces(problems: Iterable[Problem], rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
+def solution_traces(problems: Iterable[Problem], rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
     """What SFT trains on: each problem's `of_problem`.
 
     A problem without a solution goes to `rejected`; where that is None it raises `DataError`.

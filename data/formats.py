@@ -109,7 +109,7 @@ def of_rows(
     if not first:
         raise DataError(f"{origin}: no rows in it")
     given = _mapped(origin, mapping, first) if mapping else known
-    layout = given or layouts.detect([row.fields for row in first if not row.error])
+    layout = given or layouts.detect_layout([row.fields for row in first if not row.error])
     if layout is None:
         columns = next((sorted(row.fields) for row in first if not row.error), None)
         said = f"columns {', '.join(columns)}" if columns is not None else first[0].error

@@ -38,7 +38,7 @@ class Layout:
     convert: Callable[[Fields], Turn]
 
 
-def detect(rows: Sequence[Fields]) -> Layout | None:
+def detect_layout(rows: Sequence[Fields]) -> Layout | None:
     """The layout that most rows fit (the first one listed that a row fits is its own); None if none does."""
     own = [next((layout for layout in LAYOUTS if layout.fits(row)), None) for row in rows]
     counted = Counter(LAYOUTS.index(layout) for layout in own if layout)

@@ -21,7 +21,7 @@ from data.cells import cell, gold_of, has_column, text_at
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
-from data.option_letters import letter_of, without_own_letters
+from data.option_letters import gold_letter, without_own_letters
 from data.problem import Problem
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
@@ -147,7 +147,7 @@ def _arithmetic(config: DataConfig) -> list[Problem]:
         raise DataError(
             f"arithmetic: unknown data.params {sorted(unknown)}; known: largest, operations, steps_max, steps_min"
         )
-    problems = arithmetic.generate(config.limit or GENERATED, config.seed, steps, **params)
+    problems = arithmetic.generate_problems(config.limit or GENERATED, config.seed, steps, **params)
     return [replace(problem, grader=config.grader) for problem in problems] if config.grader else problems
 
 
@@ -252,7 +252,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
     solution = text_at(row.fields, names.get("solution")) or None
-    answer = letter_of(_gold(row, benchmark, names["answer"]), row.fields)
+    answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
     if not answer and solution:
         answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:

@@ -65,7 +65,7 @@ class Comparison:
         return f"{text} To see a difference like this would take about {self.needed:,} questions."
 
 
-def compare(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
+def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
     """Compare two lists of samples. Raises `RunError` where they share no graded question."""
     scores_a, scores_b = scores(a), scores(b)
     shared = [id for id in scores_a if id in scores_b]
@@ -133,8 +133,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("b", metavar="RUN_B", help="the other")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
-    found = [compare(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
-    show(found)
+    found = [compare_samples(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
+    _show(found)
     if args.json:
         from configs.run_directory import write_json
 
@@ -146,7 +146,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return asdict(comparison) | {"verdict": comparison.verdict()}
 
 
-def show(found: Sequence[Comparison]) -> None:
+def _show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
     from rich.box import SIMPLE
     from rich.console import Console

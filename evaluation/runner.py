@@ -25,7 +25,7 @@ from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, questions, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
-from report.evaluation import write_report
+from report.evaluation import write_evaluation_report
 from rewards.grading.grade import extracted_answers, ungradable
 from rewards.grading.graders import check_graders
 
@@ -102,7 +102,7 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
             if last or ended_itself(generation):
                 grading.put(sample_of(task, generation, engine, attempt + 1))
 
-        generations = draw(engine, [tasks[at] for at in wanted], record, attempt)
+        generations = generate_tasks(engine, [tasks[at] for at in wanted], record, attempt)
         tokens += sum(len(generation.token_ids) for generation in generations)
         return generations
 
@@ -118,7 +118,7 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
     }
 
 
-def draw(
+def generate_tasks(
     engine: "Engine", tasks: Sequence[Task], on_done: Callable[[Task, "Generation"], None], attempt: int = 0
 ) -> list["Generation"]:
     """A generation a task, in their order, from one call of the engine; `on_done` gets each as soon as it is there."""
@@ -220,7 +220,9 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )
-    write_report(run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}")
+    write_evaluation_report(
+        run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}"
+    )
     return found
 
 

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from configs.errors import ModelError, first_line
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
-from models.backend import check, choose_backend
+from models.backend import check_model_config, choose_backend
 from models.source import base_of, source_kwargs
 from models.tokenizer import finish_tokenizer
 
@@ -46,7 +46,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
     fresh one of `adapter`'s shape is added, or none if that is `None`. Raises `ModelError`.
     """
-    check(config)
+    check_model_config(config)
     choice = choose_backend(config)
     base = base_of(config)
     load = _load_unsloth if choice.backend == "unsloth" else _load_transformers

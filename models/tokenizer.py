@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from configs.errors import ModelError, first_line
 from configs.schema.sections import ModelConfig
 from data.prompts import turn_end
-from models.backend import check
+from models.backend import check_model_config
 from models.engines.generation import end_of_turn
 from models.source import base_of, source_kwargs
 
@@ -20,7 +20,7 @@ SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 
 def load_tokenizer(config: ModelConfig) -> Any:
     """The tokenizer alone, as `load_model` returns it."""
-    check(config)
+    check_model_config(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base_of(config)))
     except (OSError, ValueError) as error:

@@ -207,7 +207,7 @@ def _checked(
         return [Check(export=target, name="loads", figure=str(error), bound="loads and answers", passed=False)]
     bounds = bounds_of(target, run.precision)
     return [
-        *compare(target, answer, reference, bounds),
+        *compare_with_reference(target, answer, reference, bounds),
         _score(target, answer, reference, problems, run),
         *format_checks(target, answer, reference, run),
     ]
@@ -220,7 +220,9 @@ def bounds_of(target: str, trained_precision: str) -> Bounds:
     return QUANTISED if few_bits or other_base else FULL
 
 
-def compare(target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], bounds: Bounds) -> list[Check]:
+def compare_with_reference(
+    target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], bounds: Bounds
+) -> list[Check]:
     """The teacher-forced checks: `top1`, `logprob_gap`, `apart_from_base`; see the module."""
     pairs = list(zip(answer["logprob"], reference["logprob"], strict=True))
     top1 = sum(a == b for a, b in zip(answer["top"], reference["top"], strict=True)) / len(pairs)

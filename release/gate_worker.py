@@ -123,13 +123,13 @@ def _ids(tokenizer: Any, job: GateJob, question: str) -> list[int]:
 
 def _prompt(tokenizer: Any, job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
     """The run's prompt as training renders it; an export's through its template alone."""
-    from data.chat_template import render
+    from data.chat_template import render_template
     from data.prompts import render_prompt
 
     if job.kind == "trained":
         think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
         return render_prompt(tokenizer, question, think_format, history=history)
-    return render(tokenizer, tokenizer.chat_template, question, history)
+    return render_template(tokenizer, tokenizer.chat_template, question, history)
 
 
 def _stored(folder: Path, job: GateJob) -> dict[str, Any]:

@@ -19,10 +19,10 @@ MOST_EXAMPLES = 12
 MOST_TEXT = 300
 
 
-def write_report(run_dir: Path) -> Path:
+def write_curation_report(run_dir: Path) -> Path:
     """Write `report.html` into `run_dir`; its path."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
-    sections: list[page.Section] = [
+    sections: list[page.ReportSection] = [
         _headline(manifest),
         page.Alarms([*_rejected(run_dir), *_not_asked(run_dir)]),
         _stages(manifest),
@@ -89,7 +89,7 @@ def _reasons(manifest: dict[str, Any]) -> page.Table:
     return page.Table("Why rows went", ("stage", "reason", "rows"), rows)
 
 
-def _examples(run_dir: Path) -> list[page.Section]:
+def _examples(run_dir: Path) -> list[page.ReportSection]:
     """A few removed rows of each stage, beside what they were compared with."""
     found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in read_jsonl(run_dir / "removed.jsonl"):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from configs.errors import RewardError
 from configs.run_directory import RunDir, append_jsonl
-from report.training import write_report
+from report.training import write_training_report
 from rewards.composition import BrokenReward, Scores
 from rewards.grading.extract import extract
 from rewards.rollout import Rollout
@@ -163,7 +163,7 @@ def stop_on(alarms: Sequence[Alarm], on_alarm: Literal["warn", "stop"], run: Run
     if not alarms or on_alarm != "stop":
         return
     append_jsonl(run / "metrics.jsonl", {"step": alarms[0].step, "alarms": [str(alarm) for alarm in alarms]})
-    write_report(run.path)
+    write_training_report(run.path)
     raise RewardError(
         f"stopped at step {alarms[0].step} by an alarm: {alarms[0]} (samples in {run / 'alarms.jsonl'}); mend the "
         "rewards, or set on_alarm: warn and go on with --resume"

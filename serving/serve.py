@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line; what follows `--` is vLLM's."""
     parser = argparse.ArgumentParser(prog="python -m serving.serve", description="Serve a trained run with vLLM.")
     parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
@@ -118,7 +118,7 @@ def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
 
 def main(argv: list[str]) -> None:
     """Write the template, become `vllm serve`."""
-    args = parse(argv)
+    args = serve_arguments(argv)
 
     prepare_libraries()
     import importlib.util

@@ -19,7 +19,7 @@ from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from evaluation.plan import Task
-from evaluation.runner import draw, sample_of
+from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from models.engines.base import Engine
 from rewards.grading.graders import check_graders
@@ -97,7 +97,7 @@ def measure(
     tasks = plan_points(engine, problems, config, sampling, seed)
     with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)
-        generations = draw(engine, tasks, lambda *_: progress.update(next(done)))
+        generations = generate_tasks(engine, tasks, lambda *_: progress.update(next(done)))
 
     # 2. grade
     drawn = [sample_of(task, generation, engine) for task, generation in zip(tasks, generations, strict=True)]
@@ -142,17 +142,19 @@ def plan_points(
     ]
 
 
-def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> None:
+def check_held_out(
+    config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat
+) -> None:
     """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all.
 
     Raises `RewardError` for a problem whose grader is unknown.
     """
     check_graders(problems)
     if config.eval is not None and config.eval.when:
-        ids = prompt_ids(problems, tokenizer, think_format)
+        ids = problem_prompt_ids(problems, tokenizer, think_format)
         check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
 
 
-def prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
+def problem_prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
     """Each problem's prompt as token ids."""
     return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])

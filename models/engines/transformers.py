@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from budget_forcing.budget import BudgetState
-from budget_forcing.transformers_sampler import Row, Sampler
+from budget_forcing.transformers_sampler import BatchRow, Sampler
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
@@ -27,7 +27,7 @@ class TransformersEngine(Engine):
 
     name = "transformers"
     about = "the weights in memory, adapter included"
-    on_token: Callable[[int, Row], None] | None = None
+    on_token: Callable[[int, BatchRow], None] | None = None
 
     def __init__(
         self, model: Any, tokenizer: Any, think_format: ThinkFormat, context: int, batch_size: int = 64
@@ -71,7 +71,7 @@ class _Decoding:
         # longest first: the last rows to run alone are short, and prompts of like length share a prefill
         self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].prompt))))
         self.live: list[int] = []
-        self.rows: list[Row] = []
+        self.rows: list[BatchRow] = []
         self.reported: set[int] = set()
         device = engine.model.device
         self.cache: Any = None
@@ -123,7 +123,7 @@ class _Decoding:
         last = torch.tensor(Sampler(rows, device).step(logits), device=device)
         self._join(new, rows, cache, mask, last)
 
-    def _join(self, new: list[int], rows: list[Row], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
+    def _join(self, new: list[int], rows: list[BatchRow], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
         if self.live:
             width = max(self.mask.shape[1], mask.shape[1])
             for mine, theirs in zip(self.cache.layers, cache.layers, strict=True):
@@ -174,7 +174,7 @@ class _Decoding:
                 self.reported.add(at)
                 self.decoded(at, row.outcome())
 
-    def _stopped(self, row: Row, job: Job) -> bool:
+    def _stopped(self, row: BatchRow, job: Job) -> bool:
         tail = decode(self.engine.tokenizer, row.tokens[-STOP_TAIL:])
         return any(stop in tail for stop in job.stop)
 
@@ -195,9 +195,9 @@ class _Decoding:
             self.cache, self.mask = None, mask[:, :0]
 
 
-def _row(job: Job) -> Row:
+def _row(job: Job) -> BatchRow:
     state = None if job.budget is None else BudgetState(job.budget)
-    return Row(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
+    return BatchRow(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
 
 
 def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:

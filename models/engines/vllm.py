@@ -25,7 +25,7 @@ from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
 from models.adapter_files import check_adapter, is_adapter, local_adapter, rank_slot, weights_of
-from models.backend import check, check_vllm, choose_backend, has_gpu
+from models.backend import check_model_config, check_vllm, choose_backend, has_gpu
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
@@ -66,7 +66,7 @@ class VllmEngine(Engine):
     @classmethod
     def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
         """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
-        check(model)
+        check_model_config(model)
         precision = choose_backend(model).precision
         check_vllm(model.name, precision)
         adapter = local_adapter(model.adapter) if model.adapter else None

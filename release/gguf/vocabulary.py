@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.errors import ModelError
-from data.chat_template import PROBES, render
+from data.chat_template import PROBES, render_template
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -58,7 +58,7 @@ def _check_spaces(tokenizer: Any, template: str) -> None:
         raise ModelError(f"gguf: llama.cpp puts spaces into SentencePiece's text in another way; {OTHER_TOOL}")
     special = {at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     for probe in PROBES:
-        prompt = render(tokenizer, template, *probe)
+        prompt = render_template(tokenizer, template, *probe)
         if tokenizer(prompt, add_special_tokens=False)["input_ids"][0] not in special:
             raise ModelError(
                 "gguf: with a SentencePiece vocabulary, llama.cpp reads a prompt in the same way only where it starts "

@@ -16,7 +16,7 @@ from data.problem import Problem
 from data.think_format import ThinkFormat
 from rewards.grading import worker_pool
 from rewards.grading.extract import extract, gold_answer
-from rewards.grading.math.compare import compare
+from rewards.grading.math.compare import compare_answers
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.option_letter import clean_pair
 from rewards.grading.unclosed import is_unclosed
@@ -148,7 +148,7 @@ def _quick(gold: str, answer: str | None, timeout: float) -> Equivalence | None:
     cached = _cache.get((gold, answer), timeout)
     if cached is not None:
         return cached
-    verdict = compare(*clean_pair(gold_answer(gold), answer))
+    verdict = compare_answers(*clean_pair(gold_answer(gold), answer))
     if verdict is not None:
         _cache.put((gold, answer), verdict, timeout)
     return verdict

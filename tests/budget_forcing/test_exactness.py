@@ -9,9 +9,9 @@ import torch
 
 from budget_forcing.budget import BudgetState
 from budget_forcing.end_decision import Choice, Policies, choose
-from budget_forcing.sampling import Truncation, draw, uniform
+from budget_forcing.sampling import Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.transformers_sampler import Row, Sampler
+from budget_forcing.transformers_sampler import BatchRow, Sampler
 from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.toy import (
     BUDGETS,
@@ -36,7 +36,7 @@ CASES = [(BUDGETS[0], SAMPLINGS[at]) for at in (0, 2, 3, 5)] + [
 
 def sampled(budget: TokenBudget, sampling: SamplingConfig, count: int) -> list[Text]:
     """Texts from the Transformers sampler."""
-    rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(count)]
+    rows = [BatchRow(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(count)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
         sampler.step(logits_of([row.tokens for row in rows]))
@@ -84,7 +84,7 @@ def ended_ahead(
         logits = logits / sampling.temperature
         if truncation is not None:
             logits = truncation(logits)
-        tokens = draw(logits, torch.rand(count, generator=generator, dtype=torch.float64))[0].tolist()
+        tokens = draw_tokens(logits, torch.rand(count, generator=generator, dtype=torch.float64))[0].tolist()
         for at, token in enumerate(tokens):
             if not done[at]:
                 texts[at].append(token)
@@ -131,7 +131,7 @@ def test_greedy_is_the_limit_of_low_temperatures() -> None:
 def test_log_probabilities_are_the_policy_s_and_zero_where_forced(
     budget: TokenBudget, sampling: SamplingConfig
 ) -> None:
-    rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
+    rows = [BatchRow(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
         sampler.step(logits_of([row.tokens for row in rows]))
@@ -155,7 +155,7 @@ def test_log_probabilities_are_the_policy_s_and_zero_where_forced(
 
 def test_what_the_truncation_leaves_but_ends_of_keeps_a_finite_log_probability() -> None:
     budget, sampling = BUDGETS[2], SamplingConfig(top_k=1)
-    row = Row(sampling, 0, frozenset({EOS}), BudgetState(budget))
+    row = BatchRow(sampling, 0, frozenset({EOS}), BudgetState(budget))
     Sampler([row]).step(torch.tensor([[0.0, 9.0, 1.0, 3.0, 1.0, 1.0]]))
     assert (row.tokens, row.logprobs) == ([3], [0.0])
 

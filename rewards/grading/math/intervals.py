@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
 from rewards.grading.math.parser import Node
-from rewards.grading.math.same_value import close
-from rewards.grading.math.value import Undefined, evaluate, variables
+from rewards.grading.math.same_value import is_close
+from rewards.grading.math.value import Undefined, value_at, variables
 
 Real = Fraction | float
 
@@ -130,7 +130,7 @@ def _real(item: Answer) -> Real | None:
     if item.node in infinities:
         return infinities[item.node]
     try:
-        value = evaluate(item.node, {}, item.sign)
+        value = value_at(item.node, {}, item.sign)
     except Undefined:
         return None
     if isinstance(value, Fraction):
@@ -141,4 +141,4 @@ def _real(item: Answer) -> Real | None:
 def _same_end(left: Real, right: Real) -> bool | None:
     if math.inf in (abs(left), abs(right)):
         return left == right
-    return close(*(end if isinstance(end, Fraction) else complex(end) for end in (left, right)))
+    return is_close(*(end if isinstance(end, Fraction) else complex(end) for end in (left, right)))

@@ -1,6 +1,6 @@
 """What kind of thing an answer is: a value with a unit, a text, a list, interval, union, matrix, equation.
 
-`read` takes the spelling of `normalize` apart, down to the expressions of `parser`.
+`read_answer` takes the spelling of `normalize` apart, down to the expressions of `parser`.
 """
 
 import re
@@ -69,7 +69,7 @@ _ARC = re.compile(r"(-?\d+(?:\.\d+)?)\s*°\s*(\d+(?:\.\d+)?)\s*′(?!′)(?:\s*(
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Answer:
+def read_answer(text: str) -> Answer:
     """The structure of one normalised answer; raises `Unread` when it is none that is known here."""
     return _read(text, 0)
 

@@ -74,7 +74,7 @@ FLOATS = Arithmetic(complex, _functions(cmath), {"π": complex(math.pi), "e": co
 DIGITS_60, DIGITS_200 = _more_digits(60), _more_digits(200)
 
 
-def evaluate(node: Node, point: Mapping[str, Fraction], sign: int = 1, arithmetic: Arithmetic = FLOATS) -> Value:
+def value_at(node: Node, point: Mapping[str, Fraction], sign: int = 1, arithmetic: Arithmetic = FLOATS) -> Value:
     """The value at `point` (variable → value); `sign` picks the upper (1) or lower (-1) sign of every ±.
 
     Raises TooBig or Undefined.
