@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from budget_forcing.budget import Budget
 from configs.errors import ConfigError, EngineError
@@ -17,12 +17,15 @@ from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from evaluation import length_prompts
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 class Prompted(Protocol):
     """What of an engine decides prompts and keys."""
 
     name: str
-    tokenizer: Any
+    tokenizer: "PreTrainedTokenizerBase"
     think_format: ThinkFormat
     context: int
 

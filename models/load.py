@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -21,6 +21,9 @@ from models.backend import check_model_config, choose_backend
 from models.source import base_of, source_kwargs
 from models.tokenizer import finish_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # Unsloth has no "all-linear"
 
 
@@ -33,7 +36,7 @@ class LoadedModel:
     """
 
     model: Any
-    tokenizer: Any
+    tokenizer: "PreTrainedTokenizerBase"
     base: str
     backend: str
     precision: str
@@ -59,7 +62,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     return LoadedModel(model, tokenizer, base, choice.backend, _held(model, choice.precision), str(choice))
 
 
-def _check_embedding(name: str, model: Any, tokenizer: Any) -> None:
+def _check_embedding(name: str, model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Raise `ModelError` where the tokenizer has ids that the embedding has no row for."""
     rows, ids = model.get_input_embeddings().weight.shape[0], len(tokenizer)
     if ids > rows:

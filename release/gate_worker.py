@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries
 from configs.run_directory import write_json
 from data.think_format import ThinkFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 
@@ -117,11 +120,11 @@ def _rope(model: Any) -> list[float]:
     return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
-def _ids(tokenizer: Any, job: GateJob, question: str) -> list[int]:
+def _ids(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str) -> list[int]:
     return list(tokenizer(_prompt(tokenizer, job, question, []), add_special_tokens=False)["input_ids"])
 
 
-def _prompt(tokenizer: Any, job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
+def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
     """The run's prompt as training renders it; an export's through its template alone."""
     from data.chat_template import render_template
     from data.prompts import render_prompt

@@ -64,7 +64,7 @@ def budget_named(name: str, budget: "Budget", context: int) -> "Budget":
 class Writer:
     """Writes one completion as it grows: thinking dim, forced tokens marked; without a terminal, in brackets."""
 
-    def __init__(self, out: TextIO, tokenizer: Any, ansi: bool) -> None:
+    def __init__(self, out: TextIO, tokenizer: "PreTrainedTokenizerBase", ansi: bool) -> None:
         self.out, self.tokenizer, self.ansi = out, tokenizer, ansi
         self.shown: list[int] = []  # the tokens written last
         self.pending: list[int] = []

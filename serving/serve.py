@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
@@ -23,6 +23,8 @@ from models.adapter_files import rank_slot
 from models.backend import check_vllm, has_gpu
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from training.finished_run import TrainedRun
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +94,7 @@ def lora_rank(adapter: Path, further: Sequence[str]) -> int:
     return rank_slot(rank, str(adapter))
 
 
-def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
+def example(run: "TrainedRun", tokenizer: "PreTrainedTokenizerBase", args: argparse.Namespace) -> str:
     """A request with a budget, ready to paste; a note instead where the tokenizer splits the think format's end."""
     from budget_forcing.tokens import TokenBudget, encode, think_tokens
     from budget_forcing.vllm_request import extra_args

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.progress import Progress
 from configs.run_directory import RunDir
@@ -23,6 +23,9 @@ from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from models.engines.base import Engine
 from rewards.grading.graders import check_graders
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 GREEDY = SamplingConfig(temperature=0.0)
 FIELDS = ("value", "low", "high", "n")
@@ -143,7 +146,7 @@ def plan_points(
 
 
 def check_held_out(
-    config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat
+    config: TrainingConfig, problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
 ) -> None:
     """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all.
 
@@ -155,6 +158,8 @@ def check_held_out(
         check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
 
 
-def problem_prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
+def problem_prompt_ids(
+    problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
+) -> list[list[int]]:
     """Each problem's prompt as token ids."""
     return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
@@ -27,6 +27,9 @@ from models.engines.generation import Origin, generation_of, token_at, turn_of
 from models.engines.generation import decode as decode
 from models.engines.generation import end_of_turn as end_of_turn
 from models.engines.generation import positions as positions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 Message = Mapping[str, str]
@@ -100,7 +103,9 @@ class Engine(ABC):
     is_exact = True
     """Its log-probabilities are those of the model in training, but for the order of additions."""
 
-    def __init__(self, tokenizer: Any, think_format: ThinkFormat, context: int, eos: tuple[int, ...]) -> None:
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, context: int, eos: tuple[int, ...]
+    ) -> None:
         self.tokenizer = tokenizer
         self.think_format = think_format
         self.context = context
@@ -230,7 +235,7 @@ def _unbudgeted(request: Request, think_format: ThinkFormat) -> Request:
     return replace(request, budget=None, max_tokens=min(budget.max_answer, request.max_tokens or budget.max_answer))
 
 
-def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: Any) -> Outcome:
+def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Outcome:
     """`outcome` up to its first stop string, of which a round may have drawn a part, or which a budget forced."""
     text = decode(tokenizer, outcome.tokens)
     found = [text.find(stop) + len(stop) for stop in stops if stop in text]
@@ -251,7 +256,9 @@ def _asked(job: Job, ask: Ask) -> Job:
     )
 
 
-def prompt_ids(prompt: Sequence[int] | Sequence[Message], tokenizer: Any, think: ThinkFormat) -> tuple[int, ...]:
+def prompt_ids(
+    prompt: Sequence[int] | Sequence[Message], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat
+) -> tuple[int, ...]:
     """Token ids as they are; messages as `data.prompts` renders them. Raises `EngineError` for an odd conversation."""
     ids = tuple(part for part in prompt if isinstance(part, int))
     messages = [part for part in prompt if not isinstance(part, int)]

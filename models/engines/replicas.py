@@ -9,11 +9,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import EngineError, MullError
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -22,7 +25,12 @@ class Replicas(Engine):
     """`count` engines behind one; samples are as from one of them, whatever their number."""
 
     def __init__(
-        self, start: Callable[[], Engine], tokenizer: Any, think_format: ThinkFormat, count: int, devices: int = 1
+        self,
+        start: Callable[[], Engine],
+        tokenizer: "PreTrainedTokenizerBase",
+        think_format: ThinkFormat,
+        count: int,
+        devices: int = 1,
     ) -> None:
         """Start them all at once, each on `devices` of its own.
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,9 @@ from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
 from models.engines.transformers_internals import new_cache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PREFILL = 16384  # most prompt positions in one forward pass, padding included
 STOP_TAIL = 32  # last tokens that are searched for a stop string
@@ -30,7 +33,12 @@ class TransformersEngine(Engine):
     on_token: Callable[[int, BatchRow], None] | None = None
 
     def __init__(
-        self, model: Any, tokenizer: Any, think_format: ThinkFormat, context: int, batch_size: int = 64
+        self,
+        model: Any,
+        tokenizer: "PreTrainedTokenizerBase",
+        think_format: ThinkFormat,
+        context: int,
+        batch_size: int = 64,
     ) -> None:
         generation = getattr(model.generation_config, "eos_token_id", None)
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))

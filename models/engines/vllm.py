@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from vllm import LLM, SamplingParams
@@ -33,6 +33,9 @@ from models.engines.generation import end_of_turn
 from models.source import base_of
 from models.tokenizer import load_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
 EXTENSION = "budget_forcing.vllm_processor.WorkerExtension"
@@ -49,7 +52,9 @@ class VllmEngine(Engine):
     about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
     is_exact = False
 
-    def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
+    def __init__(
+        self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None
+    ) -> None:
         config = vllm_internals.model_config_of(llm)
         generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
         eos = end_of_turn(tokenizer, config.hf_config, generation)
