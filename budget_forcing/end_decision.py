@@ -58,8 +58,8 @@ class Policies:
             return torch.tensor(values, device=device)
 
         return cls(
-            ends=tensor([[*its, *[its[0]] * (width - len(its))] for its in ends]),
-            spare=tensor([[at >= len(its) for at in range(width)] for its in ends]),
+            ends=tensor([[*row_ends, *[row_ends[0]] * (width - len(row_ends))] for row_ends in ends]),
+            spare=tensor([[at >= len(row_ends) for at in range(width)] for row_ends in ends]),
             greedy=tensor(greedy),
             temperature=tensor([s.temperature or 1.0 for s in sampling]),
             min_p=tensor([s.min_p for s in sampling]),

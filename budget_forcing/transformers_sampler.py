@@ -135,8 +135,8 @@ class _Drawn:
         final = torch.where(self.greedy[:, None], logits, self._final(logits))
         every = final.logsumexp(1)
         none = _without_refused(final, self.rows).logsumexp(1) - every
-        found: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
-        return found
+        logprobs: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
+        return logprobs
 
     def _final(self, logits: torch.Tensor) -> torch.Tensor:
         """What is sampled from; a greedy row's is of no use."""

@@ -41,13 +41,13 @@ def rates(
     """
     keep_jsonl(path, lambda line: True)
     known = {line["key"]: line for line in read_jsonl(path)}
-    found = zip(rows, table_traces(table, rows), strict=True)
-    asked = [(row, problem_of(trace, trace.answer)) for row, trace in found if trace.answer]
+    row_traces = zip(rows, table_traces(table, rows), strict=True)
+    graded = [(row, problem_of(trace, trace.answer)) for row, trace in row_traces if trace.answer]
     rated = []
     for model in config.models:
         name = f"{model.name}+{model.adapter}" if model.adapter else model.name
-        keys = [_key(model, config, seed, problem) for _, problem in asked]
-        open_ = {key: problem for key, (_, problem) in zip(keys, asked, strict=True) if key not in known}
+        keys = [_key(model, config, seed, problem) for _, problem in graded]
+        open_ = {key: problem for key, (_, problem) in zip(keys, graded, strict=True) if key not in known}
         blank = [{"key": key, "model": name, "id": problem.id} for key, problem in open_.items()]
 
         def answered(place: int, right: Sequence[bool | None], why: str, blank: Any = blank) -> None:
@@ -60,7 +60,7 @@ def rates(
             answers(model, config, list(open_.values()), seeds, answered)
         rated += [
             Rated(row, problem.id, name, known[key]["rate"], known[key]["not_asked"])
-            for (row, problem), key in zip(asked, keys, strict=True)
+            for (row, problem), key in zip(graded, keys, strict=True)
         ]
     return rated
 
@@ -92,5 +92,5 @@ def _key(model: ModelConfig, config: DifficultyConfig, seed: int, problem: Probl
     """Of all that a model's answers to a question, and their verdicts, depend on."""
     who = model.model_dump_json(include={"name", "adapter", "precision", "max_length"})
     how = config.model_dump_json(include={"think_format", "instruction", "sampling", "samples", "max_tokens"})
-    asked = (problem.question, problem.answer, problem.grader)
-    return hashlib.sha256("\0".join((who, how, str(seed), *asked)).encode()).hexdigest()[:32]
+    question = (problem.question, problem.answer, problem.grader)
+    return hashlib.sha256("\0".join((who, how, str(seed), *question)).encode()).hexdigest()[:32]

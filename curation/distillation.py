@@ -116,7 +116,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
     from curation.table import as_json
 
     known = {problem.id: problem for problem in problems}
-    found: dict[str, list[Trace]] = defaultdict(list)
+    traces: dict[str, list[Trace]] = defaultdict(list)
     latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}
     fates: Counter[str] = Counter()
     for row in latest.values():
@@ -141,14 +141,14 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
                 metadata=metadata,
                 grader=problem.grader,
             )
-            found[problem.id].append(trace)
+            traces[problem.id].append(trace)
     kept = [
         trace
         for problem in problems
-        for trace in sorted(found[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
+        for trace in sorted(traces[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
     ]
     write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
-    solved = sum(bool(found[problem.id]) for problem in problems)
+    solved = sum(bool(traces[problem.id]) for problem in problems)
     not_asked = list(dict.fromkeys(row["id"] for row in latest.values() if row["finish"] == NOT_ASKED))
     run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates), not_asked=not_asked)
     print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")

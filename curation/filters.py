@@ -41,15 +41,15 @@ def quality(table: Any, rows: Sequence[int], config: QualityConfig, workers: int
         remove_columns=table.column_names,
         num_proc=None if few else workers,
     )
-    found = dict(zip(faults["row"], faults["fault"], strict=True))
-    return {row: Removal(found[row]) for row in rows if found[row]}
+    fault_of_row = dict(zip(faults["row"], faults["fault"], strict=True))
+    return {row: Removal(fault_of_row[row]) for row in rows if fault_of_row[row]}
 
 
 def _faults(batch: dict[str, list[Any]], indices: list[int], config: dict[str, Any]) -> dict[str, list[Any]]:
     checks = QualityConfig(**config)
     parts = zip(batch["id"], batch["question"], batch["thinking"], batch["reply"], batch["answer"], strict=True)
-    found = [quality_fault(_as_trace(*part), checks) for part in parts]
-    return {"row": indices, "fault": [reason or "" for reason in found]}
+    reasons = [quality_fault(_as_trace(*part), checks) for part in parts]
+    return {"row": indices, "fault": [reason or "" for reason in reasons]}
 
 
 def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: str | None) -> Any:
@@ -98,11 +98,11 @@ def source_names(sources: Sequence[TraceSourceConfig]) -> list[str]:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """The names, one that comes again numbered: a, b, a~2."""
-    found: dict[str, None] = {}
+    numbered: dict[str, None] = {}
     for name in names:
         again = (f"{name}~{times}" for times in itertools.count(2))
-        found[next(it for it in itertools.chain([name], again) if it not in found)] = None
-    return list(found)
+        numbered[next(it for it in itertools.chain([name], again) if it not in numbered)] = None
+    return list(numbered)
 
 
 def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
@@ -134,8 +134,8 @@ def _domains(
 ) -> tuple[dict[int, str], dict[str, float] | None]:
     """(each row's domain, the quota)."""
     if config.clusters is None:
-        found = [domain or "" for domain in column(table, "domain", rows)]
-        return dict(zip(rows, found, strict=True)), dict(config.quota) or None
+        row_domains = [domain or "" for domain in column(table, "domain", rows)]
+        return dict(zip(rows, row_domains, strict=True)), dict(config.quota) or None
     benchmark = [problem.question for problem in load_problems(config.shape)] if config.shape else []
-    found, theirs = clusters(column(table, "question", rows), config.clusters, seed, benchmark)
-    return dict(zip(rows, found, strict=True)), shape(theirs) if theirs else dict(config.quota) or None
+    row_domains, theirs = clusters(column(table, "question", rows), config.clusters, seed, benchmark)
+    return dict(zip(rows, row_domains, strict=True)), shape(theirs) if theirs else dict(config.quota) or None

@@ -38,11 +38,11 @@ def solution_traces(problems: Iterable[Problem], rejected: Callable[[Reject], No
     A problem without a solution goes to `rejected`; where that is None it raises `DataError`.
     """
     reason = "no solution to make a trace of; name a file of traces with data.path=FILE"
-    found = [of_problem(problem) for problem in problems]
-    for bare in (trace for trace in found if not trace.thinking):
+    traces = [of_problem(problem) for problem in problems]
+    for bare in (trace for trace in traces if not trace.thinking):
         fields = {"id": bare.id, "question": bare.question, "answer": bare.answer}
         (rejected or stop)(Reject(bare.source, 0, reason, fields))
-    return [trace for trace in found if trace.thinking]
+    return [trace for trace in traces if trace.thinking]
 
 
 def of_problem(problem: Problem) -> Trace:

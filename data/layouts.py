@@ -152,8 +152,8 @@ def _s1k(row: Fields) -> Turn:
 def _title_ask(row: Fields) -> Turn:
     """Medical dialogues: a title, the patient's words, a doctor's answer."""
     parts = [text_at(row, key) for key in ("title", "ask")]
-    asked = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
-    dialogue = dialogue_of([Message("user", "\n".join(asked)), Message("assistant", text_at(row, "answer"))])
+    question_parts = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
+    dialogue = dialogue_of([Message("user", "\n".join(question_parts)), Message("assistant", text_at(row, "answer"))])
     return Turn(
         question=dialogue.question,
         thinking=dialogue.thinking,

@@ -100,10 +100,10 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
 
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
-    asked = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    prompting = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
     if section.tries > 1:
-        asked["tries"] = section.tries
-    label = label_of(budget, asked)
+        prompting["tries"] = section.tries
+    label = label_of(budget, prompting)
     identity = _identity(config, engine)
     tasks = []
     for problem in problems:
@@ -117,7 +117,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
-            tasks.append(Task(label, budget, config.sampling, asked, problem, sample, prompt, ids, seed, key))
+            tasks.append(Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key))
     return tasks
 
 

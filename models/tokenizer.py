@@ -73,8 +73,8 @@ def _turn_end_token(tokenizer: "PreTrainedTokenizerBase") -> str | None:
         end = turn_end(tokenizer)
     except (ModelError, TemplateError):  # it drops the reply or refuses the roles: rendering a turn says so
         end = ""
-    found: str | None = end if end in tokenizer.get_vocab() else tokenizer.eos_token
-    return found
+    end_token: str | None = end if end in tokenizer.get_vocab() else tokenizer.eos_token
+    return end_token
 
 
 def _set_apart_pad(tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -120,11 +120,11 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
     reference = _ask(job)
     checks = []
     for target, path in exports.items():
-        found = _checked(target, replace(_job_of(target, path, job, trained), forced=reference["forced"]), reference,
-                         problems, trained)  # fmt: skip
-        checks += found
-        verdict = "passed" if all(check.passed for check in found) else "FAILED"
-        print(f"gate: {target}: {verdict}; " + ", ".join(f"{c.name} {c.figure}" for c in found), flush=True)
+        export_job = replace(_job_of(target, path, job, trained), forced=reference["forced"])
+        export_checks = _checked(target, export_job, reference, problems, trained)
+        checks += export_checks
+        verdict = "passed" if all(check.passed for check in export_checks) else "FAILED"
+        print(f"gate: {target}: {verdict}; " + ", ".join(f"{c.name} {c.figure}" for c in export_checks), flush=True)
     report = GateReport(
         passed=all(check.passed for check in checks),
         checks=checks,
@@ -249,7 +249,7 @@ def _score(
     """Greedy accuracy on the held-out problems, against the trained model's 95% interval on the same ones."""
     from evaluation.metrics import wilson
 
-    right = [_right(found["texts"], problems, run) for found in (answer, reference)]
+    right = [_right(side["texts"], problems, run) for side in (answer, reference)]
     interval = wilson(right[1], len(problems))
     figure = right[0] / len(problems)
     return Check(
@@ -273,7 +273,7 @@ def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str
     """Whether prompts, the end of a turn, the think format and the rotary embeddings are those of training."""
     expected = asdict(run.think_format)
     think_format = dict(answer["stored_think_format"] or {})
-    found = {
+    formats = {
         "template": answer["prompts"] == reference["prompts"] and answer["prompt_ids"] == reference["prompt_ids"],
         "eos": answer["eos"][:1] == reference["eos"][:1]  # the end that was trained, first
         and set(answer["eos"]) == set(answer["stored_eos"]) == set(reference["eos"]),
@@ -290,5 +290,5 @@ def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str
     }
     return [
         Check(export=target, name=name, figure="kept" if kept else "lost", bound=wanted[name], passed=kept)
-        for name, kept in found.items()
+        for name, kept in formats.items()
     ]

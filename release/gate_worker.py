@@ -108,16 +108,16 @@ def score(model: Any, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[li
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits  # (B, T, V)
         for row, (prompt, completion) in enumerate(rows):
             places = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
-            found = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
-            logprobs += found.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
-            tops += found.argmax(-1).tolist()
+            vocabulary_logprobs = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
+            logprobs += vocabulary_logprobs.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
+            tops += vocabulary_logprobs.argmax(-1).tolist()
     return logprobs, tops
 
 
 def _rope(model: Any) -> list[float]:
     """The rotary frequencies, (head size / 2,), and last what the cosines are scaled with; empty without such."""
-    found = [module for module in model.modules() if hasattr(module, "inv_freq")]
-    return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
+    rotary = [module for module in model.modules() if hasattr(module, "inv_freq")]
+    return [value for one in rotary[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str) -> list[int]:

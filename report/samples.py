@@ -58,10 +58,10 @@ def spread(
 
     Samples of one question in one group come together, wherever they were, so that they can be compared.
     """
-    found: dict[tuple[str, str], list[ShownSample]] = {}
+    by_question: dict[tuple[str, str], list[ShownSample]] = {}
     for sample in samples:
-        found.setdefault((sample.group, sample.id), []).append(sample)
-    clusters = list(found.values())
+        by_question.setdefault((sample.group, sample.id), []).append(sample)
+    clusters = list(by_question.values())
     sizes = [sum(s.characters() for s in cluster) for cluster in clusters]
     share = min(1.0, most / max(1, len(samples)), characters / max(1, sum(sizes)))
     kept: list[ShownSample] = []

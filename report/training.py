@@ -218,16 +218,16 @@ def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
     names = list({name: None for sample in rollouts for name in sample.rewards})
     rows: list[list[page.Cell]] = []
     for name in names:
-        asked = [sample for sample in rollouts if name in sample.rewards]
-        scored = [(score, sample.is_right) for sample in asked if (score := sample.rewards[name]) is not None]
+        scored_samples = [sample for sample in rollouts if name in sample.rewards]
+        scored = [(score, sample.is_right) for sample in scored_samples if (score := sample.rewards[name]) is not None]
         values = [score for score, _ in scored]
         rows.append(
             [
                 name,
-                len(asked),
+                len(scored_samples),
                 float(np.mean(values)) if values else None,
                 float(np.std(values)) if values else None,
-                page.percent(1 - len(scored) / len(asked)),
+                page.percent(1 - len(scored) / len(scored_samples)),
                 correlation([(score, float(right)) for score, right in scored if right is not None]),
             ]
         )

@@ -232,16 +232,18 @@ def _share_alarms(
             lambda: symptoms.without_score(scores),
         ),
     ]
-    found: list[tuple[str, str, tuple[int, ...]]] = []
+    share_alarms: list[tuple[str, str, tuple[int, ...]]] = []
     for name, what, limit, check in checks:
         rows = check()
         share = len(rows) / len(rollouts) if rollouts else 0.0
-        found.append((name, f"{share:.0%} of the completions {what}" if share >= limit and rows else "", tuple(rows)))
+        share_alarms.append(
+            (name, f"{share:.0%} of the completions {what}" if share >= limit and rows else "", tuple(rows))
+        )
     share, rows = symptoms.zero_variance(rollouts, totals)
     message = (
         f"{share:.0%} of the groups have one reward for all: nothing to learn" if share >= limits.zero_variance else ""
     )
-    return [*found, ("zero_variance", message, tuple(rows))]
+    return [*share_alarms, ("zero_variance", message, tuple(rows))]
 
 
 def _record(alarm: Alarm, rollouts: Sequence[Rollout], scores: Scores) -> dict[str, Any]:

@@ -259,8 +259,8 @@ def main(argv: list[str]) -> None:
             if line.startswith("/"):
                 print(conversation.command(line), file=sys.stderr)
             elif line:
-                made = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
-                print(_ending(made, conversation.engine.think_format), file=sys.stderr)
+                generation = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
+                print(_ending(generation, conversation.engine.think_format), file=sys.stderr)
         except MullError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:

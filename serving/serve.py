@@ -82,15 +82,17 @@ def entry_point() -> list[str]:
 def lora_rank(adapter: Path, further: Sequence[str]) -> int:
     """The server's `max_lora_rank`: the user's, else the smallest that fits. Raises `ModelError` where none does."""
     rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
-    asked = None
+    wanted_rank = None
     for at, word in enumerate(further):
         flag, _, value = word.partition("=")
         if flag == "--max-lora-rank":
-            asked = value or (further[at + 1] if at + 1 < len(further) else "")
-    if asked is not None:
-        if not asked.isdecimal() or int(asked) < rank:
-            raise ModelError(f"--max-lora-rank: {asked}, and {adapter} has rank {rank}; raise it, or leave it out")
-        return int(asked)
+            wanted_rank = value or (further[at + 1] if at + 1 < len(further) else "")
+    if wanted_rank is not None:
+        if not wanted_rank.isdecimal() or int(wanted_rank) < rank:
+            raise ModelError(
+                f"--max-lora-rank: {wanted_rank}, and {adapter} has rank {rank}; raise it, or leave it out"
+            )
+        return int(wanted_rank)
     return rank_slot(rank, str(adapter))
 
 

@@ -69,13 +69,13 @@ class Measure:
 def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
     """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
     others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
-    found = {}
+    figures = {}
     for point, name in CHANGES.items():
         earlier, later = (_means(samples, point) for samples in (before, after))
         both = [problem for problem in earlier if problem in later]
         if both:
-            found[name] = paired_bootstrap([earlier[p] for p in both], [later[p] for p in both])
-    return found
+            figures[name] = paired_bootstrap([earlier[p] for p in both], [later[p] for p in both])
+    return figures
 
 
 def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float]:
@@ -84,7 +84,7 @@ def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float
     for sample in samples:
         if sample.point == point:
             right.setdefault((sample.id, sample.question), []).append(sample.is_right is True)
-    return {problem: fmean(its) for problem, its in right.items()}
+    return {problem: fmean(verdicts) for problem, verdicts in right.items()}
 
 
 def measure(

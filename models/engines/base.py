@@ -139,8 +139,8 @@ class Engine(ABC):
         )
         plain = [job for job in jobs if job.budget is None]
         forced = [job for job in jobs if job.budget is not None]
-        found = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
-        return sorted(found, key=lambda generation: (generation.request, generation.sample))
+        generations = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
+        return sorted(generations, key=lambda generation: (generation.request, generation.sample))
 
     def turn(self, generation: Generation) -> str:
         """The assistant's whole turn as rewards read it."""
@@ -194,28 +194,28 @@ class Engine(ABC):
         on_done: Callable[[Generation], None] | None,
     ) -> list[Generation]:
         started = time.perf_counter()
-        found: dict[int, Generation] = {}
+        generations: dict[int, Generation] = {}
 
         def take(at: int, outcome: Outcome) -> None:
             job = jobs[at]
             control = "none" if job.budget is None else "rounds" if decode == self._rounds else "engine"
             seconds = time.perf_counter() - started
             origin = Origin(job.request, job.sample, job.prompt, job.stop, control, seconds)
-            found[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
+            generations[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
             if on_done is not None:
-                on_done(found[at])
+                on_done(generations[at])
 
         if jobs:
             decode(jobs, take)
-        return [found[at] for at in range(len(jobs))]
+        return [generations[at] for at in range(len(jobs))]
 
     def _rounds(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """`decode` by stopping and prompting again."""
 
         def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
-            found: dict[int, Outcome] = {}
-            self.decode([_asked(jobs[ask.sequence], ask) for ask in asks], found.__setitem__)
-            return [(found[at].tokens, found[at].logprobs) for at in range(len(asks))]
+            outcomes: dict[int, Outcome] = {}
+            self.decode([_asked(jobs[ask.sequence], ask) for ask in asks], outcomes.__setitem__)
+            return [(outcomes[at].tokens, outcomes[at].logprobs) for at in range(len(asks))]
 
         budgets = [job.budget for job in jobs if job.budget is not None]
         for at, outcome in enumerate(in_rounds(budgets, complete, self.tokenizer)):
@@ -238,8 +238,8 @@ def _unbudgeted(request: Request, think_format: ThinkFormat) -> Request:
 def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Outcome:
     """`outcome` up to its first stop string, of which a round may have drawn a part, or which a budget forced."""
     text = decode(tokenizer, outcome.tokens)
-    found = [text.find(stop) + len(stop) for stop in stops if stop in text]
-    return outcome.cut(token_at(outcome.tokens, tokenizer, min(found))) if found else outcome
+    stop_ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    return outcome.cut(token_at(outcome.tokens, tokenizer, min(stop_ends))) if stop_ends else outcome
 
 
 def _asked(job: Job, ask: Ask) -> Job:

@@ -66,11 +66,11 @@ class Replicas(Engine):
         busy = dict(zip(self.pipes, range(count), strict=True))
         while busy:
             for replica in [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]:
-                told = self._receive(replica)
-                if told is None:
+                message = self._receive(replica)
+                if message is None:
                     del busy[self.pipes[replica]]
                 else:
-                    decoded(parts[replica][told[0]], told[1])
+                    decoded(parts[replica][message[0]], message[1])
 
     def close(self) -> None:
         """End every replica."""
@@ -83,14 +83,14 @@ class Replicas(Engine):
     def _receive(self, replica: int) -> Any:
         """The next message of a replica. Raises `EngineError` for an error of its own, or its death."""
         try:
-            told = self.pipes[replica].recv()
+            message = self.pipes[replica].recv()
         except (EOFError, ConnectionError):
             self.processes[replica].join(timeout=10)
             code = self.processes[replica].exitcode
             raise EngineError(f"engine: replica {replica} ended with exit code {code}; its log is above") from None
-        if isinstance(told, str):
-            raise EngineError(f"engine: replica {replica}: {told}")
-        return told
+        if isinstance(message, str):
+            raise EngineError(f"engine: replica {replica}: {message}")
+        return message
 
 
 def run_replica(pipe: Connection, start: Callable[[], Engine]) -> None:

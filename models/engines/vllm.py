@@ -207,23 +207,23 @@ class VllmEngine(Engine):
 
     def _ask(self, names: list[str]) -> list[Any]:
         """What became of finished requests, from the first worker; all decide alike."""
-        told: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
-        return told
+        outcomes: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
+        return outcomes
 
     def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
-        told: dict[str, Any] = {}
+        outcomes: dict[str, Any] = {}
         if names:
-            told = dict(zip(names, self._ask(names), strict=True))
+            outcomes = dict(zip(names, self._ask(names), strict=True))
         for out in finished:
             completion = out.outputs[0]
             tokens = list(completion.token_ids)
             logprobs = []
             if completion.logprobs is not None:
                 logprobs = [float(p[t].logprob) for p, t in zip(completion.logprobs, tokens, strict=True)]
-            if out.request_id in told and told[out.request_id] is None:
+            if out.request_id in outcomes and outcomes[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
-            decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
+            decoded(places[out.request_id], outcome_of(tokens, logprobs, outcomes.get(out.request_id)))
 
 
 def _exit_code(codes: Sequence[int]) -> str:

@@ -73,7 +73,8 @@ def test_a_seed_gives_the_problems_that_were_recorded(seed: int, params: dict[st
 
 
 def test_a_seed_gives_the_same_problems_in_another_process() -> None:
-    code = "from data.arithmetic import generate_problems; print([(p.question, p.answer) for p in generate_problems(50, 9)])"
+    pairs = "[(p.question, p.answer) for p in generate_problems(50, 9)]"
+    code = f"from data.arithmetic import generate_problems; print({pairs})"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

@@ -166,8 +166,8 @@ def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
 
 def _equal_with_unit_letter(lettered: str, other: Quantity) -> bool | None:
     """Whether `other`, which has no variable, equals an answer of `5 m` with its letter as a unit."""
-    found = _UNIT_LETTER.fullmatch(lettered)
-    with_unit = _read(f"{found[1]} \\text{{{found[2]}}}") if found else None
+    match = _UNIT_LETTER.fullmatch(lettered)
+    with_unit = _read(f"{match[1]} \\text{{{match[2]}}}") if match else None
     return False if with_unit is None else equal(with_unit, other)
 
 
@@ -177,10 +177,10 @@ def _chosen(plain: str) -> str | None:
     single = _CHOICE.fullmatch(_OPTION.sub("", text))
     if single:
         return single[1].upper()
-    found = _CHOICE_AND_TEXT.fullmatch(text)
-    if found and not _ANOTHER_CHOICE.search(found[3]):
-        return found[1] or found[2]
-    if found or not _is_prose(text):
+    lettered = _CHOICE_AND_TEXT.fullmatch(text)
+    if lettered and not _ANOTHER_CHOICE.search(lettered[3]):
+        return lettered[1] or lettered[2]
+    if lettered or not _is_prose(text):
         return None
     named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text)}
     return named.pop() if len(named) == 1 else None

@@ -65,13 +65,13 @@ def _merged(answer: Answer) -> list[_Interval] | None:
             return None
         common = _complement(_joined([interval for one in outside if one is not None for interval in one]))
         return common or _merged(Union(answer.parts))  # "x < 2, x > 3" can only mean "or"
-    found: list[_Interval] = []
+    all_intervals: list[_Interval] = []
     for part in _parts(answer):
         intervals = _merged(part) if isinstance(part, Complement | Intersection) else _intervals(part)
         if intervals is None:
             return None
-        found += intervals
-    return _joined(found)
+        all_intervals += intervals
+    return _joined(all_intervals)
 
 
 def _complement(intervals: list[_Interval] | None) -> list[_Interval] | None:

@@ -118,8 +118,8 @@ def _read(text: str, depth: int) -> Answer:
 
 def _read_point(text: str, depth: int) -> Answer | None:
     """`A(1,2)`: a point and its coordinates."""
-    found = _POINT.fullmatch(text)
-    return Assignment(found[1], _read(found[2], depth + 1)) if found else None
+    match = _POINT.fullmatch(text)
+    return Assignment(match[1], _read(match[2], depth + 1)) if match else None
 
 
 def _read_text(words: str, depth: int) -> Answer:
@@ -138,10 +138,10 @@ def _read_matrix(text: str, depth: int) -> Answer | None:
     if "\\begin" not in text:
         return None
     wrapped = _WRAPPED_MATRIX.fullmatch(text)
-    found = _MATRIX.fullmatch(wrapped[1] if wrapped else text)
-    if not found or "\\begin" in found[1]:
+    match = _MATRIX.fullmatch(wrapped[1] if wrapped else text)
+    if not match or "\\begin" in match[1]:
         raise Unread
-    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[1].replace("\\hline", "")) if row.strip()]
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", match[1].replace("\\hline", "")) if row.strip()]
     cells = [row.split("&") for row in rows]
     if not cells or len(cells) * len(cells[0]) > _MOST_PARTS:
         raise Unread

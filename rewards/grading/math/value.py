@@ -91,12 +91,12 @@ def variables(node: Node) -> set[str]:
     """The names of the free variables."""
     if node[0] == "var":
         return {node[1]}
-    found: set[str] = set()
+    names: set[str] = set()
     for part in node[1:]:
         if isinstance(part, tuple):
             for child in part if part and isinstance(part[0], tuple) else (part,):
-                found |= variables(child)
-    return found
+                names |= variables(child)
+    return names
 
 
 def has_sign(node: Node) -> bool:
