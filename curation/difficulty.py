@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.run_directory import append_jsonl, keep_jsonl, read_jsonl
 from configs.schema.curation import DifficultyConfig
@@ -13,6 +13,9 @@ from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
 from curation.table import table_traces
 from data.problem import Problem, problem_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Answered = Callable[[int, Sequence[bool | None], str], None]
 """(place of a question, which of its answers are right (None: could not be judged), why it was not asked or "")."""
@@ -32,7 +35,7 @@ class Rated:
 
 
 def rates(
-    table: Any, rows: Sequence[int], config: DifficultyConfig, seed: int, answers: Answers, path: Path
+    table: "Dataset", rows: Sequence[int], config: DifficultyConfig, seed: int, answers: Answers, path: Path
 ) -> list[Rated]:
     """Every row that has a gold answer × every model.
 

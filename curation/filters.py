@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.schema.curation import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
 from curation.decontaminate import matches
@@ -13,6 +13,9 @@ from curation.selection import clusters, select, shape
 from curation.table import column, table_traces
 from data.similarity.near_duplicates import near_duplicates
 from data.sources import load_problems
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ Removals = dict[int, Removal]
 """Row → why it goes."""
 
 
-def quality(table: Any, rows: Sequence[int], config: QualityConfig, workers: int) -> Removals:
+def quality(table: "Dataset", rows: Sequence[int], config: QualityConfig, workers: int) -> Removals:
     """Rows with a fault, found on `datasets`' workers."""
     few = len(rows) < 5000  # starting workers costs more than it brings
     faults = table.map(
@@ -58,7 +61,7 @@ def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: s
     return Trace(id=identity, question=question, thinking=thinking, reply=reply, source="", answer=answer)
 
 
-def duplicates(table: Any, rows: Sequence[int], words: float) -> Removals:
+def duplicates(table: "Dataset", rows: Sequence[int], words: float) -> Removals:
     """Rows whose question an earlier row has."""
     questions = column(table, "question", rows)
     ids = column(table, "id", rows)
@@ -68,7 +71,7 @@ def duplicates(table: Any, rows: Sequence[int], words: float) -> Removals:
     }
 
 
-def contamination(table: Any, rows: Sequence[int], config: DecontaminateConfig) -> Removals:
+def contamination(table: "Dataset", rows: Sequence[int], config: DecontaminateConfig) -> Removals:
     """Rows that repeat a benchmark's question, with that question."""
     labels = distinct([" ".join(filter(None, (it.path or it.source, it.split))) for it in config.benchmarks])
     benchmarks = {label: load_problems(source) for label, source in zip(labels, config.benchmarks, strict=True)}
@@ -105,7 +108,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     return list(numbered)
 
 
-def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
+def selection(table: "Dataset", rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
     """(rows that stay, domain of each row): the mix of sources, and from each source a diverse part of its rows."""
     names, sources = column(table, "source", rows), source_names(config.sources)
     domains, quota = _domains(table, rows, config.diversity, config.seed)
@@ -122,7 +125,12 @@ def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[li
 
 
 def _select(
-    table: Any, rows: Sequence[int], domains: Mapping[int, str], n: int, seed: int, quota: Mapping[str, float] | None
+    table: "Dataset",
+    rows: Sequence[int],
+    domains: Mapping[int, str],
+    n: int,
+    seed: int,
+    quota: Mapping[str, float] | None,
 ) -> list[int]:
     lengths = [len(trace.thinking or trace.reply) for trace in table_traces(table, rows)]
     items = [{"domain": domains[row], "length": length} for row, length in zip(rows, lengths, strict=True)]
@@ -130,7 +138,7 @@ def _select(
 
 
 def _domains(
-    table: Any, rows: Sequence[int], config: DiversityConfig, seed: int
+    table: "Dataset", rows: Sequence[int], config: DiversityConfig, seed: int
 ) -> tuple[dict[int, str], dict[str, float] | None]:
     """(each row's domain, the quota)."""
     if config.clusters is None:

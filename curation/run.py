@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError
 from configs.run_directory import RunDir, append_jsonl, sha256_of, write_json, write_text
@@ -22,6 +22,9 @@ from data.corpus import of_problem
 from data.formats import Reject, open_traces, registered, stop
 from data.problem import Problem, Trace
 from data.sources import load_problems, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 STAGES = ("quality", "near_duplicates", "decontaminate")
 """Stages that a resumed run takes over whole; difficulty goes on within, question by question."""
@@ -142,7 +145,7 @@ def _named(trace: Trace, domain: dict[str, Any], name: str, times_seen: int) -> 
     return replace(trace, id=identity, source=name, metadata=metadata)
 
 
-def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig) -> Removals:
+def _stage(name: str, table: "Dataset", rows: Sequence[int], config: CurateConfig) -> Removals:
     steps: dict[str, Callable[[], Removals]] = {
         "quality": lambda: filters.quality(table, rows, config.quality, config.workers),
         "near_duplicates": lambda: filters.duplicates(table, rows, config.near_duplicates or 1.0),
@@ -153,7 +156,7 @@ def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig) -> 
     return steps[name]()
 
 
-def _difficulty(table: Any, rows: Sequence[int], config: CurateConfig, run: RunDir) -> tuple[Removals, int]:
+def _difficulty(table: "Dataset", rows: Sequence[int], config: CurateConfig, run: RunDir) -> tuple[Removals, int]:
     """(what goes, how often a model was not asked, which `not_asked.jsonl` has)."""
     assert config.difficulty is not None
     rated = rates(table, rows, config.difficulty, config.seed, _answers, run / "pass_rates.jsonl")
@@ -205,7 +208,13 @@ def _load(saved: Path, key: str) -> Removals | None:
 
 
 def _report(
-    run: RunDir, table: Any, ids: Sequence[str], name: str, rows: Sequence[int], removals: Removals, seconds: float
+    run: RunDir,
+    table: "Dataset",
+    ids: Sequence[str],
+    name: str,
+    rows: Sequence[int],
+    removals: Removals,
+    seconds: float,
 ) -> dict[str, Any]:
     """Write what a stage removed; its line of the manifest."""
     removed = sorted(removals)
@@ -231,7 +240,7 @@ def _report(
 
 
 def _write(
-    config: CurateConfig, run: RunDir, table: Any, chosen: Sequence[int], domains: dict[int, str]
+    config: CurateConfig, run: RunDir, table: "Dataset", chosen: Sequence[int], domains: dict[int, str]
 ) -> dict[str, dict[str, Any]]:
     """`<split>.jsonl` for every split; what the manifest says of each."""
     from curation.mixture import split_rows

@@ -1,7 +1,7 @@
 """A tokenizer as everything here expects it: one chat template, the pad on the left and apart from the end of turn."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
@@ -11,6 +11,7 @@ from configs.schema.sections import ModelConfig
 from data.prompts import turn_end
 from models.backend import check_model_config
 from models.engines.generation import end_of_turn
+from models.protocols import CausalLM
 from models.source import base_of, source_kwargs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """What vocabularies keep for padding, or use for nothing."""
 
 
-def load_tokenizer(config: ModelConfig) -> Any:
+def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase":
     """The tokenizer alone, as `load_model` returns it."""
     check_model_config(config)
     try:
@@ -32,7 +33,7 @@ def load_tokenizer(config: ModelConfig) -> Any:
     return tokenizer
 
 
-def finish_tokenizer(tokenizer: "PreTrainedTokenizerBase", model: Any) -> None:
+def finish_tokenizer(tokenizer: "PreTrainedTokenizerBase", model: CausalLM | None) -> None:
     """Make tokenizer and model agree on template, end of turn, pad and side; `model` may be None.
 
     Trainer, saved adapter, exports and engines all stop where the chat template ends a turn, whatever the tokenizer
@@ -95,7 +96,7 @@ def _set_apart_pad(tokenizer: "PreTrainedTokenizerBase") -> None:
         )
 
 
-def _tell_ends(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
+def _tell_ends(model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Name the trained end of turn first in the model's configs, then the ends that they had."""
     ends = end_of_turn(tokenizer, model.config, model.generation_config.eos_token_id)
     for config in (model.config, model.generation_config):

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
@@ -27,6 +27,7 @@ from models.engines.generation import Origin, generation_of, token_at, turn_of
 from models.engines.generation import decode as decode
 from models.engines.generation import end_of_turn as end_of_turn
 from models.engines.generation import positions as positions
+from models.protocols import CausalLM
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -115,7 +116,7 @@ class Engine(ABC):
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """Decode every job and report each when it ends."""
 
-    def follow(self, model: Any) -> None:  # noqa: B027  (most engines share the weights that are trained)
+    def follow(self, model: CausalLM) -> None:  # noqa: B027  (most engines share the weights that are trained)
         """From now on answer with the adapter that `model` has at this moment."""
 
     def close(self) -> None:  # noqa: B027  (most engines hold nothing that needs freeing)

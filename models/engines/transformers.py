@@ -13,6 +13,7 @@ from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
 from models.engines.transformers_internals import new_cache
+from models.protocols import CausalLM
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +35,7 @@ class TransformersEngine(Engine):
 
     def __init__(
         self,
-        model: Any,
+        model: CausalLM,
         tokenizer: "PreTrainedTokenizerBase",
         think_format: ThinkFormat,
         context: int,
@@ -42,7 +43,7 @@ class TransformersEngine(Engine):
     ) -> None:
         generation = getattr(model.generation_config, "eos_token_id", None)
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
-        self.model = model
+        self.model: Any = model  # None once it is closed
         self.batch_size = batch_size
         new_cache(model)  # refuses what it can't decode, before anything is asked
 
@@ -57,7 +58,7 @@ class TransformersEngine(Engine):
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def _evaluating(model: CausalLM) -> Iterator[None]:
     """No dropout, gradients or gradient checkpointing inside; every module's own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -30,6 +30,7 @@ from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import end_of_turn
+from models.protocols import CausalLM
 from models.source import base_of
 from models.tokenizer import load_tokenizer
 
@@ -146,7 +147,7 @@ class VllmEngine(Engine):
             engine.abort_request(list(places))
             raise
 
-    def follow(self, model: Any) -> None:
+    def follow(self, model: CausalLM) -> None:
         """Answer with the LoRA of `model` as it is now; nothing is merged, the base weights are never touched."""
         self._handover = self._handover or Handover()
         self._followed = model
@@ -249,6 +250,6 @@ def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | 
     return whole.cut(len(tokens))  # the worker may be a token ahead
 
 
-def lora_room(model: Any) -> dict[str, Any]:
+def lora_room(model: CausalLM) -> dict[str, Any]:
     """`vllm.LLM` options for an adapter of the shape that `model` trains. Raises `EngineError` if it trains none."""
     return {"enable_lora": True, "max_lora_rank": rank_slot(rank_of(model), "adapter.r")}
