@@ -4,7 +4,6 @@ A known benchmark is read from `data.path`, else from a folder of local copies n
 `MULL_DATA`, else from the hub. Without `limit` the source keeps its order; with it, that many are drawn by `seed`.
 """
 
-import difflib
 import logging
 import os
 import random
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
+from configs.suggestion import did_you_mean
 from data import answers, arithmetic
 from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
@@ -197,8 +197,7 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
 def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
     """How a message about an unknown name ends: with the nearest known one, or with all."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {prefix + close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    return "; " + did_you_mean(name, known, f"known: {', '.join(known)}", prefix, cutoff=0.5)
 
 
 def _problems(

@@ -3,7 +3,6 @@
 Everything that can be seen without a completion is checked here, and nothing heavy is imported for it.
 """
 
-import difflib
 import importlib
 import inspect
 import math
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from configs.errors import RewardError
 from configs.schema.sections import RewardSpec
+from configs.suggestion import did_you_mean
 from rewards import plugin
 from rewards.composition import COMPARISONS, Gate, Member, RewardSet
 from rewards.rollout import Reward
@@ -150,5 +150,5 @@ def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
 
 
 def _nearest(name: str, choices: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    hint = did_you_mean(name, choices, otherwise="")
+    return f" ({hint})" if hint else ""
