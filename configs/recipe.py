@@ -87,8 +87,8 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: missing, and it has no default{more}"
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
-    return f"{key}: {message}{found}{more}" if key else f"{message}{more}"
+    input_shown = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    return f"{key}: {message}{input_shown}{more}" if key else f"{message}{more}"
 
 
 def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
@@ -129,4 +129,4 @@ def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMod
 def _first_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _first_model(arg))), None)
+    return next((section for arg in get_args(annotation) if (section := _first_model(arg))), None)

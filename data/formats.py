@@ -89,7 +89,7 @@ def open_traces(
     rejected: Callable[[Reject], None] | None = None,
     split: str | None = None,
 ) -> Opened:
-    """`read`, and the layout that was found; `split`: which one of several that one JSON object holds."""
+    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds."""
     file, layout = registered(str(path))
     return of_rows(file, read_rows(file, split=split), mapping, rejected, layout)
 

@@ -83,11 +83,11 @@ def _files(folder: Path) -> dict[str, Path]:
     """Tensor name → the file it is in, in stored order."""
     from safetensors import safe_open
 
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            found |= dict.fromkeys(file.keys(), path)
-    return found
+            files |= dict.fromkeys(file.keys(), path)
+    return files
 
 
 def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, Any]:

@@ -134,13 +134,13 @@ def _check_params(spec: RewardSpec, function: Callable[..., Any], supplied: Sequ
 def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
     if spec.when is None:
         return None
-    found = _GATE.fullmatch(spec.when)
-    if not found:
+    match = _GATE.fullmatch(spec.when)
+    if not match:
         raise RewardError(
             f"reward '{spec.name}': when: '{spec.when}' can't be read; write `<reward> <comparison> <number>`, such as "
             "`correctness > 0`"
         )
-    reward, comparison, value = found.groups()
+    reward, comparison, value = match.groups()
     if reward not in names:
         raise RewardError(
             f"reward '{spec.name}': when: there is no reward '{reward}' in the list{_nearest(reward, names)}; add it "

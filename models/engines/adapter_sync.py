@@ -123,10 +123,10 @@ def rank_of(model: CausalLM) -> int:
 
 
 def _lora(model: CausalLM) -> Any:
-    found = getattr(model, "peft_config", {}).get("default")
-    if found is None:
+    lora = getattr(model, "peft_config", {}).get("default")
+    if lora is None:
         raise EngineError(
             "rollout.engine: vllm gets the policy as a LoRA adapter, and this run trains none; name an `adapter:` or "
             "leave the engine at auto"
         )
-    return found
+    return lora

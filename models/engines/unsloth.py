@@ -69,5 +69,5 @@ class UnslothEngine(VllmEngine):
         return self._live if adapter is None else super()._lora(adapter)
 
     def _ask(self, names: list[str]) -> list[Any]:
-        told: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
-        return told
+        outcomes: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
+        return outcomes

@@ -60,8 +60,8 @@ def grader_named(name: str) -> Grader:
             f"grader '{name}' is unknown ({hint}); shipped: {', '.join(GRADERS)}; or a dotted path "
             "`my_module:my_grader`"
         )
-    found = plugin.load(name, "grader")
-    return found if isinstance(found, Grader) else Grader(lambda problems, answers, _: found(problems, answers))
+    grader = plugin.load(name, "grader")
+    return grader if isinstance(grader, Grader) else Grader(lambda problems, answers, _: grader(problems, answers))
 
 
 def check_graders(problems: Iterable[Problem]) -> None:
