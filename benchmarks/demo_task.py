@@ -42,7 +42,7 @@ from configs.run_directory import RunDir
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sections import AdapterConfig, ModelConfig
 from data.problem import Problem
-from data.splits import split
+from data.splits import split_problems
 from data.think_format import S1
 from evaluation.metrics import cluster_bootstrap, paired_bootstrap
 from models.load import LoadedModel, load_model
@@ -155,7 +155,7 @@ class Alarm(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
 def learned(name: str, seed: int, adapter: str, minutes: float) -> dict[str, Any]:
     """One trainer, one seed: train, then measure; `scores` are each held-out problem's samples, (problems, k)."""
     config = demo(seed)
-    problems, held_out = split(config.data, config.eval)
+    problems, held_out = split_problems(config.data, config.eval)
     assert config.eval is not None
     with tempfile.TemporaryDirectory() as folder:
         made = contestant(name, config, problems, adapter, folder)

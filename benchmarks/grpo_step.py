@@ -30,7 +30,7 @@ from benchmarks.clock import Clock
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.schema.sections import AdapterConfig, ModelConfig
-from data.arithmetic import generate
+from data.arithmetic import generate_problems
 from data.problem import Problem
 from data.think_format import S1
 from models.load import LoadedModel, load_model
@@ -49,7 +49,7 @@ BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
 def build_trainer(ours: bool, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
     loaded = load_model(ModelConfig(name="smollm2-135m"), AdapterConfig())
-    problems = generate(64, seed=5)
+    problems = generate_problems(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     forced = {"min_new_tokens": LENGTH}
     clock = Clock()

@@ -168,7 +168,7 @@ def _hostile(solutions: Sequence[tuple[str, str, bool]]) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            worker_pool.close()  # so that the grader processes live in this folder too
+            worker_pool.stop_workers()  # so that the grader processes live in this folder too
             _warm_up()
             seconds, verdicts = _timed(lambda: judge_texts(golds, texts))
             left_behind = [str(path) for path in Path(folder).rglob("*")]

@@ -43,8 +43,8 @@ from budget_forcing.budget import Budget
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
-from data.arithmetic import generate
-from data.splits import split
+from data.arithmetic import generate_problems
+from data.splits import split_problems
 from data.think_format import S1
 from models.engines.base import Request
 from models.engines.select import load_engine
@@ -79,7 +79,7 @@ def disturb(loaded: LoadedModel, seed: int) -> None:
 
 def prompt_ids(loaded: LoadedModel, count: int) -> list[list[int]]:
     """Prompts of generated arithmetic."""
-    texts = rollout.prompts(generate(count, seed=5), loaded.tokenizer, S1)
+    texts = rollout.prompts(generate_problems(count, seed=5), loaded.tokenizer, S1)
     return [list(ids) for ids in loaded.tokenizer(texts)["input_ids"]]
 
 
@@ -158,7 +158,7 @@ def budget(args: argparse.Namespace) -> dict[str, Any]:
 
 
 class EndAt(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed here
-    """Ends each row of `generate` after a given number of tokens, and none before."""
+    """Ends each row of `generate_problems` after a given number of tokens, and none before."""
 
     def __init__(self, lengths: Sequence[int], prompt: int, eos: int) -> None:
         self.lengths, self.prompt, self.eos = lengths, prompt, eos
@@ -180,7 +180,7 @@ def noise(ids: Sequence[Sequence[int]]) -> list[float]:
 def plain_trl(folder: str, lengths: Sequence[int]) -> tuple[Any, Clock]:
     """TRL's own trainer; its rows end at `lengths`."""
     loaded = model()
-    prompts = rollout.prompts(generate(64, seed=5), loaded.tokenizer, S1)
+    prompts = rollout.prompts(generate_problems(64, seed=5), loaded.tokenizer, S1)
     clock = Clock()
     trainer = GRPOTrainer(
         model=loaded.model,
@@ -205,7 +205,7 @@ def plain_trl(folder: str, lengths: Sequence[int]) -> tuple[Any, Clock]:
 def ours(folder: str, lengths: Sequence[int], group: int = GROUP) -> tuple[Any, Clock]:
     """Our trainer on our engine, with everything that `rl.grpo` has around it; its rows end at `lengths`."""
     loaded = model()
-    problems = generate(64, seed=5)
+    problems = generate_problems(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     options = [f"trainer.num_generations={group}", f"trainer.gradient_accumulation_steps={max(1, len(lengths) // 8)}"]
     config = load_recipe("grpo", "demo", options)
@@ -267,7 +267,7 @@ def step(args: argparse.Namespace) -> dict[str, Any]:
 def useful(args: argparse.Namespace) -> dict[str, Any]:
     """The demo's task and settings, from the same warm-up: rows with an advantage, per minute of steps."""
     config = demo()
-    problems, _ = split(config.data, config.eval)
+    problems, _ = split_problems(config.data, config.eval)
     rows = config.completions_per_generation
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from budget_forcing.sampling import draw
+from budget_forcing.sampling import draw_tokens
 from configs.schema.sections import SamplingConfig
 
 Truncate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -58,8 +58,8 @@ class Policies:
             return torch.tensor(values, device=device)
 
         return cls(
-            ends=tensor([[*its, *[its[0]] * (width - len(its))] for its in ends]),
-            spare=tensor([[at >= len(its) for at in range(width)] for its in ends]),
+            ends=tensor([[*row_ends, *[row_ends[0]] * (width - len(row_ends))] for row_ends in ends]),
+            spare=tensor([[at >= len(row_ends) for at in range(width)] for row_ends in ends]),
             greedy=tensor(greedy),
             temperature=tensor([s.temperature or 1.0 for s in sampling]),
             min_p=tensor([s.min_p for s in sampling]),
@@ -201,7 +201,7 @@ def _truncated(
     # 3. truncate as the engine would, and draw the token, end or not
     scaled_RV, at, survives = scaled_RV[surviving], at[surviving], survives[surviving]
     truncated_RV = truncate(scaled_RV, rows.min_p[at], rows.top_k[at], rows.top_p[at])
-    tokens, logprobs = draw(truncated_RV, uniforms[at])
+    tokens, logprobs = draw_tokens(truncated_RV, uniforms[at])
     is_end = (rows.ends[at] == tokens[:, None]).any(1)
     choice.end[at] = torch.where(survives & is_end, tokens, choice.end[at])
     choice.token[at] = torch.where(survives & ~is_end, tokens, choice.token[at])

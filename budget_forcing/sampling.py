@@ -81,7 +81,7 @@ class Truncation:
         return logits
 
 
-def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """One token a row, and its log-probability.
 
     logits (B, V) float32, -inf where masked; uniforms (B,) float64 in [0, 1), all chance there is. First a block of

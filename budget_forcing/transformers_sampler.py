@@ -11,7 +11,7 @@ import torch
 from transformers import LogitsProcessor
 
 from budget_forcing.budget import BudgetState, Outcome
-from budget_forcing.sampling import Truncation, draw, uniform
+from budget_forcing.sampling import Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
 
@@ -19,7 +19,7 @@ REDRAW = 1  # the stream of uniforms for a second draw at one position
 
 
 @dataclass(slots=True)
-class Row:
+class BatchRow:
     """One sequence in a batch; `logprobs` are the policy's, 0.0 where a token was forced.
 
     Rounds go on with a sequence whose first `start` tokens are in the prompt; `refuse`: `eos` may not come next.
@@ -36,7 +36,9 @@ class Row:
     refuse: bool = False
 
     @classmethod
-    def of(cls, sampling: SamplingConfig, seed: int, eos: Sequence[int], budget: TokenBudget | None = None) -> "Row":
+    def of(
+        cls, sampling: SamplingConfig, seed: int, eos: Sequence[int], budget: TokenBudget | None = None
+    ) -> "BatchRow":
         """A fresh row; under a budget the end of the turn counts only in the answer."""
         return cls(sampling, seed, frozenset(eos), None if budget is None else BudgetState(budget))
 
@@ -67,7 +69,7 @@ class Row:
 class Sampler:
     """Draws the next token of every row; each row has its own sampling parameters, seed and budget, or none."""
 
-    def __init__(self, rows: Sequence[Row], device: torch.device | str = "cpu") -> None:
+    def __init__(self, rows: Sequence[BatchRow], device: torch.device | str = "cpu") -> None:
         self.rows = list(rows)
         self.all = _Drawn(self.rows, device)
 
@@ -103,7 +105,7 @@ class Sampler:
 class _Drawn:
     """The policy's choice for some rows, their sampling parameters as tensors."""
 
-    def __init__(self, rows: Sequence[Row], device: torch.device | str) -> None:
+    def __init__(self, rows: Sequence[BatchRow], device: torch.device | str) -> None:
         self.rows = rows
         sampling = [row.sampling for row in rows]
         self.seeds = [row.seed for row in rows]
@@ -123,7 +125,7 @@ class _Drawn:
         logits = self._final(logits)
         positions = [row.start + len(row.tokens) for row in self.rows]
         numbers = torch.from_numpy(uniform(self.seeds, positions, stream)).to(logits.device)
-        tokens, logprobs = draw(logits, numbers)
+        tokens, logprobs = draw_tokens(logits, numbers)
         if self.any_greedy:
             tokens, logprobs = torch.where(self.greedy, best, tokens), torch.where(self.greedy, plain, logprobs)
         return tokens.tolist(), logprobs.tolist()
@@ -133,8 +135,8 @@ class _Drawn:
         final = torch.where(self.greedy[:, None], logits, self._final(logits))
         every = final.logsumexp(1)
         none = _without_refused(final, self.rows).logsumexp(1) - every
-        found: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
-        return found
+        logprobs: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
+        return logprobs
 
     def _final(self, logits: torch.Tensor) -> torch.Tensor:
         """What is sampled from; a greedy row's is of no use."""
@@ -143,7 +145,7 @@ class _Drawn:
         return logits if self.truncation is None else self.truncation(logits)
 
 
-def _without_refused(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def _without_refused(logits: torch.Tensor, rows: Sequence[BatchRow]) -> torch.Tensor:
     for at, row in enumerate(rows):
         logits[at, list(row.refused)] = -torch.inf
     return logits
@@ -156,7 +158,7 @@ class BudgetLogitsProcessor(LogitsProcessor):  # type: ignore[misc]  # transform
     one `generate` call of as many rows as `rows`, left padded; afterwards each row holds its tokens and its state.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[BatchRow]) -> None:
         self.sampler = Sampler(rows)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:

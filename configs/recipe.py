@@ -1,6 +1,5 @@
 """`load_recipe`: a recipe's YAML + `key.path=value` overrides → a validated config, or one clear `ConfigError`."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +12,7 @@ from yaml import YAMLError
 from configs.errors import ConfigError
 from configs.schema.sections import Section
 from configs.schema.stages import STAGES
+from configs.suggestion import did_you_mean
 
 RECIPES = Path(__file__).parent
 
@@ -59,8 +59,7 @@ def find(stage: str, name: str) -> Path:
         if path.is_file():
             return path
     known = sorted(p.name for p in (RECIPES / stage).glob("*.yaml"))
-    near = difflib.get_close_matches(shipped.name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"shipped recipes: {', '.join(known)}"
+    hint = did_you_mean(shipped.name, known, f"shipped recipes: {', '.join(known)}", cutoff=0.5)
     raise ConfigError(f"--config {name}: no such file, and no recipe of that name in configs/{stage}; {hint}")
 
 
@@ -88,8 +87,8 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{key}: missing, and it has no default{more}"
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
-    return f"{key}: {message}{found}{more}" if key else f"{message}{more}"
+    input_shown = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    return f"{key}: {message}{input_shown}{more}" if key else f"{message}{more}"
 
 
 def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
@@ -116,8 +115,7 @@ def _section_names(section: type[Section]) -> set[str]:
 
 def _suggest(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     names = list(_section(model, loc[:-1]).model_fields)
-    near = difflib.get_close_matches(str(loc[-1]), names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+    return did_you_mean(str(loc[-1]), names, f"known here: {', '.join(names)}")
 
 
 def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
@@ -131,4 +129,4 @@ def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMod
 def _first_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for arg in get_args(annotation) if (found := _first_model(arg))), None)
+    return next((section for arg in get_args(annotation) if (section := _first_model(arg))), None)

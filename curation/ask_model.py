@@ -14,7 +14,7 @@ CALL = 2048
 """Most questions in a call: an engine keeps the tokens of all that it was asked until it has answered the last."""
 
 
-def ask(
+def ask_model(
     questions: Sequence[str],
     seeds: Sequence[int],
     model: ModelConfig,

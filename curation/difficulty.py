@@ -4,15 +4,18 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.run_directory import append_jsonl, keep_jsonl, read_jsonl
 from configs.schema.curation import DifficultyConfig
 from configs.schema.sections import ModelConfig
 from curation.ask_model import seed_of
 from curation.filters import Removal, Removals
-from curation.table import traces
+from curation.table import table_traces
 from data.problem import Problem, problem_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Answered = Callable[[int, Sequence[bool | None], str], None]
 """(place of a question, which of its answers are right (None: could not be judged), why it was not asked or "")."""
@@ -32,7 +35,7 @@ class Rated:
 
 
 def rates(
-    table: Any, rows: Sequence[int], config: DifficultyConfig, seed: int, answers: Answers, path: Path
+    table: "Dataset", rows: Sequence[int], config: DifficultyConfig, seed: int, answers: Answers, path: Path
 ) -> list[Rated]:
     """Every row that has a gold answer × every model.
 
@@ -41,13 +44,13 @@ def rates(
     """
     keep_jsonl(path, lambda line: True)
     known = {line["key"]: line for line in read_jsonl(path)}
-    found = zip(rows, traces(table, rows), strict=True)
-    asked = [(row, problem_of(trace, trace.answer)) for row, trace in found if trace.answer]
+    row_traces = zip(rows, table_traces(table, rows), strict=True)
+    graded = [(row, problem_of(trace, trace.answer)) for row, trace in row_traces if trace.answer]
     rated = []
     for model in config.models:
         name = f"{model.name}+{model.adapter}" if model.adapter else model.name
-        keys = [_key(model, config, seed, problem) for _, problem in asked]
-        open_ = {key: problem for key, (_, problem) in zip(keys, asked, strict=True) if key not in known}
+        keys = [_key(model, config, seed, problem) for _, problem in graded]
+        open_ = {key: problem for key, (_, problem) in zip(keys, graded, strict=True) if key not in known}
         blank = [{"key": key, "model": name, "id": problem.id} for key, problem in open_.items()]
 
         def answered(place: int, right: Sequence[bool | None], why: str, blank: Any = blank) -> None:
@@ -60,7 +63,7 @@ def rates(
             answers(model, config, list(open_.values()), seeds, answered)
         rated += [
             Rated(row, problem.id, name, known[key]["rate"], known[key]["not_asked"])
-            for (row, problem), key in zip(asked, keys, strict=True)
+            for (row, problem), key in zip(graded, keys, strict=True)
         ]
     return rated
 
@@ -92,5 +95,5 @@ def _key(model: ModelConfig, config: DifficultyConfig, seed: int, problem: Probl
     """Of all that a model's answers to a question, and their verdicts, depend on."""
     who = model.model_dump_json(include={"name", "adapter", "precision", "max_length"})
     how = config.model_dump_json(include={"think_format", "instruction", "sampling", "samples", "max_tokens"})
-    asked = (problem.question, problem.answer, problem.grader)
-    return hashlib.sha256("\0".join((who, how, str(seed), *asked)).encode()).hexdigest()[:32]
+    question = (problem.question, problem.answer, problem.grader)
+    return hashlib.sha256("\0".join((who, how, str(seed), *question)).encode()).hexdigest()[:32]

@@ -74,7 +74,7 @@ def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
 def _from_server(
     config: DistillConfig, requests: Sequence[TeacherRequest], think_format: ThinkFormat, answered: Answered
 ) -> None:
-    from models.server import Question, Reply, ask
+    from models.server import Question, Reply, ask_server
 
     assert config.server is not None
     by_key = {a.key: a for a in requests}
@@ -92,14 +92,14 @@ def _from_server(
         answered(by_key[got.key], got.text, got.finish, got.error)
 
     think = (think_format.open, think_format.end)
-    ask(questions, config.server, config.sampling, config.max_tokens, think, reply)
+    ask_server(questions, config.server, config.sampling, config.max_tokens, think, reply)
 
 
 def _from_engine(
     config: DistillConfig, requests: Sequence[TeacherRequest], think_format: ThinkFormat, answered: Answered
 ) -> None:
     assert config.model is not None
-    ask_model.ask(
+    ask_model.ask_model(
         [a.problem.question for a in requests],
         [ask_model.seed_of(config.seed, a.key) for a in requests],
         config.model,
@@ -116,7 +116,7 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
     from curation.table import as_json
 
     known = {problem.id: problem for problem in problems}
-    found: dict[str, list[Trace]] = defaultdict(list)
+    traces: dict[str, list[Trace]] = defaultdict(list)
     latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}
     fates: Counter[str] = Counter()
     for row in latest.values():
@@ -141,14 +141,14 @@ def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think
                 metadata=metadata,
                 grader=problem.grader,
             )
-            found[problem.id].append(trace)
+            traces[problem.id].append(trace)
     kept = [
         trace
         for problem in problems
-        for trace in sorted(found[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
+        for trace in sorted(traces[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
     ]
     write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
-    solved = sum(bool(found[problem.id]) for problem in problems)
+    solved = sum(bool(traces[problem.id]) for problem in problems)
     not_asked = list(dict.fromkeys(row["id"] for row in latest.values() if row["finish"] == NOT_ASKED))
     run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates), not_asked=not_asked)
     print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")

@@ -3,16 +3,19 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.schema.curation import CurateConfig, DecontaminateConfig, DiversityConfig, QualityConfig, TraceSourceConfig
 from curation.decontaminate import matches
 from curation.mixture import counts
-from curation.quality import fault
+from curation.quality import quality_fault
 from curation.selection import clusters, select, shape
-from curation.table import column, traces
+from curation.table import column, table_traces
 from data.similarity.near_duplicates import near_duplicates
 from data.sources import load_problems
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ Removals = dict[int, Removal]
 """Row → why it goes."""
 
 
-def quality(table: Any, rows: Sequence[int], config: QualityConfig, workers: int) -> Removals:
+def quality(table: "Dataset", rows: Sequence[int], config: QualityConfig, workers: int) -> Removals:
     """Rows with a fault, found on `datasets`' workers."""
     few = len(rows) < 5000  # starting workers costs more than it brings
     faults = table.map(
@@ -41,15 +44,15 @@ def quality(table: Any, rows: Sequence[int], config: QualityConfig, workers: int
         remove_columns=table.column_names,
         num_proc=None if few else workers,
     )
-    found = dict(zip(faults["row"], faults["fault"], strict=True))
-    return {row: Removal(found[row]) for row in rows if found[row]}
+    fault_of_row = dict(zip(faults["row"], faults["fault"], strict=True))
+    return {row: Removal(fault_of_row[row]) for row in rows if fault_of_row[row]}
 
 
 def _faults(batch: dict[str, list[Any]], indices: list[int], config: dict[str, Any]) -> dict[str, list[Any]]:
     checks = QualityConfig(**config)
     parts = zip(batch["id"], batch["question"], batch["thinking"], batch["reply"], batch["answer"], strict=True)
-    found = [fault(_as_trace(*part), checks) for part in parts]
-    return {"row": indices, "fault": [reason or "" for reason in found]}
+    reasons = [quality_fault(_as_trace(*part), checks) for part in parts]
+    return {"row": indices, "fault": [reason or "" for reason in reasons]}
 
 
 def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: str | None) -> Any:
@@ -58,7 +61,7 @@ def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: s
     return Trace(id=identity, question=question, thinking=thinking, reply=reply, source="", answer=answer)
 
 
-def duplicates(table: Any, rows: Sequence[int], words: float) -> Removals:
+def duplicates(table: "Dataset", rows: Sequence[int], words: float) -> Removals:
     """Rows whose question an earlier row has."""
     questions = column(table, "question", rows)
     ids = column(table, "id", rows)
@@ -68,7 +71,7 @@ def duplicates(table: Any, rows: Sequence[int], words: float) -> Removals:
     }
 
 
-def contamination(table: Any, rows: Sequence[int], config: DecontaminateConfig) -> Removals:
+def contamination(table: "Dataset", rows: Sequence[int], config: DecontaminateConfig) -> Removals:
     """Rows that repeat a benchmark's question, with that question."""
     labels = distinct([" ".join(filter(None, (it.path or it.source, it.split))) for it in config.benchmarks])
     benchmarks = {label: load_problems(source) for label, source in zip(labels, config.benchmarks, strict=True)}
@@ -98,14 +101,14 @@ def source_names(sources: Sequence[TraceSourceConfig]) -> list[str]:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """The names, one that comes again numbered: a, b, a~2."""
-    found: dict[str, None] = {}
+    numbered: dict[str, None] = {}
     for name in names:
         again = (f"{name}~{times}" for times in itertools.count(2))
-        found[next(it for it in itertools.chain([name], again) if it not in found)] = None
-    return list(found)
+        numbered[next(it for it in itertools.chain([name], again) if it not in numbered)] = None
+    return list(numbered)
 
 
-def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
+def selection(table: "Dataset", rows: Sequence[int], config: CurateConfig) -> tuple[list[int], dict[int, str]]:
     """(rows that stay, domain of each row): the mix of sources, and from each source a diverse part of its rows."""
     names, sources = column(table, "source", rows), source_names(config.sources)
     domains, quota = _domains(table, rows, config.diversity, config.seed)
@@ -122,20 +125,25 @@ def selection(table: Any, rows: Sequence[int], config: CurateConfig) -> tuple[li
 
 
 def _select(
-    table: Any, rows: Sequence[int], domains: Mapping[int, str], n: int, seed: int, quota: Mapping[str, float] | None
+    table: "Dataset",
+    rows: Sequence[int],
+    domains: Mapping[int, str],
+    n: int,
+    seed: int,
+    quota: Mapping[str, float] | None,
 ) -> list[int]:
-    lengths = [len(trace.thinking or trace.reply) for trace in traces(table, rows)]
+    lengths = [len(trace.thinking or trace.reply) for trace in table_traces(table, rows)]
     items = [{"domain": domains[row], "length": length} for row, length in zip(rows, lengths, strict=True)]
     return [rows[i] for i in select(items, n, seed, quota)]
 
 
 def _domains(
-    table: Any, rows: Sequence[int], config: DiversityConfig, seed: int
+    table: "Dataset", rows: Sequence[int], config: DiversityConfig, seed: int
 ) -> tuple[dict[int, str], dict[str, float] | None]:
     """(each row's domain, the quota)."""
     if config.clusters is None:
-        found = [domain or "" for domain in column(table, "domain", rows)]
-        return dict(zip(rows, found, strict=True)), dict(config.quota) or None
+        row_domains = [domain or "" for domain in column(table, "domain", rows)]
+        return dict(zip(rows, row_domains, strict=True)), dict(config.quota) or None
     benchmark = [problem.question for problem in load_problems(config.shape)] if config.shape else []
-    found, theirs = clusters(column(table, "question", rows), config.clusters, seed, benchmark)
-    return dict(zip(rows, found, strict=True)), shape(theirs) if theirs else dict(config.quota) or None
+    row_domains, theirs = clusters(column(table, "question", rows), config.clusters, seed, benchmark)
+    return dict(zip(rows, row_domains, strict=True)), shape(theirs) if theirs else dict(config.quota) or None

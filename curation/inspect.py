@@ -9,7 +9,7 @@ from collections import Counter
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, DataError
-from data.encoding import detect
+from data.encoding import detect_encoding
 from data.formats import MAPPED, Reject, open_traces, registered
 
 SHOWN = 3
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     print(f"layout: {opened.layout}")
     file, _ = registered(args.file)
     if file.suffix.lower() != ".parquet":
-        print(f"encoding: {detect(file)}")
+        print(f"encoding: {detect_encoding(file)}")
     tokenizer = load_tokenizer(ModelConfig(name=args.model))
     think_format = resolve_think_format(args.think_format)
     lengths: list[int] = []

@@ -47,7 +47,7 @@ _LEAST_SHARE = 0.1
 _REPEATED_LINES = 8
 
 
-def fault(trace: Trace, config: QualityConfig) -> str | None:
+def quality_fault(trace: Trace, config: QualityConfig) -> str | None:
     """The first reason against a row, or None."""
     text = f"{trace.question}\n{trace.thinking}\n{trace.reply}"
     if not trace.question.strip() or not trace.reply.strip():

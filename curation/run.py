@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError
 from configs.run_directory import RunDir, append_jsonl, sha256_of, write_json, write_text
@@ -23,6 +23,9 @@ from data.formats import Reject, open_traces, registered, stop
 from data.problem import Problem, Trace
 from data.sources import load_problems, nearest
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 STAGES = ("quality", "near_duplicates", "decontaminate")
 """Stages that a resumed run takes over whole; difficulty goes on within, question by question."""
 
@@ -30,7 +33,7 @@ STAGES = ("quality", "near_duplicates", "decontaminate")
 def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
     """The whole run; raises `DataError` and `RunError`."""
     from curation.table import open_table
-    from report.curation import write_report
+    from report.curation import write_curation_report
 
     inputs = [_file(source) for source in config.sources]
     run.start(config, resume)
@@ -73,7 +76,7 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     write_json(run / "manifest.json", manifest)
     run.add_summary(rows_in=len(table), rows_out=len(chosen), **{s["name"]: s["removed"] for s in stages})
     shutil.rmtree(scratch)
-    print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_report(run.path)}")
+    print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_curation_report(run.path)}")
 
 
 def _file(source: TraceSourceConfig) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def _named(trace: Trace, domain: dict[str, Any], name: str, times_seen: int) -> 
     return replace(trace, id=identity, source=name, metadata=metadata)
 
 
-def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig) -> Removals:
+def _stage(name: str, table: "Dataset", rows: Sequence[int], config: CurateConfig) -> Removals:
     steps: dict[str, Callable[[], Removals]] = {
         "quality": lambda: filters.quality(table, rows, config.quality, config.workers),
         "near_duplicates": lambda: filters.duplicates(table, rows, config.near_duplicates or 1.0),
@@ -153,7 +156,7 @@ def _stage(name: str, table: Any, rows: Sequence[int], config: CurateConfig) -> 
     return steps[name]()
 
 
-def _difficulty(table: Any, rows: Sequence[int], config: CurateConfig, run: RunDir) -> tuple[Removals, int]:
+def _difficulty(table: "Dataset", rows: Sequence[int], config: CurateConfig, run: RunDir) -> tuple[Removals, int]:
     """(what goes, how often a model was not asked, which `not_asked.jsonl` has)."""
     assert config.difficulty is not None
     rated = rates(table, rows, config.difficulty, config.seed, _answers, run / "pass_rates.jsonl")
@@ -172,7 +175,7 @@ def _answers(
     answered: Answered,
 ) -> None:
     """Ask one model, and judge a question's answers as soon as all of them are there."""
-    from curation.ask_model import ask
+    from curation.ask_model import ask_model
     from data.think_format import DEEPSEEK, resolve_think_format
     from rewards.grading.grade import grade
     from rewards.grading.graders import check_graders
@@ -189,7 +192,7 @@ def _answers(
 
     think_format = written or replace(DEEPSEEK, prefill="")
     questions = [problem.question for problem in problems]
-    ask(
+    ask_model(
         questions, seeds, model, config, think_format, config.samples, take, lambda place, why: answered(place, (), why)
     )
 
@@ -205,7 +208,13 @@ def _load(saved: Path, key: str) -> Removals | None:
 
 
 def _report(
-    run: RunDir, table: Any, ids: Sequence[str], name: str, rows: Sequence[int], removals: Removals, seconds: float
+    run: RunDir,
+    table: "Dataset",
+    ids: Sequence[str],
+    name: str,
+    rows: Sequence[int],
+    removals: Removals,
+    seconds: float,
 ) -> dict[str, Any]:
     """Write what a stage removed; its line of the manifest."""
     removed = sorted(removals)
@@ -231,11 +240,11 @@ def _report(
 
 
 def _write(
-    config: CurateConfig, run: RunDir, table: Any, chosen: Sequence[int], domains: dict[int, str]
+    config: CurateConfig, run: RunDir, table: "Dataset", chosen: Sequence[int], domains: dict[int, str]
 ) -> dict[str, dict[str, Any]]:
     """`<split>.jsonl` for every split; what the manifest says of each."""
     from curation.mixture import split_rows
-    from curation.table import as_json, traces
+    from curation.table import as_json, table_traces
 
     parts = {name: list(range(len(chosen))) for name in config.splits}
     if len(config.splits) > 1:
@@ -243,7 +252,7 @@ def _write(
     outputs = {}
     for name, places in parts.items():
         rows = [chosen[place] for place in places]
-        lines = [as_json(trace) for trace in traces(table, rows)]
+        lines = [as_json(trace) for trace in table_traces(table, rows)]
         if config.diversity.clusters:
             lines = [
                 json.dumps({**json.loads(line), "domain": domains[row]}, ensure_ascii=False)

@@ -4,9 +4,12 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.problem import Trace
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 COLUMNS = (
     "id",
@@ -39,14 +42,14 @@ def write_table(path: Path, traces: Iterable[Trace]) -> int:
     return count
 
 
-def open_table(path: Path) -> Any:
-    """The `datasets.Dataset` over a file of `write_table`."""
+def open_table(path: Path) -> "Dataset":
+    """The data set over a file of `write_table`."""
     from datasets import Dataset
 
     return Dataset.from_file(str(path))
 
 
-def column(table: Any, name: str, indices: Sequence[int] | None = None) -> list[str]:
+def column(table: "Dataset", name: str, indices: Sequence[int] | None = None) -> list[str]:
     """A column's values, of some rows or of all."""
     import pyarrow as pa
 
@@ -54,7 +57,7 @@ def column(table: Any, name: str, indices: Sequence[int] | None = None) -> list[
     return list((values if indices is None else values.take(pa.array(indices, pa.int64()))).to_pylist())
 
 
-def traces(table: Any, indices: Iterable[int]) -> Iterator[Trace]:
+def table_traces(table: "Dataset", indices: Iterable[int]) -> Iterator[Trace]:
     """The traces at `indices`, read as they are asked for."""
     iterator = iter(indices)
     while part := list(itertools.islice(iterator, _BATCH)):

@@ -90,7 +90,7 @@ class _Story:
     scenario: str
 
 
-def generate(
+def generate_problems(
     n: int, seed: int, steps: tuple[int, int] = (2, 4), largest: int = 200, operations: Sequence[str] = OPERATIONS
 ) -> list[Problem]:
     """`n` different problems of `steps[0]` to `steps[1]` arithmetic steps, their traces in `solution`.

@@ -1,9 +1,12 @@
 """A chat template that carries a think format, so that any program which renders it prompts as the training did."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from data.prompts import SYSTEM_GLUE, render_prompt, takes_system
 from data.think_format import ThinkFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PROBES: tuple[tuple[str, list[tuple[str, str]]], ...] = (("What is 2+3?", []), ("And 4?", [("2+3?", "5")]))
 """(question, history): conversations that a carried template must render as the training did."""
@@ -17,7 +20,7 @@ _FOLDED = (
 """Puts a system message before the first question, for a template that has no system role."""
 
 
-def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
+def carrying(tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat) -> str:
     """`tokenizer`'s template with the format's system prompt where none is given, and its prefill after the header.
 
     A template that does both already comes back as it is.
@@ -35,14 +38,17 @@ def carrying(tokenizer: Any, think_format: ThinkFormat) -> str:
     return head + template.removesuffix("\n") + tail
 
 
-def _renders(tokenizer: Any, template: str, think_format: ThinkFormat) -> bool:
+def _renders(tokenizer: "PreTrainedTokenizerBase", template: str, think_format: ThinkFormat) -> bool:
     return all(
-        render(tokenizer, template, *probe) == render_prompt(tokenizer, probe[0], think_format, history=probe[1])
+        render_template(tokenizer, template, *probe)
+        == render_prompt(tokenizer, probe[0], think_format, history=probe[1])
         for probe in PROBES
     )
 
 
-def render(tokenizer: Any, template: str, question: str, history: list[tuple[str, str]]) -> str:
+def render_template(
+    tokenizer: "PreTrainedTokenizerBase", template: str, question: str, history: list[tuple[str, str]]
+) -> str:
     """What any program makes of the template: a prompt, nothing of ours added."""
     messages = [
         {"role": role, "content": text}

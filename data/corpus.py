@@ -20,7 +20,7 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     which is the thinking. Raises `DataError`.
     """
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
-        return traces(load_problems(config, rejected), rejected)
+        return solution_traces(load_problems(config, rejected), rejected)
     read = drawn(list(_read(config, rejected)), config.limit, config.seed)
     return [replace(trace, grader=config.grader) for trace in read] if config.grader else read
 
@@ -32,17 +32,17 @@ def _read(config: DataConfig, rejected: Callable[[Reject], None] | None) -> Iter
     return of_rows(Path(config.source), rows, config.fields, rejected).traces
 
 
-def traces(problems: Iterable[Problem], rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
+def solution_traces(problems: Iterable[Problem], rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
     """What SFT trains on: each problem's `of_problem`.
 
     A problem without a solution goes to `rejected`; where that is None it raises `DataError`.
     """
     reason = "no solution to make a trace of; name a file of traces with data.path=FILE"
-    found = [of_problem(problem) for problem in problems]
-    for bare in (trace for trace in found if not trace.thinking):
+    traces = [of_problem(problem) for problem in problems]
+    for bare in (trace for trace in traces if not trace.thinking):
         fields = {"id": bare.id, "question": bare.question, "answer": bare.answer}
         (rejected or stop)(Reject(bare.source, 0, reason, fields))
-    return [trace for trace in found if trace.thinking]
+    return [trace for trace in traces if trace.thinking]
 
 
 def of_problem(problem: Problem) -> Trace:

@@ -23,7 +23,7 @@ _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "cp936": "gb18030", "big5":
 """GB18030 reads every GBK and GB2312 file, and also the rare characters a sample did not show."""
 
 
-def detect(path: Path) -> str:
+def detect_encoding(path: Path) -> str:
     """The encoding's Python name, from a BOM, from being valid UTF-8, or guessed from the file's first megabyte.
 
     What was guessed is logged. Raises `DataError` where nothing fits.

@@ -5,7 +5,6 @@ question-answer pairs; a LLaMA-Factory `dataset_info.json` beside the file is fo
 """
 
 import contextlib
-import difflib
 import itertools
 import json
 import logging
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from configs.suggestion import did_you_mean
 from data import layouts
 from data.cells import has_column
 from data.compressed import plain_name
@@ -89,7 +89,7 @@ def open_traces(
     rejected: Callable[[Reject], None] | None = None,
     split: str | None = None,
 ) -> Opened:
-    """`read`, and the layout that was found; `split`: which one of several that one JSON object holds."""
+    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds."""
     file, layout = registered(str(path))
     return of_rows(file, read_rows(file, split=split), mapping, rejected, layout)
 
@@ -109,7 +109,7 @@ def of_rows(
     if not first:
         raise DataError(f"{origin}: no rows in it")
     given = _mapped(origin, mapping, first) if mapping else known
-    layout = given or layouts.detect([row.fields for row in first if not row.error])
+    layout = given or layouts.detect_layout([row.fields for row in first if not row.error])
     if layout is None:
         columns = next((sorted(row.fields) for row in first if not row.error), None)
         said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
@@ -157,10 +157,7 @@ def _mapped(file: Path, mapping: Mapping[str, str], first: Sequence[Row]) -> Lay
     """The layout that the mapping spells out. Raises `DataError` for a key or a column that does not exist."""
     for key in mapping:
         if key not in MAPPED:
-            close = difflib.get_close_matches(key, MAPPED, n=1)
-            raise DataError(
-                f"{file}: unknown mapping key {key!r}; {f'did you mean {close[0]!r}?' if close else MAPPED}"
-            )
+            raise DataError(f"{file}: unknown mapping key {key!r}; {did_you_mean(key, MAPPED, str(MAPPED))}")
     if "messages" in mapping:
         if strange := sorted(mapping.keys() & {"question", "reply", "history", "input"}):
             raise DataError(
@@ -199,8 +196,7 @@ def registered(path: str) -> tuple[Path, Layout | None]:
     if hashed and Path(registry).name == "dataset_info.json":
         entries = _registry(Path(registry))
         if name not in entries:
-            close = difflib.get_close_matches(name, entries, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"{len(entries)} are registered"
+            hint = did_you_mean(name, entries, f"{len(entries)} are registered")
             raise DataError(f"{registry}: no data set {name!r}; {hint}")
         if "file_name" not in entries[name]:
             raise DataError(f"{registry}#{name}: not a local file; download it and give its path")

@@ -38,7 +38,7 @@ class Layout:
     convert: Callable[[Fields], Turn]
 
 
-def detect(rows: Sequence[Fields]) -> Layout | None:
+def detect_layout(rows: Sequence[Fields]) -> Layout | None:
     """The layout that most rows fit (the first one listed that a row fits is its own); None if none does."""
     own = [next((layout for layout in LAYOUTS if layout.fits(row)), None) for row in rows]
     counted = Counter(LAYOUTS.index(layout) for layout in own if layout)
@@ -152,8 +152,8 @@ def _s1k(row: Fields) -> Turn:
 def _title_ask(row: Fields) -> Turn:
     """Medical dialogues: a title, the patient's words, a doctor's answer."""
     parts = [text_at(row, key) for key in ("title", "ask")]
-    asked = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
-    dialogue = dialogue_of([Message("user", "\n".join(asked)), Message("assistant", text_at(row, "answer"))])
+    question_parts = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
+    dialogue = dialogue_of([Message("user", "\n".join(question_parts)), Message("assistant", text_at(row, "answer"))])
     return Turn(
         question=dialogue.question,
         thinking=dialogue.thinking,

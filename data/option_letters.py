@@ -22,7 +22,7 @@ def _by_letter(options: object) -> dict[str, str] | object:
     return found if list(found) == list(ascii_uppercase[: len(options)]) else options
 
 
-def letter_of(gold: str, fields: Mapping[str, Any]) -> str:
+def gold_letter(gold: str, fields: Mapping[str, Any]) -> str:
     """The letter of a gold answer that is spelled as one of the options with its letter; else the gold."""
     for key in ("choices", "options"):
         options = fields.get(key)

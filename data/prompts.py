@@ -7,13 +7,16 @@ with `add_special_tokens=False`.
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 
 from configs.errors import DataError, ModelError
 from data.problem import Problem, Trace
 from data.think_format import ThinkFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger("mull.data")
 
@@ -24,7 +27,7 @@ _MARK = "\u2063mull\u2063"
 
 
 def render_prompt(
-    tokenizer: Any,
+    tokenizer: "PreTrainedTokenizerBase",
     question: str,
     think_format: ThinkFormat,
     system: str | None = None,
@@ -40,7 +43,7 @@ def render_prompt(
     return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
 
 
-def token_ids(tokenizer: Any, rendered: Sequence[str]) -> list[list[int]]:
+def token_ids(tokenizer: "PreTrainedTokenizerBase", rendered: Sequence[str]) -> list[list[int]]:
     """Rendered prompts in ids, without the tokenizer's own additions."""
     return list(tokenizer(list(rendered), add_special_tokens=False)["input_ids"])
 
@@ -61,7 +64,7 @@ def check_lengths(
     return max(map(len, ids), default=0)
 
 
-def render_turn(tokenizer: Any, trace: Trace, think_format: ThinkFormat) -> tuple[str, str]:
+def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format: ThinkFormat) -> tuple[str, str]:
     """(prompt, completion) of one training row; the completion ends with the end of the turn, once.
 
     The assistant's text is appended to the prompt instead of going through the template, because templates drop think
@@ -79,7 +82,7 @@ def render_turn(tokenizer: Any, trace: Trace, think_format: ThinkFormat) -> tupl
     return prefilled, full.removeprefix(opened) + end_of_turn
 
 
-def turn_end(tokenizer: Any) -> str:
+def turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
     """What the template writes right after an assistant's reply; the EOS token where it writes nothing.
 
     Raises `ModelError` for a template that does not keep the reply, or a tokenizer that has neither.
@@ -94,14 +97,14 @@ def turn_end(tokenizer: Any) -> str:
 
 
 @lru_cache(maxsize=8)
-def _tail(tokenizer: Any, template: str) -> str | None:
+def _tail(tokenizer: "PreTrainedTokenizerBase", template: str) -> str | None:
     """What `template`, the tokenizer's own, writes after an assistant's reply; None where it drops the reply."""
     turn = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
     _, found, tail = _apply(tokenizer, turn, generate=False).rpartition(_MARK)
     return tail if found else None
 
 
-def turn_header(tokenizer: Any) -> str:
+def turn_header(tokenizer: "PreTrainedTokenizerBase") -> str:
     """What the chat template puts before an assistant's text; "" where it has no generation prompt.
 
     Raises `ModelError` for a tokenizer without a chat template.
@@ -110,13 +113,13 @@ def turn_header(tokenizer: Any) -> str:
 
 
 @lru_cache(maxsize=8)
-def _header(tokenizer: Any, template: str) -> str:
+def _header(tokenizer: "PreTrainedTokenizerBase", template: str) -> str:
     """`turn_header` for `template`, the tokenizer's own."""
     turn = [{"role": "user", "content": "?"}]
     return _apply(tokenizer, turn, generate=True).removeprefix(_apply(tokenizer, turn, generate=False))
 
 
-def takes_system(tokenizer: Any) -> bool:
+def takes_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the chat template shows a system message; Gemma 1's and 2's refuse it.
 
     Raises `ModelError` for a tokenizer without a chat template.
@@ -125,7 +128,7 @@ def takes_system(tokenizer: Any) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _takes_system(tokenizer: Any, template: str) -> bool:
+def _takes_system(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
     """`takes_system` for `template`, the tokenizer's own."""
     turn = [{"role": "system", "content": _MARK}, {"role": "user", "content": "?"}]
     user_alone = _apply(tokenizer, turn[1:], generate=False)  # whatever else is wrong with the template is raised here
@@ -139,7 +142,11 @@ def _takes_system(tokenizer: Any, template: str) -> bool:
 
 
 def _generation_prompt(
-    tokenizer: Any, question: str, think_format: ThinkFormat, system: str | None, history: Sequence[tuple[str, str]]
+    tokenizer: "PreTrainedTokenizerBase",
+    question: str,
+    think_format: ThinkFormat,
+    system: str | None,
+    history: Sequence[tuple[str, str]],
 ) -> str:
     """The rendered messages and the assistant's header, before any prefill of ours."""
     messages: list[dict[str, str]] = []
@@ -156,7 +163,7 @@ def _generation_prompt(
     return _apply(tokenizer, messages, generate=True)
 
 
-def _apply(tokenizer: Any, messages: list[dict[str, str]], generate: bool) -> str:
+def _apply(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], generate: bool) -> str:
     if not tokenizer.chat_template:
         raise ModelError(
             f"{_name(tokenizer)}: no chat template; take the instruct model, or set tokenizer.chat_template"
@@ -188,5 +195,5 @@ def _check_ends(trace: Trace, think_format: ThinkFormat, end_of_turn: str) -> No
         raise DataError(f"{trace.id}: its text contains {ends[0]!r}, which would end the turn early; remove the row")
 
 
-def _name(tokenizer: Any) -> str:
+def _name(tokenizer: "PreTrainedTokenizerBase") -> str:
     return str(getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__)

@@ -15,7 +15,7 @@ from typing import TextIO
 from configs.errors import DataError
 from data.compressed import COMPRESSIONS, open_bytes, plain_name
 from data.csv_rows import csv_rows
-from data.encoding import detect
+from data.encoding import detect_encoding
 from data.json_rows import json_rows, jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, finite
 
@@ -40,7 +40,7 @@ def read_rows(path: Path, encoding: str | None = None, split: str | None = None)
             raise DataError(f"{path}: a packed Parquet file; unpack it")
         yield from _parquet(path)
         return
-    encoding = encoding or detect(path)
+    encoding = encoding or detect_encoding(path)
     with open_bytes(path) as raw:
         file = io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape", newline="")
         try:

@@ -4,7 +4,6 @@ A known benchmark is read from `data.path`, else from a folder of local copies n
 `MULL_DATA`, else from the hub. Without `limit` the source keeps its order; with it, that many are drawn by `seed`.
 """
 
-import difflib
 import logging
 import os
 import random
@@ -15,13 +14,14 @@ from typing import TypeVar
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
+from configs.suggestion import did_you_mean
 from data import answers, arithmetic
 from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
-from data.option_letters import letter_of, without_own_letters
+from data.option_letters import gold_letter, without_own_letters
 from data.problem import Problem
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
@@ -147,7 +147,7 @@ def _arithmetic(config: DataConfig) -> list[Problem]:
         raise DataError(
             f"arithmetic: unknown data.params {sorted(unknown)}; known: largest, operations, steps_max, steps_min"
         )
-    problems = arithmetic.generate(config.limit or GENERATED, config.seed, steps, **params)
+    problems = arithmetic.generate_problems(config.limit or GENERATED, config.seed, steps, **params)
     return [replace(problem, grader=config.grader) for problem in problems] if config.grader else problems
 
 
@@ -197,8 +197,7 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
 def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
     """How a message about an unknown name ends: with the nearest known one, or with all."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {prefix + close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    return "; " + did_you_mean(name, known, f"known: {', '.join(known)}", prefix, cutoff=0.5)
 
 
 def _problems(
@@ -252,7 +251,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
     solution = text_at(row.fields, names.get("solution")) or None
-    answer = letter_of(_gold(row, benchmark, names["answer"]), row.fields)
+    answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
     if not answer and solution:
         answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:

@@ -14,7 +14,7 @@ from data.sources import load_problems
 Asked = TypeVar("Asked", Problem, Trace)
 
 
-def split(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Problem], list[Problem]]:
+def split_problems(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Problem], list[Problem]]:
     """(problems to train on, problems to measure on): a question that is in both is left out of training.
 
     Without `held_out.data` the measured problems are drawn from the training data. Raises `DataError` when nothing to
@@ -30,7 +30,7 @@ def split(data: DataConfig, held_out: HeldOutConfig | None) -> tuple[list[Proble
 def split_traces(
     traces: Sequence[Trace], held_out: HeldOutConfig | None, seed: int
 ) -> tuple[list[Trace], list[Problem]]:
-    """`split` for traces; drawn from them are only those whose answer is known."""
+    """`split_problems` for traces; drawn from them are only those whose answer is known."""
     if held_out is None:
         return list(traces), []
     answered = [problem_of(trace, trace.answer) for trace in traces if trace.answer]

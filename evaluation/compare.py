@@ -65,30 +65,32 @@ class Comparison:
         return f"{text} To see a difference like this would take about {self.needed:,} questions."
 
 
-def compare(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
+def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
     """Compare two lists of samples. Raises `RunError` where they share no graded question."""
     scores_a, scores_b = scores(a), scores(b)
     shared = [id for id in scores_a if id in scores_b]
-    golds = [{id: its[0].gold for id, its in questions(side).items()} for side in (a, b)]
+    golds = [{id: group[0].gold for id, group in questions(side).items()} for side in (a, b)]
     if changed := [id for id in shared if golds[0][id] != golds[1][id]]:
         raise RunError(f"question {changed[0]} has another gold answer in the other run; the benchmarks differ")
     if not shared:
         raise RunError(f"{label}: the two runs share no graded question; compare runs on the same benchmark")
-    its_a, its_b = ([sum(its[id]) / len(its[id]) for id in shared] for its in (scores_a, scores_b))
-    better = sum(y > x for x, y in zip(its_a, its_b, strict=True))
-    worse = sum(y < x for x, y in zip(its_a, its_b, strict=True))
-    single = set(its_a + its_b) <= {0.0, 1.0}
+    rates_a, rates_b = (
+        [sum(scores_of[id]) / len(scores_of[id]) for id in shared] for scores_of in (scores_a, scores_b)
+    )
+    better = sum(y > x for x, y in zip(rates_a, rates_b, strict=True))
+    worse = sum(y < x for x, y in zip(rates_a, rates_b, strict=True))
+    single = set(rates_a + rates_b) <= {0.0, 1.0}
     return Comparison(
         label=label,
         questions=len(shared),
         a=metrics.accuracy([scores_a[id] for id in shared]),
         b=metrics.accuracy([scores_b[id] for id in shared]),
-        difference=metrics.paired_bootstrap(its_a, its_b),
+        difference=metrics.paired_bootstrap(rates_a, rates_b),
         better=better,
         worse=worse,
-        p=metrics.mcnemar_exact(better, worse) if single else metrics.sign_flip(its_a, its_b),
+        p=metrics.mcnemar_exact(better, worse) if single else metrics.sign_flip(rates_a, rates_b),
         test="exact McNemar" if single else "sign flips",
-        needed=metrics.questions_needed(its_a, its_b),
+        needed=metrics.questions_needed(rates_a, rates_b),
         unpaired=len(questions(a).keys() | questions(b).keys()) - len(shared),
     )
 
@@ -97,10 +99,10 @@ def read_run(name: str) -> dict[str, list[Sample]]:
     """Samples by point of the run `RUN` or `RUN@LABEL`; a run is a folder or a file. Raises `RunError`."""
     parts = name.split("@")  # a folder's own name may hold one, and so may a label
     readings = [("@".join(parts[:at]), "@".join(parts[at:])) for at in range(len(parts), 0, -1)]
-    found = [reading for reading in readings if _file_of(reading[0]).is_file()]
-    if not found:
+    folders = [reading for reading in readings if _file_of(reading[0]).is_file()]
+    if not folders:
         raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation, or a file of samples")
-    folder, label = found[0]
+    folder, label = folders[0]
     from evaluation.sample_store import SampleStore
 
     points: dict[str, list[Sample]] = {}
@@ -120,10 +122,10 @@ def pairs(a: Mapping[str, list[Sample]], b: Mapping[str, list[Sample]]) -> dict[
     if len(a) == len(b) == 1:
         (label_a, rows_a), (label_b, rows_b) = *a.items(), *b.items()
         return {label_a if label_a == label_b else f"{label_a} → {label_b}": (rows_a, rows_b)}
-    found = {label: (a[label], b[label]) for label in a if label in b}
-    if not found:
+    common = {label: (a[label], b[label]) for label in a if label in b}
+    if not common:
         raise RunError(f"no point in common: A has {', '.join(a)}; B has {', '.join(b)}; choose with FOLDER@LABEL")
-    return found
+    return common
 
 
 def main(argv: list[str]) -> None:
@@ -133,12 +135,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("b", metavar="RUN_B", help="the other")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
-    found = [compare(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
-    show(found)
+    comparisons = [compare_samples(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
+    _show(comparisons)
     if args.json:
         from configs.run_directory import write_json
 
-        write_json(args.json, [as_dict(one) for one in found])
+        write_json(args.json, [as_dict(one) for one in comparisons])
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return asdict(comparison) | {"verdict": comparison.verdict()}
 
 
-def show(found: Sequence[Comparison]) -> None:
+def _show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
     from rich.box import SIMPLE
     from rich.console import Console

@@ -51,7 +51,7 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
         yield move
 
 
-def show(found: dict[str, Any], run: RunDir) -> None:
+def show_results(found: dict[str, Any], run: RunDir) -> None:
     """The table of points, the sweep's figures, the warnings, and where everything is."""
     title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
     table = Table(title=escape(title), box=SIMPLE)

@@ -41,12 +41,12 @@ def evaluate(
     that can be seen without it.
     """
     from configs.run_directory import RunDir
-    from models.backend import check, import_backend
+    from models.backend import check_model_config, import_backend
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
     if config.answers is None:
-        check(config.model)
+        check_model_config(config.model)
     if not dry_run:
         run.check(resume)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from budget_forcing.budget import Budget
 from configs.errors import ConfigError, EngineError
@@ -17,12 +17,15 @@ from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from evaluation import length_prompts
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 class Prompted(Protocol):
     """What of an engine decides prompts and keys."""
 
     name: str
-    tokenizer: Any
+    tokenizer: "PreTrainedTokenizerBase"
     think_format: ThinkFormat
     context: int
 
@@ -97,10 +100,10 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
 
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
-    asked = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    prompting = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
     if section.tries > 1:
-        asked["tries"] = section.tries
-    label = label_of(budget, asked)
+        prompting["tries"] = section.tries
+    label = label_of(budget, prompting)
     identity = _identity(config, engine)
     tasks = []
     for problem in problems:
@@ -114,7 +117,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
-            tasks.append(Task(label, budget, config.sampling, asked, problem, sample, prompt, ids, seed, key))
+            tasks.append(Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key))
     return tasks
 
 

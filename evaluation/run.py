@@ -7,7 +7,7 @@ from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import answers_file, runner
-from evaluation.console import describe, progress_line, show
+from evaluation.console import describe, progress_line, show_results
 
 
 def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: bool) -> dict[str, Any] | None:
@@ -32,5 +32,5 @@ def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: b
     if lm_eval:
         for file in runner.export_lm_eval(config, problems, run, points):
             print(f"wrote {file}")
-    show(results, run)
+    show_results(results, run)
     return results

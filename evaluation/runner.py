@@ -25,7 +25,7 @@ from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, questions, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
-from report.evaluation import write_report
+from report.evaluation import write_evaluation_report
 from rewards.grading.grade import extracted_answers, ungradable
 from rewards.grading.graders import check_graders
 
@@ -68,7 +68,7 @@ def generate(
     write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
 
     # 2. what is missing, a point after the other
-    found = []
+    measured = []
     for tasks in points:
         done = [kept[task.place] for task in tasks if task.place in kept]
         with GradingThread(store, lambda its: grade_samples(its, by_id), done, len(tasks), progress) as grading:
@@ -76,8 +76,8 @@ def generate(
             if missing:
                 append_jsonl(run / "metrics.jsonl", _generate(missing, engine, grading))
         by_place = {sample.place: sample for sample in grading.samples}
-        found.append(point_of(tasks, [by_place[task.place] for task in tasks]))
-    return found
+        measured.append(point_of(tasks, [by_place[task.place] for task in tasks]))
+    return measured
 
 
 def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
@@ -102,7 +102,7 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
             if last or ended_itself(generation):
                 grading.put(sample_of(task, generation, engine, attempt + 1))
 
-        generations = draw(engine, [tasks[at] for at in wanted], record, attempt)
+        generations = generate_tasks(engine, [tasks[at] for at in wanted], record, attempt)
         tokens += sum(len(generation.token_ids) for generation in generations)
         return generations
 
@@ -118,7 +118,7 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
     }
 
 
-def draw(
+def generate_tasks(
     engine: "Engine", tasks: Sequence[Task], on_done: Callable[[Task, "Generation"], None], attempt: int = 0
 ) -> list["Generation"]:
     """A generation a task, in their order, from one call of the engine; `on_done` gets each as soon as it is there."""
@@ -204,7 +204,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
     `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
     """
     digest = sha256(repr([(p.id, p.question, p.answer) for p in problems]).encode()).hexdigest()[:16]
-    found = {
+    summary = {
         "benchmark": {"source": config.data.source, "problems": len(problems), "hash": digest},
         "model": {"name": config.model.name, "adapter": adapter_hash(config.model.adapter), "answers": config.answers},
         "think_format": asdict(resolve_think_format(config.think_format))["name"],
@@ -212,42 +212,46 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         "seed": config.seed,
         **results(points, config.seed),
     }
-    write_json(run / "results.json", found)
+    write_json(run / "results.json", summary)
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
-        accuracy={point["label"]: point["accuracy"] for point in found["points"]},
+        accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
         warnings=warnings(problems, points),
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )
-    write_report(run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}")
-    return found
+    write_evaluation_report(
+        run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}"
+    )
+    return summary
 
 
 def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
     """What a reader of the accuracy must know: gold answers and samples without a verdict, cut and missing answers."""
-    found = []
+    messages = []
     if broken := [problem.id for problem in problems if ungradable(problem)]:
-        found.append(f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}")
+        messages.append(
+            f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}"
+        )
     for point in points:
         samples = point.samples
         reasons = Counter(sample.reason for sample in samples if sample.score is None)
         if reasons:
             why = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
-            found.append(f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}")
+            messages.append(f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}")
         if missing := len(problems) - len(questions(samples)):
-            found.append(
+            messages.append(
                 f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"
             )
         cut = sum(sample.is_truncated for sample in samples)
         unanswered = sum(sample.extracted is None for sample in samples)
         if cut > WORTH_SAYING * len(samples):
-            found.append(
+            messages.append(
                 f"{point.label}: {cut} of {len(samples)} answers were cut at max_answer and graded as they are"
             )
         if unanswered > WORTH_SAYING * len(samples):
-            found.append(f"{point.label}: {unanswered} of {len(samples)} samples hold no answer and count as wrong")
-    return found
+            messages.append(f"{point.label}: {unanswered} of {len(samples)} samples hold no answer and count as wrong")
+    return messages
 
 
 def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> list[Path]:

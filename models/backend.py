@@ -16,7 +16,7 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL: see
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BackendChoice:
     """The backend and the precision that a model is loaded with, and why; as text: one line for the user."""
 
     backend: str
@@ -27,7 +27,7 @@ class Choice:
         return f"{self.backend}, {self.precision}: {self.why}"
 
 
-def check(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml") -> None:
+def check_model_config(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml") -> None:
     """Raise `ModelError` for what can be seen without importing torch: names, files, packages, a missing GPU.
 
     `runs_here`: a command of the same stage that needs no GPU, to name where this one does.
@@ -81,7 +81,7 @@ def has_gpu() -> bool:
     return any(os.path.exists(device) for device in GPU_DEVICES)
 
 
-def choose_backend(config: ModelConfig) -> Choice:
+def choose_backend(config: ModelConfig) -> BackendChoice:
     """The recipe's backend and precision, with `auto` decided by what is installed and what the machine has."""
     gpu = has_gpu()
     backend: str = config.backend
@@ -98,7 +98,7 @@ def choose_backend(config: ModelConfig) -> Choice:
         why.append(reason)
     else:
         why.append("the recipe asks for this precision")
-    return Choice(backend, precision, "; ".join(why))
+    return BackendChoice(backend, precision, "; ".join(why))
 
 
 def _fastest_precision(gpu: bool) -> tuple[str, str]:

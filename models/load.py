@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -17,9 +17,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from configs.errors import ModelError, first_line
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
-from models.backend import check, choose_backend
+from models.backend import check_model_config, choose_backend
+from models.protocols import CausalLM
 from models.source import base_of, source_kwargs
 from models.tokenizer import finish_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # Unsloth has no "all-linear"
 
@@ -32,8 +36,8 @@ class LoadedModel:
     backend and precision were chosen, and why.
     """
 
-    model: Any
-    tokenizer: Any
+    model: "PreTrainedModel | PeftModel"
+    tokenizer: "PreTrainedTokenizerBase"
     base: str
     backend: str
     precision: str
@@ -46,7 +50,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
     fresh one of `adapter`'s shape is added, or none if that is `None`. Raises `ModelError`.
     """
-    check(config)
+    check_model_config(config)
     choice = choose_backend(config)
     base = base_of(config)
     load = _load_unsloth if choice.backend == "unsloth" else _load_transformers
@@ -59,7 +63,7 @@ def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: 
     return LoadedModel(model, tokenizer, base, choice.backend, _held(model, choice.precision), str(choice))
 
 
-def _check_embedding(name: str, model: Any, tokenizer: Any) -> None:
+def _check_embedding(name: str, model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Raise `ModelError` where the tokenizer has ids that the embedding has no row for."""
     rows, ids = model.get_input_embeddings().weight.shape[0], len(tokenizer)
     if ids > rows:
@@ -69,7 +73,7 @@ def _check_embedding(name: str, model: Any, tokenizer: Any) -> None:
         )
 
 
-def _check_tied(model: Any, targets: str | Sequence[str]) -> None:
+def _check_tied(model: CausalLM, targets: str | Sequence[str]) -> None:
     """Raise `ModelError` for a LoRA on one matrix that is input and output at once: it can't be merged or exported."""
     tied = [name for name in ("embed_tokens", "lm_head") if name in targets and not isinstance(targets, str)]
     if tied and getattr(model.config, "tie_word_embeddings", False):
@@ -81,7 +85,7 @@ def _check_tied(model: Any, targets: str | Sequence[str]) -> None:
 
 def _load_transformers(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
-) -> tuple[Any, Any]:
+) -> tuple["PreTrainedModel | PeftModel", "PreTrainedTokenizerBase"]:
     torch.manual_seed(seed)  # LoRA's A matrices are drawn at random
     tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base))
     packing = quantization(precision)
@@ -117,7 +121,9 @@ def quantization(precision: str) -> Any:
     )
 
 
-def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) -> Any:
+def put_adapter(
+    model: "PreTrainedModel", config: ModelConfig, adapter: AdapterConfig | None
+) -> "PreTrainedModel | PeftModel":
     """`model` with the adapter that the recipe names or shapes; the model itself if it has neither."""
     if config.adapter is not None:
         check_adapter(config.adapter)
@@ -146,7 +152,7 @@ def put_adapter(model: Any, config: ModelConfig, adapter: AdapterConfig | None) 
 
 def _load_unsloth(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
-) -> tuple[Any, Any]:
+) -> tuple["PreTrainedModel | PeftModel", "PreTrainedTokenizerBase"]:
     from unsloth import FastLanguageModel  # before trl and transformers: it patches both
 
     shape = check_adapter(config.adapter) if config.adapter else {}
@@ -189,7 +195,7 @@ def _check_copies(base: str, trained_on: str) -> None:
         raise ModelError(f"model.adapter: was trained on {trained_on}; set model.name to it, or name another adapter")
 
 
-def _held(model: Any, precision: str) -> str:
+def _held(model: CausalLM, precision: str) -> str:
     """How the weights are held: as asked, unless they were packed already where they come from."""
     packed = [name for name, bits in (("nf4", 4), ("int8", 8)) if getattr(model, f"is_loaded_in_{bits}bit", False)]
     return packed[0] if packed else precision

@@ -33,7 +33,7 @@ class Reply:
     error: str = ""
 
 
-def ask(
+def ask_server(
     questions: Sequence[Question],
     server: ServerConfig,
     sampling: SamplingConfig,

@@ -1,7 +1,7 @@
 """A tokenizer as everything here expects it: one chat template, the pad on the left and apart from the end of turn."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
@@ -9,18 +9,22 @@ from transformers import AutoTokenizer
 from configs.errors import ModelError, first_line
 from configs.schema.sections import ModelConfig
 from data.prompts import turn_end
-from models.backend import check
+from models.backend import check_model_config
 from models.engines.generation import end_of_turn
+from models.protocols import CausalLM
 from models.source import base_of, source_kwargs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """What vocabularies keep for padding, or use for nothing."""
 
 
-def load_tokenizer(config: ModelConfig) -> Any:
+def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase":
     """The tokenizer alone, as `load_model` returns it."""
-    check(config)
+    check_model_config(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base_of(config)))
     except (OSError, ValueError) as error:
@@ -29,7 +33,7 @@ def load_tokenizer(config: ModelConfig) -> Any:
     return tokenizer
 
 
-def finish_tokenizer(tokenizer: Any, model: Any) -> None:
+def finish_tokenizer(tokenizer: "PreTrainedTokenizerBase", model: CausalLM | None) -> None:
     """Make tokenizer and model agree on template, end of turn, pad and side; `model` may be None.
 
     Trainer, saved adapter, exports and engines all stop where the chat template ends a turn, whatever the tokenizer
@@ -44,13 +48,13 @@ def finish_tokenizer(tokenizer: Any, model: Any) -> None:
         _tell_ends(model, tokenizer)
 
 
-def loaded_eos(tokenizer: Any) -> str | None:
+def loaded_eos(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     """The EOS token that the tokenizer's files name."""
     named = tokenizer.init_kwargs.get("eos_token")
     return None if named is None else str(named)
 
 
-def _keep_one_template(tokenizer: Any) -> None:
+def _keep_one_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     if tokenizer.chat_template is None:
         raise ModelError(
             "model.name: the tokenizer has no chat template; use an instruct model, or add one to its folder"
@@ -64,17 +68,17 @@ def _keep_one_template(tokenizer: Any) -> None:
         tokenizer.chat_template = tokenizer.chat_template["default"]
 
 
-def _turn_end_token(tokenizer: Any) -> str | None:
+def _turn_end_token(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     """What the chat template ends a turn with, where that is one token of the vocabulary; else the EOS as it is."""
     try:
         end = turn_end(tokenizer)
     except (ModelError, TemplateError):  # it drops the reply or refuses the roles: rendering a turn says so
         end = ""
-    found: str | None = end if end in tokenizer.get_vocab() else tokenizer.eos_token
-    return found
+    end_token: str | None = end if end in tokenizer.get_vocab() else tokenizer.eos_token
+    return end_token
 
 
-def _set_apart_pad(tokenizer: Any) -> None:
+def _set_apart_pad(tokenizer: "PreTrainedTokenizerBase") -> None:
     """A pad token that is not the end of the turn, where the vocabulary has one to spare.
 
     Many losses ignore every pad in the labels: a model whose end of turn is the pad would never learn to stop.
@@ -92,7 +96,7 @@ def _set_apart_pad(tokenizer: Any) -> None:
         )
 
 
-def _tell_ends(model: Any, tokenizer: Any) -> None:
+def _tell_ends(model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Name the trained end of turn first in the model's configs, then the ends that they had."""
     ends = end_of_turn(tokenizer, model.config, model.generation_config.eos_token_id)
     for config in (model.config, model.generation_config):

@@ -14,8 +14,6 @@ from runpy import run_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.engines.select import load_engine as load_engine
-
     from budget_forcing.budget import Budget as Budget
     from configs.errors import MullError as MullError
     from configs.recipe import load_recipe as load_recipe
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from evaluation.evaluate import evaluate as evaluate
     from models.engines.base import Request as Request
     from models.engines.generation import Generation as Generation
+    from models.engines.select import load_engine as load_engine
     from models.load import load_model as load_model
     from release.export import export as export
     from rewards.grading.grade import grade as grade

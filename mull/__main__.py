@@ -7,7 +7,6 @@ Modules beside the user's files don't hide ours here: the working directory come
 `my_rewards:short` is found and `models.py` is left alone.
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -41,11 +40,11 @@ def usage() -> str:
 def command_module(name: str) -> str:
     """The module of a command. Raises `ConfigError` for an unknown name."""
     from configs.errors import ConfigError
+    from configs.suggestion import did_you_mean
 
     if name in COMMANDS:
         return COMMANDS[name][0]
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(COMMANDS)}"
+    hint = did_you_mean(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}")
     raise ConfigError(f"mull {name}: no such command; {hint}")
 
 

@@ -22,6 +22,8 @@ from release.licence import licence_of
 from training.finished_run import TrainedRun, load_run_tokenizer, open_run
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from release.merge import Merger
 
 PLAIN = ("adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0")
@@ -120,7 +122,7 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
     )
 
 
-def _ends(run: TrainedRun, config: Any, tokenizer: Any) -> int | list[int]:
+def _ends(run: TrainedRun, config: Any, tokenizer: "PreTrainedTokenizerBase") -> int | list[int]:
     """Every id that ends a turn of the trained model, as a config holds them: its generation config may name more."""
     from transformers import GenerationConfig
 
@@ -146,7 +148,9 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
-def _write_one(run: TrainedRun, target: str, folder: Path, merger: "Merger", tokenizer: Any, template: str) -> None:
+def _write_one(
+    run: TrainedRun, target: str, folder: Path, merger: "Merger", tokenizer: "PreTrainedTokenizerBase", template: str
+) -> None:
     if target == "merged16":
         write_merged(merger, folder)
     elif target == "nf4":
@@ -224,7 +228,9 @@ def _write_nf4(merger: "Merger", folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def _write_companions(run: TrainedRun, folder: Path, config: Any, tokenizer: Any, template: str) -> None:
+def _write_companions(
+    run: TrainedRun, folder: Path, config: Any, tokenizer: "PreTrainedTokenizerBase", template: str
+) -> None:
     """Tokenizer with the template, and a generation config with the ends of a turn and the think format."""
     from transformers import GenerationConfig
 

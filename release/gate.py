@@ -120,11 +120,11 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
     reference = _ask(job)
     checks = []
     for target, path in exports.items():
-        found = _checked(target, replace(_job_of(target, path, job, trained), forced=reference["forced"]), reference,
-                         problems, trained)  # fmt: skip
-        checks += found
-        verdict = "passed" if all(check.passed for check in found) else "FAILED"
-        print(f"gate: {target}: {verdict}; " + ", ".join(f"{c.name} {c.figure}" for c in found), flush=True)
+        export_job = replace(_job_of(target, path, job, trained), forced=reference["forced"])
+        export_checks = _checked(target, export_job, reference, problems, trained)
+        checks += export_checks
+        verdict = "passed" if all(check.passed for check in export_checks) else "FAILED"
+        print(f"gate: {target}: {verdict}; " + ", ".join(f"{c.name} {c.figure}" for c in export_checks), flush=True)
     report = GateReport(
         passed=all(check.passed for check in checks),
         checks=checks,
@@ -207,7 +207,7 @@ def _checked(
         return [Check(export=target, name="loads", figure=str(error), bound="loads and answers", passed=False)]
     bounds = bounds_of(target, run.precision)
     return [
-        *compare(target, answer, reference, bounds),
+        *compare_with_reference(target, answer, reference, bounds),
         _score(target, answer, reference, problems, run),
         *format_checks(target, answer, reference, run),
     ]
@@ -220,7 +220,9 @@ def bounds_of(target: str, trained_precision: str) -> Bounds:
     return QUANTISED if few_bits or other_base else FULL
 
 
-def compare(target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], bounds: Bounds) -> list[Check]:
+def compare_with_reference(
+    target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], bounds: Bounds
+) -> list[Check]:
     """The teacher-forced checks: `top1`, `logprob_gap`, `apart_from_base`; see the module."""
     pairs = list(zip(answer["logprob"], reference["logprob"], strict=True))
     top1 = sum(a == b for a, b in zip(answer["top"], reference["top"], strict=True)) / len(pairs)
@@ -247,7 +249,7 @@ def _score(
     """Greedy accuracy on the held-out problems, against the trained model's 95% interval on the same ones."""
     from evaluation.metrics import wilson
 
-    right = [_right(found["texts"], problems, run) for found in (answer, reference)]
+    right = [_right(side["texts"], problems, run) for side in (answer, reference)]
     interval = wilson(right[1], len(problems))
     figure = right[0] / len(problems)
     return Check(
@@ -271,7 +273,7 @@ def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str
     """Whether prompts, the end of a turn, the think format and the rotary embeddings are those of training."""
     expected = asdict(run.think_format)
     think_format = dict(answer["stored_think_format"] or {})
-    found = {
+    formats = {
         "template": answer["prompts"] == reference["prompts"] and answer["prompt_ids"] == reference["prompt_ids"],
         "eos": answer["eos"][:1] == reference["eos"][:1]  # the end that was trained, first
         and set(answer["eos"]) == set(answer["stored_eos"]) == set(reference["eos"]),
@@ -288,5 +290,5 @@ def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str
     }
     return [
         Check(export=target, name=name, figure="kept" if kept else "lost", bound=wanted[name], passed=kept)
-        for name, kept in found.items()
+        for name, kept in formats.items()
     ]

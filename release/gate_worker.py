@@ -9,15 +9,20 @@ a machine rounds (4-bit weights run as bitsandbytes runs them).
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries
 from configs.run_directory import write_json
 from data.think_format import ThinkFormat
+from models.protocols import CausalLM
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 
@@ -48,6 +53,15 @@ class GateJob:
     own: int = 16
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model with its tokenizer, and for a run a context in which the model is its base."""
+
+    model: CausalLM
+    tokenizer: "PreTrainedTokenizerBase"
+    without_adapter: Callable[[], AbstractContextManager[CausalLM]] | None = None
+
+
 def answer_job(job: GateJob) -> dict[str, Any]:
     """The model's answers and scores.
 
@@ -59,8 +73,8 @@ def answer_job(job: GateJob) -> dict[str, Any]:
     from models.engines.transformers import TransformersEngine
     from training.heldout import GREEDY
 
-    model, tokenizer, without = _LOADERS[job.kind](job)
-    model.eval()
+    export = _LOADERS[job.kind](job)
+    model, tokenizer = export.model.eval(), export.tokenizer
     think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
     prompt_ids = [_ids(tokenizer, job, question) for question in job.questions]
     engine = TransformersEngine(model, tokenizer, think_format, job.context, batch_size=len(prompt_ids))
@@ -81,13 +95,13 @@ def answer_job(job: GateJob) -> dict[str, Any]:
         "top": tops,
         **_stored(Path(job.folder), job),
     }
-    if without is not None:
-        with without() as base:
+    if export.without_adapter is not None:
+        with export.without_adapter() as base:
             answer["base_logprob"] = score(_widened(base), forced)[0]
     return answer
 
 
-def score(model: Any, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[int]]:
+def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[int]]:
     """(log-probability of each completion token, the most likely id in its place), sequences one after the other."""
     import torch
 
@@ -105,31 +119,31 @@ def score(model: Any, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[li
             logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits  # (B, T, V)
         for row, (prompt, completion) in enumerate(rows):
             places = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
-            found = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
-            logprobs += found.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
-            tops += found.argmax(-1).tolist()
+            vocabulary_logprobs = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
+            logprobs += vocabulary_logprobs.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
+            tops += vocabulary_logprobs.argmax(-1).tolist()
     return logprobs, tops
 
 
-def _rope(model: Any) -> list[float]:
+def _rope(model: CausalLM) -> list[float]:
     """The rotary frequencies, (head size / 2,), and last what the cosines are scaled with; empty without such."""
-    found = [module for module in model.modules() if hasattr(module, "inv_freq")]
-    return [value for one in found[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
+    rotary = [module for module in model.modules() if hasattr(module, "inv_freq")]
+    return [value for one in rotary[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
-def _ids(tokenizer: Any, job: GateJob, question: str) -> list[int]:
+def _ids(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str) -> list[int]:
     return list(tokenizer(_prompt(tokenizer, job, question, []), add_special_tokens=False)["input_ids"])
 
 
-def _prompt(tokenizer: Any, job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
+def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
     """The run's prompt as training renders it; an export's through its template alone."""
-    from data.chat_template import render
+    from data.chat_template import render_template
     from data.prompts import render_prompt
 
     if job.kind == "trained":
         think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
         return render_prompt(tokenizer, question, think_format, history=history)
-    return render(tokenizer, tokenizer.chat_template, question, history)
+    return render_template(tokenizer, tokenizer.chat_template, question, history)
 
 
 def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
@@ -143,36 +157,37 @@ def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
     return {"stored_eos": eos, "stored_think_format": getattr(config, "think_format", None)}
 
 
-def _trained(job: GateJob) -> tuple[Any, Any, Any]:
-    """The run's model as it was trained, and a context in which it is its base."""
+def _trained(job: GateJob) -> _Loaded:
+    """The run's model as it was trained."""
     from models.source import source_kwargs
     from training.finished_run import load_run_tokenizer, open_run
 
     run = open_run(job.folder)
     if run.adapter is None:
         base = _load(source_kwargs(run.base))
-        return _load(source_kwargs(str(run.product))), load_run_tokenizer(run), lambda: nullcontext(base)
+        trained = _load(source_kwargs(str(run.product)))
+        return _Loaded(trained, load_run_tokenizer(run), lambda: nullcontext(base))
     model = _with_adapter(_load(source_kwargs(run.base), run.precision), run.adapter)
 
     @contextmanager
-    def without() -> Iterator[Any]:
+    def without_adapter() -> Iterator[CausalLM]:
         with model.disable_adapter():
             yield model
 
-    return model, load_run_tokenizer(run), without
+    return _Loaded(model, load_run_tokenizer(run), without_adapter)
 
 
-def _adapter(job: GateJob) -> tuple[Any, Any, Any]:
+def _adapter(job: GateJob) -> _Loaded:
     from models.source import source_kwargs
 
-    return _with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job), None
+    return _Loaded(_with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job))
 
 
-def _transformers(job: GateJob) -> tuple[Any, Any, Any]:
-    return _load({"pretrained_model_name_or_path": job.folder}), _tokenizer(job), None
+def _transformers(job: GateJob) -> _Loaded:
+    return _Loaded(_load({"pretrained_model_name_or_path": job.folder}), _tokenizer(job))
 
 
-def _gguf(job: GateJob) -> tuple[Any, Any, Any]:
+def _gguf(job: GateJob) -> _Loaded:
     """The weights as Transformers reads them from the file; template, end of turn and vocabulary as the file has them.
 
     Rotary embeddings too are scaled as the file has them: Transformers reads no scaling. Its tokenizer is not used:
@@ -194,13 +209,13 @@ def _gguf(job: GateJob) -> tuple[Any, Any, Any]:
     model = _load({"pretrained_model_name_or_path": job.folder, "gguf_file": job.file})
     model.config.eos_token_id = ends
     rope.restore(model, reader)
-    return model, tokenizer, None
+    return _Loaded(model, tokenizer)
 
 
 _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transformers, "gguf": _gguf}
 
 
-def _load(source: dict[str, str], precision: str = "") -> Any:
+def _load(source: dict[str, str], precision: str = "") -> "PreTrainedModel":
     """A model as its weights are stored, or as a run of that precision holds its base.
 
     On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
@@ -223,18 +238,18 @@ def _load(source: dict[str, str], precision: str = "") -> Any:
     )
 
 
-def _widened(model: Any) -> Any:
+def _widened(model: CausalLM) -> CausalLM:
     """`model` in fp32; one whose weights are packed stays as it is."""
     return model if getattr(model, "is_quantized", False) else model.float()
 
 
-def _with_adapter(model: Any, adapter: Path) -> Any:
+def _with_adapter(model: "PreTrainedModel", adapter: Path) -> "PeftModel":
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
 
 
-def _tokenizer(job: GateJob) -> Any:
+def _tokenizer(job: GateJob) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(job.folder)

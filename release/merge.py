@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, first_line
 from training.finished_run import TrainedRun
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")
 
@@ -80,14 +83,14 @@ def _files(folder: Path) -> dict[str, Path]:
     """Tensor name → the file it is in, in stored order."""
     from safetensors import safe_open
 
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            found |= dict.fromkeys(file.keys(), path)
-    return found
+            files |= dict.fromkeys(file.keys(), path)
+    return files
 
 
-def _lora_layers(model: Any, adapter: Path) -> dict[str, Any]:
+def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, Any]:
     """Weight name → the LoRA layer over it; the adapter's weights are real, the base's are not."""
     from peft import PeftConfig, get_peft_model
     from peft.tuners.lora import LoraLayer

@@ -19,10 +19,10 @@ MOST_EXAMPLES = 12
 MOST_TEXT = 300
 
 
-def write_report(run_dir: Path) -> Path:
+def write_curation_report(run_dir: Path) -> Path:
     """Write `report.html` into `run_dir`; its path."""
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
-    sections: list[page.Section] = [
+    sections: list[page.ReportSection] = [
         _headline(manifest),
         page.Alarms([*_rejected(run_dir), *_not_asked(run_dir)]),
         _stages(manifest),
@@ -89,15 +89,17 @@ def _reasons(manifest: dict[str, Any]) -> page.Table:
     return page.Table("Why rows went", ("stage", "reason", "rows"), rows)
 
 
-def _examples(run_dir: Path) -> list[page.Section]:
+def _examples(run_dir: Path) -> list[page.ReportSection]:
     """A few removed rows of each stage, beside what they were compared with."""
-    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    examples: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in read_jsonl(run_dir / "removed.jsonl"):
-        if len(found[row["stage"]]) < MOST_EXAMPLES:
+        if len(examples[row["stage"]]) < MOST_EXAMPLES:
             match = row.get("match", {})
             said = ", ".join(f"{key} {value}" for key, value in match.items() if key != "question")
             texts = (row["question"][:MOST_TEXT], str(match.get("question", ""))[:MOST_TEXT])
-            found[row["stage"]].append((row["id"], row["reason"], *texts, said))
+            examples[row["stage"]].append((row["id"], row["reason"], *texts, said))
     columns = ("row", "reason", "question", "matched question", "match")
     note = "the first {} of removed.jsonl"
-    return [page.Table(f"Removed by {stage}", columns, rows, note.format(len(rows))) for stage, rows in found.items()]
+    return [
+        page.Table(f"Removed by {stage}", columns, rows, note.format(len(rows))) for stage, rows in examples.items()
+    ]

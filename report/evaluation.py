@@ -23,13 +23,13 @@ Row = Mapping[str, Any]
 SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
 
 
-def write_report(run_dir: Path, title: str) -> Path:
+def write_evaluation_report(run_dir: Path, title: str) -> Path:
     """Write `scaling.png`, `scaling.svg` and `report.html` into `run_dir`; the page's path."""
     results = json.loads((run_dir / "results.json").read_text(encoding="utf-8"))
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
     points = results["points"]
     benchmark = results["benchmark"]
-    sections: list[page.Section] = [headline(results), page.Alarms(summary.get("warnings", []))]
+    sections: list[page.ReportSection] = [headline(results), page.Alarms(summary.get("warnings", []))]
     curves = curves_of(points)
     if curves:
         plots.write_curve(run_dir, curves, f"{benchmark['source']}, {benchmark['problems']} problems")

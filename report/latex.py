@@ -35,7 +35,7 @@ ATTRIBUTES = re.compile(
 )
 
 
-def split(text: str) -> list[tuple[str, str | None]]:
+def split_formulas(text: str) -> list[tuple[str, str | None]]:
     """`text` cut into (source, MathML) pieces; None where a piece is plain text or can't be parsed.
 
     The sources joined are `text`.
@@ -57,8 +57,8 @@ def split(text: str) -> list[tuple[str, str | None]]:
 
 
 def split_answer(text: str) -> list[tuple[str, str | None]]:
-    """Like `split`, for an answer that may be LaTeX without delimiters (MATH's `\\frac{3}{4}`)."""
-    pieces = split(text)
+    """Like `split_formulas`, for an answer that may be LaTeX without delimiters (MATH's `\\frac{3}{4}`)."""
+    pieces = split_formulas(text)
     if len(pieces) == 1 and pieces[0][1] is None and BARE.search(text):
         return [(text, to_mathml(text))]
     return pieces

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 NUMERIC = re.compile(r"[-+−]?\d[\d.,]*( ?%.*)?$")  # also "36.5% [30.1, 43.4]"
 
 
-class Section(Protocol):
+class ReportSection(Protocol):
     """A part of the page: its heading ("" for none) and its HTML, everything in it escaped."""
 
     @property
@@ -48,7 +48,7 @@ def percent_interval(value: Mapping[str, float]) -> str:
     return f"{percent(value['value'])} {percent_bounds(value)}"
 
 
-def cell(value: Cell) -> str:
+def cell_html(value: Cell) -> str:
     """A value as escaped text; None is a dash."""
     if value is None:
         return "–"
@@ -66,8 +66,8 @@ class Headline:
 
     def html(self) -> str:
         cards = (
-            f'<div class="card"><div class="label">{cell(label)}</div><div class="value">{cell(value)}</div>'
-            f'<div class="small">{cell(small)}</div></div>'
+            f'<div class="card"><div class="label">{cell_html(label)}</div><div class="value">{cell_html(value)}</div>'
+            f'<div class="small">{cell_html(small)}</div></div>'
             for label, value, small in self.cards
         )
         return f'<div class="cards">{"".join(cards)}</div>'
@@ -83,7 +83,7 @@ class Alarms:
     def html(self) -> str:
         if not self.messages:
             return '<p class="calm">None.</p>'
-        return f'<ul class="alarms">{"".join(f"<li>{cell(m)}</li>" for m in self.messages)}</ul>'
+        return f'<ul class="alarms">{"".join(f"<li>{cell_html(m)}</li>" for m in self.messages)}</ul>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Summary:
     rows: Sequence[tuple[str, Cell]]
 
     def html(self) -> str:
-        rows = (f"<tr><th>{cell(name)}</th><td>{cell(value)}</td></tr>" for name, value in self.rows)
+        rows = (f"<tr><th>{cell_html(name)}</th><td>{cell_html(value)}</td></tr>" for name, value in self.rows)
         return f'<div class="scroll"><table class="summary">{"".join(rows)}</table></div>'
 
 
@@ -110,11 +110,12 @@ class Table:
     def html(self) -> str:
         numeric = [any(self._numeric(row[i]) for row in self.rows) for i in range(len(self.columns))]
         side = [" class=n" if n else "" for n in numeric]
-        head = "".join(f"<th{n}>{cell(c)}</th>" for n, c in zip(side, self.columns, strict=True))
+        head = "".join(f"<th{n}>{cell_html(c)}</th>" for n, c in zip(side, self.columns, strict=True))
         body = "".join(
-            f"<tr>{''.join(f'<td{n}>{cell(v)}</td>' for n, v in zip(side, row, strict=True))}</tr>" for row in self.rows
+            f"<tr>{''.join(f'<td{n}>{cell_html(v)}</td>' for n, v in zip(side, row, strict=True))}</tr>"
+            for row in self.rows
         )
-        note = f'<p class="note">{cell(self.note)}</p>' if self.note else ""
+        note = f'<p class="note">{cell_html(self.note)}</p>' if self.note else ""
         return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}'
 
     @staticmethod
@@ -136,7 +137,7 @@ class Figures:
 
     @staticmethod
     def _figure(caption: str, svg: str) -> str:
-        return f"<figure><figcaption>{cell(caption)}</figcaption>{svg}</figure>"
+        return f"<figure><figcaption>{cell_html(caption)}</figcaption>{svg}</figure>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +149,15 @@ class Source:
     label: str = field(default="show")
 
     def html(self) -> str:
-        return f"<details><summary>{cell(self.label)}</summary><pre>{cell(self.text)}</pre></details>"
+        return f"<details><summary>{cell_html(self.label)}</summary><pre>{cell_html(self.text)}</pre></details>"
 
 
-def render(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+def render_page(title: str, sections: Sequence[ReportSection], subtitle: str = "") -> str:
     """The page as one string."""
     css = (HERE / "page.css").read_text(encoding="utf-8")
-    body = "".join(f"<section>{f'<h2>{cell(s.title)}</h2>' if s.title else ''}{s.html()}</section>" for s in sections)
+    body = "".join(
+        f"<section>{f'<h2>{cell_html(s.title)}</h2>' if s.title else ''}{s.html()}</section>" for s in sections
+    )
     script = f"<script>{(HERE / 'samples.js').read_text(encoding='utf-8')}</script>" if "samples-data" in body else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -162,13 +165,13 @@ def render(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
         # the browser itself holds the page to its promise of fetching nothing
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         "script-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{cell(title)}</title><style>{css}</style></head><body><header><h1>{cell(title)}</h1>"
-        f'<p class="subtitle">{cell(subtitle)}</p></header><main>{body}</main>{script}</body></html>\n'
+        f"<title>{cell_html(title)}</title><style>{css}</style></head><body><header><h1>{cell_html(title)}</h1>"
+        f'<p class="subtitle">{cell_html(subtitle)}</p></header><main>{body}</main>{script}</body></html>\n'
     )
 
 
-def write(path: Path, title: str, sections: Sequence[Section], subtitle: str = "") -> None:
+def write(path: Path, title: str, sections: Sequence[ReportSection], subtitle: str = "") -> None:
     """Write the page whole and move it into place."""
     part = path.with_name(path.name + ".part")
-    part.write_text(render(title, sections, subtitle), encoding="utf-8")
+    part.write_text(render_page(title, sections, subtitle), encoding="utf-8")
     part.replace(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
-from report.latex import split, split_answer
+from report.latex import split_answer, split_formulas
 
 MOST_SAMPLES = 2_000
 MOST_CHARACTERS = 8_000_000  # of samples' text; a page beyond ~20 MB opens slowly
@@ -58,10 +58,10 @@ def spread(
 
     Samples of one question in one group come together, wherever they were, so that they can be compared.
     """
-    found: dict[tuple[str, str], list[ShownSample]] = {}
+    by_question: dict[tuple[str, str], list[ShownSample]] = {}
     for sample in samples:
-        found.setdefault((sample.group, sample.id), []).append(sample)
-    clusters = list(found.values())
+        by_question.setdefault((sample.group, sample.id), []).append(sample)
+    clusters = list(by_question.values())
     sizes = [sum(s.characters() for s in cluster) for cluster in clusters]
     share = min(1.0, most / max(1, len(samples)), characters / max(1, sum(sizes)))
     kept: list[ShownSample] = []
@@ -120,9 +120,9 @@ def payload(samples: Sequence[ShownSample], group_name: str, source: str) -> dic
         {
             "id": _text(s.id),
             "group": _text(s.group),
-            "question": pieces(split(clip(s.question))),
+            "question": pieces(split_formulas(clip(s.question))),
             "prompt": _text(clip(s.prompt)),
-            "spans": [[span.kind, pieces(split(clip(span.text)))] for span in s.spans if span.text],
+            "spans": [[span.kind, pieces(split_formulas(clip(span.text)))] for span in s.spans if span.text],
             "gold": None if s.gold is None else pieces(split_answer(s.gold)),
             "answer": None if s.answer is None else pieces(split_answer(s.answer)),
             "verdict": {True: "right", False: "wrong", None: "ungraded"}[s.verdict],

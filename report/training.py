@@ -42,7 +42,7 @@ PLOTS = {
 NOT_PLOTTED = {"step", "epoch", "num_tokens", "step_time"}  # TRL's step_time is our step_seconds without the rest
 
 
-def write_report(run_dir: Path, title: str = "") -> Path:
+def write_training_report(run_dir: Path, title: str = "") -> Path:
     """Write `report.html` into `run_dir`; its path. Raises `FileNotFoundError` without metrics.jsonl."""
     metrics, broken = read_lines(run_dir / "metrics.jsonl")
     rows, broken_rollouts = read_lines(run_dir / "rollouts.jsonl") if (run_dir / "rollouts.jsonl").exists() else ([], 0)
@@ -54,7 +54,7 @@ def write_report(run_dir: Path, title: str = "") -> Path:
         alarms.append(
             f"lines of metrics.jsonl or rollouts.jsonl that were cut short, left out: {broken + broken_rollouts}"
         )
-    sections: list[page.Section] = [_headline(metrics, summary), page.Alarms(alarms)]
+    sections: list[page.ReportSection] = [_headline(metrics, summary), page.Alarms(alarms)]
     sections.append(page.Figures("Training", _figures(metrics)))
     if rollouts:
         sections.append(_reward_table(rollouts))
@@ -218,16 +218,16 @@ def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
     names = list({name: None for sample in rollouts for name in sample.rewards})
     rows: list[list[page.Cell]] = []
     for name in names:
-        asked = [sample for sample in rollouts if name in sample.rewards]
-        scored = [(score, sample.is_right) for sample in asked if (score := sample.rewards[name]) is not None]
+        scored_samples = [sample for sample in rollouts if name in sample.rewards]
+        scored = [(score, sample.is_right) for sample in scored_samples if (score := sample.rewards[name]) is not None]
         values = [score for score, _ in scored]
         rows.append(
             [
                 name,
-                len(asked),
+                len(scored_samples),
                 float(np.mean(values)) if values else None,
                 float(np.std(values)) if values else None,
-                page.percent(1 - len(scored) / len(asked)),
+                page.percent(1 - len(scored) / len(scored_samples)),
                 correlation([(score, float(right)) for score, right in scored if right is not None]),
             ]
         )

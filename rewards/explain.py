@@ -29,13 +29,13 @@ def _answer(rollout: Rollout) -> str:
 
 def _strict(rollout: Rollout) -> str:
     wrong = _format(rollout)
-    if wrong != "well-formed" or form.matches(rollout.text, rollout.think_format):
+    if wrong != "well-formed" or form.has_format(rollout.text, rollout.think_format):
         return wrong
     return "line breaks are not the format's"
 
 
 def _soft(rollout: Rollout) -> str:
-    return form.fault(rollout) or "well-formed"
+    return form.rollout_fault(rollout) or "well-formed"
 
 
 def _format(rollout: Rollout) -> str:

@@ -3,7 +3,6 @@
 Everything that can be seen without a completion is checked here, and nothing heavy is imported for it.
 """
 
-import difflib
 import importlib
 import inspect
 import math
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from configs.errors import RewardError
 from configs.schema.sections import RewardSpec
+from configs.suggestion import did_you_mean
 from rewards import plugin
 from rewards.composition import COMPARISONS, Gate, Member, RewardSet
 from rewards.rollout import Reward
@@ -134,13 +134,13 @@ def _check_params(spec: RewardSpec, function: Callable[..., Any], supplied: Sequ
 def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
     if spec.when is None:
         return None
-    found = _GATE.fullmatch(spec.when)
-    if not found:
+    match = _GATE.fullmatch(spec.when)
+    if not match:
         raise RewardError(
             f"reward '{spec.name}': when: '{spec.when}' can't be read; write `<reward> <comparison> <number>`, such as "
             "`correctness > 0`"
         )
-    reward, comparison, value = found.groups()
+    reward, comparison, value = match.groups()
     if reward not in names:
         raise RewardError(
             f"reward '{spec.name}': when: there is no reward '{reward}' in the list{_nearest(reward, names)}; add it "
@@ -150,5 +150,5 @@ def _gate(spec: RewardSpec, names: Sequence[str]) -> Gate | None:
 
 
 def _nearest(name: str, choices: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, choices, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    hint = did_you_mean(name, choices, otherwise="")
+    return f" ({hint})" if hint else ""

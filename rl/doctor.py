@@ -32,14 +32,14 @@ def examine(config: "GrpoConfig", show: "Callable[[Finding], None]" = lambda fin
 
     Raises a `MullError`, before torch is imported, for what stops the command itself.
     """
-    from data.splits import split
-    from models.backend import check, import_backend
+    from data.splits import split_problems
+    from models.backend import check_model_config, import_backend
     from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, data
-    check(config.model)
+    check_model_config(config.model)
     reward_set = build_rewards(config.rewards)
-    problems, held_out = split(config.data, config.eval)
+    problems, held_out = split_problems(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()

@@ -38,19 +38,19 @@ def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False
     """
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
-    from data.splits import split
-    from models.backend import check, import_backend
+    from data.splits import split_problems
+    from models.backend import check_model_config, import_backend
     from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)
-    check(config.model)
+    check_model_config(config.model)
     reward_set = build_rewards(config.rewards)
     if is_lead():
         run.check(resume)
     if resume:
         config = resumed_config(config, run)
-    problems, held_out = split(config.data, config.eval)
+    problems, held_out = split_problems(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from configs.errors import RewardError
 from configs.run_directory import RunDir, append_jsonl
-from report.training import write_report
+from report.training import write_training_report
 from rewards.composition import BrokenReward, Scores
 from rewards.grading.extract import extract
 from rewards.rollout import Rollout
@@ -163,7 +163,7 @@ def stop_on(alarms: Sequence[Alarm], on_alarm: Literal["warn", "stop"], run: Run
     if not alarms or on_alarm != "stop":
         return
     append_jsonl(run / "metrics.jsonl", {"step": alarms[0].step, "alarms": [str(alarm) for alarm in alarms]})
-    write_report(run.path)
+    write_training_report(run.path)
     raise RewardError(
         f"stopped at step {alarms[0].step} by an alarm: {alarms[0]} (samples in {run / 'alarms.jsonl'}); mend the "
         "rewards, or set on_alarm: warn and go on with --resume"
@@ -232,16 +232,18 @@ def _share_alarms(
             lambda: symptoms.without_score(scores),
         ),
     ]
-    found: list[tuple[str, str, tuple[int, ...]]] = []
+    share_alarms: list[tuple[str, str, tuple[int, ...]]] = []
     for name, what, limit, check in checks:
         rows = check()
         share = len(rows) / len(rollouts) if rollouts else 0.0
-        found.append((name, f"{share:.0%} of the completions {what}" if share >= limit and rows else "", tuple(rows)))
+        share_alarms.append(
+            (name, f"{share:.0%} of the completions {what}" if share >= limit and rows else "", tuple(rows))
+        )
     share, rows = symptoms.zero_variance(rollouts, totals)
     message = (
         f"{share:.0%} of the groups have one reward for all: nothing to learn" if share >= limits.zero_variance else ""
     )
-    return [*found, ("zero_variance", message, tuple(rows))]
+    return [*share_alarms, ("zero_variance", message, tuple(rows))]
 
 
 def _record(alarm: Alarm, rollouts: Sequence[Rollout], scores: Scores) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from models.engines.base import Engine, Request
 from models.engines.generation import Generation
+from models.protocols import CausalLM
 
 
 def prompts(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> list[str]:
@@ -97,7 +98,7 @@ def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
     """Completions as the recipe wants them: its sampling and its budget alone; seeds come from torch's generator."""
     budget = rollout_budget(config)
 
-    def generate(prompts: Sequence[str], model: Any) -> list[Generation]:
+    def generate(prompts: Sequence[str], model: CausalLM) -> list[Generation]:
         engine.follow(model)
         ids = token_ids(engine.tokenizer, prompts)
         sampling, length = config.sampling, config.completion_length

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from budget_forcing.budget import Budget
-    from budget_forcing.transformers_sampler import Row
+    from budget_forcing.transformers_sampler import BatchRow
     from configs.schema.sections import Section
     from data.think_format import ThinkFormat
     from models.engines.generation import Generation
@@ -32,7 +32,7 @@ NO_THINKING = "think format none: there is no thinking to limit"
 PLAIN, DIM, MARK = "\x1b[0m", "\x1b[2m", "\x1b[0;1;33m"
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m serving.chat", description="Chat with a thinking budget.")
     parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
@@ -64,13 +64,13 @@ def budget_named(name: str, budget: "Budget", context: int) -> "Budget":
 class Writer:
     """Writes one completion as it grows: thinking dim, forced tokens marked; without a terminal, in brackets."""
 
-    def __init__(self, out: TextIO, tokenizer: Any, ansi: bool) -> None:
+    def __init__(self, out: TextIO, tokenizer: "PreTrainedTokenizerBase", ansi: bool) -> None:
         self.out, self.tokenizer, self.ansi = out, tokenizer, ansi
         self.shown: list[int] = []  # the tokens written last
         self.pending: list[int] = []
         self.style = ""
 
-    def token(self, row: "Row") -> None:
+    def token(self, row: "BatchRow") -> None:
         """The row's newest token."""
         if row.done:  # the end of the turn
             return
@@ -112,7 +112,7 @@ class Writer:
         self.style = style
 
 
-def _style(row: "Row") -> str:
+def _style(row: "BatchRow") -> str:
     """What the row's newest token belongs to; a model that does not think decodes without a state."""
     state = row.state
     if state is not None and state.forced[-1]:
@@ -245,7 +245,7 @@ def _check_budget(options: argparse.Namespace, think_format: "ThinkFormat") -> N
 
 def main(argv: list[str]) -> None:
     """Read lines until the user leaves."""
-    conversation = start(parse(argv))
+    conversation = start(chat_arguments(argv))
     ansi = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     prompt = "› " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     while True:
@@ -259,8 +259,8 @@ def main(argv: list[str]) -> None:
             if line.startswith("/"):
                 print(conversation.command(line), file=sys.stderr)
             elif line:
-                made = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
-                print(_ending(made, conversation.engine.think_format), file=sys.stderr)
+                generation = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
+                print(_ending(generation, conversation.engine.think_format), file=sys.stderr)
         except MullError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:

@@ -10,7 +10,7 @@ them.
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
@@ -18,6 +18,9 @@ from vllm.reasoning import ReasoningParser, ReasoningParserManager
 from data.prompts import turn_header
 from data.think_format import ThinkFormat
 from data.turn_reader import Parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 NAME, VARIABLE = "mull", "MULL_THINK_FORMAT"
 RECENT = 64  # last tokens that are searched for an end that has just come
@@ -34,7 +37,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
     engine_based_streaming = True
     """vLLM hands every piece to this parser, and asks `finish_streaming` for what is left when the turn has ended."""
 
-    def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
         fields = json.loads(os.environ[VARIABLE])
         self.think = ThinkFormat(**(fields | {"end_tokens": tuple(fields["end_tokens"])}))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
@@ -23,12 +23,14 @@ from models.adapter_files import rank_slot
 from models.backend import check_vllm, has_gpu
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from training.finished_run import TrainedRun
 
 ROOT = Path(__file__).parent.parent
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line; what follows `--` is vLLM's."""
     parser = argparse.ArgumentParser(prog="python -m serving.serve", description="Serve a trained run with vLLM.")
     parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
@@ -80,19 +82,21 @@ def entry_point() -> list[str]:
 def lora_rank(adapter: Path, further: Sequence[str]) -> int:
     """The server's `max_lora_rank`: the user's, else the smallest that fits. Raises `ModelError` where none does."""
     rank = int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
-    asked = None
+    wanted_rank = None
     for at, word in enumerate(further):
         flag, _, value = word.partition("=")
         if flag == "--max-lora-rank":
-            asked = value or (further[at + 1] if at + 1 < len(further) else "")
-    if asked is not None:
-        if not asked.isdecimal() or int(asked) < rank:
-            raise ModelError(f"--max-lora-rank: {asked}, and {adapter} has rank {rank}; raise it, or leave it out")
-        return int(asked)
+            wanted_rank = value or (further[at + 1] if at + 1 < len(further) else "")
+    if wanted_rank is not None:
+        if not wanted_rank.isdecimal() or int(wanted_rank) < rank:
+            raise ModelError(
+                f"--max-lora-rank: {wanted_rank}, and {adapter} has rank {rank}; raise it, or leave it out"
+            )
+        return int(wanted_rank)
     return rank_slot(rank, str(adapter))
 
 
-def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
+def example(run: "TrainedRun", tokenizer: "PreTrainedTokenizerBase", args: argparse.Namespace) -> str:
     """A request with a budget, ready to paste; a note instead where the tokenizer splits the think format's end."""
     from budget_forcing.tokens import TokenBudget, encode, think_tokens
     from budget_forcing.vllm_request import extra_args
@@ -118,7 +122,7 @@ def example(run: "TrainedRun", tokenizer: Any, args: argparse.Namespace) -> str:
 
 def main(argv: list[str]) -> None:
     """Write the template, become `vllm serve`."""
-    args = parse(argv)
+    args = serve_arguments(argv)
 
     prepare_libraries()
     import importlib.util

@@ -21,7 +21,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     data = prepare(config, tokenizer, think_format)
     print(data.summary())
     data.check(config)
-    heldout.check(config, data.held_out, tokenizer, think_format)
+    heldout.check_held_out(config, data.held_out, tokenizer, think_format)
     print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     if dry_run:
         print(sft_plan(config, data.ledger, data.sequences(config), len(data.held_out)))

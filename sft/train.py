@@ -38,11 +38,11 @@ def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) 
     """
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
-    from models.backend import check, import_backend
+    from models.backend import check_model_config, import_backend
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
-    check(config.model, "python -m sft.train --config gsm8k_traces.yaml")
+    check_model_config(config.model, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
     if resume:
         config = resumed_config(config, run)

@@ -14,7 +14,7 @@ from configs.run_record import RUN_FILE, LoadedWeights, read_record
 from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat
 from models import embedded
-from models.backend import check
+from models.backend import check_model_config
 from models.source import HUB_ID, base_of, source_kwargs
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
@@ -61,7 +61,7 @@ def open_run(path: str | Path) -> TrainedRun:
         raise RunError(f"{path}: holds neither adapter/ nor model/; finish the training (--resume) first")
     adapter = products[0] if products[0].name == "adapter" else None
     try:
-        check(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
+        check_model_config(config.model.model_copy(update={"adapter": None, "backend": "auto", "precision": "bf16"}))
     except ModelError as error:
         raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
     if adapter is not None:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.progress import Progress
 from configs.run_directory import RunDir
@@ -19,10 +19,13 @@ from data.prompts import check_lengths, render_prompt, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from evaluation.plan import Task
-from evaluation.runner import draw, sample_of
+from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from models.engines.base import Engine
 from rewards.grading.graders import check_graders
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 GREEDY = SamplingConfig(temperature=0.0)
 FIELDS = ("value", "low", "high", "n")
@@ -66,13 +69,13 @@ class Measure:
 def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
     """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
     others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
-    found = {}
+    figures = {}
     for point, name in CHANGES.items():
         earlier, later = (_means(samples, point) for samples in (before, after))
         both = [problem for problem in earlier if problem in later]
         if both:
-            found[name] = paired_bootstrap([earlier[p] for p in both], [later[p] for p in both])
-    return found
+            figures[name] = paired_bootstrap([earlier[p] for p in both], [later[p] for p in both])
+    return figures
 
 
 def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float]:
@@ -81,7 +84,7 @@ def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float
     for sample in samples:
         if sample.point == point:
             right.setdefault((sample.id, sample.question), []).append(sample.is_right is True)
-    return {problem: fmean(its) for problem, its in right.items()}
+    return {problem: fmean(verdicts) for problem, verdicts in right.items()}
 
 
 def measure(
@@ -97,7 +100,7 @@ def measure(
     tasks = plan_points(engine, problems, config, sampling, seed)
     with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)
-        generations = draw(engine, tasks, lambda *_: progress.update(next(done)))
+        generations = generate_tasks(engine, tasks, lambda *_: progress.update(next(done)))
 
     # 2. grade
     drawn = [sample_of(task, generation, engine) for task, generation in zip(tasks, generations, strict=True)]
@@ -142,17 +145,21 @@ def plan_points(
     ]
 
 
-def check(config: TrainingConfig, problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> None:
+def check_held_out(
+    config: TrainingConfig, problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
+) -> None:
     """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all.
 
     Raises `RewardError` for a problem whose grader is unknown.
     """
     check_graders(problems)
     if config.eval is not None and config.eval.when:
-        ids = prompt_ids(problems, tokenizer, think_format)
+        ids = problem_prompt_ids(problems, tokenizer, think_format)
         check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
 
 
-def prompt_ids(problems: Sequence[Problem], tokenizer: Any, think_format: ThinkFormat) -> list[list[int]]:
+def problem_prompt_ids(
+    problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
+) -> list[list[int]]:
     """Each problem's prompt as token ids."""
     return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])

@@ -39,7 +39,7 @@ from data.think_format import ThinkFormat, resolve_think_format
 from models.engines.base import Engine
 from models.engines.select import load_engine
 from models.load import LoadedModel
-from report.training import write_report
+from report.training import write_training_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
 from training.sigterm import STOPPED, Interrupt
 from training.trainer_internals import (
@@ -264,7 +264,7 @@ def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1)
         except (EngineError, RewardError) as error:
             saved = rescue.save(trainer)
             if (run / "metrics.jsonl").is_file() and PartialState().is_main_process:
-                write_report(run.path)
+                write_training_report(run.path)
             way_on = "" if "--resume" in str(error) or not saved else "; go on with --resume"
             error.args = (f"{error}{way_on} ({f'saved after step {saved}' if saved else 'no step is saved yet'})",)
             raise
@@ -272,7 +272,7 @@ def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1)
     # 4. a SIGTERM ends the process, unless the last step was reached
     if interrupt.stopped_at is not None and interrupt.stopped_at < trainer.state.max_steps:
         if PartialState().is_main_process:
-            write_report(run.path)
+            write_training_report(run.path)
         print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
         raise SystemExit(STOPPED)
 
@@ -316,6 +316,6 @@ def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run
 
 def finish_run(run: RunDir, product: Path) -> None:
     """Write the report and say where everything is."""
-    report = write_report(run.path)
+    report = write_training_report(run.path)
     print(f"{product.name}: {product}")
     print(f"report: {report} (open it in a browser; it needs no network)")

@@ -5,12 +5,13 @@ field that a recipe leaves out has TRL's default everywhere: in what is trained,
 """
 
 import ast
-import difflib
 import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
+
+from configs.suggestion import did_you_mean
 
 SOURCES = {
     "GRPOConfig": ("trl", "trainer/grpo_config.py"),
@@ -67,8 +68,7 @@ def check_trainer_fields(config_class: str, values: dict[str, Any]) -> None:
         if key in DECIDED_ELSEWHERE:
             raise ValueError(f"trainer.{key}: {DECIDED_ELSEWHERE[key]}")
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"see {config_class} in TRL's documentation"
+            hint = did_you_mean(key, known, f"see {config_class} in TRL's documentation")
             raise ValueError(f"trainer.{key}: not a field of {config_class}; {hint}")
         wanted = tuple(accepted(known[key]))
         if wanted and not _fits(value, wanted):

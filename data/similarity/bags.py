@@ -73,7 +73,7 @@ class Postings:
         hit, place = self.table.find(hashes_W)
         is_whole = is_whole_W[hit]
         hit, place = hit[is_whole], place[is_whole]
-        posting = spans(self.begins[place], self.counts[place])
+        posting = _ranges(self.begins[place], self.counts[place])
         return np.repeat(hit, self.counts[place]), self.texts[posting], self.positions[posting]
 
 
@@ -111,12 +111,12 @@ class Bags:
         """How many entries of text `ours_P[i]` are in text `others_P[i]` of `other`, (P,)."""
         sizes_P = self.sizes[ours_P]
         pair = np.repeat(np.arange(len(ours_P)), sizes_P)
-        entries = self.entries[spans(self.starts[ours_P], sizes_P)]
+        entries = self.entries[_ranges(self.starts[ours_P], sizes_P)]
         hits, _ = other.table().find(_owned(entries, others_P[pair]))
         return np.bincount(pair[hits], minlength=len(ours_P))
 
 
-def spans(begins: Ints, counts: Ints) -> Ints:
+def _ranges(begins: Ints, counts: Ints) -> Ints:
     """The numbers begins[i], begins[i] + 1, … counts[i] of them, for every i in turn."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - ends + counts, counts)

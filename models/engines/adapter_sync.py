@@ -12,6 +12,7 @@ from typing import Any
 
 from configs.errors import EngineError
 from models.adapter_files import is_adapter
+from models.protocols import CausalLM
 
 MEMORY = Path("/dev/shm")
 
@@ -28,7 +29,7 @@ class Handover:
         self._folders: list[Path] = []
         self._count = 0
 
-    def folder_of(self, model: Any) -> str:
+    def folder_of(self, model: CausalLM) -> str:
         """A folder with `model`'s adapter as it is now. Raises `EngineError` if it trains none."""
         from safetensors import serialize_file
 
@@ -60,7 +61,7 @@ class Handover:
         kept = zip(self._copies, self._state, self._scales, strict=True)
         return all(torch.equal(place, _scaled(weight, scale).to(place)) for place, weight, scale in kept)
 
-    def _look(self, model: Any) -> None:
+    def _look(self, model: CausalLM) -> None:
         """Remember the adapter's tensors, which change in place, and lay out the file: both take longer than to write.
 
         The copies are in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
@@ -96,7 +97,7 @@ def _scaled(weight: Any, scale: float) -> Any:
     return weight.detach() if scale == 1 else weight.detach() * scale
 
 
-def _scales(model: Any) -> dict[int, float]:
+def _scales(model: CausalLM) -> dict[int, float]:
     """Each B's scale, by the tensor's `id`."""
     from peft.tuners.lora import LoraLayer
 
@@ -116,16 +117,16 @@ def _unscaled(config: Any) -> Any:
     return plain
 
 
-def rank_of(model: Any) -> int:
+def rank_of(model: CausalLM) -> int:
     """The rank of the LoRA that `model` trains. Raises `EngineError` if it trains none."""
     return int(_lora(model).r)
 
 
-def _lora(model: Any) -> Any:
-    found = getattr(model, "peft_config", {}).get("default")
-    if found is None:
+def _lora(model: CausalLM) -> Any:
+    lora = getattr(model, "peft_config", {}).get("default")
+    if lora is None:
         raise EngineError(
             "rollout.engine: vllm gets the policy as a LoRA adapter, and this run trains none; name an `adapter:` or "
             "leave the engine at auto"
         )
-    return found
+    return lora

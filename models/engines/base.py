@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from budget_forcing.budget import Budget, Outcome, resolve
 from budget_forcing.rounds import Ask, in_rounds
@@ -27,6 +27,10 @@ from models.engines.generation import Origin, generation_of, token_at, turn_of
 from models.engines.generation import decode as decode
 from models.engines.generation import end_of_turn as end_of_turn
 from models.engines.generation import positions as positions
+from models.protocols import CausalLM
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 Message = Mapping[str, str]
@@ -100,7 +104,9 @@ class Engine(ABC):
     is_exact = True
     """Its log-probabilities are those of the model in training, but for the order of additions."""
 
-    def __init__(self, tokenizer: Any, think_format: ThinkFormat, context: int, eos: tuple[int, ...]) -> None:
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, context: int, eos: tuple[int, ...]
+    ) -> None:
         self.tokenizer = tokenizer
         self.think_format = think_format
         self.context = context
@@ -110,7 +116,7 @@ class Engine(ABC):
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """Decode every job and report each when it ends."""
 
-    def follow(self, model: Any) -> None:  # noqa: B027  (most engines share the weights that are trained)
+    def follow(self, model: CausalLM) -> None:  # noqa: B027  (most engines share the weights that are trained)
         """From now on answer with the adapter that `model` has at this moment."""
 
     def close(self) -> None:  # noqa: B027  (most engines hold nothing that needs freeing)
@@ -134,8 +140,8 @@ class Engine(ABC):
         )
         plain = [job for job in jobs if job.budget is None]
         forced = [job for job in jobs if job.budget is not None]
-        found = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
-        return sorted(found, key=lambda generation: (generation.request, generation.sample))
+        generations = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
+        return sorted(generations, key=lambda generation: (generation.request, generation.sample))
 
     def turn(self, generation: Generation) -> str:
         """The assistant's whole turn as rewards read it."""
@@ -189,28 +195,28 @@ class Engine(ABC):
         on_done: Callable[[Generation], None] | None,
     ) -> list[Generation]:
         started = time.perf_counter()
-        found: dict[int, Generation] = {}
+        generations: dict[int, Generation] = {}
 
         def take(at: int, outcome: Outcome) -> None:
             job = jobs[at]
             control = "none" if job.budget is None else "rounds" if decode == self._rounds else "engine"
             seconds = time.perf_counter() - started
             origin = Origin(job.request, job.sample, job.prompt, job.stop, control, seconds)
-            found[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
+            generations[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
             if on_done is not None:
-                on_done(found[at])
+                on_done(generations[at])
 
         if jobs:
             decode(jobs, take)
-        return [found[at] for at in range(len(jobs))]
+        return [generations[at] for at in range(len(jobs))]
 
     def _rounds(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """`decode` by stopping and prompting again."""
 
         def complete(asks: Sequence[Ask]) -> list[tuple[list[int], list[float]]]:
-            found: dict[int, Outcome] = {}
-            self.decode([_asked(jobs[ask.sequence], ask) for ask in asks], found.__setitem__)
-            return [(found[at].tokens, found[at].logprobs) for at in range(len(asks))]
+            outcomes: dict[int, Outcome] = {}
+            self.decode([_asked(jobs[ask.sequence], ask) for ask in asks], outcomes.__setitem__)
+            return [(outcomes[at].tokens, outcomes[at].logprobs) for at in range(len(asks))]
 
         budgets = [job.budget for job in jobs if job.budget is not None]
         for at, outcome in enumerate(in_rounds(budgets, complete, self.tokenizer)):
@@ -230,11 +236,11 @@ def _unbudgeted(request: Request, think_format: ThinkFormat) -> Request:
     return replace(request, budget=None, max_tokens=min(budget.max_answer, request.max_tokens or budget.max_answer))
 
 
-def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: Any) -> Outcome:
+def _cut_at_stop(outcome: Outcome, stops: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Outcome:
     """`outcome` up to its first stop string, of which a round may have drawn a part, or which a budget forced."""
     text = decode(tokenizer, outcome.tokens)
-    found = [text.find(stop) + len(stop) for stop in stops if stop in text]
-    return outcome.cut(token_at(outcome.tokens, tokenizer, min(found))) if found else outcome
+    stop_ends = [text.find(stop) + len(stop) for stop in stops if stop in text]
+    return outcome.cut(token_at(outcome.tokens, tokenizer, min(stop_ends))) if stop_ends else outcome
 
 
 def _asked(job: Job, ask: Ask) -> Job:
@@ -251,7 +257,9 @@ def _asked(job: Job, ask: Ask) -> Job:
     )
 
 
-def prompt_ids(prompt: Sequence[int] | Sequence[Message], tokenizer: Any, think: ThinkFormat) -> tuple[int, ...]:
+def prompt_ids(
+    prompt: Sequence[int] | Sequence[Message], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat
+) -> tuple[int, ...]:
     """Token ids as they are; messages as `data.prompts` renders them. Raises `EngineError` for an odd conversation."""
     ids = tuple(part for part in prompt if isinstance(part, int))
     messages = [part for part in prompt if not isinstance(part, int)]

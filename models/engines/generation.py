@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from budget_forcing.budget import Outcome
 from data.think_format import ThinkFormat, without_unknown_end
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,11 @@ class Origin:
 
 
 def generation_of(
-    outcome: Outcome, origin: Origin, eos: Sequence[int], tokenizer: Any, think_format: ThinkFormat
+    outcome: Outcome,
+    origin: Origin,
+    eos: Sequence[int],
+    tokenizer: "PreTrainedTokenizerBase",
+    think_format: ThinkFormat,
 ) -> Generation:
     """A decoded sequence with its text and parts: by the budget's counts, or by the delimiters in the text."""
     tokens = outcome.tokens
@@ -101,7 +108,9 @@ def generation_of(
     )
 
 
-def forced_characters(generation: Generation, tokenizer: Any, prefill: str) -> list[tuple[int, int]]:
+def forced_characters(
+    generation: Generation, tokenizer: "PreTrainedTokenizerBase", prefill: str
+) -> list[tuple[int, int]]:
     """[start, end) character ranges of `prefill` + `text` that the policy did not choose."""
 
     def character(token: int) -> int:
@@ -116,13 +125,13 @@ def spans(mask: Sequence[bool]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+def decode(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
     """Text with special tokens kept; ids that a padded vocabulary has and the tokenizer lacks decode to nothing."""
     size = len(tokenizer)
     return str(tokenizer.decode([i for i in ids if 0 <= i < size], skip_special_tokens=False))
 
 
-def positions(tokens: Sequence[int], tokenizer: Any, think: ThinkFormat) -> tuple[int, int]:
+def positions(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> tuple[int, int]:
     """(end of the thinking, start of the answer) of a completion as token positions, as `ThinkFormat.split` has them.
 
     Without an end of thinking both are the length; without an answer the second one is.
@@ -135,7 +144,7 @@ def positions(tokens: Sequence[int], tokenizer: Any, think: ThinkFormat) -> tupl
     )
 
 
-def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:
+def token_at(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", characters: int) -> int:
     """The smallest number of tokens whose text has at least `characters` characters."""
     low, high = 0, len(tokens)
     while low < high:
@@ -147,13 +156,15 @@ def token_at(tokens: Sequence[int], tokenizer: Any, characters: int) -> int:
     return low
 
 
-def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: Any, think: ThinkFormat) -> str:
+def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> str:
     """An assistant's whole turn as rewards read it: prefilled part included, without an end that they don't know."""
     end = decode(tokenizer, ids[-1:]) if ids and ids[-1] in eos else ""
     return without_unknown_end(think.prefill + decode(tokenizer, ids), end, think)
 
 
-def end_of_turn(tokenizer: Any, model_config: Any, generation: int | Sequence[int] | None = None) -> tuple[int, ...]:
+def end_of_turn(
+    tokenizer: "PreTrainedTokenizerBase", model_config: Any, generation: int | Sequence[int] | None = None
+) -> tuple[int, ...]:
     """Ids that end a turn: the tokenizer's first, then those that the model's config adds.
 
     `generation`: the `eos_token_id` of its generation config, which may name more and which vLLM always stops at.

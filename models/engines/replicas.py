@@ -9,11 +9,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import EngineError, MullError
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -22,7 +25,12 @@ class Replicas(Engine):
     """`count` engines behind one; samples are as from one of them, whatever their number."""
 
     def __init__(
-        self, start: Callable[[], Engine], tokenizer: Any, think_format: ThinkFormat, count: int, devices: int = 1
+        self,
+        start: Callable[[], Engine],
+        tokenizer: "PreTrainedTokenizerBase",
+        think_format: ThinkFormat,
+        count: int,
+        devices: int = 1,
     ) -> None:
         """Start them all at once, each on `devices` of its own.
 
@@ -58,11 +66,11 @@ class Replicas(Engine):
         busy = dict(zip(self.pipes, range(count), strict=True))
         while busy:
             for replica in [busy[pipe] for pipe in wait(list(busy)) if isinstance(pipe, Connection)]:
-                told = self._receive(replica)
-                if told is None:
+                message = self._receive(replica)
+                if message is None:
                     del busy[self.pipes[replica]]
                 else:
-                    decoded(parts[replica][told[0]], told[1])
+                    decoded(parts[replica][message[0]], message[1])
 
     def close(self) -> None:
         """End every replica."""
@@ -75,14 +83,14 @@ class Replicas(Engine):
     def _receive(self, replica: int) -> Any:
         """The next message of a replica. Raises `EngineError` for an error of its own, or its death."""
         try:
-            told = self.pipes[replica].recv()
+            message = self.pipes[replica].recv()
         except (EOFError, ConnectionError):
             self.processes[replica].join(timeout=10)
             code = self.processes[replica].exitcode
             raise EngineError(f"engine: replica {replica} ended with exit code {code}; its log is above") from None
-        if isinstance(told, str):
-            raise EngineError(f"engine: replica {replica}: {told}")
-        return told
+        if isinstance(message, str):
+            raise EngineError(f"engine: replica {replica}: {message}")
+        return message
 
 
 def run_replica(pipe: Connection, start: Callable[[], Engine]) -> None:

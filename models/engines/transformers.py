@@ -3,16 +3,20 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from budget_forcing.budget import BudgetState
-from budget_forcing.transformers_sampler import Row, Sampler
+from budget_forcing.transformers_sampler import BatchRow, Sampler
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
 from models.engines.transformers_internals import new_cache
+from models.protocols import CausalLM
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 PREFILL = 16384  # most prompt positions in one forward pass, padding included
 STOP_TAIL = 32  # last tokens that are searched for a stop string
@@ -27,14 +31,19 @@ class TransformersEngine(Engine):
 
     name = "transformers"
     about = "the weights in memory, adapter included"
-    on_token: Callable[[int, Row], None] | None = None
+    on_token: Callable[[int, BatchRow], None] | None = None
 
     def __init__(
-        self, model: Any, tokenizer: Any, think_format: ThinkFormat, context: int, batch_size: int = 64
+        self,
+        model: CausalLM,
+        tokenizer: "PreTrainedTokenizerBase",
+        think_format: ThinkFormat,
+        context: int,
+        batch_size: int = 64,
     ) -> None:
         generation = getattr(model.generation_config, "eos_token_id", None)
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
-        self.model = model
+        self.model: Any = model  # None once it is closed
         self.batch_size = batch_size
         new_cache(model)  # refuses what it can't decode, before anything is asked
 
@@ -49,7 +58,7 @@ class TransformersEngine(Engine):
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def _evaluating(model: CausalLM) -> Iterator[None]:
     """No dropout, gradients or gradient checkpointing inside; every module's own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -71,7 +80,7 @@ class _Decoding:
         # longest first: the last rows to run alone are short, and prompts of like length share a prefill
         self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].prompt))))
         self.live: list[int] = []
-        self.rows: list[Row] = []
+        self.rows: list[BatchRow] = []
         self.reported: set[int] = set()
         device = engine.model.device
         self.cache: Any = None
@@ -123,7 +132,7 @@ class _Decoding:
         last = torch.tensor(Sampler(rows, device).step(logits), device=device)
         self._join(new, rows, cache, mask, last)
 
-    def _join(self, new: list[int], rows: list[Row], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
+    def _join(self, new: list[int], rows: list[BatchRow], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
         if self.live:
             width = max(self.mask.shape[1], mask.shape[1])
             for mine, theirs in zip(self.cache.layers, cache.layers, strict=True):
@@ -174,7 +183,7 @@ class _Decoding:
                 self.reported.add(at)
                 self.decoded(at, row.outcome())
 
-    def _stopped(self, row: Row, job: Job) -> bool:
+    def _stopped(self, row: BatchRow, job: Job) -> bool:
         tail = decode(self.engine.tokenizer, row.tokens[-STOP_TAIL:])
         return any(stop in tail for stop in job.stop)
 
@@ -195,9 +204,9 @@ class _Decoding:
             self.cache, self.mask = None, mask[:, :0]
 
 
-def _row(job: Job) -> Row:
+def _row(job: Job) -> BatchRow:
     state = None if job.budget is None else BudgetState(job.budget)
-    return Row(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
+    return BatchRow(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
 
 
 def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from configs.errors import EngineError
+from models.protocols import CausalLM
 
 ROOM = 64  # positions that a cache buffer grows by
 
@@ -42,7 +43,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not t
         self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
 
 
-def new_cache(model: Any) -> Any:
+def new_cache(model: CausalLM) -> DynamicCache:
     """A cache of `GrowingLayer`s; where attention slides over a window, the mask alone bounds it.
 
     Raises `EngineError` for a model that keeps anything but keys and values.

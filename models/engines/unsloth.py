@@ -18,6 +18,7 @@ from models.engines.base import Decoded, Job
 from models.engines.vllm import VllmEngine
 from models.engines.vllm_internals import model_config_of
 from models.load import LoadedModel
+from models.protocols import CausalLM
 
 
 class UnslothEngine(VllmEngine):
@@ -38,7 +39,7 @@ class UnslothEngine(VllmEngine):
             )
         super().__init__(llm, loaded.tokenizer, think_format)
         self.context = min(self.context, model.max_length)
-        self.model = loaded.model
+        self.model: Any = loaded.model  # has methods of Unsloth
         self._folder = tempfile.TemporaryDirectory(prefix="mull-live-adapter-")
         self._live: Any = None
         if not all(llm.collective_rpc(install)):
@@ -47,7 +48,7 @@ class UnslothEngine(VllmEngine):
                 "VLLM_USE_V2_MODEL_RUNNER=0 and start again"
             )
 
-    def follow(self, model: Any) -> None:
+    def follow(self, model: CausalLM) -> None:
         """It does so by itself, at every call."""
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
@@ -68,5 +69,5 @@ class UnslothEngine(VllmEngine):
         return self._live if adapter is None else super()._lora(adapter)
 
     def _ask(self, names: list[str]) -> list[Any]:
-        told: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
-        return told
+        outcomes: list[Any] = self.llm.collective_rpc(budget_outcomes, args=(names,))[0]
+        return outcomes

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from vllm import LLM, SamplingParams
@@ -25,13 +25,17 @@ from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
 from models.adapter_files import check_adapter, is_adapter, local_adapter, rank_slot, weights_of
-from models.backend import check, check_vllm, choose_backend, has_gpu
+from models.backend import check_model_config, check_vllm, choose_backend, has_gpu
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import end_of_turn
+from models.protocols import CausalLM
 from models.source import base_of
 from models.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
@@ -49,7 +53,9 @@ class VllmEngine(Engine):
     about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
     is_exact = False
 
-    def __init__(self, llm: Any, tokenizer: Any, think_format: ThinkFormat, adapter: str | None = None) -> None:
+    def __init__(
+        self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None
+    ) -> None:
         config = vllm_internals.model_config_of(llm)
         generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
         eos = end_of_turn(tokenizer, config.hf_config, generation)
@@ -66,7 +72,7 @@ class VllmEngine(Engine):
     @classmethod
     def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
         """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
-        check(model)
+        check_model_config(model)
         precision = choose_backend(model).precision
         check_vllm(model.name, precision)
         adapter = local_adapter(model.adapter) if model.adapter else None
@@ -141,7 +147,7 @@ class VllmEngine(Engine):
             engine.abort_request(list(places))
             raise
 
-    def follow(self, model: Any) -> None:
+    def follow(self, model: CausalLM) -> None:
         """Answer with the LoRA of `model` as it is now; nothing is merged, the base weights are never touched."""
         self._handover = self._handover or Handover()
         self._followed = model
@@ -202,23 +208,23 @@ class VllmEngine(Engine):
 
     def _ask(self, names: list[str]) -> list[Any]:
         """What became of finished requests, from the first worker; all decide alike."""
-        told: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
-        return told
+        outcomes: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
+        return outcomes
 
     def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
-        told: dict[str, Any] = {}
+        outcomes: dict[str, Any] = {}
         if names:
-            told = dict(zip(names, self._ask(names), strict=True))
+            outcomes = dict(zip(names, self._ask(names), strict=True))
         for out in finished:
             completion = out.outputs[0]
             tokens = list(completion.token_ids)
             logprobs = []
             if completion.logprobs is not None:
                 logprobs = [float(p[t].logprob) for p, t in zip(completion.logprobs, tokens, strict=True)]
-            if out.request_id in told and told[out.request_id] is None:
+            if out.request_id in outcomes and outcomes[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
-            decoded(places[out.request_id], outcome_of(tokens, logprobs, told.get(out.request_id)))
+            decoded(places[out.request_id], outcome_of(tokens, logprobs, outcomes.get(out.request_id)))
 
 
 def _exit_code(codes: Sequence[int]) -> str:
@@ -244,6 +250,6 @@ def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | 
     return whole.cut(len(tokens))  # the worker may be a token ahead
 
 
-def lora_room(model: Any) -> dict[str, Any]:
+def lora_room(model: CausalLM) -> dict[str, Any]:
     """`vllm.LLM` options for an adapter of the shape that `model` trains. Raises `EngineError` if it trains none."""
     return {"enable_lora": True, "max_lora_rank": rank_slot(rank_of(model), "adapter.r")}

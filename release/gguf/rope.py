@@ -5,7 +5,10 @@ Transformers (5.17) reads neither out of a file, so `restore` does. What llama.c
 https://github.com/ggml-org/llama.cpp/tree/master/conversion (base.py and llama.py).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 DIVISORS = "rope_freqs.weight"
 SCALINGS = {
@@ -88,7 +91,7 @@ def divisors(config: Any) -> Any:
     return (1 / ((1 - kept) / scaling["factor"] + kept)).astype(np.float32)
 
 
-def restore(model: Any, reader: Any) -> None:
+def restore(model: "PreTrainedModel", reader: Any) -> None:
     """Scale the rotary embeddings of `model`, read by Transformers from the file of `reader` (a `GGUFReader`)."""
     import torch
 

@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError
-from data.chat_template import PROBES, render
+from data.chat_template import PROBES, render_template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -19,7 +22,7 @@ ENDS = ("eos", "eot", "eom")
 UNMERGED = -1e6  # the score of a piece that no merge makes: below every one that a merge makes
 
 
-def check_vocabulary(tokenizer: Any, template: str, ends: Sequence[int]) -> None:
+def check_vocabulary(tokenizer: "PreTrainedTokenizerBase", template: str, ends: Sequence[int]) -> None:
     """Raise `ModelError` where llama.cpp would split text, or the prompts of `template`, in another way.
 
     `ends` are the ids that end a turn.
@@ -32,12 +35,12 @@ def check_vocabulary(tokenizer: Any, template: str, ends: Sequence[int]) -> None
         pre_tokenizer(tokenizer)
 
 
-def _parts(tokenizer: Any) -> dict[str, Any]:
+def _parts(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return dict(json.loads(backend.to_str())) if backend is not None else {"model": {"type": "none"}}
 
 
-def is_sentencepiece(tokenizer: Any) -> bool:
+def is_sentencepiece(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether it is SentencePiece's BPE (Llama 2): "▁" for a space, and bytes for what it has no piece for.
 
     A tokenizer read from a GGUF file may claim bytes that its vocabulary hasn't.
@@ -46,7 +49,7 @@ def is_sentencepiece(tokenizer: Any) -> bool:
     return bool(model.get("byte_fallback")) and "<0x0A>" in model["vocab"]
 
 
-def _check_spaces(tokenizer: Any, template: str) -> None:
+def _check_spaces(tokenizer: "PreTrainedTokenizerBase", template: str) -> None:
     """SentencePiece puts a space before a text; Transformers before the first alone, llama.cpp everywhere or nowhere.
 
     They agree on nowhere where a prompt starts with a special token.
@@ -58,7 +61,7 @@ def _check_spaces(tokenizer: Any, template: str) -> None:
         raise ModelError(f"gguf: llama.cpp puts spaces into SentencePiece's text in another way; {OTHER_TOOL}")
     special = {at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     for probe in PROBES:
-        prompt = render(tokenizer, template, *probe)
+        prompt = render_template(tokenizer, template, *probe)
         if tokenizer(prompt, add_special_tokens=False)["input_ids"][0] not in special:
             raise ModelError(
                 "gguf: with a SentencePiece vocabulary, llama.cpp reads a prompt in the same way only where it starts "
@@ -66,7 +69,7 @@ def _check_spaces(tokenizer: Any, template: str) -> None:
             )
 
 
-def pre_tokenizer(tokenizer: Any) -> str:
+def pre_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> str:
     """llama.cpp's name for how the tokenizer splits text before BPE. Raises `ModelError` for one that has none here."""
     parts = _parts(tokenizer)
     if parts["model"]["type"] != "BPE":
@@ -83,7 +86,7 @@ def pre_tokenizer(tokenizer: Any) -> str:
     raise ModelError(f"gguf: llama.cpp's name for this tokenizer's splitting {kinds} is not known here; {OTHER_TOOL}")
 
 
-def add_vocabulary(writer: Any, tokenizer: Any, size: int, ends: Sequence[int]) -> None:
+def add_vocabulary(writer: Any, tokenizer: "PreTrainedTokenizerBase", size: int, ends: Sequence[int]) -> None:
     """Tokens by id (a padded vocabulary's spare ids as unused), their types, how they merge, and the special ids."""
     by_id = {at: token for token, at in tokenizer.get_vocab().items()}
     tokens = [by_id.get(at, f"[PAD{at}]") for at in range(size)]
@@ -123,7 +126,7 @@ def _scores(tokens: list[str], pairs: list[list[str]]) -> list[float]:
     return [-float(ranks[token]) if token in ranks else UNMERGED for token in tokens]
 
 
-def _types(tokenizer: Any, by_id: dict[int, str], size: int) -> list[Any]:
+def _types(tokenizer: "PreTrainedTokenizerBase", by_id: dict[int, str], size: int) -> list[Any]:
     from gguf import TokenType
 
     added = tokenizer.added_tokens_decoder

@@ -6,7 +6,7 @@ https://github.com/ggml-org/llama.cpp/tree/master/conversion.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError
 from models.engines.generation import end_of_turn
@@ -14,12 +14,15 @@ from release.gguf import rope, vocabulary
 from release.gguf.vocabulary import OTHER_TOOL
 from release.merge import Merger
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 ARCHITECTURES = {"llama": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3"}
 ROWS = 4096
 TYPES = {"f16": "F16", "q8_0": "Q8_0"}
 
 
-def check_gguf(config: Any, tokenizer: Any, template: str) -> None:
+def check_gguf(config: Any, tokenizer: "PreTrainedTokenizerBase", template: str) -> None:
     """Raise `ModelError` for what this writer does not know, before anything is computed."""
     if config.model_type not in ARCHITECTURES:
         raise ModelError(f"gguf: writes {', '.join(ARCHITECTURES)}, this is {config.model_type}; {OTHER_TOOL}")
@@ -28,7 +31,9 @@ def check_gguf(config: Any, tokenizer: Any, template: str) -> None:
     vocabulary.check_vocabulary(tokenizer, template, end_of_turn(tokenizer, config))
 
 
-def write_gguf(merger: Merger, tokenizer: Any, template: str, target: Path, kind: str, name: str, notes: str) -> None:
+def write_gguf(
+    merger: Merger, tokenizer: "PreTrainedTokenizerBase", template: str, target: Path, kind: str, name: str, notes: str
+) -> None:
     """Write `target` with the weights as `kind` ("f16" or "q8_0"); norms and biases stay fp32, as llama.cpp has it.
 
     `template` is the chat template; `notes` goes into the metadata under `mull.think_format`.

@@ -1,11 +1,11 @@
 """Graders by name, and a grader of the user's own by dotted path."""
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from configs.errors import RewardError
+from configs.suggestion import did_you_mean
 from data.problem import Problem
 from data.think_format import ThinkFormat
 from rewards import plugin
@@ -55,13 +55,13 @@ def grader_named(name: str) -> Grader:
     if name in GRADERS:
         return GRADERS[name]
     if ":" not in name and "." not in name:
-        close = difflib.get_close_matches(name, GRADERS, n=1)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        hint = did_you_mean(name, GRADERS, otherwise="no shipped one is spelled like it")
         raise RewardError(
-            f"grader '{name}' is unknown{hint}; shipped: {', '.join(GRADERS)}; or a dotted path `my_module:my_grader`"
+            f"grader '{name}' is unknown ({hint}); shipped: {', '.join(GRADERS)}; or a dotted path "
+            "`my_module:my_grader`"
         )
-    found = plugin.load(name, "grader")
-    return found if isinstance(found, Grader) else Grader(lambda problems, answers, _: found(problems, answers))
+    grader = plugin.load(name, "grader")
+    return grader if isinstance(grader, Grader) else Grader(lambda problems, answers, _: grader(problems, answers))
 
 
 def check_graders(problems: Iterable[Problem]) -> None:

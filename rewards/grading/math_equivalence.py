@@ -16,7 +16,7 @@ from data.problem import Problem
 from data.think_format import ThinkFormat
 from rewards.grading import worker_pool
 from rewards.grading.extract import extract, gold_answer
-from rewards.grading.math.compare import compare
+from rewards.grading.math.compare import compare_answers
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.option_letter import clean_pair
 from rewards.grading.unclosed import is_unclosed
@@ -38,11 +38,11 @@ class _Cache:
 
     def get(self, pair: tuple[str, str], timeout: float) -> Equivalence | None:
         with self._lock:
-            found = self._verdicts.get(pair)
-            if found is None or (found[0].reason in ("timeout", "crash") and found[1] < timeout):
+            cached = self._verdicts.get(pair)
+            if cached is None or (cached[0].reason in ("timeout", "crash") and cached[1] < timeout):
                 return None
             self._verdicts.move_to_end(pair)
-            return found[0]
+            return cached[0]
 
     def put(self, pair: tuple[str, str], verdict: Equivalence, timeout: float) -> None:
         if len(pair[1]) > _LONGEST_CACHED:
@@ -106,8 +106,10 @@ def judge_many(
         if verdict is None and answer is not None:
             hard.setdefault((gold, answer), []).append(row)
     if hard:
-        found = worker_pool.shared().judge([clean_pair(gold_answer(gold), answer) for gold, answer in hard], timeout)
-        for (pair, rows), verdict in zip(hard.items(), map(_with_reason, found), strict=True):
+        judgements = worker_pool.shared().judge(
+            [clean_pair(gold_answer(gold), answer) for gold, answer in hard], timeout
+        )
+        for (pair, rows), verdict in zip(hard.items(), map(_with_reason, judgements), strict=True):
             _cache.put(pair, verdict, timeout)
             for row in rows:
                 verdicts[row] = verdict
@@ -121,9 +123,9 @@ def grade_math(
 ) -> list[Verdict]:
     """`math`: whether each answer is equivalent to the gold one; None for all answers to a gold one that is cut."""
     whole = [row for row, problem in enumerate(problems) if not is_unclosed(gold_answer(problem.answer))]
-    found = judge_many([problems[row].answer for row in whole], [answers[row] for row in whole], seconds)
+    equivalences = judge_many([problems[row].answer for row in whole], [answers[row] for row in whole], seconds)
     verdicts = [Verdict(None, "gold answer can't be parsed")] * len(problems)
-    for row, equivalence in zip(whole, found, strict=True):
+    for row, equivalence in zip(whole, equivalences, strict=True):
         score = None if equivalence.correct is None else float(equivalence.correct)
         verdicts[row] = Verdict(score, equivalence.reason)
     return verdicts
@@ -148,7 +150,7 @@ def _quick(gold: str, answer: str | None, timeout: float) -> Equivalence | None:
     cached = _cache.get((gold, answer), timeout)
     if cached is not None:
         return cached
-    verdict = compare(*clean_pair(gold_answer(gold), answer))
+    verdict = compare_answers(*clean_pair(gold_answer(gold), answer))
     if verdict is not None:
         _cache.put((gold, answer), verdict, timeout)
     return verdict

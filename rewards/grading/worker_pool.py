@@ -240,7 +240,7 @@ def shared() -> GraderPool:
         return _pool
 
 
-def close() -> None:
+def stop_workers() -> None:
     """End this process's pool; the next use makes a new one."""
     global _pool
     with _pool_lock:
@@ -256,5 +256,5 @@ def _after_fork() -> None:
         inherited.forget()
 
 
-atexit.register(close)
+atexit.register(stop_workers)
 os.register_at_fork(after_in_child=_after_fork)

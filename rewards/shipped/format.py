@@ -20,12 +20,12 @@ def strict_format(*, score: float = 0.5) -> Reward:
     """
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
-        return [score if matches(rollout.text, rollout.think_format) else 0.0 for rollout in rollouts]
+        return [score if has_format(rollout.text, rollout.think_format) else 0.0 for rollout in rollouts]
 
     return reward
 
 
-def matches(text: str, think_format: ThinkFormat) -> bool:
+def has_format(text: str, think_format: ThinkFormat) -> bool:
     """Whether `text` is well-formed and has the format's own line breaks."""
     return is_well_formed(text, think_format) and bool(_pattern(think_format).fullmatch(without_end_of_turn(text)))
 
@@ -50,12 +50,12 @@ def soft_format(*, score: float = 0.5) -> Reward:
     """
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
-        return [score if fault(rollout) is None else 0.0 for rollout in rollouts]
+        return [score if rollout_fault(rollout) is None else 0.0 for rollout in rollouts]
 
     return reward
 
 
-def fault(rollout: Rollout) -> str | None:
+def rollout_fault(rollout: Rollout) -> str | None:
     """What is wrong up to the last delimiter, for a person to read; None when nothing is."""
     closing = rollout.think_format.answer_close
     if closing and rollout.text.count(closing) == 1 and not _reopened(rollout):

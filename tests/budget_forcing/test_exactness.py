@@ -9,9 +9,9 @@ import torch
 
 from budget_forcing.budget import BudgetState
 from budget_forcing.end_decision import Choice, Policies, choose
-from budget_forcing.sampling import Truncation, draw, uniform
+from budget_forcing.sampling import Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.transformers_sampler import Row, Sampler
+from budget_forcing.transformers_sampler import BatchRow, Sampler
 from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.toy import (
     BUDGETS,
@@ -36,7 +36,7 @@ CASES = [(BUDGETS[0], SAMPLINGS[at]) for at in (0, 2, 3, 5)] + [
 
 def sampled(budget: TokenBudget, sampling: SamplingConfig, count: int) -> list[Text]:
     """Texts from the Transformers sampler."""
-    rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(count)]
+    rows = [BatchRow(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(count)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
         sampler.step(logits_of([row.tokens for row in rows]))
@@ -84,7 +84,7 @@ def ended_ahead(
         logits = logits / sampling.temperature
         if truncation is not None:
             logits = truncation(logits)
-        tokens = draw(logits, torch.rand(count, generator=generator, dtype=torch.float64))[0].tolist()
+        tokens = draw_tokens(logits, torch.rand(count, generator=generator, dtype=torch.float64))[0].tolist()
         for at, token in enumerate(tokens):
             if not done[at]:
                 texts[at].append(token)
@@ -129,7 +129,7 @@ def test_greedy_is_the_low_temperature_limit() -> None:
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, SamplingConfig(temperature=0.0)], ids=str)
 def test_logprobs_match_policy_and_forced_are_zero(budget: TokenBudget, sampling: SamplingConfig) -> None:
-    rows = [Row(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
+    rows = [BatchRow(sampling, seed, frozenset({EOS}), BudgetState(budget)) for seed in range(200)]
     sampler = Sampler(rows)
     while not all(row.done for row in rows):
         sampler.step(logits_of([row.tokens for row in rows]))
@@ -153,7 +153,7 @@ def test_logprobs_match_policy_and_forced_are_zero(budget: TokenBudget, sampling
 
 def test_logprob_is_finite_when_only_ends_are_left() -> None:
     budget, sampling = BUDGETS[2], SamplingConfig(top_k=1)
-    row = Row(sampling, 0, frozenset({EOS}), BudgetState(budget))
+    row = BatchRow(sampling, 0, frozenset({EOS}), BudgetState(budget))
     Sampler([row]).step(torch.tensor([[0.0, 9.0, 1.0, 3.0, 1.0, 1.0]]))
     assert (row.tokens, row.logprobs) == ([3], [0.0])
 

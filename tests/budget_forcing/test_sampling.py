@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from budget_forcing.sampling import BLOCK, Truncation, draw, uniform
+from budget_forcing.sampling import BLOCK, Truncation, draw_tokens, uniform
 from configs.schema.sections import SamplingConfig
 
 
@@ -37,7 +37,7 @@ def test_tokens_are_drawn_with_their_probability(vocabulary: int) -> None:
     logits[:, ::5] = -torch.inf
     count = 20_000
     numbers = torch.from_numpy(uniform(np.arange(count), np.zeros(count)))
-    tokens, logprobs = draw(logits.expand(count, -1), numbers)
+    tokens, logprobs = draw_tokens(logits.expand(count, -1), numbers)
     probabilities = logits.double().softmax(1)[0]
     torch.testing.assert_close(logprobs.double(), probabilities[tokens].log(), atol=1e-5, rtol=0)
     seen = torch.bincount(tokens, minlength=vocabulary).numpy()
@@ -54,7 +54,7 @@ def test_rounding_of_logits_keeps_the_draws() -> None:
     torch.manual_seed(0)
     logits = torch.randn(2_000, 49_152) * 2  # a long tail, as an untrained model has
     numbers = torch.from_numpy(uniform(np.arange(2_000), np.zeros(2_000)))
-    tokens, other = (draw(one, numbers)[0] for one in (logits, logits + 1e-5 * torch.randn_like(logits)))
+    tokens, other = (draw_tokens(one, numbers)[0] for one in (logits, logits + 1e-5 * torch.randn_like(logits)))
     assert (tokens != other).sum() <= 1
 
 
@@ -64,7 +64,7 @@ def test_rare_tokens_are_drawn_often_enough() -> None:
     logits[0, 0] = 14.5  # the others have 2% together
     share = 1 - logits.double().softmax(1)[0, 0].item()
     numbers = torch.from_numpy(uniform(np.arange(4_000), np.zeros(4_000)))
-    tokens = torch.cat([draw(logits.expand(len(part), -1), part)[0] for part in numbers.split(500)])
+    tokens = torch.cat([draw_tokens(logits.expand(len(part), -1), part)[0] for part in numbers.split(500)])
     rare = (tokens > 0).sum().item()
     assert abs(rare - 4_000 * share) < 4 * (4_000 * share) ** 0.5
     assert len(tokens[tokens > 0].unique()) > 0.95 * rare

@@ -9,7 +9,7 @@ import torch
 from budget_forcing.budget import Budget, BudgetState, resolve
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
-from budget_forcing.transformers_sampler import BudgetLogitsProcessor, Row, Sampler
+from budget_forcing.transformers_sampler import BatchRow, BudgetLogitsProcessor, Sampler
 from configs.schema.sections import SamplingConfig
 from data.think_format import S1
 from tests.tiny import tiny_model
@@ -38,7 +38,7 @@ BUDGETS = [
 ]
 
 
-def generate(model: Any, tokenizer: Any, rows: list[Row], prompts: list[str], steps: int) -> torch.Tensor:
+def generate(model: Any, tokenizer: Any, rows: list[BatchRow], prompts: list[str], steps: int) -> torch.Tensor:
     batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
     out: torch.Tensor = model.generate(
         input_ids=batch["input_ids"],
@@ -54,7 +54,7 @@ def generate(model: Any, tokenizer: Any, rows: list[Row], prompts: list[str], st
 def test_generate_matches_rounds(tiny: tuple[Any, Any], sampling: SamplingConfig) -> None:
     model, tokenizer = tiny
     budgets = [token_budget(b, tokenizer, p) for b, p in zip(BUDGETS, PROMPTS, strict=True)]
-    rows = [Row(sampling, seed, frozenset({2}), BudgetState(b)) for seed, b in enumerate(budgets)]
+    rows = [BatchRow(sampling, seed, frozenset({2}), BudgetState(b)) for seed, b in enumerate(budgets)]
     ids = generate(model, tokenizer, rows, PROMPTS, max(b.max_tokens for b in budgets))
 
     def complete(asks: Any) -> list[tuple[list[int], list[float]]]:
@@ -72,7 +72,7 @@ def test_generate_matches_rounds(tiny: tuple[Any, Any], sampling: SamplingConfig
 
 def _completed(model: Any, tokenizer: Any, ask: Ask, sampling: SamplingConfig) -> tuple[list[int], list[float]]:
     """One round by plain generation, alone in its batch."""
-    row = Row(sampling, ask.sequence, frozenset(ask.ends), start=len(ask.tokens), refuse=ask.refuse)
+    row = BatchRow(sampling, ask.sequence, frozenset(ask.ends), start=len(ask.tokens), refuse=ask.refuse)
     ids = torch.tensor([[*encode(tokenizer, PROMPTS[ask.sequence]), *ask.tokens]])
     while not row.done and len(row.tokens) < ask.max_tokens:
         processor = BudgetLogitsProcessor([row])
@@ -97,7 +97,7 @@ def test_logprob_after_refused_end_counts_the_refusal(
     policy = torch.tensor([0.55, 0.25, 0.15, 0.05])
     end = 0
     budget = TokenBudget(ends=(end,), end=(end,), eos=(end,), limit=9, min_thinking=9, max_answer=1)
-    rows = [Row.of(sampling, seed, (end,), budget) for seed in range(60)]
+    rows = [BatchRow.of(sampling, seed, (end,), budget) for seed in range(60)]
     Sampler(rows).step(policy.log().expand(len(rows), -1).clone())
     refused = [row for row in rows if row.state is not None and row.state.waits]
     assert {row.tokens[0] for row in refused} == set(redrawn)
@@ -111,12 +111,12 @@ def test_budgeted_and_plain_rows_share_a_batch(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
     budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
 
-    def rows() -> list[Row]:
-        forced = Row(SamplingConfig(), 5, frozenset({2}), BudgetState(budget))
+    def rows() -> list[BatchRow]:
+        forced = BatchRow(SamplingConfig(), 5, frozenset({2}), BudgetState(budget))
         return [
             forced,
-            Row(SamplingConfig(), 6, frozenset({2})),
-            Row(SamplingConfig(temperature=0.0), 7, frozenset({2})),
+            BatchRow(SamplingConfig(), 6, frozenset({2})),
+            BatchRow(SamplingConfig(temperature=0.0), 7, frozenset({2})),
         ]
 
     together = rows()
@@ -130,7 +130,7 @@ def test_budgeted_and_plain_rows_share_a_batch(tiny: tuple[Any, Any]) -> None:
 def test_sampling_of_generate_changes_nothing(tiny: tuple[Any, Any]) -> None:
     model, tokenizer = tiny
     budget = token_budget(BUDGETS[0], tokenizer, PROMPTS[0])
-    rows = [Row(SamplingConfig(), 5, frozenset({2}), BudgetState(budget)) for _ in range(2)]
+    rows = [BatchRow(SamplingConfig(), 5, frozenset({2}), BudgetState(budget)) for _ in range(2)]
     generate(model, tokenizer, rows[:1], PROMPTS[:1], budget.max_tokens)
     ids = torch.tensor([encode(tokenizer, PROMPTS[0])])
     model.generate(

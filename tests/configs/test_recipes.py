@@ -90,7 +90,7 @@ def test_recipe_is_found_by_path_and_by_name(tmp_path: Path) -> None:
 
 
 def test_unknown_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean demo\.yaml\?"):
+    with pytest.raises(ConfigError, match=r"did you mean 'demo\.yaml'\?"):
         load_recipe("grpo", "deno.yaml")
 
 

@@ -18,10 +18,10 @@ from curation import filters
 from curation import run as command
 from curation.difficulty import pass_rate, rates, too_easy_or_hard
 from curation.table import open_table, write_table
-from data.arithmetic import generate
+from data.arithmetic import generate_problems
 from data.formats import read
 
-QUESTIONS = [problem.question for problem in generate(60, 0)]
+QUESTIONS = [problem.question for problem in generate_problems(60, 0)]
 
 
 def source(tmp_path: Path) -> Path:
@@ -128,7 +128,9 @@ def test_interrupted_run_resumes_after_last_stage(tmp_path: Path, monkeypatch: p
 
 def test_sources_are_mixed_in_proportion(tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
-    other.write_text("".join(json.dumps({"question": p.question, "answer": "1"}) + "\n" for p in generate(40, 1)))
+    other.write_text(
+        "".join(json.dumps({"question": p.question, "answer": "1"}) + "\n" for p in generate_problems(40, 1))
+    )
     sources = [{"path": str(source(tmp_path)), "share": 1}, {"path": str(other), "share": 1}]
     command.run_curation(config(tmp_path, sources=sources), RunDir(tmp_path / "out"))
     assert Counter(t.source for t in read(tmp_path / "out" / "train.jsonl")) == {"rows.jsonl": 40, "other.jsonl": 40}
@@ -139,7 +141,7 @@ def test_sources_of_one_name_are_mixed(tmp_path: Path) -> None:
     for place, folder in enumerate(("general", "domain")):
         (tmp_path / folder).mkdir()
         paths.append(tmp_path / folder / "train.jsonl")
-        rows = [{"question": p.question, "answer": "1"} for p in generate(40 - 20 * place, 1 + place)]
+        rows = [{"question": p.question, "answer": "1"} for p in generate_problems(40 - 20 * place, 1 + place)]
         paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
     sources: list[dict[str, Any]] = [{"path": str(path), "share": 1} for path in paths]
     sources += [{"problems": {"source": "arithmetic", "limit": 20, "seed": seed}, "cap": seed} for seed in (5, 6)]

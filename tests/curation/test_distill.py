@@ -18,11 +18,11 @@ from configs.run_directory import RunDir
 from configs.schema.curation import DistillConfig
 from curation import ask_model
 from curation.distillation import run_distillation
-from data.arithmetic import generate
+from data.arithmetic import generate_problems
 from data.formats import read
 from models import server as client
 
-PROBLEMS = generate(6, 0)
+PROBLEMS = generate_problems(6, 0)
 
 
 class Teacher(ThreadingHTTPServer):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from configs.errors import DataError
 from curation.mixture import counts, split_rows
 from curation.selection import clusters, select, shape
-from data.arithmetic import generate
-from data.corpus import traces
+from data.arithmetic import generate_problems
+from data.corpus import solution_traces
 from data.problem import Trace
 from data.similarity.near_duplicates import near_duplicates
 
@@ -30,7 +30,7 @@ def test_other_numbers_make_another_problem() -> None:
 
 
 def test_generated_problems_are_no_duplicates() -> None:
-    questions = [problem.question for problem in generate(2000, 0)]
+    questions = [problem.question for problem in generate_problems(2000, 0)]
     assert len(near_duplicates(questions)) < 20
 
 
@@ -57,7 +57,7 @@ def test_mix_has_the_requested_size(total: int, first: int, second: int) -> None
 
 
 def test_split_keeps_near_duplicates_together() -> None:
-    texts = [problem.question for problem in generate(400, 0)]
+    texts = [problem.question for problem in generate_problems(400, 0)]
     doubled = [*texts, *(text.upper() for text in texts[:200])]
     parts = split_rows(doubled, {"train": 0.8, "validation": 0.2}, seed=1)
     assert sorted(i for rows in parts.values() for i in rows) == list(range(600))
@@ -131,7 +131,9 @@ def test_traces_are_selected_by_domain_and_length() -> None:
 
 
 def test_clusters_separate_subjects() -> None:
-    stories = [t.question for t in traces(generate(300, 0)) if t.metadata["scenario"] in ("farm", "travel")]
+    stories = [
+        t.question for t in solution_traces(generate_problems(300, 0)) if t.metadata["scenario"] in ("farm", "travel")
+    ]
     chinese = ["肝 硬 化 怎 么 治 疗", "高 血 压 怎 么 治 疗", "头 晕 怎 么 办"] * 20
     labels, placed = clusters([*stories, *chinese], 3, seed=0, others=["A bus has 20 people on it. Then 5 get off."])
     assert len({*labels}) == 3

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.schema.curation import QualityConfig
-from curation.quality import fault, language
+from curation.quality import language, quality_fault
 from data.problem import Trace
 from data.thinking import EndlessThinking, split_thinking
 
@@ -38,7 +38,7 @@ def trace(question: str = "What is 2 + 2?", thinking: str = "2 + 2 = 4.", reply:
     ],
 )
 def test_bad_row_is_named_by_its_first_fault(row: Trace, reason: str) -> None:
-    assert fault(row, QualityConfig(require_thinking=True)) == reason
+    assert quality_fault(row, QualityConfig(require_thinking=True)) == reason
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_bad_row_is_named_by_its_first_fault(row: Trace, reason: str) -> None:
     ],
 )
 def test_good_row_passes(row: Trace) -> None:
-    found = fault(row, QualityConfig(require_thinking=True))
+    found = quality_fault(row, QualityConfig(require_thinking=True))
     assert found is None
 
 
 def test_length_limits_count_words() -> None:
-    assert fault(trace(), QualityConfig(min_words=50)) == "fewer than 50 words"
-    assert fault(trace(), QualityConfig(max_words=3)) == "over 3 words"
-    assert fault(trace(), QualityConfig(require_answer=True)) == "missing answer"
+    assert quality_fault(trace(), QualityConfig(min_words=50)) == "fewer than 50 words"
+    assert quality_fault(trace(), QualityConfig(max_words=3)) == "over 3 words"
+    assert quality_fault(trace(), QualityConfig(require_answer=True)) == "missing answer"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_languages_are_told_apart(text: str, name: str) -> None:
 
 
 def test_unwanted_languages_are_removed() -> None:
-    assert fault(trace(question="高血压患者能吃党参吗？"), QualityConfig(languages=["en"])) == "language zh"
+    assert quality_fault(trace(question="高血压患者能吃党参吗？"), QualityConfig(languages=["en"])) == "language zh"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from data import arithmetic
-from data.arithmetic import generate, vocabulary
-from data.corpus import traces
+from data.arithmetic import generate_problems, vocabulary
+from data.corpus import solution_traces
 from data.problem import Problem
 
 LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
@@ -23,7 +23,7 @@ LINE = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
 
 @given(seed=st.integers(0, 10_000), least=st.integers(1, 4), largest=st.integers(20, 300))
 def test_every_line_of_a_solution_is_right(seed: int, least: int, largest: int) -> None:
-    for problem in generate(20, seed, (least, 4), largest):
+    for problem in generate_problems(20, seed, (least, 4), largest):
         assert problem.solution is not None
         lines = problem.solution.split("\n")
         assert least <= len(lines) <= 4
@@ -39,7 +39,7 @@ def test_every_line_of_a_solution_is_right(seed: int, least: int, largest: int) 
 
 @given(seed=st.integers(0, 10_000))
 def test_lines_use_only_known_numbers(seed: int) -> None:
-    for problem in generate(20, seed):
+    for problem in generate_problems(20, seed):
         assert problem.solution is not None
         given_numbers = set(re.findall(r"\d+", problem.question))
         known = set(given_numbers)
@@ -52,7 +52,7 @@ def test_lines_use_only_known_numbers(seed: int) -> None:
 
 
 def test_question_has_no_unfilled_template() -> None:
-    for problem in generate(2000, 3):
+    for problem in generate_problems(2000, 3):
         assert not re.search(r"[{}]", problem.question)
         assert problem.question.endswith("?")
 
@@ -66,31 +66,32 @@ def test_question_has_no_unfilled_template() -> None:
     ],
 )
 def test_seed_gives_the_recorded_problems(seed: int, params: dict[str, Any], recorded: str) -> None:
-    rows = [asdict(problem) for problem in generate(300, seed, **params)]
+    rows = [asdict(problem) for problem in generate_problems(300, seed, **params)]
     assert {row.pop("grader") for row in rows} == {"math"}  # a field that is younger than the record
     made = json.dumps(rows, sort_keys=True)
     assert hashlib.sha256(made.encode()).hexdigest() == recorded
 
 
 def test_seed_is_stable_across_processes() -> None:
-    code = "from data.arithmetic import generate; print([(p.question, p.answer) for p in generate(50, 9)])"
+    pairs = "[(p.question, p.answer) for p in generate_problems(50, 9)]"
+    code = f"from data.arithmetic import generate_problems; print({pairs})"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout
         for seed in ("1", "2")
     }
-    assert outputs == {f"{[(p.question, p.answer) for p in generate(50, 9)]}\n"}
+    assert outputs == {f"{[(p.question, p.answer) for p in generate_problems(50, 9)]}\n"}
 
 
 def test_questions_differ_within_and_across_seeds() -> None:
-    first, second = ({p.question for p in generate(3000, seed)} for seed in (0, 1))
+    first, second = ({p.question for p in generate_problems(3000, seed)} for seed in (0, 1))
     assert len(first) == len(second) == 3000
     assert len(first & second) < 10
 
 
 def test_all_operations_and_step_counts_occur() -> None:
-    problems = generate(2000, 0)
+    problems = generate_problems(2000, 0)
     operations = [operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")]
     assert all(operations.count(operation) > len(operations) / 10 for operation in "+-*/")
     assert {p.metadata["steps"] for p in problems} == {2, 3, 4}
@@ -98,8 +99,8 @@ def test_all_operations_and_step_counts_occur() -> None:
 
 
 def test_traces_think_the_solution() -> None:
-    problems = generate(5, 0)
-    for problem, trace in zip(problems, traces(problems), strict=True):
+    problems = generate_problems(5, 0)
+    for problem, trace in zip(problems, solution_traces(problems), strict=True):
         assert (trace.id, trace.question) == (problem.id, problem.question)
         assert trace.thinking == problem.solution
         assert trace.reply == trace.answer == problem.answer
@@ -107,17 +108,17 @@ def test_traces_think_the_solution() -> None:
 
 def test_problem_without_solution_makes_no_trace() -> None:
     with pytest.raises(DataError, match="p1: no solution"):
-        traces([Problem(id="p1", question="?", answer="1", source="file")])
+        solution_traces([Problem(id="p1", question="?", answer="1", source="file")])
 
 
 @pytest.mark.parametrize("steps", [(0, 2), (3, 2), (2, 7)])
 def test_impossible_step_counts_are_refused(steps: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="steps_min"):
-        generate(1, 0, steps)
+        generate_problems(1, 0, steps)
 
 
 def test_only_requested_operations_appear() -> None:
-    problems = generate(300, 5, largest=50, operations=["+", "*"])
+    problems = generate_problems(300, 5, largest=50, operations=["+", "*"])
     used = {operation for p in problems for _, operation, _, _ in LINE.findall(p.solution or "")}
     assert used == {"+", "*"}
 
@@ -125,14 +126,14 @@ def test_only_requested_operations_appear() -> None:
 @pytest.mark.parametrize("wrong", [{"largest": 19}, {"operations": []}, {"operations": ["^"]}])
 def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="arithmetic: largest"):
-        generate(1, 0, **wrong)
+        generate_problems(1, 0, **wrong)
 
 
 def test_search_for_missing_problems_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"operations \['/'\] make no problem of [234] steps"):
-        generate(3, 0, operations=["/"])
+        generate_problems(3, 0, operations=["/"])
     few = replace(vocabulary(), scenarios=vocabulary().scenarios[:1])
     monkeypatch.setattr(arithmetic, "vocabulary", lambda: few)
     monkeypatch.setattr(arithmetic, "TRIES", 100)
     with pytest.raises(DataError, match=r"1000000 problems wanted, only \d+ different ones found; lower data\.params"):
-        generate(1_000_000, 0, steps=(1, 1), largest=20, operations=["/"])
+        generate_problems(1_000_000, 0, steps=(1, 1), largest=20, operations=["/"])

@@ -9,11 +9,11 @@ import pytest
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
-from data.corpus import load_traces, of_problem, traces
+from data.corpus import load_traces, of_problem, solution_traces
 from data.formats import Reject
 from data.problem import Problem
 from data.sources import load_problems
-from data.splits import split, split_traces
+from data.splits import split_problems, split_traces
 
 REAL = os.environ.get("MULL_DATA")
 ROWS = [{"instruction": f"Say {i}.", "input": "", "output": str(i)} for i in range(20)]
@@ -74,10 +74,10 @@ def test_bad_problems_are_handed_over(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     rejected: list[Reject] = []
     problems = load_problems(DataConfig(source="gsm8k", path=str(path)), rejected.append)
-    assert [trace.reply for trace in traces(problems, rejected.append)] == ["2"]
+    assert [trace.reply for trace in solution_traces(problems, rejected.append)] == ["2"]
     assert [reject.place for reject in rejected] == [f"{path}:2", "gsm8k:gsm8k-train-3"]
     with pytest.raises(DataError, match=r"^gsm8k:gsm8k-train-3: no solution to make a trace of; name a file"):
-        traces(problems)
+        solution_traces(problems)
 
 
 def test_solution_loses_calculator_notes() -> None:
@@ -104,7 +104,7 @@ def test_held_out_questions_leave_the_traces(tmp_path: Path) -> None:
 )
 def test_holding_everything_out_is_refused(held_out: HeldOutConfig, way_out: str) -> None:
     with pytest.raises(DataError, match=f"all 30 problems are held out by eval; {way_out}"):
-        split(DataConfig(source="arithmetic", limit=30), held_out)
+        split_problems(DataConfig(source="arithmetic", limit=30), held_out)
 
 
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from configs.errors import DataError, ModelError
-from data.chat_template import PROBES, carrying, render
+from data.chat_template import PROBES, carrying, render_template
 from data.problem import Trace
 from data.prompts import render_prompt, render_turn, turn_end
 from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat
@@ -184,7 +184,7 @@ def test_carried_template_renders_the_training_prompt(template: str, think_forma
     tok = tokenizer(template)
     prompts = [render_prompt(tok, question, think_format, history=history) for question, history in PROBES]
     tok.chat_template = carrying(tok, think_format)
-    assert [render(tok, tok.chat_template, *probe) for probe in PROBES] == prompts
+    assert [render_template(tok, tok.chat_template, *probe) for probe in PROBES] == prompts
     assert [render_prompt(tok, question, think_format, history=history) for question, history in PROBES] == prompts
     assert carrying(tok, think_format) == tok.chat_template
 

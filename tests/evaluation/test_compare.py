@@ -7,7 +7,7 @@ import pytest
 
 from configs.errors import RunError
 from configs.sample import Sample
-from evaluation.compare import compare, main, pairs, read_run
+from evaluation.compare import compare_samples, main, pairs, read_run
 from evaluation.metrics import mcnemar_exact
 from evaluation.sample_store import SampleStore
 
@@ -25,7 +25,9 @@ def write(folder: Path, its: list[Sample]) -> Path:
 
 
 def test_single_samples_use_exact_mcnemar() -> None:
-    found = compare("x", rows("1" * 10 + "0" * 12 + "1" * 8), rows("0" * 3 + "1" * 7 + "1" * 6 + "0" * 6 + "1" * 8))
+    found = compare_samples(
+        "x", rows("1" * 10 + "0" * 12 + "1" * 8), rows("0" * 3 + "1" * 7 + "1" * 6 + "0" * 6 + "1" * 8)
+    )
     assert (found.better, found.worse) == (6, 3)
     assert found.p == mcnemar_exact(6, 3)
     assert found.test == "exact McNemar"
@@ -36,21 +38,21 @@ def test_single_samples_use_exact_mcnemar() -> None:
 
 
 def test_clear_difference_needs_no_more_questions() -> None:
-    found = compare("x", rows("0" * 30), rows("1" * 30))
+    found = compare_samples("x", rows("0" * 30), rows("1" * 30))
     assert found.verdict() == (
         "B is 30 of 30 better; a difference of this size appears by chance less than 0.1% of the time."
     )
 
 
 def test_run_against_itself_is_the_same() -> None:
-    found = compare("x", rows("10110"), rows("10110"))
+    found = compare_samples("x", rows("10110"), rows("10110"))
     assert found.p == 1.0
     assert found.needed is None
     assert found.verdict() == "A and B score the same on each of 5 questions."
 
 
 def test_wins_and_losses_cancel() -> None:
-    assert "A ahead on 1, B on 1" in compare("x", rows("10"), rows("01")).verdict()
+    assert "A ahead on 1, B on 1" in compare_samples("x", rows("10"), rows("01")).verdict()
 
 
 def sampled(*counts: int, k: int = 4) -> list[Sample]:
@@ -63,14 +65,14 @@ def sampled(*counts: int, k: int = 4) -> list[Sample]:
 
 
 def test_rounding_does_not_make_a_difference() -> None:
-    found = compare("x", sampled(9, 0, 0, k=10), sampled(2, 6, 1, k=10))
+    found = compare_samples("x", sampled(9, 0, 0, k=10), sampled(2, 6, 1, k=10))
     assert found.difference.value != 0
     assert found.needed is None
     assert found.verdict().startswith("A and B are equal over 3 questions: A ahead on 1, B on 2.")
 
 
 def test_several_samples_use_sign_flips() -> None:
-    found = compare("x", sampled(0, 1, 2, 3, 4, 2), sampled(1, 2, 3, 4, 4, 3))
+    found = compare_samples("x", sampled(0, 1, 2, 3, 4, 2), sampled(1, 2, 3, 4, 4, 3))
     assert found.test == "sign flips"
     assert found.p == pytest.approx(2 / 2**5, abs=0.005)
     assert found.difference.value == pytest.approx(1.25 / 6)
@@ -78,15 +80,15 @@ def test_several_samples_use_sign_flips() -> None:
 
 
 def test_unpaired_questions_are_counted() -> None:
-    found = compare("x", rows("11?0"), rows("1?00"))
+    found = compare_samples("x", rows("11?0"), rows("1?00"))
     assert (found.questions, found.unpaired) == (2, 2)
 
 
 def test_different_benchmarks_are_refused() -> None:
     with pytest.raises(RunError, match="another gold answer"):
-        compare("x", rows("11"), rows("11", gold="8"))
+        compare_samples("x", rows("11"), rows("11", gold="8"))
     with pytest.raises(RunError, match="no graded question"):
-        compare("x", rows("1"), rows("?"))
+        compare_samples("x", rows("1"), rows("?"))
 
 
 def test_points_are_paired_by_label(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_heldout_measurements_are_compared(tmp_path: Path) -> None:
     for when, scores in (("before", "0100"), ("after", "0111")):
         SampleStore(tmp_path / f"heldout_{when}.jsonl").write(rows(scores, "greedy") + rows("0101", "sampled"))
     a, b = (read_run(f"{tmp_path}/heldout_{when}.jsonl") for when in ("before", "after"))
-    found = {label: compare(label, *its) for label, its in pairs(a, b).items()}
+    found = {label: compare_samples(label, *its) for label, its in pairs(a, b).items()}
     assert {label: (one.better, one.worse) for label, one in found.items()} == {"greedy": (2, 0), "sampled": (0, 0)}
     assert list(read_run(f"{tmp_path}/heldout_after.jsonl@greedy")) == ["greedy"]
 

@@ -78,7 +78,7 @@ def test_user_error_is_one_line() -> None:
     done = subprocess.run(command("--config", "demos.yaml"), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "did you mean demo.yaml?" in done.stderr
+    assert "did you mean 'demo.yaml'?" in done.stderr
 
 
 @pytest.mark.recipe

@@ -14,7 +14,7 @@ from models.adapter_files import LORA_RANKS, rank_slot
 def test_adapter_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"model\.adapter: .* holds no adapter_model\.safetensors; train one first"):
-        backend.check(ModelConfig(name="smollm2-135m", adapter=str(tmp_path)))
+        backend.check_model_config(ModelConfig(name="smollm2-135m", adapter=str(tmp_path)))
 
 
 @pytest.mark.parametrize(("rank", "slot"), [(1, 1), (2, 8), (16, 16), (17, 32), (512, 512)])

@@ -36,8 +36,8 @@ def test_fast_inference_needs_bnb_plugin(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
     config = ModelConfig(name="org/model", precision="nf4", fast_inference=True)
     with pytest.raises(ModelError, match="vllm-bnb-plugin"):
-        backend.check(config)
-    backend.check(config.model_copy(update={"fast_inference": False}))
+        backend.check_model_config(config)
+    backend.check_model_config(config.model_copy(update={"fast_inference": False}))
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_bad_model_section_is_refused(fields: dict[str, Any], message: str) -> N
     if backend.has_gpu() and "backend" in fields:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ModelError, match=message):
-        backend.check(ModelConfig(**fields))
+        backend.check_model_config(ModelConfig(**fields))
 
 
 def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no config\.json"):
-        backend.check(ModelConfig(name=str(tmp_path)))
+        backend.check_model_config(ModelConfig(name=str(tmp_path)))
 
 
 @pytest.mark.parametrize(("hidden", "seen"), [("", False), ("-1", False), ("0", True), ("0,1", True)])

@@ -36,7 +36,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_unknown_command_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean grpo\?"):
+    with pytest.raises(ConfigError, match=r"did you mean 'grpo'\?"):
         command_module("gpro")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from configs.errors import ModelError, RunError
-from data.chat_template import PROBES, carrying, render
+from data.chat_template import PROBES, carrying, render_template
 from release.formats import folder_of, write_exports
 from tests.tiny_run import LLAMA3, tell, tiny_base, tiny_run, whole_run, write_config
 from training.finished_run import open_run
@@ -195,7 +195,7 @@ def test_export_carries_template_and_licence(run: Path, out: Path, target: str) 
     think_format = open_run(run).think_format
     for question, history in PROBES:
         wanted = render_prompt(trained, question, think_format, history=history)
-        assert render(tokenizer, tokenizer.chat_template, question, history) == wanted
+        assert render_template(tokenizer, tokenizer.chat_template, question, history) == wanted
     config = GenerationConfig.from_pretrained(folder)
     assert config.eos_token_id == tokenizer.eos_token_id == 2
     assert config.think_format["end"] == think_format.end
@@ -213,7 +213,7 @@ def test_template_carries_think_format_once(run: Path, name: str) -> None:
     think_format = THINK_FORMATS[name]
     wanted = [render_prompt(tokenizer, question, think_format, history=history) for question, history in PROBES]
     tokenizer.chat_template = carrying(tokenizer, think_format)
-    assert [render(tokenizer, tokenizer.chat_template, *probe) for probe in PROBES] == wanted
+    assert [render_template(tokenizer, tokenizer.chat_template, *probe) for probe in PROBES] == wanted
     assert carrying(tokenizer, think_format) == tokenizer.chat_template
     asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     text = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from configs.errors import RunError
 from release.formats import write_exports
-from release.gate import FULL, QUANTISED, bounds_of, compare, format_checks, gate, held_out, passed_before
+from release.gate import (
+    FULL,
+    QUANTISED,
+    bounds_of,
+    compare_with_reference,
+    format_checks,
+    gate,
+    held_out,
+    passed_before,
+)
 from release.gate_worker import GateJob, answer_job
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
 from training.finished_run import open_run
@@ -22,7 +31,7 @@ LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30
 
 def figures(export: list[float], trained: list[float], base: list[float]) -> dict[str, Any]:
     tops = list(range(len(trained)))
-    checks = compare(
+    checks = compare_with_reference(
         "x",
         {"logprob": export, "top": tops},
         {"logprob": trained, "top": tops, "base_logprob": base},

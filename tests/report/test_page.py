@@ -20,7 +20,7 @@ class Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-def sections(text: str) -> list[page.Section]:
+def sections(text: str) -> list[page.ReportSection]:
     return [
         page.Headline([(text, text, text)]),
         page.Alarms([text]),
@@ -33,13 +33,13 @@ def sections(text: str) -> list[page.Section]:
 
 def test_section_text_never_becomes_markup() -> None:
     plain, hostile = Tags(), Tags()
-    plain.feed(page.render("x", sections("x"), "x"))
-    hostile.feed(page.render(HOSTILE, sections(HOSTILE), HOSTILE))
+    plain.feed(page.render_page("x", sections("x"), "x"))
+    hostile.feed(page.render_page(HOSTILE, sections(HOSTILE), HOSTILE))
     assert hostile.tags == plain.tags
 
 
 def test_page_fetches_nothing() -> None:
-    text = page.render("Run", sections("x"))
+    text = page.render_page("Run", sections("x"))
     parser = Tags()
     parser.feed(text)
     assert not [tag for tag, attributes in parser.tags if {"src", "href"} & attributes.keys()]
@@ -59,7 +59,7 @@ def test_page_is_written_whole(tmp_path: Path) -> None:
      (float("nan"), "nan"), (float("inf"), "inf"), (12345.6, "12,346"), ("a<b", "a&lt;b"), (0.0, "0")],
 )  # fmt: skip
 def test_cells_are_short_and_escaped(value: page.Cell, text: str) -> None:
-    assert page.cell(value) == text
+    assert page.cell_html(value) == text
 
 
 def test_number_columns_align_right() -> None:

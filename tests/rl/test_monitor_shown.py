@@ -9,7 +9,7 @@ from configs.errors import RewardError
 from configs.run_directory import RunDir, read_jsonl
 from data.problem import Problem
 from data.think_format import XML
-from report.training import write_report
+from report.training import write_training_report
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor
 from rl.trainer import Recorder, Scored
@@ -38,7 +38,7 @@ def test_warning_reaches_bar_metrics_and_report(tmp_path: Path, capsys: pytest.C
     message = "length_limit: 100% of the completions ran into the length limit"
     assert f"ALARM {message}" in " ".join(capsys.readouterr().err.split())
     assert [row["alarms"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [[message]]
-    assert f"{message} (step 3)" in write_report(tmp_path).read_text(encoding="utf-8")
+    assert f"{message} (step 3)" in write_training_report(tmp_path).read_text(encoding="utf-8")
     (alarm,) = read_jsonl(tmp_path / "alarms.jsonl")
     assert [sample["text"] for sample in alarm["samples"]] == [rollout.text for rollout in CUT]
 

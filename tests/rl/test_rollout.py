@@ -238,7 +238,7 @@ def test_training_and_evaluation_share_prompts(tiny: LoadedModel, writes: bool) 
     engine = TransformersEngine(tiny.model, tokenizer, S1, 256)
     prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
     drawn = rollout.make_generate(engine, recipe(tiny))(prompts, tiny.model)
-    assert [list(g.prompt_ids) for g in drawn] == heldout.prompt_ids(PROBLEMS, tokenizer, S1)
+    assert [list(g.prompt_ids) for g in drawn] == heldout.problem_prompt_ids(PROBLEMS, tokenizer, S1)
     assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
 
 

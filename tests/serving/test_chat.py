@@ -15,11 +15,21 @@ import pytest
 
 from budget_forcing.budget import Budget, BudgetState
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.transformers_sampler import Row
+from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
 from data.think_format import NONE
-from serving.chat import DIM, MARK, PLAIN, Conversation, Writer, budget_named, parse, start, think_format_of_model
+from serving.chat import (
+    DIM,
+    MARK,
+    PLAIN,
+    Conversation,
+    Writer,
+    budget_named,
+    chat_arguments,
+    start,
+    think_format_of_model,
+)
 from tests.release.gguf.test_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer
 from training.finished_run import open_run
@@ -33,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def conversation(folder: Path, *options: str) -> Conversation:
     common = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
     is_named = "--think-format" in options or (folder / "config.yaml").is_file()
-    return start(parse([*common, *(() if is_named else ("--think-format", "s1")), *options]))
+    return start(chat_arguments([*common, *(() if is_named else ("--think-format", "s1")), *options]))
 
 
 @pytest.mark.engine
@@ -103,7 +113,7 @@ def test_streamed_text_equals_whole_text(kind: Callable[[], Any]) -> None:
     tokenizer = kind()
     ids = tokenizer.encode("Wait, is “2 + 2” naïve ☃?\n\n  No: it is 4.<|im_start|>so on", add_special_tokens=False)
     budget = TokenBudget(ends=(1,), end=(1,), eos=(1,), limit=1000)
-    row = Row(SamplingConfig(), 0, frozenset(), BudgetState(budget))
+    row = BatchRow(SamplingConfig(), 0, frozenset(), BudgetState(budget))
     out = io.StringIO()
     writer = Writer(out, tokenizer, ansi=False)
     pieces = []
@@ -147,7 +157,7 @@ def test_run_sets_adapter_and_think_format(tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_model_without_thinking_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--model", str(folder), "--precision", "fp32", "--seed", "1", "--max-answer", "8", "--context", "400"]
-    talk = start(parse(options))
+    talk = start(chat_arguments(options))
     assert talk.engine.think_format == NONE
     assert "think format: none, its chat template opens no thinking" in capsys.readouterr().err
     out = io.StringIO()
@@ -157,7 +167,7 @@ def test_model_without_thinking_answers(folder: Path, capsys: pytest.CaptureFixt
     with pytest.raises(ConfigError, match="/budget: think format none: there is no thinking to limit"):
         talk.command("/budget 5")
     with pytest.raises(ConfigError, match="--waits: think format none: there is no thinking to limit"):
-        start(parse([*options, "--waits", "1"]))
+        start(chat_arguments([*options, "--waits", "1"]))
 
 
 @pytest.mark.parametrize(

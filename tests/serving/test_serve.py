@@ -12,7 +12,7 @@ import pytest
 from configs.errors import ModelError
 from data.prompts import render_prompt
 from data.think_format import THINK_FORMATS, ThinkFormat
-from serving.serve import command, lora_rank, parse
+from serving.serve import command, lora_rank, serve_arguments
 from tests.tiny import tiny_tokenizer
 from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.vllm_env import free_port, serving
@@ -32,7 +32,9 @@ def option(words: list[str], name: str) -> str:
 
 
 def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
-    words = command(open_run(run), parse([str(run), "--port", "81", "--", "--max-num-seqs", "4"]), tmp_path / "t.jinja")
+    words = command(
+        open_run(run), serve_arguments([str(run), "--port", "81", "--", "--max-num-seqs", "4"]), tmp_path / "t.jinja"
+    )
     assert str(run.parent / "base") in words
     assert json.loads(option(words, "--lora-modules")) == {"name": "tiny-run", "path": str(run / "adapter")}
     assert option(words, "--max-lora-rank") == "8"
@@ -46,14 +48,14 @@ def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
 
 def test_run_without_lora_is_served(tmp_path: Path) -> None:
     run = whole_run(tmp_path / "run", tiny_base(tmp_path / "base"))
-    words = command(open_run(run), parse([str(run)]), tmp_path / "t.jinja")
+    words = command(open_run(run), serve_arguments([str(run)]), tmp_path / "t.jinja")
     assert str(run / "model") in words
     assert "--enable-lora" not in words
 
 
 def test_base_keeps_training_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
-    args = parse([str(run)])
+    args = serve_arguments([str(run)])
     tell(run, precision="int8")
     with pytest.raises(ModelError, match="serve the merged16 export"):
         command(open_run(run), args, tmp_path / "t.jinja")
@@ -257,7 +259,7 @@ def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
 
 
 def test_chat_takes_a_run_folder(run: Path) -> None:
-    from serving.chat import parse as parse_chat
+    from serving.chat import chat_arguments as parse_chat
     from serving.chat import start
 
     talk = start(parse_chat(["--model", str(run), "--precision", "fp32", "--context", "256", "--max-answer", "9"]))

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
-from data.arithmetic import generate
-from data.corpus import traces
+from data.arithmetic import generate_problems
+from data.corpus import solution_traces
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from sft import dataset
 
 pytestmark = pytest.mark.engine
 
-TRACES = traces(generate(40, seed=3))
+TRACES = solution_traces(generate_problems(40, seed=3))
 
 
 @pytest.mark.parametrize("think_format", [S1, XML, DEEPSEEK], ids=lambda f: f.name)

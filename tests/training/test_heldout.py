@@ -17,7 +17,7 @@ from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
-from training.heldout import Measure, changes, check, measure, prompt_ids
+from training.heldout import Measure, changes, check_held_out, measure, problem_prompt_ids
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -48,9 +48,9 @@ def test_long_problem_is_refused(engine: Engine) -> None:
     with pytest.raises(
         DataError, match=r"5 of 5 prompts don't fit: problem p\d has \d+ tokens, with eval.max_tokens=250"
     ):
-        check(config, PROBLEMS, engine.tokenizer, S1)
-    check(load_recipe("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
-    check(load_recipe("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
+        check_held_out(config, PROBLEMS, engine.tokenizer, S1)
+    check_held_out(load_recipe("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
+    check_held_out(load_recipe("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
 
 
 def measured(numbers: Iterable[int], right: Container[int], other: str = "?") -> list[Sample]:
@@ -86,7 +86,7 @@ def test_unpaired_problems_are_left_out() -> None:
 def test_samples_share_one_request(engine: Engine) -> None:
     """The k samples of a problem come from one request with its seed, whatever plans them."""
     _, samples = measure(engine, PROBLEMS, HeldOutConfig(k=3, max_tokens=8), SamplingConfig(), seed=5)
-    ids = prompt_ids(PROBLEMS, engine.tokenizer, S1)
+    ids = problem_prompt_ids(PROBLEMS, engine.tokenizer, S1)
     greedy = [Request(prompt, SamplingConfig(temperature=0.0), 8, seed=5 + i) for i, prompt in enumerate(ids)]
     drawn = [Request(prompt, SamplingConfig(), 8, seed=5 + i, n=3) for i, prompt in enumerate(ids)]
     assert [s.token_ids for s in samples] == [g.token_ids for g in engine.generate(greedy + drawn)]

@@ -10,7 +10,7 @@ from configs.schema.sections import DataConfig
 from curation.distillation import TeacherRequest, _row
 from data.problem import Problem
 from data.sources import load_problems
-from data.splits import split
+from data.splits import split_problems
 from data.think_format import XML
 from evaluation.sample_store import grade_samples
 from rewards.grading.grade import extracted_answers, grade
@@ -47,7 +47,7 @@ def test_option_has_one_verdict(capital: DataConfig, answer: str, right: bool) -
 
 
 def test_training_prompt_lists_options(capital: DataConfig) -> None:
-    [problem], _ = split(capital, None)
+    [problem], _ = split_problems(capital, None)
     assert problem.question == "What is the capital of France?\n\nA) Rome\nB) Paris\nC) 7\nD) Oslo"
     assert (problem.answer, problem.grader) == ("B", "choice")
 

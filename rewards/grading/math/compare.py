@@ -1,8 +1,8 @@
 """The fast path: whether two answers are equivalent, decided without SymPy wherever both can be read.
 
 Numbers are compared exactly, expressions at rational points (exactly where they are rational functions there, else as
-complex floats), lists, intervals, matrices and equations part by part. `compare` returns None for what it can't decide;
-then a grader process asks math-verify.
+complex floats), lists, intervals, matrices and equations part by part. `compare_answers` returns None for what it
+can't decide; then a grader process asks math-verify.
 
 A decimal stands for another number only as its rounding or truncation with six decimals and six significant digits or
 more (of an irrational gold answer, which has no other decimal, as its rounding to four); further choices are in
@@ -18,7 +18,7 @@ from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
-from rewards.grading.math.structure import read, split_top
+from rewards.grading.math.structure import read_answer, split_top
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.value import TooBig, variables
 
@@ -51,7 +51,7 @@ _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
 
-def compare(gold: str, answer: str) -> Equivalence | None:
+def compare_answers(gold: str, answer: str) -> Equivalence | None:
     """The verdict on an extracted answer, or None when math-verify has to decide."""
     gold, answer = gold.strip(), answer.strip()
     if gold == answer:
@@ -75,7 +75,7 @@ def compare(gold: str, answer: str) -> Equivalence | None:
     except RecursionError:  # "1/2/3/…" nests without a bracket
         return Equivalence(None, "refused: nested too deep")
     if verdict is not None and verdict.correct is False and (_ONE_E.fullmatch(gold) or _ONE_E.fullmatch(answer)):
-        return compare(_decimal(gold), _decimal(answer))
+        return compare_answers(_decimal(gold), _decimal(answer))
     if verdict is None:
         reason = refusal(gold, answer)
         return Equivalence(None, reason) if reason else None
@@ -107,7 +107,7 @@ def list_elements(answer: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def _read(text: str) -> Answer | None:
     try:
-        return read(text)
+        return read_answer(text)
     except Unread:
         return None
 
@@ -160,14 +160,14 @@ def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
     letter = _chosen(plain)
     if letter is not None:
         return Equivalence(letter == (lettered[1] or lettered[2]), "text")
-    text = compare(lettered[3], plain)
+    text = compare_answers(lettered[3], plain)
     return text if text is not None else Equivalence(False, "text")
 
 
 def _equal_with_unit_letter(lettered: str, other: Quantity) -> bool | None:
     """Whether `other`, which has no variable, equals an answer of `5 m` with its letter as a unit."""
-    found = _UNIT_LETTER.fullmatch(lettered)
-    with_unit = _read(f"{found[1]} \\text{{{found[2]}}}") if found else None
+    match = _UNIT_LETTER.fullmatch(lettered)
+    with_unit = _read(f"{match[1]} \\text{{{match[2]}}}") if match else None
     return False if with_unit is None else equal(with_unit, other)
 
 
@@ -177,10 +177,10 @@ def _chosen(plain: str) -> str | None:
     single = _CHOICE.fullmatch(_OPTION.sub("", text))
     if single:
         return single[1].upper()
-    found = _CHOICE_AND_TEXT.fullmatch(text)
-    if found and not _ANOTHER_CHOICE.search(found[3]):
-        return found[1] or found[2]
-    if found or not _is_prose(text):
+    lettered = _CHOICE_AND_TEXT.fullmatch(text)
+    if lettered and not _ANOTHER_CHOICE.search(lettered[3]):
+        return lettered[1] or lettered[2]
+    if lettered or not _is_prose(text):
         return None
     named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text)}
     return named.pop() if len(named) == 1 else None

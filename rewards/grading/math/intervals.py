@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
 from rewards.grading.math.parser import Node
-from rewards.grading.math.same_value import close
-from rewards.grading.math.value import Undefined, evaluate, variables
+from rewards.grading.math.same_value import is_close
+from rewards.grading.math.value import Undefined, value_at, variables
 
 Real = Fraction | float
 
@@ -65,13 +65,13 @@ def _merged(answer: Answer) -> list[_Interval] | None:
             return None
         common = _complement(_joined([interval for one in outside if one is not None for interval in one]))
         return common or _merged(Union(answer.parts))  # "x < 2, x > 3" can only mean "or"
-    found: list[_Interval] = []
+    all_intervals: list[_Interval] = []
     for part in _parts(answer):
         intervals = _merged(part) if isinstance(part, Complement | Intersection) else _intervals(part)
         if intervals is None:
             return None
-        found += intervals
-    return _joined(found)
+        all_intervals += intervals
+    return _joined(all_intervals)
 
 
 def _complement(intervals: list[_Interval] | None) -> list[_Interval] | None:
@@ -130,7 +130,7 @@ def _real(item: Answer) -> Real | None:
     if item.node in infinities:
         return infinities[item.node]
     try:
-        value = evaluate(item.node, {}, item.sign)
+        value = value_at(item.node, {}, item.sign)
     except Undefined:
         return None
     if isinstance(value, Fraction):
@@ -141,4 +141,4 @@ def _real(item: Answer) -> Real | None:
 def _same_end(left: Real, right: Real) -> bool | None:
     if math.inf in (abs(left), abs(right)):
         return left == right
-    return close(*(end if isinstance(end, Fraction) else complex(end) for end in (left, right)))
+    return is_close(*(end if isinstance(end, Fraction) else complex(end) for end in (left, right)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from rewards.grading.math.parser import Node
-from rewards.grading.math.value import DIGITS_60, DIGITS_200, FLOATS, Arithmetic, Undefined, Value, evaluate, variables
+from rewards.grading.math.value import DIGITS_60, DIGITS_200, FLOATS, Arithmetic, Undefined, Value, value_at, variables
 
 _SAME, _DIFFERENT = 1e-11, 1e-8  # relative differences of floats
 _VANISHING = 1e-20  # how much smaller a difference of nothing is with 200 digits than with 60
@@ -56,7 +56,7 @@ def same_value(
         return _same_number(gold, answer, signs, factor)
 
     def sides(point: Mapping[str, Fraction], using: Arithmetic) -> tuple[Value, Value]:
-        return evaluate(gold, point, signs[0], using), evaluate(answer, point, signs[1], using) * factor
+        return value_at(gold, point, signs[0], using), value_at(answer, point, signs[1], using) * factor
 
     verdict = _same_at_points(sides, names, _POINTS) if len(names) <= len(_POINTS[0]) else None
     if verdict is None and len(names) <= len(_INTEGERS[0]):  # factorials are of integers
@@ -75,14 +75,14 @@ def proportional(
     for row in _POINTS:
         point = dict(zip(names, row, strict=False))
         try:
-            left = evaluate(gold[0], point, signs[0]) - evaluate(gold[1], point, signs[0])
-            right = evaluate(answer[0], point, signs[1]) - evaluate(answer[1], point, signs[1])
+            left = value_at(gold[0], point, signs[0]) - value_at(gold[1], point, signs[0])
+            right = value_at(answer[0], point, signs[1]) - value_at(answer[1], point, signs[1])
             ratios.append(left / right)
         except (Undefined, ZeroDivisionError):
             continue
     if len(ratios) < 3:
         return None
-    verdicts = [close(ratios[0], ratio) for ratio in ratios[1:]]
+    verdicts = [is_close(ratios[0], ratio) for ratio in ratios[1:]]
     if None in verdicts:
         return None
     if is_positive and complex(ratios[0]).real < 0:
@@ -90,7 +90,7 @@ def proportional(
     return all(verdicts) and _size(ratios[0]) > 1e-9
 
 
-def close(left: Value, right: Value) -> bool | None:
+def is_close(left: Value, right: Value) -> bool | None:
     """Exact equality of fractions; for floats True, False, or None in the gap between."""
     if isinstance(left, Fraction) and isinstance(right, Fraction):
         return left == right
@@ -122,7 +122,7 @@ def _same_at_points(sides: _Sides, names: list[str], rows: tuple[tuple[Fraction,
         except Undefined:
             defined.append(None)
             continue
-        same = close(left, right)
+        same = is_close(left, right)
         if same is not False and not (isinstance(left, Fraction) and isinstance(right, Fraction)):
             same, is_confirmed = is_confirmed or _vanishes(sides, point), True
         defined.append(same)
@@ -167,18 +167,18 @@ def _size(value: Value) -> float:
 
 def _same_number(gold: Node, answer: Node, signs: tuple[int, int], factor: Fraction) -> bool | None:
     try:
-        left = evaluate(gold, {}, signs[0])
+        left = value_at(gold, {}, signs[0])
     except Undefined:
         return None
     try:
-        right = evaluate(answer, {}, signs[1]) * factor
+        right = value_at(answer, {}, signs[1]) * factor
     except Undefined:
         return False  # the gold answer is a number, this is none
-    same = close(left, right)
+    same = is_close(left, right)
     if same is not False and not (isinstance(left, Fraction) and isinstance(right, Fraction)):
 
         def sides(point: Mapping[str, Fraction], using: Arithmetic) -> tuple[Value, Value]:
-            return evaluate(gold, point, signs[0], using), evaluate(answer, point, signs[1], using) * factor
+            return value_at(gold, point, signs[0], using), value_at(answer, point, signs[1], using) * factor
 
         same = _vanishes(sides, {})
     if same is not True and factor == 1:

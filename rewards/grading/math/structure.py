@@ -1,6 +1,6 @@
 """What kind of thing an answer is: a value with a unit, a text, a list, interval, union, matrix, equation.
 
-`read` takes the spelling of `normalize` apart, down to the expressions of `parser`.
+`read_answer` takes the spelling of `normalize` apart, down to the expressions of `parser`.
 """
 
 import re
@@ -69,7 +69,7 @@ _ARC = re.compile(r"(-?\d+(?:\.\d+)?)\s*°\s*(\d+(?:\.\d+)?)\s*′(?!′)(?:\s*(
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Answer:
+def read_answer(text: str) -> Answer:
     """The structure of one normalised answer; raises `Unread` when it is none that is known here."""
     return _read(text, 0)
 
@@ -118,8 +118,8 @@ def _read(text: str, depth: int) -> Answer:
 
 def _read_point(text: str, depth: int) -> Answer | None:
     """`A(1,2)`: a point and its coordinates."""
-    found = _POINT.fullmatch(text)
-    return Assignment(found[1], _read(found[2], depth + 1)) if found else None
+    match = _POINT.fullmatch(text)
+    return Assignment(match[1], _read(match[2], depth + 1)) if match else None
 
 
 def _read_text(words: str, depth: int) -> Answer:
@@ -138,10 +138,10 @@ def _read_matrix(text: str, depth: int) -> Answer | None:
     if "\\begin" not in text:
         return None
     wrapped = _WRAPPED_MATRIX.fullmatch(text)
-    found = _MATRIX.fullmatch(wrapped[1] if wrapped else text)
-    if not found or "\\begin" in found[1]:
+    match = _MATRIX.fullmatch(wrapped[1] if wrapped else text)
+    if not match or "\\begin" in match[1]:
         raise Unread
-    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[1].replace("\\hline", "")) if row.strip()]
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", match[1].replace("\\hline", "")) if row.strip()]
     cells = [row.split("&") for row in rows]
     if not cells or len(cells) * len(cells[0]) > _MOST_PARTS:
         raise Unread

@@ -74,7 +74,7 @@ FLOATS = Arithmetic(complex, _functions(cmath), {"π": complex(math.pi), "e": co
 DIGITS_60, DIGITS_200 = _more_digits(60), _more_digits(200)
 
 
-def evaluate(node: Node, point: Mapping[str, Fraction], sign: int = 1, arithmetic: Arithmetic = FLOATS) -> Value:
+def value_at(node: Node, point: Mapping[str, Fraction], sign: int = 1, arithmetic: Arithmetic = FLOATS) -> Value:
     """The value at `point` (variable → value); `sign` picks the upper (1) or lower (-1) sign of every ±.
 
     Raises TooBig or Undefined.
@@ -91,12 +91,12 @@ def variables(node: Node) -> set[str]:
     """The names of the free variables."""
     if node[0] == "var":
         return {node[1]}
-    found: set[str] = set()
+    names: set[str] = set()
     for part in node[1:]:
         if isinstance(part, tuple):
             for child in part if part and isinstance(part[0], tuple) else (part,):
-                found |= variables(child)
-    return found
+                names |= variables(child)
+    return names
 
 
 def has_sign(node: Node) -> bool:

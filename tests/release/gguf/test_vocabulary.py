@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from configs.errors import ModelError
-from data.chat_template import PROBES, render
+from data.chat_template import PROBES, render_template
 from release.gguf.vocabulary import add_vocabulary, check_vocabulary, pre_tokenizer
 from tests.tiny import CHATML
 
@@ -91,7 +91,7 @@ def test_every_end_of_turn_is_written(tmp_path: Path) -> None:
 def test_differently_split_prompt_is_refused() -> None:
     tokenizer = llama_tokenizer()
     plain = CHATML.replace("<|im_start|>", "### ")
-    assert render(tokenizer, plain, *PROBES[0]).startswith("### user")
+    assert render_template(tokenizer, plain, *PROBES[0]).startswith("### user")
     with pytest.raises(
         ModelError, match="only where it starts with a special token, and this template's starts with '### "
     ):

@@ -172,7 +172,7 @@ def test_no_process_outlives_the_program(ending: str) -> None:
 
 def test_hostile_completions_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    worker_pool.close()  # so that the grader processes live in this folder too
+    worker_pool.stop_workers()  # so that the grader processes live in this folder too
     attacks = [text for _, text in hostile(54)]
     texts = [text for attack in attacks for text in (attack, f"{len(attack)} it is.\nA: -123456")]
     grades = grade_texts(["-123456"] * len(texts), texts)
@@ -180,4 +180,4 @@ def test_hostile_completions_do_no_harm(tmp_path: Path, monkeypatch: pytest.Monk
     assert True not in grades[::2]
     assert not Path(MARKER).exists()
     assert list(tmp_path.iterdir()) == []
-    worker_pool.close()
+    worker_pool.stop_workers()

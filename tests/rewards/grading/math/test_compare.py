@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.grading.math.compare import compare, list_elements
+from rewards.grading.math.compare import compare_answers, list_elements
 
 SAME = [
     # numbers
@@ -260,14 +260,14 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("gold", "answer"), SAME)
 def test_equivalent_answer_is_right(gold: str, answer: str) -> None:
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is True
 
 
 @pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
 def test_different_answer_is_wrong(gold: str, answer: str) -> None:
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is False
 
@@ -289,7 +289,7 @@ def test_different_answer_is_wrong(gold: str, answer: str) -> None:
     ],
 )
 def test_ambiguous_answer_is_undecided(answer: str) -> None:
-    verdict = compare("\\oint x", answer)
+    verdict = compare_answers("\\oint x", answer)
     assert verdict is None
 
 
@@ -312,7 +312,7 @@ def test_ambiguous_answer_is_undecided(answer: str) -> None:
     ],
 )
 def test_huge_power_is_refused(answer: str) -> None:
-    verdict = compare("18 + 1" if len(answer) < 400 else "9" * 500, answer)
+    verdict = compare_answers("18 + 1" if len(answer) < 400 else "9" * 500, answer)
     assert verdict is not None
     assert verdict.correct is None
     assert verdict.reason.startswith("refused: ")
@@ -326,23 +326,23 @@ def test_huge_power_is_refused(answer: str) -> None:
     ],
 )
 def test_parser_breaking_answer_is_refused(answer: str, reason: str) -> None:
-    verdict = compare("1" + "+1" * 600, answer)
+    verdict = compare_answers("1" + "+1" * 600, answer)
     assert verdict is not None
     assert (verdict.correct, verdict.reason) == (None, reason)
 
 
 def test_repeated_unit_powers_are_fast() -> None:
     began = time.perf_counter()
-    assert compare("5", "5 mi" + " cubed" * 12) is not None
+    assert compare_answers("5", "5 mi" + " cubed" * 12) is not None
     assert time.perf_counter() - began < 1
 
 
 def test_sum_is_undecided_against_sum() -> None:
-    assert compare("\\sum_{k=1}^{n} k^2", "\\sum_{j=1}^{n} j^2") is None
+    assert compare_answers("\\sum_{k=1}^{n} k^2", "\\sum_{j=1}^{n} j^2") is None
 
 
 def test_essay_is_too_long() -> None:
-    verdict = compare("18", "9" * 1_000_000)
+    verdict = compare_answers("18", "9" * 1_000_000)
     assert verdict is not None
     assert (verdict.correct, verdict.reason) == (False, "too long")
 
@@ -381,7 +381,7 @@ def spellings(value: Fraction) -> list[str]:
 @given(FRACTIONS, st.data())
 def test_fraction_spellings_are_equal(value: Fraction, data: st.DataObject) -> None:
     gold, answer = (data.draw(st.sampled_from(spellings(value))) for _ in range(2))
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is True
 
@@ -389,7 +389,7 @@ def test_fraction_spellings_are_equal(value: Fraction, data: st.DataObject) -> N
 @given(FRACTIONS, FRACTIONS, st.data())
 def test_different_fractions_differ(value: Fraction, other: Fraction, data: st.DataObject) -> None:
     gold, answer = data.draw(st.sampled_from(spellings(value))), data.draw(st.sampled_from(spellings(other)))
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is (value == other)
 
@@ -399,8 +399,8 @@ def test_lists_ignore_order_and_tuples_do_not(values: list[Fraction], random: ob
     written = [spellings(value)[0] for value in values]
     turned = [*written[1:], written[0]]
     as_list, as_tuple = (
-        compare(", ".join(written), ", ".join(turned)),
-        compare(f"({','.join(written)})", f"({','.join(turned)})"),
+        compare_answers(", ".join(written), ", ".join(turned)),
+        compare_answers(f"({','.join(written)})", f"({','.join(turned)})"),
     )
     assert as_list is not None
     assert as_tuple is not None
@@ -414,7 +414,7 @@ def test_union_equals_its_pieces(ends: list[int], data: st.DataObject) -> None:
     pieces = [piece for a, b in whole for piece in (f"({a},{(a + b) / 2}]", f"({(a + b) / 2},{b})")]
     gold = " \\cup ".join(f"({a},{b})" for a, b in whole)
     shuffled = data.draw(st.permutations(pieces))
-    same, less = compare(gold, " \\cup ".join(shuffled)), compare(gold, " \\cup ".join(shuffled[1:]))
+    same, less = compare_answers(gold, " \\cup ".join(shuffled)), compare_answers(gold, " \\cup ".join(shuffled[1:]))
     assert same is not None
     assert less is not None
     assert (same.correct, less.correct) == (True, False)
@@ -422,14 +422,14 @@ def test_union_equals_its_pieces(ends: list[int], data: st.DataObject) -> None:
 
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(-9, 9))
 def test_factored_equals_expanded_polynomial(a: int, b: int, c: int) -> None:
-    verdict = compare(f"(x + {a})(x + {b}) + {c}", f"x^2 + ({a + b})x + {a * b + c}")
+    verdict = compare_answers(f"(x + {a})(x + {b}) + {c}", f"x^2 + ({a + b})x + {a * b + c}")
     assert verdict is not None
     assert verdict.correct is True
 
 
 @given(st.text(max_size=80), st.sampled_from(["18", "\\frac12", "(1,2]", "\\text{east}", "x^2+1", "1,-2", "52_8"]))
 def test_any_text_compares_without_error(answer: str, gold: str) -> None:
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is None or verdict.correct in (True, False, None)
 
 
@@ -452,5 +452,5 @@ LATEX = st.sampled_from(
 @given(st.lists(LATEX, max_size=30).map("".join))
 def test_any_latex_compares_without_error(answer: str) -> None:
     for gold in ("18", "(1,2]"):
-        verdict = compare(gold, answer)
+        verdict = compare_answers(gold, answer)
         assert verdict is None or verdict.correct in (True, False, None)

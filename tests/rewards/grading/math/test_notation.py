@@ -2,7 +2,7 @@
 
 import pytest
 
-from rewards.grading.math.compare import compare
+from rewards.grading.math.compare import compare_answers
 
 SAME = [
     ("2\\sqrt3", "3.4641"),
@@ -240,13 +240,13 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("gold", "answer"), SAME)
 def test_equivalent_notation_is_right(gold: str, answer: str) -> None:
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is True
 
 
 @pytest.mark.parametrize(("gold", "answer"), DIFFERENT)
 def test_lookalike_notation_is_wrong(gold: str, answer: str) -> None:
-    verdict = compare(gold, answer)
+    verdict = compare_answers(gold, answer)
     assert verdict is not None
     assert verdict.correct is False
