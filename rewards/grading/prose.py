@@ -5,7 +5,7 @@ Every pass is linear in the length of the text.
 
 import re
 
-from rewards.grading.denial import corrects, denies_after, denies_before, retracts
+from rewards.grading.denial import corrects, denies_after, denies_before, offers_another, retracts
 from rewards.grading.option_letter import chosen_letter, split_letter, without_setting
 from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
 
@@ -52,7 +52,7 @@ _COMPUTATION = re.compile(r"[-+*/×÷·^().,\d\s$€£¥%]*\d[-+*/×÷·^().,\d\
 _SENTENCE_BEHIND = re.compile(rf"({_NUMBER}|\$[^$\n]{{1,200}}\$)[.。]\s+[A-Z\u4e00-\u9fff]")
 _TEXT_OF_DENIAL = re.compile(
     r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false"
-    r"|never)\b[^{}]*)\}",
+    r"|never|(?:or|and) (?:more|less|fewer|above|below|up|so)|than|roots?)\b[^{}]*)\}",
     re.IGNORECASE,
 )
 _DOUBLED = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z(\[])")
@@ -92,6 +92,9 @@ def settled(statement: str, behind: str = "") -> str:
     """The answer of a statement, tidied; "not 5" where the sentence `behind` it takes it back."""
     answer = from_prose(tidy(statement))
     sentence = first_sentence(behind)
+    other = next(values_of(sentence), None) if answer and offers_another(sentence) else None
+    if other is not None:
+        return f"{answer} or {other.text}"
     if not answer or not (retracts(sentence) or corrects(sentence)):
         return answer
     corrected = read_statement(sentence)
@@ -197,6 +200,8 @@ def _last_computation(answer: str) -> str:
 
 def _without_surroundings(answer: str) -> str:
     """Without a reason or a second sentence behind the value; a noun in brackets is a unit."""
+    if "\\" in answer:
+        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer).strip()
     noun = _NOUN_IN_BRACKETS.fullmatch(answer)
     if noun and denies_after(noun[2]):
         return f"not {noun[1]}"
@@ -204,8 +209,6 @@ def _without_surroundings(answer: str) -> str:
         return noun[1]
     if noun and not _NOT_A_NOUN.match(noun[2]):
         return f"{noun[1]} \\text{{ {noun[2]}}}"
-    if "\\" in answer:
-        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer)
     sentence = _SENTENCE_BEHIND.match(answer)
     if sentence and not retracts(answer[sentence.end() - 1 :]):
         return _stripped(sentence[1])

@@ -13,6 +13,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.denial import denies_after
 from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
@@ -178,12 +179,17 @@ def _chosen(plain: str) -> str | None:
     if single:
         return single[1].upper()
     found = _CHOICE_AND_TEXT.fullmatch(text)
-    if found and not _ANOTHER_CHOICE.search(found[3]):
+    if found and not _ANOTHER_CHOICE.search(found[3]) and not _is_denied(f" {found[3]}"):
         return found[1] or found[2]
     if found or not _is_prose(text):
         return None
-    named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text)}
+    named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text) if not _is_denied(text[match.end() :])}
     return named.pop() if len(named) == 1 else None
+
+
+def _is_denied(behind: str) -> bool:
+    """Whether the clause right behind a letter denies it: "C can be eliminated"."""
+    return denies_after(re.split("[,;]", behind, maxsplit=1)[0])
 
 
 def _is_prose(text: str) -> bool:

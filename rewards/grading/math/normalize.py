@@ -169,6 +169,7 @@ _MULTIPLIERS = {
 }
 _MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS)})(?:s\b|(?![a-z]))", re.IGNORECASE)
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
+_THOUSANDS = re.compile(r"(?<=[\d}])\s*\\text\{\s*k\s*\}$")  # 7\text{k}
 _LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
     r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only"
@@ -245,6 +246,8 @@ def normalize(answer: str) -> str:
     text = number_words(text)
     if "e" in text or "E" in text:
         text = _E_NOTATION.sub(_positional, text)
+    if text[-1:] == "}":
+        text = _THOUSANDS.sub("*1000", text)
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
     return _SPACES.sub(" ", text).strip().rstrip(".")
