@@ -8,12 +8,12 @@ import re
 _NEAR = 120  # characters before and after a value that can deny it
 _FILL = (
     r"(?:\s+(?:be|is|are|was|equal|equals|to|exactly|the|a|an|option|choice|answer|just|simply|really"
-    r"|actually))*"
+    r"|actually|é|è|jest|är|adalah))*"
 )
 _NOT_BEFORE = re.compile(
     rf"(?:(?:\b(?:not|never|cannot|nor|neither|except|excluding|rather than|instead of"
     rf"|(?<!none )other than|unlike"
-    rf"|nicht|keine?|(?:everything|anything|all) but|differs? from|different from|far from)"
+    rf"|nicht|keine?|não|non|niet|inte|nie|bukan|tidak|(?:everything|anything|all) but|differs? from|different from|far from)"
     rf"|n['’]t|\bno es|n['’]est pas|\bпо?не|\bне|\bkhông phải(?: là)?"
     rf"|ليس(?:ت)?){_FILL}"
     r"|不是|不为|不等于|并非|不选|ではなく)[\s\W]*$",
@@ -43,7 +43,7 @@ _NOT_AFTER = re.compile(
     rf"|(?:\w+\s+)?{_WRONG}|\w{{0,8}}\s*(?:不是|不对|不正确|错误|错了|是错|ではな|ではありません|じゃな)"
     rf"|\w{{0,4}}\s*(?:이|가)?\s*아[니닙닌]"
     r"|\s*(?:नहीं|не\s*верн|неверн|неправил|không (?:đúng|phải)|sai\b|خطأ|ist (?:nicht|falsch)|no es\b"
-    r"|n['’]est pas))",
+    r"|n['’]est pas|değil))",
     re.IGNORECASE,
 )
 _RETRACTED = re.compile(
@@ -74,6 +74,8 @@ _BOUND_BEFORE = re.compile(
     rf"|up to|between"
     r"|within|exceed(?:s|ing)?|not quite|close to|(?:up|down)wards? of|minimum of|maximum of|menos de"
     r"|más de|mehr als|weniger als"
+    r"|mais de|pelo menos|più di|meno di|almeno|al menos|meer dan|minder dan|mer än|więcej niż|mniej niż|lebih dari"
+    r"|kurang dari|ít nhất|nhiều hơn|ít hơn"
     r"|mindestens|höchstens|plus de|moins de|au moins|au plus|больше|меньше|более|менее|не менее|не более)"
     r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:sum|len|abs|chr|ord|int|float|range|print|pow|round)\(|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
     r"|half|quarter|third)(?: of)?"

@@ -21,13 +21,21 @@ _NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", r
 _LED = re.compile(
     r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)"
     r"|(?:i|we) (?:got|get|have)"
+    r"|there (?:is|are|were|will be)|(?:he|she|it|they|we|you) (?:(?:will|must|should|can) )?[a-z]+"
+    r"|il y a|hay|há|ci sono|es sind|er zijn|jest|(?:\w+ ){1,3}(?:är|é|adalah|jest)"
     r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
     r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
     r"\W*)+(?=[-+$\\\d(\[])",
     re.IGNORECASE,
 )
+_CONFIRMED = re.compile(  # what may follow a value that it confirms
+    r"not \S+,? but \S+|\S+(?:\s*[-–—,]\s*the (?:final )?answer|\s+is (?:correct|right)|, not \S+|\s+of (?:them|these|those))", re.IGNORECASE
+)
+_NAMED = re.compile(
+    r"(?:(?:so|thus|therefore|hence),? )?(?:it|(?:the|his|her) [a-z]+(?: [a-z]+)?) (?:is|was) ([A-Z][A-Za-z]+)"
+)
 _OTHER_SCRIPT = re.compile(r"[\uac00-\ud7af]|[\u0080-\u00ff\u0100-\u2fff\u3040-\u30ff\ua000-\ud7af]{2}|[\u1e00-\u1eff]")
-_CLEAN = re.compile(r"-?\w+(?:[.,/]\w+)*%?", re.ASCII)
+_CLEAN = re.compile(r"-?(?!_)\w+(?:[.,/]\w+)*(?<!_)%?", re.ASCII)
 _TRAILING = " \t\r\n*_`\"'“”.,;:?।"
 _LEADING = " \t\r\n*_`\"'“”"
 _ELLIPSIS = re.compile(r",\s*\.\.\.\s*\$?\s*$")
@@ -116,6 +124,9 @@ def from_prose(answer: str) -> str:
     letter = chosen_letter(answer)
     if letter:
         return letter
+    named = _NAMED.fullmatch(answer[:1].lower() + answer[1:])
+    if named:
+        return named[1]
     answer = _NOTHING.sub("", answer)
     said = read_statement(answer)
     if said.answer is None or (words < 3 and not said.is_open and not _is_led(answer)):
@@ -185,8 +196,10 @@ def _says_something(sentence: str) -> bool:
 
 
 def _is_led(answer: str) -> bool:
-    """Whether the few words of an answer only lead to its value ("so 18"), or are in another script ("18입니다")."""
-    return _LED.match(answer) is not None or _OTHER_SCRIPT.search(answer) is not None
+    """Whether the few words of an answer lead to its value, confirm it, or are in another script ("18입니다")."""
+    if _LED.match(answer) or _CONFIRMED.fullmatch(answer):
+        return True
+    return _OTHER_SCRIPT.search(answer) is not None
 
 
 def _last_computation(answer: str) -> str:

@@ -39,7 +39,7 @@ _OPPOSITE = {
 }
 _SENSELESS = re.compile(r"[\d}] \d|\d…$|^≠|[A-Za-z]…$|\d[eE]\d+[a-z]$|\^\{\d+\}\d")  # two numbers side by side
 _CHOICE_IN_PROSE = re.compile(
-    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is)(?:'s|:|\s+is)?\s+)"
+    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is|(?:must|should|has to) be)(?:'s|:|\s+is)?\s+)"
     r"(?:\(([A-J])\)|(A(?!\s+[a-z])|[B-J]))(?=[\s,;.!]|$)"
 )
 _ANOTHER_CHOICE = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:])")
@@ -47,7 +47,7 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,}")
 _NAMED = re.compile(r"\\(?:text|begin|end|math[a-z]+)\s*\{[^{}]*\}")
 _SPELLED = {"sqrt", "infinity"}
-_UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])")  # "5 m"; "5m" is a product
+_UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])(\^\{?[23]\}?)?")  # "5 m"; "5m" is a product
 _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
@@ -168,7 +168,7 @@ def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
 def _equal_with_unit_letter(lettered: str, other: Quantity) -> bool | None:
     """Whether `other`, which has no variable, equals an answer of `5 m` with its letter as a unit."""
     found = _UNIT_LETTER.fullmatch(lettered)
-    with_unit = _read(f"{found[1]} \\text{{{found[2]}}}") if found else None
+    with_unit = _read(f"{found[1]} \\text{{{found[2]}}}{found[3] or ''}") if found else None
     return False if with_unit is None else equal(with_unit, other)
 
 

@@ -54,6 +54,7 @@ _SYMBOLS = str.maketrans(
         "÷": "/",
         "⁄": "/",
         "∕": "/",
+        "∶": ":",
         "≦": "≤",
         "⩽": "≤",
         "≧": "≥",
@@ -172,7 +173,7 @@ _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]|
 _THOUSANDS = re.compile(r"(?<=[\d}])\s*\\text\{\s*k\s*\}$")  # 7\text{k}
 _LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
-    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only"
+    r"^(?:≈|=>|⇒|∴|→|=|(?:approximately|about|roughly|around|exactly|just|only"
     r"|(?:a )?total of|in total,?|约|大约|共)(?![a-z]))\s*",
     re.IGNORECASE,
 )
