@@ -21,7 +21,7 @@ _FOREIGN_ANSWER = re.compile(
     r"(?:\b(?:ответ|відповідь|respuesta|réponse|resposta|risposta|antwort|lösung|đáp (?:án|số))|الجواب"
     r"|الإجابة|उत्तर"
     r"|정답|답|答え)(?:[^.:：=\n\d]{0,30}?(?:[:：=]|\b(?:là|es|est|ist|é|è|равен|равно)\b)|은|는|は"
-    r"|[ \t]+هو|[ \t]+هي|[ \t]*(?=\d))"
+    r"|[ \t]+هو|[ \t]+هي|[ \t]*(?=\d)|[ \t]+(?=\(?(?-i:[A-J])(?!\w|[ \t]+\w)))"
     r"[ \t*]*[:：]?",
     re.IGNORECASE,
 )
@@ -42,6 +42,7 @@ _VALUE_LEAD = re.compile(
     r"|[a-zA-Z] =)\W+)*"
 )
 _HEADING = re.compile(r"[\s#*>_]*(?:(?!is\b|not\b)[A-Za-z]+\s+){0,3}")
+_EMPHASIS_END = re.compile(r"(?<=[^\s*])\*\*(?=[\s.,!])")
 _PRICE = re.compile(r"-?[$€£¥]-?\d[\d,.]*(?:\s|$)(?![^$\n]*\$)")
 
 
@@ -93,7 +94,12 @@ def _statement_at(text: str, start: int) -> tuple[str, str]:
     line = rest if line_end < 0 else rest[:line_end]
     stop = next((found for found in SENTENCE_END.finditer(line, skipped) if line[: found.start()].strip()), None)
     end = stop.start() if stop else len(line)
-    return line[:end].strip(), rest[end : end + 2 * LONGEST]
+    return _without_half_emphasis(line[:end].strip()), rest[end : end + 2 * LONGEST]
+
+
+def _without_half_emphasis(statement: str) -> str:
+    """Without the end of an emphasis that began before the statement: `24** apples`."""
+    return _EMPHASIS_END.sub("", statement, count=1) if statement.count("**") == 1 else statement
 
 
 def _ends_a_sentence(text: str, marker: re.Match[str]) -> bool:

@@ -8,12 +8,12 @@ import re
 _NEAR = 120  # characters before and after a value that can deny it
 _FILL = (
     r"(?:\s+(?:be|is|are|was|equal|equals|to|exactly|the|a|an|option|choice|answer|just|simply|really"
-    r"|actually))*"
+    r"|actually|é|è|jest|är|adalah))*"
 )
 _NOT_BEFORE = re.compile(
     rf"(?:(?:\b(?:not|never|cannot|nor|neither|except|excluding|rather than|instead of"
     rf"|(?<!none )other than|unlike"
-    rf"|nicht|keine?|(?:everything|anything|all) but|differs? from|different from|far from)"
+    rf"|nicht|keine?|não|non|niet|inte|nie|bukan|tidak|(?:everything|anything|all) but|differs? from|different from|far from)"
     rf"|n['’]t|\bno es|n['’]est pas|\bпо?не|\bне|\bkhông phải(?: là)?"
     rf"|ليس(?:ت)?){_FILL}"
     r"|不是|不为|不等于|并非|不选|ではなく)[\s\W]*$",
@@ -24,23 +24,26 @@ _DOUBTED_BEFORE = re.compile(
     r"|say|agree|know|claim)\b"
     r"|\bnot\s+(?:true|correct|right|the case|possible|sure|certain|clear)\s+(?:that|whether|if)\b"
     r"|\b(?:wrong|incorrect|false|untrue)(?:\s+\w+){0,3}\s+that\b|\b(?:wrong|incorrect|false)\s+(?:answer|option|choice|to)\b"
-    r"|\b(?:might|may|could|would) (?:think|say|guess|believe|expect)\b",
+    r"|\b(?:might|may|could|would) (?:think|say|guess|believe|expect)\b"
+    r"|(?<!no )(?<!without )(?<!without a )\bdoubt(?:s|ed)?\b(?=\W+\w)"
+    r"|\b(?:i|we) (?:deny|rule out|ruled out|eliminated?|excluded?|rejected?)\b",
     re.IGNORECASE,
 )
 _IS = r"(?:is|are|was|were|would be|will be|must be|can be|seems|looks)"
 _WRONG = (
     r"(?:wrong|incorrect|false|invalid|impossible|untrue|inaccurate|mistaken|nonsense|a (?:mistake|typo"
     r"|wrong|trap)"
-    r"|the wrong|ruled out|excluded|too (?:large|small|big|high|low|many|few))\b"
+    r"|the wrong|ruled out|excluded|eliminated|rejected|discarded|too (?:large|small|big|high|low|many|few))\b"
 )
 _NOT_AFTER = re.compile(
-    rf"\W*(?:(?:\w+\W?\s+){{0,3}}?{_IS}\s+(?:\w+\s+){{0,2}}?(?:not\b(?!\s+only)|never\b|{_WRONG})"
+    rf"\W*(?!(?:i|we)\b)(?:(?:\w+\W?\s+){{0,3}}?{_IS}\s+(?:\w+\s+){{0,2}}?(?:not\b(?!\s+only)|never\b|{_WRONG})"
     rf"|(?:\w+\s+){{0,2}}?(?:isn|aren|wasn|weren|won|can|couldn|doesn|wouldn)['’]t\b"
-    rf"|(?:\w+\s+){{0,2}}?(?:cannot|does not)\b"
+    rf"|(?:\w+\s+){{0,2}}?(?:cannot|(?:does|do|did|will|would) not|fails?)\b"
+    rf"|[^.]{{0,60}}?\b(?:but|however|though)\s+(?:it|that|this)\s*(?:['’]s|{_IS})\s+(?:\w+\s+)?(?:not\s+(?:right|correct)|{_WRONG})"
     rf"|(?:\w+\s+)?{_WRONG}|\w{{0,8}}\s*(?:不是|不对|不正确|错误|错了|是错|ではな|ではありません|じゃな)"
     rf"|\w{{0,4}}\s*(?:이|가)?\s*아[니닙닌]"
     r"|\s*(?:नहीं|не\s*верн|неверн|неправил|không (?:đúng|phải)|sai\b|خطأ|ist (?:nicht|falsch)|no es\b"
-    r"|n['’]est pas))",
+    r"|n['’]est pas|değil))",
     re.IGNORECASE,
 )
 _RETRACTED = re.compile(
@@ -57,6 +60,11 @@ _CORRECTION = re.compile(
     r"|i mean)\b",
     re.IGNORECASE,
 )
+_ALTERNATIVE = re.compile(
+    r"\W*(?:(?:or|alternatively)\b|(?:it|this|that|the answer)\s+(?:might|may|could)\s+(?:\w+\s+)?be\b)"
+    r"|\W*(?:或|或者|也可能|можно и|oder|ou)(?![^\W\d_])",
+    re.IGNORECASE,
+)
 _MORE = (
     r"(?:less|more|greater|fewer|larger|smaller|higher|lower|bigger|longer|shorter|older|younger|better"
     r"|worse)"
@@ -66,8 +74,10 @@ _BOUND_BEFORE = re.compile(
     rf"|up to|between"
     r"|within|exceed(?:s|ing)?|not quite|close to|(?:up|down)wards? of|minimum of|maximum of|menos de"
     r"|más de|mehr als|weniger als"
+    r"|mais de|pelo menos|più di|meno di|almeno|al menos|meer dan|minder dan|mer än|więcej niż|mniej niż|lebih dari"
+    r"|kurang dari|ít nhất|nhiều hơn|ít hơn"
     r"|mindestens|höchstens|plus de|moins de|au moins|au plus|больше|меньше|более|менее|не менее|не более)"
-    r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
+    r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:sum|len|abs|chr|ord|int|float|range|print|pow|round)\(|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
     r"|half|quarter|third)(?: of)?"
     r"|\b(?:root|square|cube|half|reciprocal|inverse|opposite|logarithm|log|factorial|multiple|power"
     r"|divisor|factor)s?(?: of)?|[<>≤≥≠]|\\(?:[lg]eq?|[lg]eqslant|neq?|[lg]t)"
@@ -75,7 +85,7 @@ _BOUND_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BOUND_AFTER = re.compile(
-    rf"\W*(?:\w+\s+)?(?:or|and)\s+(?:{_MORE}|above|below|up|over|under|so|beyond|others?)\b|\s*\+(?!\s*\d)"
+    rf"\W*(?:\w+\s+)?(?:or|and)\s+(?:{_MORE}|above|below|up|over|under|so|beyond|others?|something|thereabouts|whatever)\b|\s*\+(?!\s*\d)"
     r"|\W*(?:\w+\s+)?(?:at (?:least|most)|minimum|maximum)\b|\s+(?:squared|cubed|factorial|choose|plus"
     r"|minus|times|multiplied|divided|modulo|mod)\b|以上|以下|以内|左右|多(?=[\u4e00-\u9fff])|\s*(?:이상|이하|미만|보다)",
     re.IGNORECASE,
@@ -107,6 +117,11 @@ def retracts(sentence: str) -> bool:
 def corrects(sentence: str) -> bool:
     """Whether a sentence corrects the one before it: "Wait, it is 19"."""
     return _CORRECTION.match(sentence) is not None
+
+
+def offers_another(sentence: str) -> bool:
+    """Whether a sentence adds another answer to the one before it: "Or 25", "It could also be 25"."""
+    return _ALTERNATIVE.match(sentence) is not None
 
 
 def bounds(lead: str, tail: str) -> bool:

@@ -17,20 +17,24 @@ _WITH_VALUE = re.compile(
     rf"(?:{_NOUN})?(?:[(（\[]\s*([A-J])\s*[)）\]]\s*[.:：、]?|([A-J])\s*(?:[)）.、](?!\d)|[:：]\s))\s*(\S.*)",
     re.IGNORECASE,
 )
-_ALONE = re.compile(rf"(?:{_NOUN})?{_LETTER}\s*[.)。]?", re.IGNORECASE)
+_ALONE = re.compile(rf"(?:{_NOUN})?{_LETTER}\s*(?:です|입니다|이다|है)?\s*[.)。]?", re.IGNORECASE)
 _AFFIRMED = re.compile(
     rf"(?i:{_NOUN})?{_LETTER}\s+(?:is|are)\s+(?:the\s+)?(?:correct|right|true"
     rf"|answer)\b.*",
     re.DOTALL,
 )
 _CHOSEN = re.compile(
-    rf"(?:(?:故|应|因此|所以|本题|答案)\s*(?:应|答案)?[选為为是]|^选(?:择|项)?|\b(?:choose|pick|select|option"
+    rf"(?:(?:故|应|因此|所以|本题|答案|(?<!错误)(?<!错误的)选项)\s*(?:应|答案)?[选為为是]|\b(?:must|should|has to|will) be\b|^选(?:择|项)?|\b(?:choose|pick|select|option"
     rf"|choice)\b)[:：]?"
     rf"\s*{_LETTER}\s*(?:项|選項|选项)?(?:正确|对)?\s*[.。]?\s*$"
 )
 _MENTION = re.compile(rf"(?<![\w\\$'’]){_LETTER}(?!\s*[=+^_])")
 _ARTICLE = re.compile(r"\s+(?!is\b|are\b|was\b|and\b|or\b|but\b|nor\b|because\b|since\b|as\b)[a-z]")
 _LETTERS = re.compile(r"[A-J](?:\s*[.;]\s*[A-J])+[.;]?")
+_CAPITAL, _SMALL = re.compile(r"[A-J]"), re.compile(r"\([a-j]\)")
+_RUN = re.compile(r"[A-F]{2,6}")
+_GLUE = r"\s*(?:,\s*and\b|[,;、和&]|\band\b)\s*"
+_LETTERS_GLUE, _LETTER_LIST = re.compile(_GLUE), re.compile(rf"[A-F](?:{_GLUE}[A-F])+")
 _LETTERS_MARK = re.compile(r"\s*[.;]\s*")
 _ANOTHER = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:])")
 
@@ -52,13 +56,18 @@ def without_setting(answer: str) -> str:
     if found and (found[1] or found[2]).isupper():
         return f"({found[1] or found[2]}) {found[3]}"
     alone = _ALONE.fullmatch(text)
-    if alone and (len(text) > 4 or text[0] == "选") and (alone[1] or alone[2]).isupper():
+    if alone and (len(text) > 4 or not text.isascii()) and (alone[1] or alone[2]).isupper():
         return alone[1] or alone[2]
     return answer
 
 
 def clean_pair(gold: str, answer: str) -> tuple[str, str]:
     """Gold and answer about one thing: where one is a letter with its value and the other is not, that part of it."""
+    letters = _letters(gold) if len(gold) > 1 else None
+    if letters is not None and _letters(answer) == letters:
+        return letters, letters
+    if _CAPITAL.fullmatch(gold) and _SMALL.fullmatch(answer):
+        return gold, answer[1].upper()
     wanted, given = split_letter(gold), split_letter(answer)
     if wanted and given:
         return (wanted[0], given[0]) if wanted[0] != given[0] else (wanted[1], given[1])
@@ -68,6 +77,13 @@ def clean_pair(gold: str, answer: str) -> tuple[str, str]:
         letter = letter_of(answer)
         return (wanted[0], letter) if letter else (wanted[1], answer)
     return gold, answer
+
+
+def _letters(answer: str) -> str | None:
+    """The letters of several options in order: `AC` of "AC", "A, C" and "C and A"; None for anything else."""
+    if _RUN.fullmatch(answer):
+        return answer if list(answer) == sorted(set(answer)) else None
+    return "".join(sorted(set(_LETTERS_GLUE.split(answer)))) if _LETTER_LIST.fullmatch(answer) else None
 
 
 def split_letter(answer: str) -> tuple[str, str] | None:

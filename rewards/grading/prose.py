@@ -5,7 +5,7 @@ Every pass is linear in the length of the text.
 
 import re
 
-from rewards.grading.denial import corrects, denies_after, denies_before, retracts
+from rewards.grading.denial import corrects, denies_after, denies_before, offers_another, retracts
 from rewards.grading.option_letter import chosen_letter, split_letter, without_setting
 from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
 
@@ -21,13 +21,22 @@ _NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", r
 _LED = re.compile(
     r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)"
     r"|(?:i|we) (?:got|get|have)"
+    r"|there (?:is|are|were|will be)|(?:he|she|it|they|we|you) (?:(?:will|must|should|can) )?[a-z]+"
+    r"|il y a|hay|há|ci sono|es sind|er zijn|jest|(?:\w+ ){1,3}(?:är|é|adalah|jest)"
     r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
     r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
     r"\W*)+(?=[-+$\\\d(\[])",
     re.IGNORECASE,
 )
+_CONFIRMED = re.compile(  # what may follow a value that it confirms
+    r"not \S+,? but \S+|\S+(?:\s*[-–—,]\s*the (?:final )?answer|\s+is (?:correct|right)|, not \S+|\s+of (?:them|these|those))",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(
+    r"(?:(?:so|thus|therefore|hence),? )?(?:it|(?:the|his|her) [a-z]+(?: [a-z]+)?) (?:is|was) ([A-Z][A-Za-z]+)"
+)
 _OTHER_SCRIPT = re.compile(r"[\uac00-\ud7af]|[\u0080-\u00ff\u0100-\u2fff\u3040-\u30ff\ua000-\ud7af]{2}|[\u1e00-\u1eff]")
-_CLEAN = re.compile(r"-?\w+(?:[.,/]\w+)*%?", re.ASCII)
+_CLEAN = re.compile(r"-?(?!_)\w+(?:[.,/]\w+)*(?<!_)%?", re.ASCII)
 _TRAILING = " \t\r\n*_`\"'“”.,;:?।"
 _LEADING = " \t\r\n*_`\"'“”"
 _ELLIPSIS = re.compile(r",\s*\.\.\.\s*\$?\s*$")
@@ -52,7 +61,7 @@ _COMPUTATION = re.compile(r"[-+*/×÷·^().,\d\s$€£¥%]*\d[-+*/×÷·^().,\d\
 _SENTENCE_BEHIND = re.compile(rf"({_NUMBER}|\$[^$\n]{{1,200}}\$)[.。]\s+[A-Z\u4e00-\u9fff]")
 _TEXT_OF_DENIAL = re.compile(
     r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false"
-    r"|never)\b[^{}]*)\}",
+    r"|never|(?:or|and) (?:more|less|fewer|above|below|up|so)|than|roots?)\b[^{}]*)\}",
     re.IGNORECASE,
 )
 _DOUBLED = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z(\[])")
@@ -92,6 +101,9 @@ def settled(statement: str, behind: str = "") -> str:
     """The answer of a statement, tidied; "not 5" where the sentence `behind` it takes it back."""
     answer = from_prose(tidy(statement))
     sentence = first_sentence(behind)
+    other = next(values_of(sentence), None) if answer and offers_another(sentence) else None
+    if other is not None:
+        return f"{answer} or {other.text}"
     if not answer or not (retracts(sentence) or corrects(sentence)):
         return answer
     corrected = read_statement(sentence)
@@ -113,6 +125,9 @@ def from_prose(answer: str) -> str:
     letter = chosen_letter(answer)
     if letter:
         return letter
+    named = _NAMED.fullmatch(answer[:1].lower() + answer[1:])
+    if named:
+        return named[1]
     answer = _NOTHING.sub("", answer)
     said = read_statement(answer)
     if said.answer is None or (words < 3 and not said.is_open and not _is_led(answer)):
@@ -182,8 +197,10 @@ def _says_something(sentence: str) -> bool:
 
 
 def _is_led(answer: str) -> bool:
-    """Whether the few words of an answer only lead to its value ("so 18"), or are in another script ("18입니다")."""
-    return _LED.match(answer) is not None or _OTHER_SCRIPT.search(answer) is not None
+    """Whether the few words of an answer lead to its value, confirm it, or are in another script ("18입니다")."""
+    if _LED.match(answer) or _CONFIRMED.fullmatch(answer):
+        return True
+    return _OTHER_SCRIPT.search(answer) is not None
 
 
 def _last_computation(answer: str) -> str:
@@ -197,6 +214,8 @@ def _last_computation(answer: str) -> str:
 
 def _without_surroundings(answer: str) -> str:
     """Without a reason or a second sentence behind the value; a noun in brackets is a unit."""
+    if "\\" in answer:
+        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer).strip()
     noun = _NOUN_IN_BRACKETS.fullmatch(answer)
     if noun and denies_after(noun[2]):
         return f"not {noun[1]}"
@@ -204,8 +223,6 @@ def _without_surroundings(answer: str) -> str:
         return noun[1]
     if noun and not _NOT_A_NOUN.match(noun[2]):
         return f"{noun[1]} \\text{{ {noun[2]}}}"
-    if "\\" in answer:
-        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer)
     sentence = _SENTENCE_BEHIND.match(answer)
     if sentence and not retracts(answer[sentence.end() - 1 :]):
         return _stripped(sentence[1])

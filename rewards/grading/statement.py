@@ -72,6 +72,9 @@ _RELATION = re.compile(
     r"|[-–—~:])\s*",
     re.IGNORECASE,
 )
+_RATE = re.compile(r"\s*(?:in|per)\s*")  # "24 dollars in 3 days"
+_PURPOSE = re.compile(r"\s*to\s+(?!be|equal|exactly|about|get|make|give|obtain|find|have|reach|a\b|the\b)[a-z]{3,}\s*")
+_THOUGHT = re.compile(r"\b(?:thought|guess(?:ed)?|at first|initially)\b", re.IGNORECASE)
 _PREPOSITION = re.compile(
     r"(?<!equal )(?<!equals )(?<!comes )(?<!amounts )(?<!up )(?<!reduces )(?<!simplifies )(?<!evaluates )\b"
     r"(?:(?<!total )(?<!sum )(?<!value )(?<!amount )(?<!area )"
@@ -89,6 +92,7 @@ _COPULA = re.compile(
     r"|equal to|a total of|around))*[\s$\\(]*$",
     re.IGNORECASE,
 )
+_AND = re.compile(r"[\s,]*(?:and|or|nor)?\s*(?:option\s+)?\(?")  # "A and B are wrong"
 _CONCLUSION = re.compile(
     r"\b(?:so|thus|therefore|hence|total|altogether|in all|finally|final|answer|leaving|leaves)\b|所以"
     r"|因此|总共|一共|答案|最终",
@@ -130,7 +134,7 @@ def read_statement(sentence: str) -> Statement:
         return _read_letters(text)
     # 2. values joined by nothing but "and", "or" and commas are one answer
     groups = _grouped(text, values)
-    if any(_RELATION.fullmatch(lead) for _, lead, _ in groups[1:]):
+    if any(_relates(before, lead) for (before, _, _), (_, lead, _) in pairwise(groups)):
         is_computed = len(groups) > 2 and _COPULA.fullmatch(groups[-1][1].strip()) is not None
         return _said(text, groups[-1][0]) if is_computed else Statement(None, True)
     # 3. which of the groups are affirmed
@@ -144,7 +148,8 @@ def read_statement(sentence: str) -> Statement:
         elif bounds(lead, tail):
             bounded.append(group)
         else:
-            (in_passing if _PREPOSITION.search(lead[-60:]) else affirmed).append(group)
+            is_passing = _PREPOSITION.search(lead[-60:]) or (group is not groups[0][0] and _PURPOSE.fullmatch(lead))
+            (in_passing if is_passing else affirmed).append(group)
     candidates = affirmed or in_passing
     # 4. the only one, or the one that is concluded
     if len(candidates) == 1 and (affirmed or not bounded):
@@ -202,7 +207,12 @@ def _grouped(text: str, values: list[_Value]) -> list[tuple[list[_Value], str, s
     groups = [[values[0]]]
     for before, value in pairwise(values):
         gap = text[before.end : value.start]
-        if _GLUE.fullmatch(gap) and (_CONJUNCTION.search(gap) or not gap.strip()):
+        lead = text[: groups[-1][0].start]
+        if re.search(r"\bbut\b(?!\s+(?:maybe|perhaps|possibly|also|could|might))", gap) and (
+            denies_before(lead) or _THOUGHT.search(lead[-60:])
+        ):
+            groups.append([value])
+        elif _GLUE.fullmatch(gap) and (_CONJUNCTION.search(gap) or not gap.strip()):
             groups[-1].append(value)
         else:
             groups.append([value])
@@ -212,6 +222,13 @@ def _grouped(text: str, values: list[_Value]) -> list[tuple[list[_Value], str, s
         (group, text[begin : group[0].start], text[group[-1].end : stop])
         for group, begin, stop in zip(groups, bounds_at, starts, strict=False)
     ]
+
+
+def _relates(before: list[_Value], lead: str) -> bool:
+    """Whether the words between two values make one expression of both: "24 to 30"; "24 dollars in 3 days" does not."""
+    if _RATE.fullmatch(lead) and before[-1].text[-1:].isalpha():
+        return False
+    return _RELATION.fullmatch(lead) is not None
 
 
 def _concluded(
@@ -265,10 +282,12 @@ def _read_letters(text: str) -> Statement:
         return Statement(None)
     affirmed: list[str] = []
     denied: list[str] = []
-    for at, (start, end, letter) in enumerate(letters):
+    is_denied_behind = False
+    for at, (start, end, letter) in reversed(list(enumerate(letters))):
         lead = text[letters[at - 1][1] if at else 0 : start]
         tail = text[end : letters[at + 1][0] if at + 1 < len(letters) else len(text)]
-        (denied if denies_before(lead) or denies_after(tail) else affirmed).append(letter)
+        is_denied_behind = denies_after(tail) or (is_denied_behind and _AND.fullmatch(tail) is not None)
+        (denied if denies_before(lead) or is_denied_behind else affirmed).insert(0, letter)
     rest = set(affirmed) - set(denied)
     if denied:
         return Statement(rest.pop() if len(rest) == 1 else f"not {denied[0]}", True)

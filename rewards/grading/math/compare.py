@@ -13,6 +13,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.denial import denies_after
 from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
@@ -38,7 +39,7 @@ _OPPOSITE = {
 }
 _SENSELESS = re.compile(r"[\d}] \d|\d…$|^≠|[A-Za-z]…$|\d[eE]\d+[a-z]$|\^\{\d+\}\d")  # two numbers side by side
 _CHOICE_IN_PROSE = re.compile(
-    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is)(?:'s|:|\s+is)?\s+)"
+    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is|(?:must|should|has to) be)(?:'s|:|\s+is)?\s+)"
     r"(?:\(([A-J])\)|(A(?!\s+[a-z])|[B-J]))(?=[\s,;.!]|$)"
 )
 _ANOTHER_CHOICE = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:])")
@@ -46,7 +47,7 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _PROSE_WORD = re.compile(r"(?<![\\A-Za-z])[a-z]{2,}")
 _NAMED = re.compile(r"\\(?:text|begin|end|math[a-z]+)\s*\{[^{}]*\}")
 _SPELLED = {"sqrt", "infinity"}
-_UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])")  # "5 m"; "5m" is a product
+_UNIT_LETTER = re.compile(r"(-?[\d.]+) ([mgshdlL])(\^\{?[23]\}?)?")  # "5 m"; "5m" is a product
 _DIGIT_GAP = re.compile(r"\d \d")
 _LONGEST = 400  # characters beyond four times the gold answer's: an essay is not its equivalent
 
@@ -167,7 +168,7 @@ def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:
 def _equal_with_unit_letter(lettered: str, other: Quantity) -> bool | None:
     """Whether `other`, which has no variable, equals an answer of `5 m` with its letter as a unit."""
     match = _UNIT_LETTER.fullmatch(lettered)
-    with_unit = _read(f"{match[1]} \\text{{{match[2]}}}") if match else None
+    with_unit = _read(f"{match[1]} \\text{{{match[2]}}}{match[3] or ''}") if match else None
     return False if with_unit is None else equal(with_unit, other)
 
 
@@ -178,12 +179,17 @@ def _chosen(plain: str) -> str | None:
     if single:
         return single[1].upper()
     lettered = _CHOICE_AND_TEXT.fullmatch(text)
-    if lettered and not _ANOTHER_CHOICE.search(lettered[3]):
+    if lettered and not _ANOTHER_CHOICE.search(lettered[3]) and not _is_denied(f" {lettered[3]}"):
         return lettered[1] or lettered[2]
     if lettered or not _is_prose(text):
         return None
-    named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text)}
+    named = {match[1] or match[2] for match in _CHOICE_IN_PROSE.finditer(text) if not _is_denied(text[match.end() :])}
     return named.pop() if len(named) == 1 else None
+
+
+def _is_denied(behind: str) -> bool:
+    """Whether the clause right behind a letter denies it: "C can be eliminated"."""
+    return denies_after(re.split("[,;]", behind, maxsplit=1)[0])
 
 
 def _is_prose(text: str) -> bool:

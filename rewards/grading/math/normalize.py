@@ -54,6 +54,7 @@ _SYMBOLS = str.maketrans(
         "÷": "/",
         "⁄": "/",
         "∕": "/",
+        "∶": ":",
         "≦": "≤",
         "⩽": "≤",
         "≧": "≥",
@@ -169,9 +170,10 @@ _MULTIPLIERS = {
 }
 _MULTIPLIED = re.compile(rf"(?<=[\d}}])\s*(\\text\{{)?\s*({'|'.join(_MULTIPLIERS)})(?:s\b|(?![a-z]))", re.IGNORECASE)
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|mathit|bm)\s*(?=\{[^{}]*(?:[\\\d+=]| - ))")  # around a formula
+_THOUSANDS = re.compile(r"(?<=[\d}])\s*\\text\{\s*k\s*\}$")  # 7\text{k}
 _LABEL = re.compile(r"^\s*\\text\s*\{[^{}]*(?::|=|\b(?:is|are))\s*\}[\s:=]*(?=\S)")
 _ABOUT = re.compile(
-    r"^(?:≈|=|(?:approximately|about|roughly|around|exactly|just|only"
+    r"^(?:≈|=>|⇒|∴|→|=|(?:approximately|about|roughly|around|exactly|just|only"
     r"|(?:a )?total of|in total,?|约|大约|共)(?![a-z]))\s*",
     re.IGNORECASE,
 )
@@ -245,6 +247,8 @@ def normalize(answer: str) -> str:
     text = number_words(text)
     if "e" in text or "E" in text:
         text = _E_NOTATION.sub(_positional, text)
+    if text[-1:] == "}":
+        text = _THOUSANDS.sub("*1000", text)
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
     return _SPACES.sub(" ", text).strip().rstrip(".")

@@ -35,7 +35,8 @@ _CHINESE_NUMERAL = "[零〇一二两兩三四五六七八九十百千万亿]"
 _CHINESE = re.compile(
     rf"(负)?(?:第)?({_CHINESE_NUMERAL}+)(?:分之({_CHINESE_NUMERAL}+))?(?=$|[^\u4e00-\u9fff]|[个只条元人名岁天年倍次本件种位])"
 )
-_COUNTERS = re.compile(r"(?<=[\d}])\s*[个只条名岁倍次本件种位]$")
+_COUNTERS = re.compile(r"(?<=[\d}])\s*[个只条名岁倍次本件种位개명권]$")
+_SIGN = re.compile(r"(?:minus|negative)\s+(?=[\d.$\\])", re.IGNORECASE)
 _NOUN = re.compile(r"\s*[a-z]+", re.IGNORECASE)
 _NO_NOUN = {
     *(
@@ -63,11 +64,13 @@ _NO_NOUN = {
 
 def number_words(text: str) -> str:
     """`text` with digits for the number that it is, or starts with before one noun; any other text as it is."""
+    if _SIGN.match(text):
+        return _SIGN.sub("-", text)
     if _KNOWN.match(text):
         return _english(text)
     if text[:1] in "负第零〇一二两兩三四五六七八九十百千万亿" and text:
         text = _CHINESE.sub(_chinese, text, count=1) if _CHINESE.match(text) else text
-    if text[-1:] in "个只条名岁倍次本件种位":
+    if text[-1:] in "个只条名岁倍次本件种位개명권":
         text = _COUNTERS.sub("", text)
     return _SUFFIX.sub(_without_suffix, text, count=1) if text[:1].isdigit() else text
 

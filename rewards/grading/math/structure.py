@@ -131,6 +131,8 @@ def _read_text(words: str, depth: int) -> Answer:
             pass
     if words.strip().lower() in _NO_SOLUTION:
         return Group("⦃⦄", ())
+    if words.strip().lower() in _REALS:
+        return _read(_ALL_REALS, depth + 1)
     return NAMED_FAMILIES.get(words.strip().lower()) or Text(words.strip())
 
 

@@ -90,6 +90,11 @@ _FILLERS = {"unit", "the", "a", "an", "of", "in", "total", "approximately", "abo
 _HIGHEST_POWER = 9  # which another "squared" may still raise
 _PER = {"mph": "mi/h", "kmph": "km/h", "kph": "km/h"}
 _WORD = re.compile(r"([A-Za-z$€£¥¢°′%\u4e00-\u9fff]+)\.?(?:\s*\^?\s*\{?([23])\}?)?|(/)")
+_NO_UNIT = {
+    *("not", "does", "did", "will", "would", "wrong", "incorrect", "false", "fails", "works", "work", "than", "roots"),
+    *("plus", "minus", "times", "maybe", "perhaps", "either"),
+}
+"""Words that say something of the number before them."""
 _PER_TIME = re.compile(
     r"/\s*(?:\\text\s*\{)?\s*(?:year|month|week|day|hour|minute|second|yr|person|mile|unit|item|hr)s?\s*\}?"
 )
@@ -194,10 +199,13 @@ def _singular(word: str) -> str:
 
 def _reads_as_unit(words: str, apart: bool) -> bool:
     """Whether plain words (outside `\\text{}`) are a unit, not variables: known, or long and `apart` from the value."""
+    first = _PLAIN_WORD.match(words)
+    if first and first[0].lower() in ("squared", "cubed"):
+        return False  # 24 squared
     for word in _PLAIN_WORD.findall(_TEXT.sub(" ", _TEMPERATURE.sub(" ", words))):
         known = _singular(word) in _NAMES or word.lower() in (*_PER, *_POWERS, "per", "unit", "units", "us")
         if len(word) == 1 and "/" not in words and " " not in words and "°" not in words:
             return False
-        if not known and (len(word) < 3 or not apart or word.lower() in _FUNCTIONS):
+        if not known and (len(word) < 3 or not apart or word.lower() in (*_FUNCTIONS, *_NO_UNIT)):
             return False
     return True
