@@ -122,3 +122,7 @@ def test_a_letter_that_is_denied_is_wrong(text: str) -> None:
 def test_a_name_is_taken_out_of_its_sentence() -> None:
     texts = ["It is Monday.", "So the day is Monday.", "It is not Monday.", "It was Tuesday."]
     assert grade_texts(["Monday"] * 4, texts) == [True, True, False, False]
+
+
+def test_the_last_of_very_many_boxes_counts() -> None:
+    assert grade_texts(["24"], ["\\boxed{23}. " * 20_000 + "So: \\boxed{24}"]) == [True]
