@@ -16,6 +16,7 @@ _PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Ara
 _PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
 SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
+_LONGEST_TIDIED = 100_000  # characters; no longer answer is the equivalent of any
 _MOST_SENTENCES = 3  # at the end of a text without a marker
 _NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", re.IGNORECASE)
 _LED = re.compile(
@@ -90,6 +91,8 @@ def plain_characters(text: str) -> str:
 
 def tidy(answer: str) -> str:
     """`answer` in half-width characters, without emphasis, math delimiters, and what only surrounds the value."""
+    if len(answer) > _LONGEST_TIDIED:
+        return answer.strip()
     if _CLEAN.fullmatch(answer):
         return answer
     answer = plain_characters(answer).replace("。", ".").replace("、", ", ")
