@@ -65,11 +65,21 @@ def _joins(between: str) -> bool:
     return _LIST_GLUE.fullmatch(between) is not None or _LABEL.fullmatch(between) is not None
 
 
+def _scan_start(text: str) -> int:
+    """Where the last boxes begin; twice as many as are looked at, so that one inside another is whole."""
+    at = len(text)
+    for _ in range(2 * _MOST_BOXES):
+        at = text.rfind("box", 0, at)
+        if at < 0:
+            return 0
+    return max(at - 2, 0)
+
+
 def _box_spans(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, content) of every closed, non-empty box, in the order in which they close."""
+    """(start, end, content) of the last closed, non-empty boxes, in the order in which they close."""
     spans: list[tuple[int, int, str]] = []
     stack: list[tuple[int, int] | None] = []  # (start of \boxed, start of its content); None for a plain brace
-    for match in _BOX_OR_BRACE.finditer(text):
+    for match in _BOX_OR_BRACE.finditer(text, _scan_start(text)):
         token = match.group()
         if token == "{":
             stack.append(None)

@@ -87,7 +87,7 @@ def _sentence_up_to(text: str, end: int) -> str:
 
 def _statement_at(text: str, start: int) -> tuple[str, str]:
     """(the statement that starts there, one sentence at most, of one line that is not empty; what stands behind it)."""
-    rest = text[start:].lstrip(" \t*").lstrip()
+    rest = text[start:].lstrip(" \t*}").lstrip()
     formula = FORMULA.match(rest)
     skipped = formula.end() if formula and not _PRICE.match(rest) else 0
     line_end = rest.find("\n", skipped)

@@ -13,7 +13,8 @@ _FILL = (
 _NOT_BEFORE = re.compile(
     rf"(?:(?:\b(?:not|never|cannot|nor|neither|except|excluding|rather than|instead of"
     rf"|(?<!none )other than|unlike"
-    rf"|nicht|keine?|não|non|niet|inte|nie|bukan|tidak|(?:everything|anything|all) but|differs? from|different from|far from)"
+    rf"|nicht|keine?|não|non|niet|inte|nie|bukan|tidak"
+    rf"|(?:everything|anything|all) but|differs? from|different from|far from)"
     rf"|n['’]t|\bno es|n['’]est pas|\bпо?не|\bне|\bkhông phải(?: là)?"
     rf"|ليس(?:ت)?){_FILL}"
     r"|不是|不为|不等于|并非|不选|ではなく)[\s\W]*$",
@@ -23,7 +24,8 @@ _DOUBTED_BEFORE = re.compile(
     r"\b(?:(?:do|does|did|can|could|would)(?:n['’]t|\s+not)|cannot|never)\s+(?:\w+\s+)?(?:think|believe"
     r"|say|agree|know|claim)\b"
     r"|\bnot\s+(?:true|correct|right|the case|possible|sure|certain|clear)\s+(?:that|whether|if)\b"
-    r"|\b(?:wrong|incorrect|false|untrue)(?:\s+\w+){0,3}\s+that\b|\b(?:wrong|incorrect|false)\s+(?:answer|option|choice|to)\b"
+    r"|\b(?:wrong|incorrect|false|untrue)(?:\s+\w+){0,3}\s+that\b|\b(?:wrong|incorrect|false)\s+(?:answer"
+    r"|option|choice|to)\b"
     r"|\b(?:might|may|could|would) (?:think|say|guess|believe|expect)\b"
     r"|(?<!no )(?<!without )(?<!without a )\bdoubt(?:s|ed)?\b(?=\W+\w)"
     r"|\b(?:i|we) (?:deny|rule out|ruled out|eliminated?|excluded?|rejected?)\b",
@@ -39,8 +41,10 @@ _NOT_AFTER = re.compile(
     rf"\W*(?!(?:i|we)\b)(?:(?:\w+\W?\s+){{0,3}}?{_IS}\s+(?:\w+\s+){{0,2}}?(?:not\b(?!\s+only)|never\b|{_WRONG})"
     rf"|(?:\w+\s+){{0,2}}?(?:isn|aren|wasn|weren|won|can|couldn|doesn|wouldn)['’]t\b"
     rf"|(?:\w+\s+){{0,2}}?(?:cannot|(?:does|do|did|will|would) not|fails?)\b"
-    rf"|[^.]{{0,60}}?\b(?:but|however|though)\s+(?:it|that|this)\s*(?:['’]s|{_IS})\s+(?:\w+\s+)?(?:not\s+(?:right|correct)|{_WRONG})"
-    rf"|(?:\w+\s+)?{_WRONG}|\w{{0,8}}\s*(?:不是|不对|不正确|错误|错了|是错|ではな|ではありません|じゃな)"
+    rf"|[^.]{{0,60}}?\b(?:but|however|though)\s+(?:it|that|this)\s*(?:['’]s"
+    rf"|{_IS})\s+(?:\w+\s+)?(?:not\s+(?:right|correct)|{_WRONG})"
+    rf"|not\s+(?:(?:the|an?)\s+)?(?:answer|right|correct|valid|really)\b|(?:\w+\s+)?{_WRONG}|\w{{0,8}}\s*(?:不是"
+    rf"|不对|不正确|错误|错了|是错|ではな|ではありません|じゃな)"
     rf"|\w{{0,4}}\s*(?:이|가)?\s*아[니닙닌]"
     r"|\s*(?:नहीं|не\s*верн|неверн|неправил|không (?:đúng|phải)|sai\b|خطأ|ist (?:nicht|falsch)|no es\b"
     r"|n['’]est pas|değil))",
@@ -61,7 +65,9 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _ALTERNATIVE = re.compile(
-    r"\W*(?:(?:or|alternatively)\b|(?:it|this|that|the answer)\s+(?:might|may|could)\s+(?:\w+\s+)?be\b)"
+    r"\W*(?:(?:or|alternatively)\b(?!,?\s+(?:equivalently|simply|as|in|about|approximately|roughly|written|we|you|using"
+    r"|by|one|note|if|else)\b)"
+    r"|(?:it|this|that|the answer)\s+(?:might|may|could)\s+(?:\w+\s+)?be\s+(?=[-$\d\\(]))"
     r"|\W*(?:或|或者|也可能|можно и|oder|ou)(?![^\W\d_])",
     re.IGNORECASE,
 )
@@ -70,24 +76,29 @@ _MORE = (
     r"|worse)"
 )
 _BOUND_BEFORE = re.compile(
-    rf"(?:\b{_MORE} than(?: or equal to)?|\bat (?:least|most)|\b(?:under|above|below|beyond|nearly|almost"
+    rf"(?:\b{_MORE} than(?: or equal to)?|\bat (?:least|most)|\b(?:under|above|below|beyond|nearly|almost|before"
+    r"|fast|presque|quase|casi|quasi|почти|prawie|hampir|bijna|nästan"
     rf"|up to|between"
     r"|within|exceed(?:s|ing)?|not quite|close to|(?:up|down)wards? of|minimum of|maximum of|menos de"
     r"|más de|mehr als|weniger als"
     r"|mais de|pelo menos|più di|meno di|almeno|al menos|meer dan|minder dan|mer än|więcej niż|mniej niż|lebih dari"
     r"|kurang dari|ít nhất|nhiều hơn|ít hơn"
     r"|mindestens|höchstens|plus de|moins de|au moins|au plus|больше|меньше|более|менее|не менее|не более)"
-    r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:sum|len|abs|chr|ord|int|float|range|print|pow|round)\(|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
+    r"|\bover|\b(?:sqrt|sin|cos|tan|ln|exp)|\b(?:sum|len|abs|chr|ord|int|float|range|print|pow|round)\("
+    r"|\b(?:page|step|problem|question|chapter|line|figure)|\b(?:negative|minus|twice|thrice|double|triple"
     r"|half|quarter|third)(?: of)?"
     r"|\b(?:root|square|cube|half|reciprocal|inverse|opposite|logarithm|log|factorial|multiple|power"
     r"|divisor|factor)s?(?: of)?|[<>≤≥≠]|\\(?:[lg]eq?|[lg]eqslant|neq?|[lg]t)"
-    r"|小于|大于|少于|多于|至少|至多|不超过|超过|不到|不足|最多有|最少有|以上|以下)\W*$",
+    r"|小于|大于|少于|多于|至少|至多|不超过|超过|不到|不足|最多有|最少有|几乎|接近|将近|以上|以下)\W*$",
     re.IGNORECASE,
 )
 _BOUND_AFTER = re.compile(
-    rf"\W*(?:\w+\s+)?(?:or|and)\s+(?:{_MORE}|above|below|up|over|under|so|beyond|others?|something|thereabouts|whatever)\b|\s*\+(?!\s*\d)"
+    rf"\W*(?:\w+\s+)?(?:or|and)\s+(?:{_MORE}|above|below|up|over|under|so|beyond|others?|something|thereabouts"
+    rf"|whatever)\b|\s*\+(?!\s*\d)"
+    rf"|\s+{_MORE} than\W*$"
     r"|\W*(?:\w+\s+)?(?:at (?:least|most)|minimum|maximum)\b|\s+(?:squared|cubed|factorial|choose|plus"
-    r"|minus|times|multiplied|divided|modulo|mod)\b|以上|以下|以内|左右|多(?=[\u4e00-\u9fff])|\s*(?:이상|이하|미만|보다)",
+    rf"|minus|times|doubled|halved|tripled|increased|reduced|decreased|multiplied|divided"
+    rf"|modulo|mod)\b|以上|以下|以内|左右|多(?=[\u4e00-\u9fff])|\s*(?:이상|이하|미만|보다)",
     re.IGNORECASE,
 )
 _OPEN_CHOICE = re.compile(

@@ -28,7 +28,7 @@ from data.boxed import last_box
 from data.think_format import END_OF_TURN, ThinkFormat, delimiters, without_end_of_turn
 from data.turn_reader import last_block
 from rewards.grading.answer_marker import last_marked
-from rewards.grading.denial import denies_after, denies_before, retracts
+from rewards.grading.denial import denies_after, denies_before, offers_another, retracts
 from rewards.grading.json_reply import json_answer
 from rewards.grading.prose import SENTENCE_END, first_sentence, last_value, plain_characters, tidy, unmarked
 from rewards.grading.statement import LONGEST, plain_words, read_statement, values_of
@@ -160,5 +160,8 @@ def _marked_answer(text: str) -> str | None:
     tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
     if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
         return f"not {content}"
-    other = next(values_of(tail[:80].split("\n", 1)[0]), None) if _OTHER_ANSWER.match(tail) else None
+    sentence = first_sentence(tail) if offers_another(first_sentence(tail)) else ""
+    if (joined := _OTHER_ANSWER.match(tail)) is not None:
+        sentence = tail[joined.end() :][:80].lstrip().split("\n", 1)[0]
+    other = next(values_of(sentence), None)
     return content if other is None else f"{content} or {other.text}"

@@ -24,7 +24,9 @@ _AFFIRMED = re.compile(
     re.DOTALL,
 )
 _CHOSEN = re.compile(
-    rf"(?:(?:故|应|因此|所以|本题|答案|(?<!错误)(?<!错误的)选项)\s*(?:应|答案)?[选為为是]|\b(?:must|should|has to|will) be\b|^选(?:择|项)?|\b(?:choose|pick|select|option"
+    rf"(?:(?:故|应|因此|所以|本题|答案|(?<!错误)(?<!错误的)(?<!不正确的)选项)\s*(?:应|答案)?[选為为是]"
+    r"|\b(?:must|should|has to|will) be\b"
+    rf"|^选(?:择|项)?|\b(?:choose|pick|select|option"
     rf"|choice)\b)[:：]?"
     rf"\s*{_LETTER}\s*(?:项|選項|选项)?(?:正确|对)?\s*[.。]?\s*$"
 )

@@ -16,12 +16,17 @@ _PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Ara
 _PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
 SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
+_LONGEST_TIDIED = 100_000  # characters; no longer answer is the equivalent of any
 _MOST_SENTENCES = 3  # at the end of a text without a marker
 _NOTHING = re.compile(r"(?:there (?:is|are)|it has|it is|we have)\s+(?=no\b)", re.IGNORECASE)
 _LED = re.compile(
     r"(?:(?:(?:so|thus|hence|therefore|then|it['’]s|maybe|perhaps|possibly|probably|i (?:think|guess)"
     r"|(?:i|we) (?:got|get|have)"
-    r"|there (?:is|are|were|will be)|(?:he|she|it|they|we|you) (?:(?:will|must|should|can) )?[a-z]+"
+    r"|there (?:is|are|were|will be)|(?:he|she|it|they|we|you) (?:(?:will|must|should|can) )?"
+    r"(?:has|have|had|is|was|needs?|makes?|made|earn(?:s|ed)?|gets?|got|pays?|paid|costs?|takes?|took|spends?"
+    r"|spent|saves?"
+    r"|saved|sells?|sold|buys?|bought|eats?|ate|travels?|runs?|reads?|walks?|drives?|uses?|used|bakes?|baked)"
+    r"|[a-z] (?:is|equals)"
     r"|il y a|hay|há|ci sono|es sind|er zijn|jest|(?:\w+ ){1,3}(?:är|é|adalah|jest)"
     r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
     r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
@@ -29,7 +34,8 @@ _LED = re.compile(
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(  # what may follow a value that it confirms
-    r"not \S+,? but \S+|\S+(?:\s*[-–—,]\s*the (?:final )?answer|\s+is (?:correct|right)|, not \S+|\s+of (?:them|these|those))",
+    r"not \S+,? but \S+|\S+(?:\s*[-–—,]\s*the (?:final )?answer|\s+is (?:correct|right)|, not [-$\d\\]\S*"
+    r"|\s+(?:instead of|rather than) \S+|\s+of (?:them|these|those))",
     re.IGNORECASE,
 )
 _NAMED = re.compile(
@@ -51,6 +57,8 @@ _REASON_BEHIND = re.compile(
     r"|due to|which|that is|namely|given)(?![A-Za-z])|因为|由于)"
     r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b"
 )
+_CHEER = re.compile("[\u2705\u2714\u2728\ufe0f\U0001f389\U0001f38a\U0001f3af\U0001f44d\U0001f4a1\U0001f600-\U0001f64f]")
+_STEP_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s+(?=[A-Z][a-z])", re.MULTILINE)
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|span)>")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(\S[^*\n]{0,200})\*\*(?![\w(*])")
 _ABOUT = re.compile(r"approx(?:imately)?|about|exact(?:ly)?|in total|total|rounded", re.IGNORECASE)
@@ -61,7 +69,8 @@ _COMPUTATION = re.compile(r"[-+*/×÷·^().,\d\s$€£¥%]*\d[-+*/×÷·^().,\d\
 _SENTENCE_BEHIND = re.compile(rf"({_NUMBER}|\$[^$\n]{{1,200}}\$)[.。]\s+[A-Z\u4e00-\u9fff]")
 _TEXT_OF_DENIAL = re.compile(
     r"\\(?:text|mbox|textrm|textbf)\s*\{([^{}]*\b(?:not|wrong|incorrect|false"
-    r"|never|(?:or|and) (?:more|less|fewer|above|below|up|so)|than|roots?)\b[^{}]*)\}",
+    r"|never|otherwise|ruled out|excluded|eliminated|(?:or|and) (?:more|less|fewer|above|below|up|so)|than"
+    r"|roots?)\b[^{}]*)\}",
     re.IGNORECASE,
 )
 _DOUBLED = re.compile(r"(?<!\\)\\{2,}+(?=[A-Za-z(\[])")
@@ -72,6 +81,7 @@ def plain_characters(text: str) -> str:
     """`text` with half-width characters and the digits of one script; commands that are escaped twice, once."""
     if not text.isascii():
         text = text.translate(_PLAIN)
+        text = _CHEER.sub("", text)
     if "</" in text:
         text = _HTML.sub("", text)
     if "\\\\" in text and _DOUBLED.search(text) and not _SINGLE.search(text) and "\\begin" not in text:
@@ -81,6 +91,8 @@ def plain_characters(text: str) -> str:
 
 def tidy(answer: str) -> str:
     """`answer` in half-width characters, without emphasis, math delimiters, and what only surrounds the value."""
+    if len(answer) > _LONGEST_TIDIED:
+        return answer.strip()
     if _CLEAN.fullmatch(answer):
         return answer
     answer = plain_characters(answer).replace("。", ".").replace("、", ", ")
@@ -141,6 +153,8 @@ def unmarked(text: str) -> tuple[str, bool]:
     All of a text that is bare, else what its last sentence with a value or a letter says; where that isn't clear the
     whole text.
     """
+    if len(_STEP_NUMBER.findall(text)) > 1:
+        text = _STEP_NUMBER.sub("", text)
     whole = tidy(text)
     if not plain_words(text) or not plain_words(whole) or split_letter(whole):
         return _last_computation(whole), True

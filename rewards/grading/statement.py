@@ -74,6 +74,9 @@ _RELATION = re.compile(
 )
 _RATE = re.compile(r"\s*(?:in|per)\s*")  # "24 dollars in 3 days"
 _PURPOSE = re.compile(r"\s*to\s+(?!be|equal|exactly|about|get|make|give|obtain|find|have|reach|a\b|the\b)[a-z]{3,}\s*")
+_CONTRAST = re.compile(
+    r"\bbut\b(?!\s+(?:maybe|perhaps|possibly|also|could|might))|^\W*it(?:['’]s| is)\b", re.IGNORECASE
+)
 _THOUGHT = re.compile(r"\b(?:thought|guess(?:ed)?|at first|initially)\b", re.IGNORECASE)
 _PREPOSITION = re.compile(
     r"(?<!equal )(?<!equals )(?<!comes )(?<!amounts )(?<!up )(?<!reduces )(?<!simplifies )(?<!evaluates )\b"
@@ -92,6 +95,7 @@ _COPULA = re.compile(
     r"|equal to|a total of|around))*[\s$\\(]*$",
     re.IGNORECASE,
 )
+_IN_ALL = re.compile(r"\b(?:altogether|in total|in all)\b")
 _AND = re.compile(r"[\s,]*(?:and|or|nor)?\s*(?:option\s+)?\(?")  # "A and B are wrong"
 _CONCLUSION = re.compile(
     r"\b(?:so|thus|therefore|hence|total|altogether|in all|finally|final|answer|leaving|leaves)\b|所以"
@@ -208,9 +212,7 @@ def _grouped(text: str, values: list[_Value]) -> list[tuple[list[_Value], str, s
     for before, value in pairwise(values):
         gap = text[before.end : value.start]
         lead = text[: groups[-1][0].start]
-        if re.search(r"\bbut\b(?!\s+(?:maybe|perhaps|possibly|also|could|might))", gap) and (
-            denies_before(lead) or _THOUGHT.search(lead[-60:])
-        ):
+        if _CONTRAST.search(gap) and (denies_before(lead) or _THOUGHT.search(lead[-60:])):
             groups.append([value])
         elif _GLUE.fullmatch(gap) and (_CONJUNCTION.search(gap) or not gap.strip()):
             groups[-1].append(value)
@@ -235,13 +237,15 @@ def _concluded(
     text: str, groups: list[tuple[list[_Value], str, str]], candidates: list[list[_Value]]
 ) -> list[_Value] | None:
     """The last candidate, where the sentence ends with it as its conclusion; None where several are said alike."""
-    last_group, lead, _ = groups[-1]
+    last_group, lead, behind = groups[-1]
     last = candidates[-1]
     if last is not last_group:
         lead = next(before for group, before, _ in groups if group is last)
     if leaves_open(text):
         return None
     if _CONCLUSION.search(lead):
+        return last
+    if last is last_group and _IN_ALL.search(behind) and not _is_parallel(lead):
         return last
     parallel = _is_parallel(lead) and any(
         _COPULA.search(before) for group, before, _ in groups if group is not last and group in candidates

@@ -39,7 +39,8 @@ _OPPOSITE = {
 }
 _SENSELESS = re.compile(r"[\d}] \d|\d…$|^≠|[A-Za-z]…$|\d[eE]\d+[a-z]$|\^\{\d+\}\d")  # two numbers side by side
 _CHOICE_IN_PROSE = re.compile(
-    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is|(?:must|should|has to) be)(?:'s|:|\s+is)?\s+)"
+    r"(?:^|\b(?:answer|it|that|option|choice|choose|pick|sure|definitely|is|(?:must|should|has to) be)(?:'s|:"
+    r"|\s+is)?\s+)"
     r"(?:\(([A-J])\)|(A(?!\s+[a-z])|[B-J]))(?=[\s,;.!]|$)"
 )
 _ANOTHER_CHOICE = re.compile(r"(?<!\w)(?:\([A-J]\)|[A-J][).:])")

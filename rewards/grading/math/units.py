@@ -200,7 +200,7 @@ def _singular(word: str) -> str:
 def _reads_as_unit(words: str, apart: bool) -> bool:
     """Whether plain words (outside `\\text{}`) are a unit, not variables: known, or long and `apart` from the value."""
     first = _PLAIN_WORD.match(words)
-    if first and first[0].lower() in ("squared", "cubed"):
+    if first and first[0].lower() in ("squared", "cubed", "doubled", "halved", "tripled"):
         return False  # 24 squared
     for word in _PLAIN_WORD.findall(_TEXT.sub(" ", _TEMPERATURE.sub(" ", words))):
         known = _singular(word) in _NAMES or word.lower() in (*_PER, *_POWERS, "per", "unit", "units", "us")
