@@ -17,13 +17,15 @@ from configs.suggestion import did_you_mean
 RECIPES = Path(__file__).parent
 
 
-def load_recipe(stage: str, name: str, overrides: Sequence[str] = ()) -> Any:
-    """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`.
+def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str] = ()) -> Any:
+    """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`; a loaded config as it is.
 
     `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.
     Returns an instance of the stage's class in `configs.schema.stages`. Raises `ConfigError`.
     """
-    path = find(stage, name)
+    if isinstance(name, Section):
+        return name
+    path = find(stage, str(name))
     try:
         tree = OmegaConf.load(path)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:

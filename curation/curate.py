@@ -30,13 +30,16 @@ def main(argv: list[str]) -> None:
     curate(load_recipe("curate", args.config, args.overrides), args.resume, args.dry_run)
 
 
-def curate(config: "CurateConfig", resume: bool = False, dry_run: bool = False) -> None:
+def curate(recipe: "CurateConfig | str", resume: bool = False, dry_run: bool = False) -> None:
     """Make a training set from the recipe's sources into `config.output_dir`.
 
-    `resume` goes on after the last finished stage; `dry_run` prints the config. Raises `DataError` and `RunError`.
+    `recipe` is a config, or the name or path of a recipe. `resume` goes on after the last finished stage; `dry_run`
+    prints the config. Raises `DataError` and `RunError`.
     """
+    from configs.recipe import load_recipe
     from configs.run_directory import RunDir
 
+    config: CurateConfig = load_recipe("curate", recipe)
     run = RunDir(config.output_dir)
     run.check(resume)
     if dry_run:

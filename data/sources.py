@@ -110,8 +110,8 @@ _SYSTEM = "system_message"
 _PREFIX = "reasoning_gym"
 
 
-def load_problems(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Problem]:
-    """All problems of a source, ids unique, answers clean.
+def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] | None = None) -> list[Problem]:
+    """All problems of a source, ids unique, answers clean; a string is a source's name, or a file.
 
     A row that can't be read, has no question or answer, or an id that came before goes to `rejected`; where that is
     None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
@@ -120,6 +120,8 @@ def load_problems(config: DataConfig, rejected: Callable[[Reject], None] | None 
     A row with options (`data.multiple_choice`) is a question that lists them. Each problem names its grader:
     `config.grader`, else what fits the source.
     """
+    if isinstance(config, str):
+        config = DataConfig(source="file", path=config) if Path(config).is_file() else DataConfig(source=config)
     name, _, family = config.source.partition(":")
     if name == "arithmetic" and not config.path:
         return _arithmetic(config)

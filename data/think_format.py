@@ -102,7 +102,9 @@ THINK_FORMATS = {f.name: f for f in (S1, DEEPSEEK, XML, NONE)}
 
 
 def resolve_think_format(value: object) -> ThinkFormat:
-    """The think format a recipe names, or the one that a `ThinkFormatConfig` spells out."""
+    """The think format a recipe names, or the one that a `ThinkFormatConfig` spells out; a `ThinkFormat` as it is."""
+    if isinstance(value, ThinkFormat):
+        return value
     if isinstance(value, str):
         return THINK_FORMATS[value]
     fields = {name: getattr(value, name) for name in ThinkFormat.__dataclass_fields__}

@@ -32,16 +32,19 @@ def main(argv: list[str]) -> None:
 
 
 def evaluate(
-    config: "EvalConfig", resume: bool = False, dry_run: bool = False, lm_eval: bool = False
+    recipe: "EvalConfig | str", resume: bool = False, dry_run: bool = False, lm_eval: bool = False
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 
-    `resume` keeps the run's samples and makes those that are missing; `dry_run` prints the plan and returns None;
-    `lm_eval` also writes samples as lm-evaluation-harness does. Raises a `MullError`, before torch is imported, for all
-    that can be seen without it.
+    `recipe` is a config, or the name or path of a recipe. `resume` keeps the run's samples and makes those that are
+    missing; `dry_run` prints the plan and returns None; `lm_eval` also writes samples as lm-evaluation-harness does.
+    Raises a `MullError`, before torch is imported, for all that can be seen without it.
     """
+    from configs.recipe import load_recipe
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
+
+    config: EvalConfig = load_recipe("eval", recipe)
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)

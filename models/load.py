@@ -44,12 +44,13 @@ class LoadedModel:
     choice: str
 
 
-def load_model(config: ModelConfig, adapter: AdapterConfig | None = None, seed: int = 42) -> LoadedModel:
-    """Load `config.name`, put a LoRA on it, and return both with the tokenizer.
+def load_model(config: ModelConfig | str, adapter: AdapterConfig | None = None, seed: int = 42) -> LoadedModel:
+    """Load `config.name`, put a LoRA on it, and return both with the tokenizer; a string is the name.
 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
     fresh one of `adapter`'s shape is added, or none if that is `None`. Raises `ModelError`.
     """
+    config = ModelConfig(name=config) if isinstance(config, str) else config
     check_model_config(config)
     choice = choose_backend(config)
     base = base_of(config)

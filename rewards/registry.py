@@ -40,15 +40,16 @@ SHIPPED = {
 _GATE = re.compile(rf"\s*(\w+)\s*({'|'.join(sorted(COMPARISONS, key=len, reverse=True))})\s*(-?\d+(?:\.\d+)?)\s*")
 
 
-def build_rewards(specs: Sequence[RewardSpec | Mapping[str, Any]]) -> RewardSet:
-    """The `RewardSet` of a recipe's `rewards:` list, checked by the schema or as plain YAML.
+def build_rewards(specs: Sequence[RewardSpec | Mapping[str, Any] | str]) -> RewardSet:
+    """The `RewardSet` of a recipe's `rewards:` list, checked by the schema or as plain YAML; a name alone will do.
 
     Raises RewardError for an unknown name, a wrong parameter, a name given twice, or a gate on a reward that is not in
     the list.
     """
     if not specs:
         raise RewardError("rewards: the list is empty; a run needs at least one reward")
-    checked = [spec if isinstance(spec, RewardSpec) else _spec(spec) for spec in specs]
+    named = [{"name": spec} if isinstance(spec, str) else spec for spec in specs]
+    checked = [spec if isinstance(spec, RewardSpec) else _spec(spec) for spec in named]
     names = [column_name(spec.name) for spec in checked]
     for at, name in enumerate(names):
         first, again = checked[names.index(name)].name, checked[at].name

@@ -30,17 +30,21 @@ def main(argv: list[str]) -> None:
     train_grpo(load_recipe("grpo", args.config, args.overrides), args.resume, args.dry_run)
 
 
-def train_grpo(config: "GrpoConfig", resume: bool = False, dry_run: bool = False) -> None:
+def train_grpo(recipe: "GrpoConfig | str", resume: bool = False, dry_run: bool = False) -> None:
     """Train `config.model` with GRPO into `config.output_dir`.
 
-    `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
-    before torch is imported, for all that can be seen without it.
+    `recipe` is a config, or the name or path of a recipe. `resume` goes on from the run's last checkpoint; `dry_run`
+    prints the plan and trains nothing. Raises a `MullError`, before torch is imported, for all that can be seen without
+    it.
     """
+    from configs.recipe import load_recipe
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from data.splits import split_problems
     from models.backend import check_model_config, import_backend
     from rewards.registry import build_rewards
+
+    config: GrpoConfig = load_recipe("grpo", recipe)
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)

@@ -30,15 +30,19 @@ def main(argv: list[str]) -> None:
     train_sft(load_recipe("sft", args.config, args.overrides), args.resume, args.dry_run)
 
 
-def train_sft(config: "SftConfig", resume: bool = False, dry_run: bool = False) -> None:
+def train_sft(recipe: "SftConfig | str", resume: bool = False, dry_run: bool = False) -> None:
     """Train `config.model` on the recipe's traces into `config.output_dir`.
 
-    `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
-    before torch is imported, for all that can be seen without it.
+    `recipe` is a config, or the name or path of a recipe. `resume` goes on from the run's last checkpoint; `dry_run`
+    prints the plan and trains nothing. Raises a `MullError`, before torch is imported, for all that can be seen without
+    it.
     """
+    from configs.recipe import load_recipe
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
+
+    config: SftConfig = load_recipe("sft", recipe)
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)

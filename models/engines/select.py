@@ -6,7 +6,7 @@ from functools import partial
 
 from configs.errors import ModelError
 from configs.schema.sections import EngineConfig, ModelConfig
-from data.think_format import ThinkFormat
+from data.think_format import ThinkFormat, resolve_think_format
 from models import backend
 from models.engines.base import Engine
 from models.engines.replicas import Replicas
@@ -18,13 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 def load_engine(
-    config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, loaded: LoadedModel | None = None
+    config: EngineConfig | str,
+    model: ModelConfig | str,
+    think_format: ThinkFormat | str = "s1",
+    loaded: LoadedModel | None = None,
 ) -> Engine:
-    """The engine that a recipe's `engine:` and `model:` sections describe.
+    """The engine that a recipe's `engine:` and `model:` sections describe; strings are their names.
 
     `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM leaves
     room for its adapter (`Engine.follow`).
     """
+    config = EngineConfig.model_validate({"name": config}) if isinstance(config, str) else config
+    model = ModelConfig(name=model) if isinstance(model, str) else model
+    think_format = resolve_think_format(think_format)
     if config.data_parallel > 1 and loaded is None:
         start = partial(load_engine, config.model_copy(update={"data_parallel": 1}), model, think_format)
         count, devices = config.data_parallel, config.tensor_parallel

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from configs.errors import RewardError
 from data.problem import Problem
-from data.think_format import ThinkFormat
+from data.think_format import ThinkFormat, resolve_think_format
 from rewards.grading.extract import gold_answer
 from rewards.grading.graders import grader_named
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
@@ -20,16 +20,17 @@ from rewards.grading.verdict import Verdict
 def grade(
     problems: Sequence[Problem],
     completions: Sequence[str],
-    think_format: ThinkFormat | None,
+    think_format: ThinkFormat | str | None,
     seconds: float = DEFAULT_TIMEOUT,
 ) -> list[Verdict]:
     """Verdicts on whole completions, one a problem, in order.
 
-    A completion is the raw text with special tokens and the prefilled part; `think_format` None: bare text. `seconds`
-    is what one answer may take, where its grader limits it. Raises `RewardError` for an unknown grader, and where a
-    grader of the user's own fails.
+    A completion is the raw text with special tokens and the prefilled part; `think_format`: one, the name of a shipped
+    one ("s1", "deepseek", "xml", "none"), or None for bare text. `seconds` is what one answer may take, where its
+    grader limits it. Raises `RewardError` for an unknown grader, and where a grader of the user's own fails.
     """
-    return grade_answers(problems, extracted_answers(problems, completions, think_format), seconds)
+    written = None if think_format is None else resolve_think_format(think_format)
+    return grade_answers(problems, extracted_answers(problems, completions, written), seconds)
 
 
 def extracted_answers(
