@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.shadowing import PACKAGES
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -24,9 +26,7 @@ def blocks(page: Path) -> list[str]:
 
 
 def test_snippets_import_from_mull_alone() -> None:
-    ours = re.compile(
-        r"^\s*(?:from|import) (?:configs|data|models|rewards|evaluation|training|budget_forcing|rl|sft)\b"
-    )
+    ours = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(set(PACKAGES) - {'mull'})})\b")
     wrong = [line for page in PAGES for block in blocks(page) for line in block.splitlines() if ours.match(line)]
     assert wrong == []
 
