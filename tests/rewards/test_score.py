@@ -185,7 +185,7 @@ def test_command_reads_file_and_stdin(tmp_path: Path) -> None:
         assert "right (exact): '42', gold '42'" in done.stdout
     done = subprocess.run([*command, "-"], input="{", capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: stdin, line 1: is not JSON")
+    assert done.stderr.startswith("error: stdin, line 1: not JSON")
     assert done.stderr.count("\n") == 1
 
 

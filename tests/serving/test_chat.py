@@ -183,7 +183,19 @@ def test_chat_template_tells_think_format(opening: str, name: str) -> None:
 
 @pytest.mark.recipe
 def test_command_answers_piped_lines(folder: Path) -> None:
-    command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--budget", "6", "--max-answer", "4"]
+    command: list[Any] = [
+        sys.executable,
+        "-m",
+        "serving.chat",
+        "--model",
+        folder,
+        "--think-format",
+        "s1",
+        "--budget",
+        "6",
+        "--max-answer",
+        "4",
+    ]
     said = subprocess.run(
         [*command, "--seed", "1"], input="hi\n/what\n/quit\n", capture_output=True, text=True, timeout=300
     )
@@ -195,7 +207,19 @@ def test_command_answers_piped_lines(folder: Path) -> None:
 
 @pytest.mark.recipe
 def test_terminal_chat_survives_ctrl_c(folder: Path) -> None:
-    command: list[Any] = [sys.executable, "-m", "serving.chat", "--model", folder, "--seed", "1", "--context", "30000"]
+    command: list[Any] = [
+        sys.executable,
+        "-m",
+        "serving.chat",
+        "--model",
+        folder,
+        "--think-format",
+        "s1",
+        "--seed",
+        "1",
+        "--context",
+        "30000",
+    ]
     ours, its = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     options: dict[str, Any] = {
