@@ -8,7 +8,9 @@ Sources: `s1`: Muennighoff et al. 2025 (arXiv 2501.19393), `data/tokenization.py
 DeepSeek-R1 (arXiv 2501.12948) §2.2.1, Table 1; `xml`: the widely used GSM8K GRPO demo (W. Brown, 2025).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from data.turn_reader import END_OF_TURN as END_OF_TURN
 from data.turn_reader import Parts, read_turn
@@ -36,6 +38,11 @@ class ThinkFormat:
     answer_open: str = ""
     answer_close: str = ""
     system: str | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The format of `dataclasses.asdict`, read back from JSON, where `end_tokens` is a list."""
+        return cls(**{**fields, "end_tokens": tuple(fields["end_tokens"])})
 
     @property
     def has_thinking(self) -> bool:
@@ -107,8 +114,7 @@ def resolve_think_format(value: object) -> ThinkFormat:
         return value
     if isinstance(value, str):
         return THINK_FORMATS[value]
-    fields = {name: getattr(value, name) for name in ThinkFormat.__dataclass_fields__}
-    return ThinkFormat(**(fields | {"end_tokens": tuple(fields["end_tokens"])}))
+    return ThinkFormat.from_fields({name: getattr(value, name) for name in ThinkFormat.__dataclass_fields__})
 
 
 def delimiters(think_format: ThinkFormat) -> tuple[str, ...]:

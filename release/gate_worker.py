@@ -75,7 +75,7 @@ def answer_job(job: GateJob) -> dict[str, Any]:
 
     export = _LOADERS[job.kind](job)
     model, tokenizer = export.model.eval(), export.tokenizer
-    think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
+    think_format = ThinkFormat.from_fields(job.think_format)
     prompt_ids = [_ids(tokenizer, job, question) for question in job.questions]
     engine = TransformersEngine(model, tokenizer, think_format, job.context, batch_size=len(prompt_ids))
     answers = engine.generate([Request(ids, GREEDY, job.max_tokens) for ids in prompt_ids])
@@ -141,7 +141,7 @@ def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, h
     from data.prompts import render_prompt
 
     if job.kind == "trained":
-        think_format = ThinkFormat(**(job.think_format | {"end_tokens": tuple(job.think_format["end_tokens"])}))
+        think_format = ThinkFormat.from_fields(job.think_format)
         return render_prompt(tokenizer, question, think_format, history=history)
     return render_template(tokenizer, tokenizer.chat_template, question, history)
 

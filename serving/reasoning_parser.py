@@ -39,8 +39,7 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
-        fields = json.loads(os.environ[VARIABLE])
-        self.think = ThinkFormat(**(fields | {"end_tokens": tuple(fields["end_tokens"])}))
+        self.think = ThinkFormat.from_fields(json.loads(os.environ[VARIABLE]))
         self.begun = self.seen = self.think.prefill
 
     def adjust_request(self, request: Any) -> Any:

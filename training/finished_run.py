@@ -75,7 +75,7 @@ def open_run(path: str | Path) -> TrainedRun:
         adapter=adapter,
         product=products[0],
         precision=record.loaded.precision,
-        think_format=ThinkFormat(**{**record.think_format, "end_tokens": tuple(record.think_format["end_tokens"])}),
+        think_format=ThinkFormat.from_fields(record.think_format),
     )
 
 
