@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from data.turn_reader import END_OF_TURN as END_OF_TURN
-from data.turn_reader import Parts, read_turn
+from data.turn_reader import END_OF_TURN, Parts, read_turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import RewardError
-from data.think_format import END_OF_TURN
+from data.turn_reader import END_OF_TURN
 from rewards.rollout import Reward, Rollout
 
 TIMEOUT = 300.0

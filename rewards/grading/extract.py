@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.boxed import last_box
-from data.think_format import END_OF_TURN, ThinkFormat, delimiters, without_end_of_turn
-from data.turn_reader import last_block
+from data.think_format import ThinkFormat, delimiters, without_end_of_turn
+from data.turn_reader import END_OF_TURN, last_block
 from rewards.grading.answer_marker import last_marked
 from rewards.grading.denial import denies_after, denies_before, offers_another, retracts
 from rewards.grading.json_reply import json_answer

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from data.think_format import DEEPSEEK, END_OF_TURN, ThinkFormat, delimiters, without_end_of_turn
+from data.think_format import DEEPSEEK, ThinkFormat, delimiters, without_end_of_turn
+from data.turn_reader import END_OF_TURN
 from rewards.grading.extract import format_fault, is_well_formed, written_once
 from rewards.rollout import Reward, Rollout
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from data.think_format import END_OF_TURN
+from data.turn_reader import END_OF_TURN
 from rewards.grading.extract import extract
 from rewards.rollout import Reward, Rollout
 
