@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from configs.command import prepare_libraries
 
 prepare_libraries()
+settings.register_profile("untimed", deadline=None)  # a test's first case may import Transformers
+settings.load_profile("untimed")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
