@@ -1,5 +1,6 @@
 """What an engine returns, and how a decoded sequence becomes it."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -145,15 +146,15 @@ def positions(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think
 
 
 def token_at(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", characters: int) -> int:
-    """The smallest number of tokens whose text has at least `characters` characters."""
-    low, high = 0, len(tokens)
-    while low < high:
-        middle = (low + high) // 2
-        if len(decode(tokenizer, tokens[:middle])) < characters:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    """The smallest number of tokens that hold the first `characters` characters of their text whole; all for its end.
+
+    A token may be one byte of a character, and the bytes before its last decode to as many characters as all of them.
+    """
+    text = decode(tokenizer, tokens)
+    if characters >= len(text):
+        return len(tokens)
+    wanted = text[: max(characters, 0)]
+    return bisect_left(range(len(tokens)), True, key=lambda n: decode(tokenizer, tokens[:n]).startswith(wanted))
 
 
 def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> str:

@@ -323,6 +323,8 @@ def test_generation_config_sets_no_sampling(folder: Path, loaded: LoadedModel) -
         ("2+2", S1, ("2+2", "")),
         ("so</think>\n\n4", DEEPSEEK, ("so", "4")),
         ("so</think>4", DEEPSEEK, ("so", "4")),
+        ("日</think>月", DEEPSEEK, ("日", "月")),
+        ("2日", S1, ("2日", "")),
         ("<reasoning>\nso\n</reasoning>\n<answer>\n4\n</answer>", XML, ("<reasoning>\nso\n", "4\n</answer>")),
     ],
 )
