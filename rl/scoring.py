@@ -60,7 +60,7 @@ class RolloutScorer:
         """One completion as rewards see it, its special tokens kept."""
         return Rollout(
             problem=problem,
-            text=turn_of(generation.token_ids, self.eos, self.tokenizer, self.think_format),
+            text=turn_of(generation.text, generation.token_ids, self.eos, self.tokenizer, self.think_format),
             think_format=self.think_format,
             prompt=prompt,
             completion_ids=generation.token_ids,

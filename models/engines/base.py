@@ -22,11 +22,7 @@ from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
-from models.engines.generation import Generation as Generation
-from models.engines.generation import Origin, generation_of, token_at, turn_of
-from models.engines.generation import decode as decode
-from models.engines.generation import end_of_turn as end_of_turn
-from models.engines.generation import positions as positions
+from models.engines.generation import Generation, Origin, decode, generation_of, token_at, turn_of
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -145,7 +141,7 @@ class Engine(ABC):
 
     def turn(self, generation: Generation) -> str:
         """The assistant's whole turn as rewards read it."""
-        return turn_of(generation.token_ids, self.eos, self.tokenizer, self.think_format)
+        return turn_of(generation.text, generation.token_ids, self.eos, self.tokenizer, self.think_format)
 
     def generate_in_rounds(self, requests: Sequence[Request]) -> list[Generation]:
         """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""

@@ -88,7 +88,7 @@ def generation_of(
         thought, answer_at = positions(tokens[:length], tokenizer, think_format)
         reason = "natural" if think_format.has_thinking and thought < length else None
     text = decode(tokenizer, tokens)
-    parts = think_format.split(turn_of(tokens, eos, tokenizer, think_format))
+    parts = think_format.split(turn_of(text, tokens, eos, tokenizer, think_format))
     stopped = ended or any(stop in text for stop in origin.stop_strings)
     return Generation(
         request=origin.request,
@@ -157,10 +157,15 @@ def token_at(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", charac
     return bisect_left(range(len(tokens)), True, key=lambda n: decode(tokenizer, tokens[:n]).startswith(wanted))
 
 
-def turn_of(ids: Sequence[int], eos: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> str:
-    """An assistant's whole turn as rewards read it: prefilled part included, without an end that they don't know."""
+def turn_of(
+    text: str, ids: Sequence[int], eos: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat
+) -> str:
+    """An assistant's whole turn as rewards read it: prefilled part included, without an end that they don't know.
+
+    `text`: that of the completion's `ids`.
+    """
     end = decode(tokenizer, ids[-1:]) if ids and ids[-1] in eos else ""
-    return without_unknown_end(think.prefill + decode(tokenizer, ids), end, think)
+    return without_unknown_end(think.prefill + text, end, think)
 
 
 def end_of_turn(
