@@ -23,17 +23,7 @@ class Progress:
     ) -> None:
         self.name, self.total, self.between_lines = name, total, between_lines
         self.console = console or Console(stderr=True)
-        self.bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self.bars = progress_bars(self.console)
         self.task = self.bars.add_task(name, total=total, note="")
 
     def __enter__(self) -> "Progress":
@@ -55,3 +45,18 @@ class Progress:
         self.last_line = now
         left = timedelta(seconds=round((self.total - done) * (now - self.started) / done))
         self.console.print(f"{self.name} {done}/{self.total}  left {left}  {note}".rstrip(), soft_wrap=True)
+
+
+def progress_bars(console: Console) -> Bars:
+    """Bars of tasks that are added with a `note`; disabled where the console is no terminal."""
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+    )

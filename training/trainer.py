@@ -14,7 +14,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -28,6 +27,7 @@ from transformers import (
 )
 
 from configs.errors import ConfigError, EngineError, RewardError
+from configs.progress import progress_bars
 from configs.run_directory import RunDir, append_jsonl
 from configs.run_record import HELD_OUT_FILE, LoadedWeights
 from configs.schema.grpo import GrpoConfig
@@ -144,17 +144,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
     def __init__(self, run: RunDir, shown: tuple[str, ...]) -> None:
         self.run, self.shown = run, shown
         self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self.bars = progress_bars(self.console)
         self.alarms: list[str] = []
         """Raised since the last row; they go into it and onto the progress line."""
         self.extra: dict[str, float] = {}
@@ -170,8 +160,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
     ) -> None:
         """Start the bar at the step that a resumed run has reached."""
         if state.is_world_process_zero:
-            self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, metrics="")
-            self.bar.start()
+            self.task = self.bars.add_task("step", total=state.max_steps, completed=state.global_step, note="")
+            self.bars.start()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """A step's clock starts before its rollouts."""
@@ -193,8 +183,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))
         shown = "  ".join(f"{name} {row[name]:.3g}" for name in self.shown if row.get(name) is not None)
         text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in alarms)])
-        self.bar.update(self.task, completed=state.global_step, metrics=text)
-        if self.bar.disable:
+        self.bars.update(self.task, completed=state.global_step, note=text)
+        if self.bars.disable:
             left = timedelta(seconds=round((state.max_steps - state.global_step) * self.clock / max(1, self.steps)))
             self.console.print(
                 f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}",
@@ -212,7 +202,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Leave the finished bar on the screen."""
         if state.is_world_process_zero:
-            self.bar.stop()
+            self.bars.stop()
 
 
 def start_run(
