@@ -14,7 +14,7 @@ from evaluation.lm_eval_format import Answer, read_answers
 from evaluation.results import Point
 from evaluation.runner import SAMPLES_FILE
 from evaluation.sample_store import SampleStore, grade_samples
-from rewards.grading.grade import extracted_answers
+from rewards.grading.grade import extracted_answer
 
 
 def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
@@ -63,7 +63,7 @@ def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequenc
     samples = []
     for answer in answers:
         problem = by_id[answer.id]
-        extracted = extracted_answers([problem], [answer.text], think_format if is_formatted else None)[0]
+        extracted = extracted_answer(problem, answer.text, think_format if is_formatted else None)
         samples.append(
             Sample(
                 id=answer.id,

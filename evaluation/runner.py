@@ -26,7 +26,7 @@ from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, questions, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
 from report.evaluation import write_evaluation_report
-from rewards.grading.grade import extracted_answers, ungradable
+from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         forced=tuple(forced_characters(generation, engine.tokenizer, prefill)),
         thinking=generation.thinking,
         answer=generation.answer,
-        extracted=extracted_answers([task.problem], [engine.turn(generation)], engine.think_format)[0],
+        extracted=extracted_answer(task.problem, engine.turn(generation), engine.think_format),
         stop=generation.stop,
         finish=generation.finish,
         completion_tokens=len(generation.token_ids),

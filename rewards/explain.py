@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from data.think_format import delimiters
 from rewards.grading.extract import extract, format_fault
-from rewards.grading.grade import extracted_answers, grade_answers
+from rewards.grading.grade import extracted_answer, grade_answers
 from rewards.rollout import Rollout
 from rewards.shipped import format as form
 from rewards.shipped import style
@@ -17,7 +17,7 @@ def why(name: str, rollout: Rollout) -> str:
 
 
 def _verdict(rollout: Rollout) -> str:
-    [answer] = extracted_answers([rollout.problem], [rollout.text], rollout.think_format)
+    answer = extracted_answer(rollout.problem, rollout.text, rollout.think_format)
     [verdict] = grade_answers([rollout.problem], [answer])
     word = {True: "right", False: "wrong", None: "not judged"}[verdict.is_right]
     return f"{word} ({verdict.reason}): {_short(answer)}, gold {_short(rollout.problem.answer)}"

@@ -23,9 +23,9 @@ from transformers.trainer_callback import ExportableState
 from configs.run_directory import RunDir, append_jsonl
 from configs.sample import Sample
 from rewards.composition import BrokenReward, Scores
-from rewards.grading.grade import extracted_answers
+from rewards.grading.grade import grade_answers
 from rewards.rollout import Rollout
-from rewards.shipped.correctness import judged
+from rewards.shipped.correctness import answers_of
 from rl import shared_prompts
 from rl.monitor import Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
@@ -227,6 +227,8 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
 
 def samples(scored: Scored) -> list[Sample]:
     """A scored batch as samples of `rollouts.jsonl`, not yet numbered."""
+    answers = answers_of(scored.rollouts)
+    verdicts = grade_answers([rollout.problem for rollout in scored.rollouts], answers)
     return [
         Sample(
             id=rollout.problem.id,
@@ -236,7 +238,7 @@ def samples(scored: Scored) -> list[Sample]:
             grader=rollout.problem.grader,
             text=rollout.text,
             forced=rollout.forced,
-            extracted=extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0],
+            extracted=answers[i],
             score=verdict.score,
             reason=verdict.reason,
             parts=dict(verdict.parts),
@@ -251,7 +253,7 @@ def samples(scored: Scored) -> list[Sample]:
             reward=scored.totals[i],
             advantage=scored.advantages[i],
         )
-        for i, (rollout, verdict) in enumerate(zip(scored.rollouts, judged(scored.rollouts), strict=True))
+        for i, (rollout, verdict) in enumerate(zip(scored.rollouts, verdicts, strict=True))
     ]
 
 

@@ -30,23 +30,19 @@ def grade(
     grader limits it. Raises `RewardError` for an unknown grader, and where a grader of the user's own fails.
     """
     written = None if think_format is None else resolve_think_format(think_format)
-    return grade_answers(problems, extracted_answers(problems, completions, written), seconds)
+    pairs = zip(problems, completions, strict=True)
+    return grade_answers(problems, [extracted_answer(*pair, written) for pair in pairs], seconds)
 
 
-def extracted_answers(
-    problems: Sequence[Problem], completions: Sequence[str], think_format: ThinkFormat | None
-) -> list[str | None]:
-    """What each problem's grader takes as the answer of its completion; None where there is none."""
-    return [
-        grader_named(problem.grader).answer(completion, think_format)
-        for problem, completion in zip(problems, completions, strict=True)
-    ]
+def extracted_answer(problem: Problem, completion: str, think_format: ThinkFormat | None) -> str | None:
+    """What the problem's grader takes as the answer of a completion; None where there is none."""
+    return grader_named(problem.grader).answer(completion, think_format)
 
 
 def grade_answers(
     problems: Sequence[Problem], answers: Sequence[str | None], seconds: float = DEFAULT_TIMEOUT
 ) -> list[Verdict]:
-    """Verdicts on answers that `extracted_answers` took out of their completions; see `grade`."""
+    """Verdicts on answers that `extracted_answer` took out of their completions; see `grade`."""
     if len(problems) != len(answers):
         raise RewardError(f"{len(problems)} problems for {len(answers)} answers: give one problem for each")
     # 1. rows by their grader, so that each is called once, with all that it can judge together

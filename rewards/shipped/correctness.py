@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from data.problem import Problem
 from rewards.grading.extract import extract, gold_answer
-from rewards.grading.grade import extracted_answers, grade_answers
+from rewards.grading.grade import extracted_answer, grade_answers
 from rewards.grading.math.compare import list_elements
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
 from rewards.grading.unevaluated import is_unevaluated
@@ -35,7 +35,7 @@ def correctness(
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
         problems = [rollout.problem for rollout in rollouts]
-        answers = _answers(rollouts)
+        answers = answers_of(rollouts)
         verdicts = grade_answers(problems, answers, timeout)
         scores = [None if verdict.score is None else score * verdict.score for verdict in verdicts]
         if unevaluated != 1.0:
@@ -53,7 +53,7 @@ def correctness(
 
 def judged(rollouts: Sequence[Rollout]) -> list[Verdict]:
     """The grader's verdict on each rollout; cheap to ask again, the grader of mathematics remembers."""
-    return grade_answers([rollout.problem for rollout in rollouts], _answers(rollouts))
+    return grade_answers([rollout.problem for rollout in rollouts], answers_of(rollouts))
 
 
 def is_correct(rollouts: Sequence[Rollout]) -> list[bool | None]:
@@ -61,8 +61,9 @@ def is_correct(rollouts: Sequence[Rollout]) -> list[bool | None]:
     return [verdict.is_right for verdict in judged(rollouts)]
 
 
-def _answers(rollouts: Sequence[Rollout]) -> list[str | None]:
-    return [extracted_answers([rollout.problem], [rollout.text], rollout.think_format)[0] for rollout in rollouts]
+def answers_of(rollouts: Sequence[Rollout]) -> list[str | None]:
+    """What is graded of each rollout."""
+    return [extracted_answer(rollout.problem, rollout.text, rollout.think_format) for rollout in rollouts]
 
 
 def _leaves_arithmetic(problem: Problem, answer: str | None) -> bool:

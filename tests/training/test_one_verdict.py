@@ -13,7 +13,7 @@ from data.sources import load_problems
 from data.splits import split_problems
 from data.think_format import XML
 from evaluation.sample_store import grade_samples
-from rewards.grading.grade import extracted_answers, grade
+from rewards.grading.grade import extracted_answer, grade
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import correctness, is_correct
 
@@ -22,7 +22,7 @@ def verdicts(problem: Problem, answer: str) -> dict[str, bool | None]:
     """What each place that judges says about one answer."""
     text = XML.render("Let me see.", answer)
     rollout = Rollout(problem, text, XML)
-    sample = Sample(problem.id, extracted=extracted_answers([problem], [text], XML)[0])
+    sample = Sample(problem.id, extracted=extracted_answer(problem, text, XML))
     [reward] = correctness()([rollout])
     return {
         "reward": {2.0: True, 0.0: False, None: None}[reward],
