@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ from models.protocols import CausalLM
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
+TIE = 0.02
+"""Nats between two tokens that a model likes equally well: 16-bit rounding alone decides between them."""
+MOST_TIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class GateJob:
     base       the base model's folder or hub id, for "adapter"
     questions  held-out questions, answered greedily with at most `max_tokens` tokens in a context of `context`
     histories  conversations of which the prompt's text is wanted
-    forced     (prompt ids, completion ids) to score teacher-forced; None ("trained"): its own first `own` answers
+    forced     (prompt ids, completion ids) to score teacher-forced; None ("trained"): its own first answers,
+               at least `least_answers` of them and `least_tokens` tokens
     """
 
     kind: str
@@ -50,7 +56,8 @@ class GateJob:
     file: str = ""
     base: str = ""
     forced: list[tuple[list[int], list[int]]] | None = None
-    own: int = 16
+    least_answers: int = 16
+    least_tokens: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def answer_job(job: GateJob) -> dict[str, Any]:
     """The model's answers and scores.
 
     `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, `rope` (rotary frequencies), what an
-    export stores of its format, `forced`, per forced token `logprob` and `top` (the likeliest id), and of a run
+    export stores of its format, `forced`, per forced token `logprob` and `likeliest` (see `likeliest_of`), and of a run
     `base_logprob`, without its adapter.
     """
     from models.engines.base import Request
@@ -79,11 +86,12 @@ def answer_job(job: GateJob) -> dict[str, Any]:
     prompt_ids = [_ids(tokenizer, job, question) for question in job.questions]
     engine = TransformersEngine(model, tokenizer, think_format, job.context, batch_size=len(prompt_ids))
     answers = engine.generate([Request(ids, GREEDY, job.max_tokens) for ids in prompt_ids])
+    own = [(list(ids), list(answer.token_ids)) for ids, answer in zip(prompt_ids, answers, strict=True)]
     forced = (
         job.forced
-        or [(list(ids), list(answer.token_ids)) for ids, answer in zip(prompt_ids, answers, strict=True)][: job.own]
+        or own[: enough_answers([len(completion) for _, completion in own], job.least_answers, job.least_tokens)]
     )
-    logprobs, tops = score(_widened(model), forced)
+    logprobs, likeliest = score(_widened(model), forced)
     answer = {
         "texts": [answer.text for answer in answers],
         "prompts": [_prompt(tokenizer, job, *history) for history in job.histories],
@@ -92,7 +100,7 @@ def answer_job(job: GateJob) -> dict[str, Any]:
         "rope": _rope(model),
         "forced": forced,
         "logprob": logprobs,
-        "top": tops,
+        "likeliest": likeliest,
         **_stored(Path(job.folder), job),
     }
     if export.without_adapter is not None:
@@ -101,12 +109,18 @@ def answer_job(job: GateJob) -> dict[str, Any]:
     return answer
 
 
-def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[int]]:
-    """(log-probability of each completion token, the most likely id in its place), sequences one after the other."""
+def enough_answers(lengths: Sequence[int], least_answers: int, least_tokens: int) -> int:
+    """How many answers of these lengths are at least so many, with so many tokens together; or all."""
+    tokens = accumulate(lengths)
+    return next((at for at, held in enumerate(tokens, 1) if at >= least_answers and held >= least_tokens), len(lengths))
+
+
+def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[list[int]]]:
+    """Per completion token, sequences one after the other: its log-probability, and `likeliest_of` its place."""
     import torch
 
     logprobs: list[float] = []
-    tops: list[int] = []
+    likeliest: list[list[int]] = []
     for at in range(0, len(forced), BATCH):
         rows = forced[at : at + BATCH]
         longest = max(len(prompt) + len(completion) for prompt, completion in rows)
@@ -121,8 +135,15 @@ def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tup
             places = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
             vocabulary_logprobs = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
             logprobs += vocabulary_logprobs.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
-            tops += vocabulary_logprobs.argmax(-1).tolist()
-    return logprobs, tops
+            likeliest += likeliest_of(vocabulary_logprobs)
+    return logprobs, likeliest
+
+
+def likeliest_of(logprobs: "Tensor") -> list[list[int]]:
+    """(N, V) → in each place the id that greedy decoding takes, and behind it those within `TIE` nats of it."""
+    best, ids = logprobs.topk(min(MOST_TIED, logprobs.shape[-1]))  # (N, k), the likeliest first
+    tied = (best >= best[:, :1] - TIE).sum(-1).tolist()
+    return [row[:count] for row, count in zip(ids.tolist(), tied, strict=True)]
 
 
 def _rope(model: CausalLM) -> list[float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from release.gate import (
     held_out,
     passed_before,
 )
-from release.gate_worker import GateJob, answer_job
+from release.gate_worker import TIE, GateJob, answer_job, enough_answers, likeliest_of
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
 from training.finished_run import open_run
 
@@ -30,11 +31,11 @@ LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30
 
 
 def figures(export: list[float], trained: list[float], base: list[float]) -> dict[str, Any]:
-    tops = list(range(len(trained)))
+    likeliest = [[at] for at in range(len(trained))]
     checks = compare_with_reference(
         "x",
-        {"logprob": export, "top": tops},
-        {"logprob": trained, "top": tops, "base_logprob": base},
+        {"logprob": export, "likeliest": likeliest},
+        {"logprob": trained, "likeliest": likeliest, "base_logprob": base},
         FULL,
     )
     return {check.name: check for check in checks}
@@ -51,6 +52,26 @@ def test_exact_export_agrees_and_base_does_not(pairs: list[tuple[float, float]])
     changed = sum(abs(a - b) for a, b in pairs) / len(pairs)
     assert exact["changed_by_training"].passed == (changed >= 0.005)
     assert lost["logprob_gap"].figure == pytest.approx(changed, abs=1e-4)
+
+
+def test_only_ties_may_fall_either_way() -> None:
+    """The second place is a tie in the trained model; the third is none, whatever the export thinks."""
+    log = [-1.0, -1.0, -1.0]
+    trained = {"logprob": log, "likeliest": [[1], [2, 3], [4]], "base_logprob": [-2.0] * 3}
+    top1 = compare_with_reference("x", {"logprob": log, "likeliest": [[1], [3], [5, 4]]}, trained, FULL)[0]
+    assert (top1.name, top1.figure, top1.passed) == ("top1", 0.6667, False)
+
+
+def test_tie_ends_at_its_width() -> None:
+    logprobs = torch.tensor([[-3.0, -1.0, -1.0 - 2 * TIE, -1.0 - TIE / 2], [-1.0, -2.0, -2.0, -2.0]])
+    assert likeliest_of(logprobs) == [[1, 3], [0]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "count"), [([40] * 3, 3), ([10] * 50, 20), ([100] * 50, 16), ([300, 1], 2), ([], 0)]
+)
+def test_short_answers_take_more(lengths: list[int], count: int) -> None:
+    assert enough_answers(lengths, least_answers=16, least_tokens=200) == count
 
 
 @given(st.floats(0, 1))
@@ -147,7 +168,7 @@ class TestGate:
             assert {"export", "name", "figure", "bound", "passed"} <= check.keys()
             names.discard(check["name"])
         assert not names
-        assert (stored["prompts"], stored["problems"]) == (16, 50)
+        assert (stored["prompts"], stored["problems"]) == (50, 50)  # short answers: all of them
         assert passed_before(out) == report
         (out / "adapter" / "LICENSE").write_text("changed")
         assert passed_before(out) is None
