@@ -16,7 +16,7 @@ from budget_forcing.tokens import ThinkTokens, TokenBudget, Tokenizer, encode
 from configs.errors import EngineError
 from configs.schema.sections import BudgetConfig
 
-EFFORT_SHARES = {"low": 0.2, "medium": 0.5, "high": 0.8}
+EFFORT_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
 """Share of the context minus answer that an effort level may think for; the ratios that OpenRouter's `effort` uses."""
 
 THINKING, FORCING, ANSWERING, DONE = range(4)

@@ -28,7 +28,7 @@ from budget_forcing.budget import BudgetState
 from budget_forcing.end_decision import Choice, Policies, choose
 from budget_forcing.sampling import mix, uniform
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.vllm_request import LOGPROBS, NONCE, budget_of, check_params
+from budget_forcing.vllm_request import LOGPROBS, NONCE, check_params, request_budget
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig
 
@@ -97,7 +97,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
     def _track(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> Tracked | None:
         tracked: Tracked | None = getattr(params, "_budget", None)
         if tracked is None:
-            budget = budget_of(params.extra_args)
+            budget = request_budget(params)
             if budget is None:
                 return None
             tracked = self._new(budget, params, len(prompt or ()))

@@ -16,6 +16,7 @@ from configs.errors import EngineError
 PREFIX = "budget_"
 LISTS = ("ends", "end", "eos", "wait", "final")
 NUMBERS = ("limit", "min_thinking", "num_waits", "max_answer")
+SHARE = PREFIX + "share"
 NONCE = PREFIX + "nonce"
 LOGPROBS = PREFIX + "logprobs"
 LARGEST = 2**31 - 1  # of a number: what is counted with it fits 64 bits
@@ -36,18 +37,23 @@ def extra_args(budget: TokenBudget, nonce: str | None = None, logprobs: bool = F
     return args | ({LOGPROBS: 1} if logprobs else {})
 
 
-def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
-    """The budget in a request's `extra_args`, None if it has none; raises `EngineError` naming a key that is wrong."""
+def budget_of(args: dict[str, Any] | None, max_tokens: int) -> TokenBudget | None:
+    """The budget in the `extra_args` of a request for at most `max_tokens` tokens; None if it has none.
+
+    Raises `EngineError` naming a key that is wrong.
+    """
     given = {key: value for key, value in (args or {}).items() if key.startswith(PREFIX)}
     if not given:
         return None
-    known = {PREFIX + name for name in (*LISTS, *NUMBERS, "limit_reason")} | {NONCE, LOGPROBS}
+    known = {PREFIX + name for name in (*LISTS, *NUMBERS, "limit_reason")} | {SHARE, NONCE, LOGPROBS}
     for key in given:
         if key not in known:
             raise EngineError(f"{key}: unknown; the budget's keys are {', '.join(sorted(known))}")
-    for name in ("limit", "ends", "end", "eos"):
+    for name in ("ends", "end", "eos"):
         if given.get(PREFIX + name) in (None, []):
             raise EngineError(f"{PREFIX}{name}: missing; a budget needs it")
+    if (given.get(PREFIX + "limit") is None) == (given.get(SHARE) is None):
+        raise EngineError(f"{PREFIX}limit: give this, or {SHARE} in its place, and not both")
     fields: dict[str, Any] = {}
     for name in NUMBERS:
         value = given.get(PREFIX + name)
@@ -67,6 +73,13 @@ def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
         raise EngineError(f"{NONCE}: {given[NONCE]!r}; give a string")
     if given.get(LOGPROBS, 0) not in (0, 1):
         raise EngineError(f"{LOGPROBS}: {given[LOGPROBS]!r}; give 0 or 1")
+    # what the request leaves beside the end of the thinking goes to the thinking and the answer
+    room = max_tokens - len(fields["end"]) - len(fields["final"])
+    if (share := given.get(SHARE)) is not None:
+        if type(share) not in (int, float) or not 0 <= share <= 1:
+            raise EngineError(f"{SHARE}: {share!r}; give a number from 0 to 1")
+        fields["limit"] = int(share * max(room - fields.get("max_answer", 0), 0))
+    fields.setdefault("max_answer", max(room - fields["limit"], 1))
     budget = TokenBudget(**fields)
     if budget.min_thinking > budget.limit:
         raise EngineError(f"budget_min_thinking: {budget.min_thinking} is above budget_limit {budget.limit}")
@@ -75,9 +88,14 @@ def budget_of(args: dict[str, Any] | None) -> TokenBudget | None:
     return budget
 
 
+def request_budget(params: Any) -> TokenBudget | None:
+    """The budget of a request with these `SamplingParams`; None if it has none."""
+    return budget_of(params.extra_args, LARGEST if params.max_tokens is None else params.max_tokens)
+
+
 def check_params(params: Any) -> None:
     """Raise `EngineError` for a budget that can't be kept with these `SamplingParams`."""
-    budget = budget_of(params.extra_args)
+    budget = request_budget(params)
     if budget is None:
         return
     if params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0:

@@ -112,6 +112,19 @@ def turn_header(tokenizer: "PreTrainedTokenizerBase") -> str:
     return _header(tokenizer, str(tokenizer.chat_template))
 
 
+def begun_turn(tokenizer: "PreTrainedTokenizerBase", prompt: str, think_format: ThinkFormat) -> str:
+    """What `prompt` holds of the turn that the model goes on with: the opening that was prefilled, or more.
+
+    Only what follows the last header of an assistant's turn counts: a system prompt may spell out delimiters.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return think_format.prefill
+    header = turn_header(tokenizer)
+    if think_format.open:
+        header = header.partition(think_format.open)[0]
+    return prompt.rpartition(header)[2] if header and header in prompt else think_format.prefill
+
+
 @lru_cache(maxsize=8)
 def _header(tokenizer: "PreTrainedTokenizerBase", template: str) -> str:
     """`turn_header` for `template`, the tokenizer's own."""

@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any
 from vllm.entrypoints.generate.base.protocol import DeltaMessage
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
-from data.prompts import turn_header
+from budget_forcing.tokens import think_tokens
+from configs.errors import EngineError
+from data.prompts import begun_turn
 from data.think_format import ThinkFormat
 from data.turn_reader import Parts
+from models.engines.generation import positions
+from models.engines.vllm_internals import end_of_turn_of
+from serving.thinking_switches import CLOSED_AT_ONCE, budget_args, limit_asked
+from serving.vllm_internals import ANSWER_STOPS, install_answer_stops
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,12 +32,20 @@ NAME, VARIABLE = "mull", "MULL_THINK_FORMAT"
 RECENT = 64  # last tokens that are searched for an end that has just come
 
 
+def think_format() -> ThinkFormat:
+    """The format that the server's environment names."""
+    return ThinkFormat.from_fields(json.loads(os.environ[VARIABLE]))
+
+
+install_answer_stops(think_format)
+
+
 @ReasoningParserManager.register_module(NAME)  # type: ignore[untyped-decorator,unused-ignore] # typed in some builds
 class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not typed here
     """See the module.
 
     `begun`: what the prompt already holds of the turn that is parsed, its opening included. `seen`: that, and what was
-    streamed so far.
+    streamed so far; `streamed_parts`: its parts, and `streamed_thinking` the tokens of its thinking once it has ended.
     """
 
     engine_based_streaming = True
@@ -39,13 +53,51 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
-        self.think = ThinkFormat.from_fields(json.loads(os.environ[VARIABLE]))
+        self.think = think_format()
+        self.template_kwargs: dict[str, Any] = kwargs.get("chat_template_kwargs") or {}
         self.begun = self.seen = self.think.prefill
+        self.streamed_parts: Parts | None = None
+        self.streamed_thinking: int | None = None
 
     def adjust_request(self, request: Any) -> Any:
-        """Keep special tokens in the text that is parsed."""
+        """Keep special tokens in the text that is parsed; what is asked of the thinking becomes a budget.
+
+        Stop strings are a chat's client's own: they are meant for the answer.
+        """
         request.skip_special_tokens = False
+        try:
+            xargs = self._with_budget(request, dict(request.vllm_xargs or {}))
+        except EngineError as error:
+            raise ValueError(str(error)) from error  # vLLM answers 400 with its text
+        if request.stop and self.think.has_thinking:
+            xargs[ANSWER_STOPS] = 1
+        request.vllm_xargs = xargs or None
         return request
+
+    def _with_budget(self, request: Any, xargs: dict[str, Any]) -> dict[str, Any]:
+        """`xargs` with the budget that the request asks for in other words, if it does."""
+        name, limit = limit_asked(self.template_kwargs, getattr(request, "thinking_token_budget", None))
+        if not limit or (not self.think.has_thinking and limit == CLOSED_AT_ONCE):
+            return xargs
+        config = self._model_config
+        eos = () if config is None else end_of_turn_of(config, self.model_tokenizer)
+        xargs = budget_args(name, limit, xargs, think_tokens(self.think, self.model_tokenizer, eos))
+        if name == "thinking_token_budget":
+            request.thinking_token_budget = None  # vLLM's own would end the thinking as well
+        return xargs
+
+    def count_reasoning_tokens(self, token_ids: Sequence[int]) -> int:
+        """How many of a completion's ids are thinking, as an engine counts them; all while a stream still thinks."""
+        if self.streamed_parts is None:
+            return self._thinking_tokens(token_ids)
+        if self.streamed_parts.thinking_end >= len(self.seen):
+            return len(token_ids)
+        if self.streamed_thinking is None:
+            self.streamed_thinking = self._thinking_tokens(token_ids)
+        return self.streamed_thinking
+
+    def _thinking_tokens(self, token_ids: Sequence[int]) -> int:
+        return positions(token_ids, self.model_tokenizer, self.think, self.begun)[0]
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
         """Whether the prompt itself has ended the thinking of its last turn (`continue_final_message`).
@@ -53,19 +105,20 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         vLLM asks this of each prompt before anything is parsed, so what that turn holds already is kept for then. Never
         true here: the answer's end is to be found as well.
         """
-        self.begun = self.seen = self._begun(self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False))
+        prompt = self.model_tokenizer.decode(list(input_ids), skip_special_tokens=False)
+        self.begun = self.seen = begun_turn(self.model_tokenizer, prompt, self.think)
         return False
 
     def is_reasoning_end_streaming(self, input_ids: Sequence[int], delta_ids: Iterable[int]) -> bool:
         """Whether the thinking has ended in these ids; vLLM holds only what follows to a grammar, where one is set."""
+        if not self.think.has_thinking:
+            return True
         text = self.model_tokenizer.decode(list(input_ids[-RECENT:]), skip_special_tokens=False)
         turn = self.think.open + text.rpartition(self.think.open)[2]
         return self.think.split_so_far(turn).thinking_end < len(turn)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Ids of the answer; found by the length of its text."""
-        from models.engines.generation import positions
-
         return input_ids[positions(input_ids, self.model_tokenizer, self.think)[1] :]
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
@@ -85,9 +138,10 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
         vLLM keeps no text for a parser that streams on its own: `seen` does.
         """
-        before = self.think.split_so_far(self.seen)
+        before = self.streamed_parts or self.think.split_so_far(self.seen)
         self.seen += delta_text
-        return _message(*_added(before, self.think.split_so_far(self.seen)))
+        self.streamed_parts = self.think.split_so_far(self.seen)
+        return _message(*_added(before, self.streamed_parts))
 
     def finish_streaming(self) -> Any:
         """What was held back and belongs to the thinking or the answer after all, now that the turn has ended."""
@@ -98,16 +152,6 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         thinking, answer = _added(before, self.think.split(turn))
         begun = "" if before.answer else self.think.split(self.begun).answer
         return thinking, (answer or "").removeprefix(begun) or None
-
-    def _begun(self, prompt: str) -> str:
-        """What the prompt's last turn holds: at least the opening that the template or the think format put there.
-
-        Only what follows the last header of an assistant's turn counts: a system prompt may spell out delimiters.
-        """
-        if not getattr(self.model_tokenizer, "chat_template", None):
-            return self.think.prefill
-        header = turn_header(self.model_tokenizer).partition(self.think.open)[0]
-        return prompt.rpartition(header)[2] if header and header in prompt else self.think.prefill
 
 
 def _added(before: Parts, now: Parts) -> tuple[str | None, str | None]:

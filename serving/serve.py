@@ -65,9 +65,8 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
         words += ["--served-model-name", run.path.resolve().name]
     words += ["--tokenizer", str(run.product.resolve()), "--chat-template", str(template)]
     words += ["--generation-config", "vllm"]  # sampling comes from the request
-    if run.think_format.has_thinking:
-        plugin = str(ROOT / "serving" / "reasoning_parser.py")
-        words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", plugin]
+    plugin = str(ROOT / "serving" / "reasoning_parser.py")
+    words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", plugin]
     words += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
     return [*words, *args.further]
 

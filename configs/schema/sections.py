@@ -116,8 +116,8 @@ class RewardSpec(Section):
 class BudgetConfig(Section):
     """How long a model may, and must, think; the fields of `budget_forcing.budget.Budget`."""
 
-    effort: Literal["low", "medium", "high", "auto"] | None = None
-    """In place of `max_thinking`: 20, 50 or 80% of the context minus answer; `auto`: all that the context leaves."""
+    effort: Literal["minimal", "low", "medium", "high", "xhigh", "auto"] | None = None
+    """In place of `max_thinking`: 10, 20, 50, 80 or 95% of the context minus answer; `auto`: all that is left."""
     max_thinking: NonNegative | None = None
     """Most thinking tokens, "Wait" included; none: no limit but the context."""
     min_thinking: NonNegative = 0

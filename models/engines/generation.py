@@ -132,13 +132,17 @@ def decode(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
     return str(tokenizer.decode([i for i in ids if 0 <= i < size], skip_special_tokens=False))
 
 
-def positions(tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> tuple[int, int]:
+def positions(
+    tokens: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat, begun: str | None = None
+) -> tuple[int, int]:
     """(end of the thinking, start of the answer) of a completion as token positions, as `ThinkFormat.split` has them.
 
-    Without an end of thinking both are the length; without an answer the second one is.
+    `begun`: what the prompt holds of the turn; None: the format's prefill. Without an end of thinking both are the
+    length; without an answer the second one is.
     """
-    parts = think.split(think.prefill + decode(tokenizer, tokens))
-    head = len(think.prefill)
+    begun = think.prefill if begun is None else begun
+    parts = think.split(begun + decode(tokenizer, tokens))
+    head = len(begun)
     return (
         token_at(tokens, tokenizer, parts.thinking_end - head),
         token_at(tokens, tokenizer, parts.answer_start - head),

@@ -29,7 +29,6 @@ from models.backend import check_model_config, check_vllm, choose_backend, has_g
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
-from models.engines.generation import end_of_turn
 from models.protocols import CausalLM
 from models.source import base_of
 from models.tokenizer import load_tokenizer
@@ -57,8 +56,7 @@ class VllmEngine(Engine):
         self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None
     ) -> None:
         config = vllm_internals.model_config_of(llm)
-        generation = config.try_get_generation_config().get("eos_token_id")  # vLLM stops there, whatever it is told
-        eos = end_of_turn(tokenizer, config.hf_config, generation)
+        eos = vllm_internals.end_of_turn_of(config, tokenizer)
         super().__init__(tokenizer, think_format, config.max_model_len, eos)
         self._take(llm)
         self.adapter = adapter

@@ -4,15 +4,29 @@ vLLM is imported in full when this module is: it is optional, and takes seconds.
 """
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from vllm.v1.engine.exceptions import EngineDeadError
+
+from models.engines.generation import end_of_turn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def model_config_of(llm: Any) -> Any:
     """vLLM's view of the model: its context, its end of turn, which log-probabilities it returns."""
     return llm.llm_engine.model_config
+
+
+def end_of_turn_of(config: Any, tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    """The ids that end a turn in vLLM: its generation config's too, at which it stops whatever it is told.
+
+    `config`: vLLM's view of the model.
+    """
+    generation = config.try_get_generation_config().get("eos_token_id")
+    return end_of_turn(tokenizer, config.hf_config, generation)
 
 
 def has_lora(llm: Any) -> bool:

@@ -20,12 +20,12 @@ GOOD = TokenBudget((1, 2), (1, 5), (2,), limit=9, num_waits=1, wait=(7,), final=
 def test_budget_round_trips_through_json(budget: TokenBudget) -> None:
     sent = json.loads(json.dumps(extra_args(budget, "nonce", logprobs=True)))
     assert all(isinstance(value, str | int) or all(isinstance(i, int) for i in value) for value in sent.values())
-    assert budget_of(sent) == budget
+    assert budget_of(sent, 1000) == budget
 
 
 def test_requests_without_a_budget_have_none() -> None:
-    assert budget_of(None) is None
-    assert budget_of({"session_id": "x"}) is None
+    assert budget_of(None, 9) is None
+    assert budget_of({"session_id": "x"}, 9) is None
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,9 @@ def test_requests_without_a_budget_have_none() -> None:
         ({"budget_limit": "9"}, "budget_limit"),
         ({"budget_limit": True}, "budget_limit"),
         ({"budget_limit": None}, "budget_limit"),
+        ({"budget_share": 0.5}, "budget_limit"),
+        ({"budget_limit": None, "budget_share": 1.5}, "budget_share"),
+        ({"budget_limit": None, "budget_share": "0.5"}, "budget_share"),
         ({"budget_ends": []}, "budget_ends"),
         ({"budget_end": "text"}, "budget_end"),
         ({"budget_wait": [1]}, "budget_wait"),
@@ -52,7 +55,21 @@ def test_requests_without_a_budget_have_none() -> None:
 )
 def test_wrong_key_is_named(change: dict[str, Any], word: str) -> None:
     with pytest.raises(EngineError, match=f"^{word}:"):
-        budget_of(extra_args(GOOD) | change)
+        budget_of(extra_args(GOOD) | change, 1000)
+
+
+def test_share_is_of_what_max_tokens_leaves() -> None:
+    """40 tokens less the two that end the thinking; the answer gets the rest, or what it was promised."""
+    shared = {"budget_share": 0.5, "budget_ends": [2], "budget_end": [1, 5], "budget_eos": [2]}
+    budgets_read = [budget_of(shared | more, 40) for more in ({}, {"budget_max_answer": 18})]
+    assert [(budget.limit, budget.max_answer) for budget in budgets_read if budget] == [(19, 19), (10, 18)]
+
+
+def test_answer_gets_what_thinking_leaves() -> None:
+    limited = {"budget_limit": 30, "budget_ends": [2], "budget_end": [1, 5], "budget_eos": [2]}
+    budget = budget_of(limited, 40)
+    assert budget is not None
+    assert budget.max_answer == 8
 
 
 def test_split_delimiters_are_refused() -> None:

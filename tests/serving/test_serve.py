@@ -19,6 +19,7 @@ from tests.vllm_env import free_port, serving
 from training.finished_run import open_run
 
 THINKING = [think for think in THINK_FORMATS.values() if think.has_thinking]
+NONE = THINK_FORMATS["none"]
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,14 @@ def test_served_parts_equal_graded_parts(
 
 
 @pytest.mark.engine
+def test_turn_without_thinking_is_all_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("vllm")
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(NONE)))
+    streamed, whole = parsed(render_prompt(tiny_tokenizer(), "2 + 3?", NONE), "It is <b>5</b>.")
+    assert streamed == whole == ["", "It is <b>5</b>."]
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("written", "left"),
     [
@@ -216,6 +225,78 @@ class TestServer:
         parts = ["".join(getattr(delta, name, None) or "" for delta in deltas) for name in ("reasoning", "content")]
         assert [shown(part) for part in parts] == [shown(whole.reasoning), shown(whole.content)]
 
+    def test_thinking_is_counted(self, client: Any) -> None:
+        """Whole and streamed, as the engine counts it: the budget's limit, which this model always reaches."""
+        body = printed_request(client)
+        usages = []
+        for stream in (False, True):
+            options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+            answered = ask(client, vllm_xargs=body["vllm_xargs"], **options)
+            usages.append((list(answered)[-1] if stream else answered).usage)
+        assert [usage.completion_tokens_details.reasoning_tokens for usage in usages] == [
+            body["vllm_xargs"]["budget_limit"]
+        ] * 2
+
+    @pytest.mark.parametrize(
+        ("said", "most"),
+        [
+            ({"chat_template_kwargs": {"enable_thinking": False}}, 0),
+            ({"chat_template_kwargs": {"thinking": False}}, 0),
+            ({"reasoning_effort": "none"}, 0),
+            ({"reasoning_effort": "low"}, 6),  # a fifth of 40 without the 8 that end the thinking
+            ({"reasoning_effort": "high"}, 25),
+            ({"thinking_token_budget": 12}, 12),
+            ({"thinking_token_budget": 0}, 0),
+        ],
+    )
+    def test_thinking_switches_are_budgets(self, client: Any, said: dict[str, Any], most: int) -> None:
+        answered = ask(client, max_tokens=40, **said)
+        assert answered.usage.completion_tokens_details.reasoning_tokens == most
+        assert shown(answered.choices[0].message.content)
+
+    def test_responses_have_switches_too(self, client: Any) -> None:
+        body = {"model": "tiny-run", "input": "What is 17 + 25?", "temperature": 0, "max_output_tokens": 40}
+        answered = client.responses.create(**body, reasoning={"effort": "low"})
+        assert answered.usage.output_tokens_details.reasoning_tokens == 6
+
+    @pytest.mark.parametrize(
+        ("said", "reason"),
+        [
+            ({"reasoning_effort": "low", "vllm_xargs": {"budget_limit": 9}}, "reasoning_effort: vllm_xargs holds a"),
+            (
+                {"thinking_token_budget": 9, "chat_template_kwargs": {"enable_thinking": False}},
+                "thinking_token_budget: 9, beside enable_thinking: false",
+            ),
+            ({"thinking_token_budget": 40}, "more than max_tokens 40"),
+        ],
+    )
+    def test_contradiction_is_refused(self, client: Any, said: dict[str, Any], reason: str) -> None:
+        import openai
+
+        with pytest.raises(openai.BadRequestError, match=reason):
+            ask(client, max_tokens=40, **said)
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_stop_string_ends_answer_alone(self, client: Any, stream: bool) -> None:
+        """One that the thinking holds too: it ends nothing there, and the answer before it comes there."""
+        limits = {"max_tokens": 200, "thinking_token_budget": 60}
+        message = ask(client, **limits).choices[0].message
+        thinking, answer = message.reasoning, message.content
+        in_both = next(char for char in answer[3:] if char in thinking and char.isascii())
+        for stop in (in_both, thinking[5:8]):
+            expected = answer[: answer.index(stop)] if stop in answer else answer
+            answered = ask(client, stop=[stop], stream=stream, **limits)
+            deltas = [chunk.choices[0].delta for chunk in answered] if stream else [answered.choices[0].message]
+            parts = ["".join(getattr(delta, name, None) or "" for delta in deltas) for name in ("reasoning", "content")]
+            assert [shown(part) for part in parts] == [shown(thinking), shown(expected)]
+
+    def test_raw_completion_keeps_its_stops(self, client: Any) -> None:
+        """Without a chat there is no thinking to keep stop strings out of."""
+        request = {"model": "tiny-run", "prompt": [1, 40, 41], "temperature": 0, "max_tokens": 20}
+        whole = client.completions.create(**request).choices[0].text
+        stopped = client.completions.create(**request, stop=[whole[4]]).choices[0]
+        assert (stopped.text, stopped.finish_reason) == (whole[: whole.index(whole[4])], "stop")
+
     def test_adapter_and_base_are_two_models(self, client: Any) -> None:
         assert {model.id for model in client.models.list()} == {"base", "tiny-run"}
         texts = {
@@ -225,6 +306,14 @@ class TestServer:
             for model in ("base", "tiny-run")
         }
         assert texts["base"] != texts["tiny-run"]
+
+
+def ask(client: Any, **said: Any) -> Any:
+    """A greedy chat completion of the run; `said` goes into the body as it is."""
+    options: dict[str, Any] = {name: said.pop(name) for name in ("stream", "stream_options") if name in said}
+    messages = [{"role": "user", "content": "What is 17 + 25?"}]
+    body: dict[str, Any] = {"model": "tiny-run", "messages": messages, "temperature": 0, **options}
+    return client.chat.completions.create(**body, extra_body=said)
 
 
 def shown(text: str | None) -> str:
