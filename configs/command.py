@@ -75,11 +75,12 @@ def is_lead() -> bool:
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
 }
+NO_TERMINAL = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}
+"""Downloads and loading draw their bars on a terminal alone; elsewhere each step of a bar would be a line."""
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait for one another sleep: where two processes share the cores, spinning costs each of them four fifths
 of its speed, and sleeping costs a process that is alone 2%."""
@@ -92,7 +93,7 @@ def prepare_libraries() -> None:
     """
     import logging
 
-    for name, value in (QUIET | SHARED_CORES).items():
+    for name, value in (QUIET | SHARED_CORES | ({} if sys.stderr.isatty() else NO_TERMINAL)).items():
         os.environ.setdefault(name, value)
     for name in ("bitsandbytes", "trl"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -56,13 +56,11 @@ def check_model_config(config: ModelConfig, runs_here: str = "python -m rl.grpo 
     if config.fast_inference:
         choice = choose_backend(config)
         if choice.backend == "unsloth":
-            check_vllm(config.name, choice.precision)
+            check_vllm(choice.precision)
 
 
-def check_vllm(name: str, precision: str) -> None:
+def check_vllm(precision: str) -> None:
     """Raise `ModelError` for base weights that vLLM 0.30 can't hold; bitsandbytes is a plugin of its own since 0.28."""
-    if Path(name).suffix == ".gguf":
-        raise ModelError(f"model.name: vLLM reads no GGUF file like {name}; name the model's safetensors")
     if precision == "int8":
         raise ModelError(
             "model.precision: vLLM quantises to 4 bits alone, not to int8; take nf4 or bf16, and of a finished run "

@@ -19,7 +19,7 @@ from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
 from models.backend import check_model_config, choose_backend
 from models.protocols import CausalLM
-from models.source import base_of, source_kwargs
+from models.source import base_of, source_of
 from models.tokenizer import finish_tokenizer
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def _load_transformers(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
 ) -> tuple["PreTrainedModel | PeftModel", "PreTrainedTokenizerBase"]:
     torch.manual_seed(seed)  # LoRA's A matrices are drawn at random
-    tokenizer = AutoTokenizer.from_pretrained(**source_kwargs(base))
+    tokenizer = AutoTokenizer.from_pretrained(source_of(base))
     packing = quantization(precision)
     model = AutoModelForCausalLM.from_pretrained(
-        **source_kwargs(base),
+        source_of(base),
         dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
         device_map=device_map(torch.cuda.is_available(), os.environ),
@@ -161,7 +161,7 @@ def _load_unsloth(
         _check_copies(base, trained_on)
     rank = int(shape.get("r") or (adapter.r if adapter else 0))
     model, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=config.adapter or base,  # Unsloth reads the base out of an adapter's folder
+        model_name=config.adapter or source_of(base),  # Unsloth reads the base out of an adapter's folder
         max_seq_length=config.max_length,
         dtype=torch.float32 if precision == "fp32" else None,  # None: the 16 bits that the GPU has
         load_in_4bit=precision == "nf4",

@@ -1,22 +1,35 @@
 """Where a model's weights lie: the embedded model, a folder, a GGUF file, or a hub id, all by one `model.name`."""
 
 import re
+import sys
+from functools import lru_cache
 from pathlib import Path
 
 from configs.schema.sections import ModelConfig
-from models import embedded
+from models import embedded, gguf_cache
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def base_of(config: ModelConfig) -> str:
-    """What `from_pretrained` gets: the embedded model's folder, else the name itself."""
+    """The model that `config.name` means: the embedded model's folder, else the name itself; see `source_of`."""
     return str(embedded.embedded_model_folder()) if config.name == embedded.NAME else config.name
 
 
-def source_kwargs(base: str) -> dict[str, str]:
-    """How `from_pretrained` finds `base`: a GGUF file is named apart from its folder."""
+def source_of(base: str) -> str:
+    """Where `from_pretrained` and vLLM find `base`: a GGUF file's weights lie in the user's cache."""
     path = Path(base)
     if path.suffix == ".gguf":
-        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    return {"pretrained_model_name_or_path": base}
+        return str(gguf_cache.converted(path))
+    if HUB_ID.fullmatch(base) and not path.exists():
+        _announce_download(base)
+    return base
+
+
+@lru_cache
+def _announce_download(name: str) -> None:
+    """One line, once, where a model comes from the hub and is not in its cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        print(f"{name}: fetching it from the hub …", file=sys.stderr, flush=True)

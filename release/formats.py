@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import ModelError, RunError, first_line
 from configs.run_directory import sha256_of, write_json
 from data.chat_template import carrying
-from models.source import source_kwargs
+from models.source import source_of
 from release.gguf import writer
 from release.licence import licence_of
 from training.finished_run import TrainedRun, load_run_tokenizer, open_run
@@ -129,7 +129,7 @@ def _ends(run: TrainedRun, config: Any, tokenizer: "PreTrainedTokenizerBase") ->
     from models.engines.generation import end_of_turn
 
     try:
-        more = None if run.base.endswith(".gguf") else GenerationConfig.from_pretrained(run.base).eos_token_id
+        more = GenerationConfig.from_pretrained(source_of(run.base)).eos_token_id
     except OSError:  # it has none
         more = None
     eos = end_of_turn(tokenizer, config, more)
@@ -169,7 +169,7 @@ def _base_config(run: TrainedRun) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(**source_kwargs(run.base))
+        return AutoConfig.from_pretrained(source_of(run.base))
     except (OSError, ValueError) as error:
         name = run.config.model.name
         raise ModelError(f"model.name: {name} can't be loaded: {first_line(error)}") from error
@@ -180,7 +180,7 @@ def _write_adapter(run: TrainedRun, folder: Path) -> None:
     assert run.adapter is not None
     shutil.copy(run.adapter / "adapter_model.safetensors", folder)
     config = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = run.hub_base or run.base
+    config["base_model_name_or_path"] = run.hub_base or source_of(run.base)
     write_json(folder / "adapter_config.json", config | {"inference_mode": True})
 
 

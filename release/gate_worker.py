@@ -180,15 +180,15 @@ def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
 
 def _trained(job: GateJob) -> _Loaded:
     """The run's model as it was trained."""
-    from models.source import source_kwargs
+    from models.source import source_of
     from training.finished_run import load_run_tokenizer, open_run
 
     run = open_run(job.folder)
     if run.adapter is None:
-        base = _load(source_kwargs(run.base))
-        trained = _load(source_kwargs(str(run.product)))
+        base = _load(source_of(run.base))
+        trained = _load(str(run.product))
         return _Loaded(trained, load_run_tokenizer(run), lambda: nullcontext(base))
-    model = _with_adapter(_load(source_kwargs(run.base), run.precision), run.adapter)
+    model = _with_adapter(_load(source_of(run.base), run.precision), run.adapter)
 
     @contextmanager
     def without_adapter() -> Iterator[CausalLM]:
@@ -199,13 +199,13 @@ def _trained(job: GateJob) -> _Loaded:
 
 
 def _adapter(job: GateJob) -> _Loaded:
-    from models.source import source_kwargs
+    from models.source import source_of
 
-    return _Loaded(_with_adapter(_load(source_kwargs(job.base)), Path(job.folder)), _tokenizer(job))
+    return _Loaded(_with_adapter(_load(source_of(job.base)), Path(job.folder)), _tokenizer(job))
 
 
 def _transformers(job: GateJob) -> _Loaded:
-    return _Loaded(_load({"pretrained_model_name_or_path": job.folder}), _tokenizer(job))
+    return _Loaded(_load(job.folder), _tokenizer(job))
 
 
 def _gguf(job: GateJob) -> _Loaded:
@@ -216,7 +216,7 @@ def _gguf(job: GateJob) -> _Loaded:
     """
     from gguf import GGUFReader
 
-    from release.gguf import rope, vocabulary
+    from models import gguf_cache, gguf_rope
 
     reader = GGUFReader(Path(job.folder) / job.file)
     fields = reader.fields
@@ -225,18 +225,18 @@ def _gguf(job: GateJob) -> _Loaded:
     if any(stored[at] != token for token, at in tokenizer.get_vocab().items()):
         raise ValueError("the file's vocabulary is not the tokenizer's")
     tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
-    ends = vocabulary.ends_of(fields)
+    ends = gguf_cache.ends_of(fields)
     tokenizer.eos_token = stored[ends[0]]
-    model = _load({"pretrained_model_name_or_path": job.folder, "gguf_file": job.file})
+    model = _load(job.folder, gguf_file=job.file)
     model.config.eos_token_id = ends
-    rope.restore(model, reader)
+    gguf_rope.restore(model, reader)
     return _Loaded(model, tokenizer)
 
 
 _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transformers, "gguf": _gguf}
 
 
-def _load(source: dict[str, str], precision: str = "") -> "PreTrainedModel":
+def _load(folder: str, precision: str = "", gguf_file: str | None = None) -> "PreTrainedModel":
     """A model as its weights are stored, or as a run of that precision holds its base.
 
     On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
@@ -252,8 +252,9 @@ def _load(source: dict[str, str], precision: str = "") -> "PreTrainedModel":
     held = {"": stored, "fp32": torch.float32}.get(precision, torch.bfloat16)
     packing = quantization(precision)
     return AutoModelForCausalLM.from_pretrained(
-        **source,
-        dtype=torch.float32 if "gguf_file" in source else held,
+        folder,
+        gguf_file=gguf_file,
+        dtype=torch.float32 if gguf_file else held,
         device_map="auto" if torch.cuda.is_available() else "cpu",
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError, first_line
+from models.source import source_of
 from training.finished_run import TrainedRun
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "R
 def base_folder(run: TrainedRun) -> Path:
     """The folder of the untouched base weights, fetched from the hub where they come from there.
 
-    Raises `ModelError` for weights that can't be merged into: none, GGUF, quantised ones.
+    Raises `ModelError` for weights that can't be merged into: none, quantised ones.
     """
     name = run.config.model.name
-    folder = Path(run.base if run.adapter is not None else run.product)
-    if folder.suffix == ".gguf":
-        raise ModelError(f"model.name: {name} is a GGUF file; export `adapter` alone, or train on its safetensors")
+    folder = Path(source_of(run.base) if run.adapter is not None else run.product)
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 

@@ -21,6 +21,7 @@ from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from models.adapter_files import rank_slot
 from models.backend import check_vllm, has_gpu
+from models.source import source_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,8 +47,8 @@ def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list[str]:
     """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold."""
     config = run.config.model
-    weights = run.base if run.adapter is not None else str(run.product)
-    check_vllm(weights, run.precision)
+    check_vllm(run.precision)
+    weights = source_of(run.base) if run.adapter is not None else str(run.product)
     words = [sys.executable, "-m", *entry_point(), weights]
     words += ["--host", args.host, "--port", str(args.port), "--max-model-len", str(config.max_length)]
     words += ["--dtype", "float32" if run.precision == "fp32" else "bfloat16"]

@@ -11,7 +11,7 @@ from data.corpus import load_traces
 from data.problem_file import write_problems
 from data.splits import split_traces
 from data.think_format import resolve_think_format
-from models.source import source_kwargs
+from models.source import source_of
 from tests.tiny import tiny_model, tiny_tokenizer
 
 DATA = {"source": "arithmetic", "limit": 60, "seed": 1, "params": {"largest": 20}}
@@ -76,8 +76,8 @@ def tiny_run(
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = source_kwargs(str(base))  # a GGUF file's tokenizer lies beside it
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    source = source_of(str(base))
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         lora = get_peft_model(
@@ -88,7 +88,7 @@ def tiny_run(
                 if "lora_B" in name:
                     weight.normal_(0.0, strength)
     lora.save_pretrained(folder / "adapter")
-    AutoTokenizer.from_pretrained(source["pretrained_model_name_or_path"]).save_pretrained(folder / "adapter")
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder / "adapter")
     write_config(folder, base, **config)
     return folder
 

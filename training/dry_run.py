@@ -8,7 +8,7 @@ from configs.schema.grpo import GrpoConfig
 from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
 from models.backend import choose_backend
-from models.source import base_of, source_kwargs
+from models.source import base_of, source_of
 
 BYTES = {"nf4": 0.56, "int8": 1.06, "bf16": 2.0, "fp32": 4.0}
 """Bytes a weight, scales of the quantised blocks included."""
@@ -57,7 +57,7 @@ def worst_case(config: GrpoConfig, longest_prompt: int) -> int:
     """
     from transformers import AutoConfig
 
-    model = AutoConfig.from_pretrained(**source_kwargs(base_of(config.model))).get_text_config()
+    model = AutoConfig.from_pretrained(source_of(base_of(config.model))).get_text_config()
     rows = int(config.trl_setting("per_device_train_batch_size"))
     length = longest_prompt + config.completion_length
     activations = 34 * rows * length * model.num_hidden_layers * model.hidden_size
@@ -92,5 +92,5 @@ def count_weights(config: TrainingConfig) -> int:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(**source_kwargs(base_of(config.model))))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source_of(base_of(config.model))))
     return sum(parameter.numel() for parameter in model.parameters())

@@ -15,7 +15,7 @@ from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat
 from models import embedded
 from models.backend import check_model_config
-from models.source import HUB_ID, base_of, source_kwargs
+from models.source import HUB_ID, base_of, source_of
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
@@ -121,7 +121,7 @@ def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: LoadedW
     `loaded`: what the training loaded; Unsloth may have taken a copy of another name.
     """
     trained_on = str(shape.get("base_model_name_or_path") or name)
-    names = [name, source_kwargs(base_of_name(name))["pretrained_model_name_or_path"]]
+    names = [name, source_of(base_of_name(name))]
     if _same(loaded.name) == _same(name):
         names.append(loaded.base)
     if _same(trained_on) not in map(_same, names):

@@ -66,7 +66,7 @@ def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel 
     if not backend.has_gpu() or not importlib.util.find_spec("vllm"):
         return "transformers"
     try:
-        backend.check_vllm(model.name, backend.choose_backend(model).precision)
+        backend.check_vllm(backend.choose_backend(model).precision)
     except ModelError as error:
         logger.warning("engine.name: auto takes Transformers, which is slower: %s", error)
         return "transformers"

@@ -30,7 +30,7 @@ from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
 from models.protocols import CausalLM
-from models.source import base_of
+from models.source import base_of, source_of
 from models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class VllmEngine(Engine):
         """Start vLLM on `model`; `options` go to `vllm.LLM` over what the sections say. Raises `ModelError`."""
         check_model_config(model)
         precision = choose_backend(model).precision
-        check_vllm(model.name, precision)
+        check_vllm(precision)
         adapter = local_adapter(model.adapter) if model.adapter else None
         rank = check_adapter(adapter).get("r") if adapter else None
         tokenizer = load_tokenizer(model)
@@ -81,7 +81,7 @@ class VllmEngine(Engine):
             return LLM(**given)
 
         given = {
-            "model": base_of(model),
+            "model": source_of(base_of(model)),
             "dtype": "float32" if precision == "fp32" else "bfloat16",
             "quantization": "bitsandbytes" if precision == "nf4" else None,
             "max_model_len": model.max_length,

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError
 from data.chat_template import PROBES, render_template
+from models.gguf_cache import ENDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,8 +18,6 @@ SPLITS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST
 """A pre-tokenizer's regular expression → llama.cpp's name for it."""
 OTHER_TOOL = "export merged16 and convert it with llama.cpp's convert_hf_to_gguf.py"
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-ENDS = ("eos", "eot", "eom")
-"""The ends of a turn that a file has a place for; llama.cpp stops at each."""
 UNMERGED = -1e6  # the score of a piece that no merge makes: below every one that a merge makes
 
 
@@ -110,12 +109,6 @@ def add_vocabulary(writer: Any, tokenizer: "PreTrainedTokenizerBase", size: int,
     writer.add_pad_token_id(tokenizer.pad_token_id)
     if tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(tokenizer.bos_token_id)
-
-
-def ends_of(fields: Mapping[str, Any]) -> list[int]:
-    """The ids that end a turn, of a file's metadata."""
-    names = [f"tokenizer.ggml.{name}_token_id" for name in ENDS]
-    return [int(fields[name].contents()) for name in names if name in fields]
 
 
 def _scores(tokens: list[str], pairs: list[list[str]]) -> list[float]:

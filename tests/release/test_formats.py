@@ -121,7 +121,7 @@ def test_transformers_reads_gguf(tmp_path: Path, kind: str, tied: bool) -> None:
 def test_gguf_keeps_rope_scaling(tmp_path: Path, kind: str, rope: dict[str, Any]) -> None:
     from gguf import GGUFReader
 
-    from release.gguf import rope as gguf_rope
+    from models import gguf_rope
 
     base = tiny_base(tmp_path / "base", kind, rope=rope)
     run = tiny_run(tmp_path / "run", base)
@@ -141,7 +141,7 @@ def test_llama3_divisors_equal_transformers(head: int, factor: float) -> None:
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    from release.gguf.rope import divisors
+    from models.gguf_rope import divisors
 
     published = {"rope_theta": 500_000.0, "factor": factor, "original_max_position_embeddings": 8192}
     config = LlamaConfig(head_dim=head, rope_parameters=LLAMA3 | published)
@@ -231,15 +231,16 @@ def test_run_without_lora_is_exported_whole(tmp_path: Path, base: Path) -> None:
         write_exports(run, ["adapter"], tmp_path / "other")
 
 
-def test_run_on_gguf_exports_adapter_only(tmp_path: Path, out: Path) -> None:
-    gguf = out / "gguf-f16" / "model-f16.gguf"
-    run = tiny_run(tmp_path / "run", gguf)  # PEFT notes the file's folder
-    exported = write_exports(run, ["adapter"], tmp_path / "adapter") / "adapter"
-    assert (exported / "adapter_model.safetensors").read_bytes() == (
-        run / "adapter" / "adapter_model.safetensors"
-    ).read_bytes()
-    with pytest.raises(ModelError, match="is a GGUF file; export `adapter` alone"):
-        write_exports(run, ["adapter", "merged16"], tmp_path / "merged")
+def test_run_on_gguf_exports_all(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its base are the file's weights in the cache, which PEFT finds by what the adapter says."""
+    import torch
+    from peft import AutoPeftModelForCausalLM
+
+    monkeypatch.setenv("MULL_CACHE", str(tmp_path / "cache"))
+    run = tiny_run(tmp_path / "run", out / "gguf-f16" / "model-f16.gguf")
+    exported = write_exports(run, ["adapter", "merged16"], tmp_path / "exports")
+    adapted = AutoPeftModelForCausalLM.from_pretrained(exported / "adapter", dtype=torch.bfloat16)
+    assert agreement(logits(adapted.float()), logits(load(exported / "merged16"))) >= 0.99
 
 
 def test_run_on_nf4_exports_adapter_only(tmp_path: Path, out: Path) -> None:

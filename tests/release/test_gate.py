@@ -139,7 +139,7 @@ def test_gguf_is_checked_with_stored_rope_and_eos(tmp_path: Path, monkeypatch: p
     file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
     assert set(reference["eos"]) == {2, 0}
     assert all(check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run))
-    monkeypatch.setattr("release.gguf.rope.restore", lambda model, reader: None)
+    monkeypatch.setattr("models.gguf_rope.restore", lambda model, reader: None)
     found = {check.name: check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run)}
     assert found == {"template": True, "eos": True, "think_format": True, "rope": False}
 

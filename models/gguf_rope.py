@@ -7,6 +7,8 @@ https://github.com/ggml-org/llama.cpp/tree/master/conversion (base.py and llama.
 
 from typing import TYPE_CHECKING, Any
 
+from configs.errors import ModelError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -91,14 +93,54 @@ def divisors(config: Any) -> Any:
     return (1 / ((1 - kept) / scaling["factor"] + kept)).astype(np.float32)
 
 
+def restore_config(config: Any, reader: Any) -> None:
+    """Put the scaling in the file of `reader` (a `GGUFReader`) into `config`, which Transformers read from it.
+
+    Raises `ModelError` for divisors that are not llama3's.
+    """
+    import numpy as np
+
+    config.rope_parameters = (config.rope_parameters or {}) | stored_scaling(reader)
+    for data in (tensor.data for tensor in reader.tensors if tensor.name == DIVISORS):
+        config.rope_parameters |= _llama3(config, data)
+        found = divisors(config)
+        if found.shape != data.shape or not np.allclose(found, data, rtol=1e-3):
+            raise ModelError("its rotary embeddings are scaled in a way that is not known here; name its safetensors")
+
+
+def stored_scaling(reader: Any) -> dict[str, Any]:
+    """The linear or YaRN scaling in the file's metadata, in Transformers' words; empty where it has none."""
+    prefix = f"{reader.fields['general.architecture'].contents()}.rope.scaling."
+    return {
+        key: reader.fields[prefix + name].contents() for key, name in METADATA.items() if prefix + name in reader.fields
+    }
+
+
+def _llama3(config: Any, data: Any) -> dict[str, Any]:
+    """llama3's scaling with these divisors, if low and high factor are 1 and 4, as every published model has them."""
+    import numpy as np
+
+    head, factor = head_size(config), float(data.max())
+    frequencies = config.rope_parameters["rope_theta"] ** -(np.arange(0, head, 2) / head)[: len(data)]
+    kept = (1 / data - 1 / factor) / (1 - 1 / factor)
+    between = np.flatnonzero((kept > 0.01) & (kept < 0.99))
+    at = between[0] if len(between) else np.argmin(kept > 0.5)
+    context = round(2 * np.pi * (1 + 3 * float(kept[at])) / float(frequencies[at]))
+    return {
+        "rope_type": "llama3",
+        "factor": factor,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": context,
+    }
+
+
 def restore(model: "PreTrainedModel", reader: Any) -> None:
     """Scale the rotary embeddings of `model`, read by Transformers from the file of `reader` (a `GGUFReader`)."""
     import torch
 
-    prefix = f"{reader.fields['general.architecture'].contents()}.rope.scaling."
-    stored = {key: reader.fields[prefix + name] for key, name in METADATA.items() if prefix + name in reader.fields}
-    if stored:
-        model.config.rope_parameters |= {key: field.contents() for key, field in stored.items()}
+    if stored := stored_scaling(reader):
+        model.config.rope_parameters |= stored
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config).to(model.device)
     for data in (tensor.data for tensor in reader.tensors if tensor.name == DIVISORS):
         rotary = model.model.rotary_emb

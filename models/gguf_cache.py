@@ -1,0 +1,129 @@
+"""A GGUF file → a folder of safetensors in the user's cache, by the file's content: everything loads that folder.
+
+Transformers dequantises a file anew at every load, and reads its metadata four times over: minutes for a model that
+loads in a second. It also leaves out what `finish_config` puts back.
+"""
+
+import hashlib
+import os
+import shutil
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import ModelError, first_line
+from configs.run_directory import sha256_of
+from models import gguf_rope
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+VERSION = "1"
+"""Part of the folder's name: raise it when the conversion changes."""
+ENDS = ("eos", "eot", "eom")
+"""The ends of a turn that a file has a place for; llama.cpp stops at each."""
+
+Finish = Callable[["PreTrainedConfig", "PreTrainedTokenizerBase"], None]
+
+
+def cache_root() -> Path:
+    """Where converted models live: `MULL_CACHE`, else `~/.cache/mull`."""
+    return Path(os.environ.get("MULL_CACHE") or Path.home() / ".cache" / "mull")
+
+
+def converted(gguf: Path) -> Path:
+    """The folder with the weights of `gguf` in 16 bits, its tokenizer and its ends of a turn; converted if it is new.
+
+    Raises `ModelError` for a file that can't be read.
+    """
+    folder = cache_root() / f"gguf-{_digest(gguf)}-v{VERSION}"
+    if not (folder / "config.json").is_file():
+        print(f"{gguf}: converting it once to {folder} …", file=sys.stderr, flush=True)
+        try:
+            convert(gguf, folder, lambda config, tokenizer: finish_config(config, tokenizer, gguf))
+        except (OSError, ValueError, LookupError, NotImplementedError, struct.error) as error:
+            raise ModelError(f"model.name: {gguf} can't be read: {first_line(error)}") from error
+    return folder
+
+
+def _digest(gguf: Path) -> str:
+    """Of the file, and of the tokenizer beside it, which is taken where it fits."""
+    digest = hashlib.sha256()
+    for path in filter(None, (gguf, _beside(gguf))):
+        digest.update(bytes.fromhex(sha256_of(path)))
+    return digest.hexdigest()[:16]
+
+
+def _beside(gguf: Path) -> Path | None:
+    tokenizer = gguf.parent / "tokenizer.json"
+    return tokenizer if tokenizer.is_file() else None
+
+
+def convert(gguf: Path, folder: Path, finish: Finish) -> None:
+    """Write `gguf` into `folder` as plain safetensors; whole or not at all, also when two processes try at once.
+
+    `finish` changes config and tokenizer before they are written.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    loaded = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.bfloat16)
+    config, tokenizer = loaded.config, _tokenizer(gguf)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    finish(config, tokenizer)
+    with torch.device("meta"):  # a model loaded from GGUF refuses save_pretrained
+        plain = type(loaded)(config)
+    plain.load_state_dict(loaded.state_dict(), assign=True)
+    ids = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    plain.generation_config = GenerationConfig(**ids)
+
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        plain.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        partial.rename(folder)
+    except OSError:
+        if not (folder / "config.json").is_file():  # else: another process was first
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _tokenizer(gguf: Path) -> "PreTrainedTokenizerBase":
+    """The one beside the file where it has the file's vocabulary: out of a file Transformers rebuilds the splitting."""
+    from gguf import GGUFReader
+    from transformers import AutoTokenizer
+
+    if _beside(gguf):
+        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent))
+        fields = GGUFReader(gguf).fields
+        stored = dict(enumerate(fields["tokenizer.ggml.tokens"].contents()))
+        if all(stored.get(at) == token for token, at in tokenizer.get_vocab().items()):
+            tokenizer.chat_template = (
+                fields["tokenizer.chat_template"].contents() if "tokenizer.chat_template" in fields else None
+            )
+            return tokenizer
+    return AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+
+
+def finish_config(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase", gguf: Path) -> None:
+    """What Transformers leaves out of the file: every end of a turn, and the scaling of the rotary embeddings."""
+    from gguf import GGUFReader
+
+    reader = GGUFReader(gguf)
+    ends = ends_of(reader.fields)
+    if ends:
+        config.eos_token_id = ends if len(ends) > 1 else ends[0]
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0])
+    gguf_rope.restore_config(config, reader)
+
+
+def ends_of(fields: Mapping[str, Any]) -> list[int]:
+    """The ids that end a turn, of a file's metadata."""
+    names = [f"tokenizer.ggml.{name}_token_id" for name in ENDS]
+    return [int(fields[name].contents()) for name in names if name in fields]
