@@ -154,14 +154,16 @@ class VllmEngine(Engine):
     def _take(self, llm: Any) -> None:
         self.llm = llm
         vllm_internals.tell_of_death(llm)
-        self._workers = vllm_internals.workers_of(llm)
+        self._processes = vllm_internals.processes_of(llm)
 
     def _stop(self) -> None:
         llm, self.llm = self.llm, None
         if llm is not None:
             vllm_internals.shut_down(llm)
-        for worker in psutil.wait_procs(self._workers, timeout=10)[1]:  # stuck, and in possession of memory
-            worker.kill()
+        stuck = psutil.wait_procs(self._processes, timeout=10)[1]  # in possession of memory
+        for process in stuck:
+            process.kill()
+        psutil.wait_procs(stuck)
 
     def close(self) -> None:
         """Stop vLLM's processes and free their memory."""

@@ -60,10 +60,10 @@ def tell_of_death(llm: Any) -> None:
     threading.Thread(target=tell, name="vllm-death", daemon=True).start()
 
 
-def workers_of(llm: Any) -> list[psutil.Process]:
-    """What vLLM's own processes have started: one that is killed leaves them to end by themselves."""
+def processes_of(llm: Any) -> list[psutil.Process]:
+    """vLLM's own processes and what these have started: one that is killed leaves the others to end by themselves."""
     cores = [psutil.Process(core.pid) for core in getattr(_manager(llm), "processes", [])]
-    return [worker for core in cores for worker in core.children(recursive=True)]
+    return [process for core in cores for process in (core, *core.children(recursive=True))]
 
 
 def exit_codes(llm: Any) -> list[int]:

@@ -169,7 +169,7 @@ def on_core(core: Core) -> Any:
     Engine.__init__(engine, tiny_tokenizer(), S1, 64, (2,))
     engine.llm, engine.adapter, engine._numbers, engine._adapters = core, None, itertools.count(), {}
     engine._handover = engine._followed = engine._start = None
-    engine._workers = []
+    engine._processes = []
     return engine
 
 

@@ -76,5 +76,5 @@ def test_engine_death_wakes_waiters() -> None:
 
 def test_inproc_engine_has_no_processes() -> None:
     llm = SimpleNamespace(llm_engine=SimpleNamespace(engine_core=SimpleNamespace()))
-    assert vllm_internals.workers_of(llm) == []
+    assert vllm_internals.processes_of(llm) == []
     assert vllm_internals.exit_codes(llm) == []
