@@ -11,14 +11,16 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.errors import ModelError, first_line
 from configs.run_directory import sha256_of
 from models import gguf_rope
 
 if TYPE_CHECKING:
+    from gguf import ReaderField
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 VERSION = "1"
@@ -53,8 +55,14 @@ def _digest(gguf: Path) -> str:
     """Of the file, and of the tokenizer beside it, which is taken where it fits."""
     digest = hashlib.sha256()
     for path in filter(None, (gguf, _beside(gguf))):
-        digest.update(bytes.fromhex(sha256_of(path)))
+        digest.update(bytes.fromhex(_content(path, path.stat().st_size, path.stat().st_mtime_ns)))
     return digest.hexdigest()[:16]
+
+
+@lru_cache
+def _content(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file of `size` bytes, `changed` at that time: a process asks for it several times over."""
+    return sha256_of(path)
 
 
 def _beside(gguf: Path) -> Path | None:
@@ -104,9 +112,8 @@ def _tokenizer(gguf: Path) -> "PreTrainedTokenizerBase":
         fields = GGUFReader(gguf).fields
         stored = dict(enumerate(fields["tokenizer.ggml.tokens"].contents()))
         if all(stored.get(at) == token for token, at in tokenizer.get_vocab().items()):
-            tokenizer.chat_template = (
-                fields["tokenizer.chat_template"].contents() if "tokenizer.chat_template" in fields else None
-            )
+            if "tokenizer.chat_template" in fields:
+                tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
             return tokenizer
     return AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
 
@@ -123,7 +130,7 @@ def finish_config(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBas
     gguf_rope.restore_config(config, reader)
 
 
-def ends_of(fields: Mapping[str, Any]) -> list[int]:
+def ends_of(fields: Mapping[str, "ReaderField"]) -> list[int]:
     """The ids that end a turn, of a file's metadata."""
     names = [f"tokenizer.ggml.{name}_token_id" for name in ENDS]
     return [int(fields[name].contents()) for name in names if name in fields]

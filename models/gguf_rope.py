@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import ModelError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    import numpy as np
+    from gguf import GGUFReader, GGUFWriter
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 DIVISORS = "rope_freqs.weight"
 SCALINGS = {
@@ -30,7 +32,7 @@ METADATA = {
 """A key of Transformers' → of the file's, under `ARCHITECTURE.rope.scaling.`."""
 
 
-def scaling_of(config: Any) -> dict[str, Any]:
+def scaling_of(config: "PreTrainedConfig") -> dict[str, Any]:
     """`rope_type` and the values that shape the scaling."""
     stored = {
         key: value
@@ -40,7 +42,7 @@ def scaling_of(config: Any) -> dict[str, Any]:
     return {"rope_type": "default"} | stored
 
 
-def rope_refusal(config: Any) -> str:
+def rope_refusal(config: "PreTrainedConfig") -> str:
     """What of the model's rotary embeddings can't be written; empty where all can."""
     scaling = scaling_of(config)
     kind = scaling.pop("rope_type")
@@ -54,7 +56,7 @@ def rope_refusal(config: Any) -> str:
     return ""
 
 
-def add_rope(writer: Any, config: Any) -> None:
+def add_rope(writer: "GGUFWriter", config: "PreTrainedConfig") -> None:
     """The metadata of linear and YaRN scaling."""
     scaling = scaling_of(config)
     if scaling["rope_type"] not in ("linear", "yarn"):
@@ -69,12 +71,12 @@ def add_rope(writer: Any, config: Any) -> None:
             writer.add_float32(name, float(value))
 
 
-def head_size(config: Any) -> int:
+def head_size(config: "PreTrainedConfig") -> int:
     """Values a head has."""
     return getattr(config, "head_dim", None) or int(config.hidden_size // config.num_attention_heads)
 
 
-def divisors(config: Any) -> Any:
+def divisors(config: "PreTrainedConfig") -> "np.ndarray | None":
     """llama3's divisors: (head size / 2,) fp32; None for any other scaling.
 
     1 for wavelengths that fit `high_freq_factor` times into the original context, `factor` for those that don't fit
@@ -90,10 +92,11 @@ def divisors(config: Any) -> Any:
     frequencies = config.rope_parameters["rope_theta"] ** -(np.arange(0, head, 2) / head)
     fits = scaling["original_max_position_embeddings"] * frequencies / (2 * np.pi)
     kept = np.clip((fits - low) / (high - low), 0, 1)
-    return (1 / ((1 - kept) / scaling["factor"] + kept)).astype(np.float32)
+    found: np.ndarray = (1 / ((1 - kept) / scaling["factor"] + kept)).astype(np.float32)
+    return found
 
 
-def restore_config(config: Any, reader: Any) -> None:
+def restore_config(config: "PreTrainedConfig", reader: "GGUFReader") -> None:
     """Put the scaling in the file of `reader` (a `GGUFReader`) into `config`, which Transformers read from it.
 
     Raises `ModelError` for divisors that are not llama3's.
@@ -104,11 +107,11 @@ def restore_config(config: Any, reader: Any) -> None:
     for data in (tensor.data for tensor in reader.tensors if tensor.name == DIVISORS):
         config.rope_parameters |= _llama3(config, data)
         found = divisors(config)
-        if found.shape != data.shape or not np.allclose(found, data, rtol=1e-3):
+        if found is None or found.shape != data.shape or not np.allclose(found, data, rtol=1e-3):
             raise ModelError("its rotary embeddings are scaled in a way that is not known here; name its safetensors")
 
 
-def stored_scaling(reader: Any) -> dict[str, Any]:
+def stored_scaling(reader: "GGUFReader") -> dict[str, Any]:
     """The linear or YaRN scaling in the file's metadata, in Transformers' words; empty where it has none."""
     prefix = f"{reader.fields['general.architecture'].contents()}.rope.scaling."
     return {
@@ -116,7 +119,7 @@ def stored_scaling(reader: Any) -> dict[str, Any]:
     }
 
 
-def _llama3(config: Any, data: Any) -> dict[str, Any]:
+def _llama3(config: "PreTrainedConfig", data: "np.ndarray") -> dict[str, Any]:
     """llama3's scaling with these divisors, if low and high factor are 1 and 4, as every published model has them."""
     import numpy as np
 
@@ -135,7 +138,7 @@ def _llama3(config: Any, data: Any) -> dict[str, Any]:
     }
 
 
-def restore(model: "PreTrainedModel", reader: Any) -> None:
+def restore(model: "PreTrainedModel", reader: "GGUFReader") -> None:
     """Scale the rotary embeddings of `model`, read by Transformers from the file of `reader` (a `GGUFReader`)."""
     import torch
 

@@ -14,10 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,7 +27,7 @@ from data.chat_template import PROBES
 from data.problem import Problem
 from data.problem_file import read_problems
 from release.formats import file_of, hashes
-from release.gate_worker import GateJob
+from release.gate_worker import GateAnswer, GateJob
 from training.finished_run import TrainedRun, open_run
 
 PROMPTS = 16
@@ -124,7 +123,7 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
     reference = _ask(job)
     checks = []
     for target, path in exports.items():
-        export_job = replace(_job_of(target, path, job, trained), forced=reference["forced"])
+        export_job = replace(_job_of(target, path, job, trained), forced=reference.forced)
         export_checks = _checked(target, export_job, reference, problems, trained)
         checks += export_checks
         verdict = "passed" if all(check.passed for check in export_checks) else "FAILED"
@@ -132,7 +131,7 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
     report = GateReport(
         passed=all(check.passed for check in checks),
         checks=checks,
-        prompts=len(reference["forced"]),
+        prompts=len(reference.forced),
         problems=len(problems),
         seconds=round(time.perf_counter() - started, 1),
         files=_checked_files(folder),
@@ -183,7 +182,7 @@ def _job_of(target: str, path: Path, job: GateJob, run: TrainedRun) -> GateJob:
     return replace(job, kind="transformers", folder=str(path))
 
 
-def _ask(job: GateJob) -> dict[str, Any]:
+def _ask(job: GateJob) -> GateAnswer:
     """`release.gate_worker` in a fresh process. Raises `RunError` with its last words if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
@@ -199,11 +198,11 @@ def _ask(job: GateJob) -> dict[str, Any]:
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no message"]
             raise RunError(f"{job.folder}: does not load in a fresh process: {said[-1]}")
-        return dict(json.loads(answer.read_text(encoding="utf-8")))
+        return GateAnswer(**json.loads(answer.read_text(encoding="utf-8")))
 
 
 def _checked(
-    target: str, job: GateJob, reference: Mapping[str, Any], problems: Sequence[Problem], run: TrainedRun
+    target: str, job: GateJob, reference: GateAnswer, problems: Sequence[Problem], run: TrainedRun
 ) -> list[Check]:
     try:
         answer = _ask(job)
@@ -224,15 +223,13 @@ def bounds_of(target: str, trained_precision: str) -> Bounds:
     return QUANTISED if few_bits or other_base else FULL
 
 
-def compare_with_reference(
-    target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], bounds: Bounds
-) -> list[Check]:
+def compare_with_reference(target: str, answer: GateAnswer, reference: GateAnswer, bounds: Bounds) -> list[Check]:
     """The teacher-forced checks: `top1`, `logprob_gap`, `apart_from_base`; see the module."""
-    pairs = list(zip(answer["logprob"], reference["logprob"], strict=True))
-    top1 = sum(a[0] in b for a, b in zip(answer["likeliest"], reference["likeliest"], strict=True)) / len(pairs)
+    pairs = list(zip(answer.logprobs, reference.logprobs, strict=True))
+    top1 = sum(a[0] in b for a, b in zip(answer.likeliest, reference.likeliest, strict=True)) / len(pairs)
     gap = sum(abs(a - b) for a, b in pairs) / len(pairs)
-    changed = [b - base for (_, b), base in zip(pairs, reference["base_logprob"], strict=True)]
-    arrived = [a - base for (a, _), base in zip(pairs, reference["base_logprob"], strict=True)]
+    changed = [b - base for (_, b), base in zip(pairs, reference.base_logprobs, strict=True)]
+    arrived = [a - base for (a, _), base in zip(pairs, reference.base_logprobs, strict=True)]
     size = sum(abs(change) for change in changed) / len(changed)
     power = sum(change * change for change in changed)
     effect = sum(a * b for a, b in zip(arrived, changed, strict=True)) / power if power else 0.0
@@ -248,12 +245,12 @@ def compare_with_reference(
 
 
 def _score(
-    target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], problems: Sequence[Problem], run: TrainedRun
+    target: str, answer: GateAnswer, reference: GateAnswer, problems: Sequence[Problem], run: TrainedRun
 ) -> Check:
     """Greedy accuracy on the held-out problems, against the trained model's 95% interval on the same ones."""
     from evaluation.metrics import wilson
 
-    right = [_right(side["texts"], problems, run) for side in (answer, reference)]
+    right = [_right(side.texts, problems, run) for side in (answer, reference)]
     interval = wilson(right[1], len(problems))
     figure = right[0] / len(problems)
     return Check(
@@ -273,21 +270,21 @@ def _right(texts: Sequence[str], problems: Sequence[Problem], run: TrainedRun) -
     return sum(verdict.is_right is True for verdict in verdicts)
 
 
-def format_checks(target: str, answer: Mapping[str, Any], reference: Mapping[str, Any], run: TrainedRun) -> list[Check]:
+def format_checks(target: str, answer: GateAnswer, reference: GateAnswer, run: TrainedRun) -> list[Check]:
     """Whether prompts, the end of a turn, the think format and the rotary embeddings are those of training."""
     expected = asdict(run.think_format)
-    think_format = dict(answer["stored_think_format"] or {})
+    think_format = dict(answer.stored_think_format or {})
     formats = {
-        "template": answer["prompts"] == reference["prompts"] and answer["prompt_ids"] == reference["prompt_ids"],
-        "eos": answer["eos"][:1] == reference["eos"][:1]  # the end that was trained, first
-        and set(answer["eos"]) == set(answer["stored_eos"]) == set(reference["eos"]),
+        "template": answer.prompts == reference.prompts and answer.prompt_ids == reference.prompt_ids,
+        "eos": answer.eos[:1] == reference.eos[:1]  # the end that was trained, first
+        and set(answer.eos) == set(answer.stored_eos) == set(reference.eos),
         "think_format": think_format == expected | {"end_tokens": list(run.think_format.end_tokens)},
-        "rope": len(answer["rope"]) == len(reference["rope"])
-        and all(math.isclose(a, b, rel_tol=ROPE) for a, b in zip(answer["rope"], reference["rope"], strict=True)),
+        "rope": len(answer.rope) == len(reference.rope)
+        and all(math.isclose(a, b, rel_tol=ROPE) for a, b in zip(answer.rope, reference.rope, strict=True)),
     }
     wanted = {
         "template": "the prompts of training",
-        "eos": f"ids {reference['eos']}",
+        "eos": f"ids {reference.eos}",
         "think_format": expected["name"],
         "rope": "the rotary frequencies of training"
         + (", as the file scales them (Transformers reads no scaling)" if target.startswith("gguf:") else ""),

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,13 +69,35 @@ class _Loaded:
     without_adapter: Callable[[], AbstractContextManager[CausalLM]] | None = None
 
 
-def answer_job(job: GateJob) -> dict[str, Any]:
-    """The model's answers and scores.
+@dataclass(frozen=True, slots=True)
+class GateAnswer:
+    """What one model answered, and how it scored.
 
-    `texts` and `prompt_ids` (one a question), `prompts` (of `histories`), `eos`, `rope` (rotary frequencies), what an
-    export stores of its format, `forced`, per forced token `logprob` and `likeliest` (see `likeliest_of`), and of a run
-    `base_logprob`, without its adapter.
+    texts, prompt_ids    one a question
+    prompts              one of `histories`
+    eos                  ids that end a turn, the tokenizer's first
+    rope                 the rotary frequencies; see `_rope`
+    forced               what was scored, as in `GateJob`
+    logprobs, likeliest  one a forced token; see `score`
+    base_logprobs        the same of a run without its adapter; an export has none
+    stored_eos, stored_think_format  what an export's own files say; a run has none
     """
+
+    texts: list[str]
+    prompt_ids: list[list[int]]
+    prompts: list[str]
+    eos: list[int]
+    rope: list[float]
+    forced: list[tuple[list[int], list[int]]]
+    logprobs: list[float]
+    likeliest: list[list[int]]
+    base_logprobs: list[float]
+    stored_eos: list[int]
+    stored_think_format: dict[str, Any] | None
+
+
+def answer_job(job: GateJob) -> GateAnswer:
+    """Load the model and ask it."""
     from models.engines.base import Request
     from models.engines.transformers import TransformersEngine
     from training.heldout import GREEDY
@@ -92,21 +114,25 @@ def answer_job(job: GateJob) -> dict[str, Any]:
         or own[: enough_answers([len(completion) for _, completion in own], job.least_answers, job.least_tokens)]
     )
     logprobs, likeliest = score(_widened(model), forced)
-    answer = {
-        "texts": [answer.text for answer in answers],
-        "prompts": [_prompt(tokenizer, job, *history) for history in job.histories],
-        "prompt_ids": prompt_ids,
-        "eos": list(engine.eos),
-        "rope": _rope(model),
-        "forced": forced,
-        "logprob": logprobs,
-        "likeliest": likeliest,
-        **_stored(Path(job.folder), job),
-    }
+    stored_eos, stored_think_format = ([], None) if job.kind == "trained" else _stored(Path(job.folder))
+    base_logprobs: list[float] = []
+    rope = _rope(model)
     if export.without_adapter is not None:
         with export.without_adapter() as base:
-            answer["base_logprob"] = score(_widened(base), forced)[0]
-    return answer
+            base_logprobs, _ = score(_widened(base), forced)
+    return GateAnswer(
+        texts=[answer.text for answer in answers],
+        prompt_ids=prompt_ids,
+        prompts=[_prompt(tokenizer, job, *history) for history in job.histories],
+        eos=list(engine.eos),
+        rope=rope,
+        forced=forced,
+        logprobs=logprobs,
+        likeliest=likeliest,
+        base_logprobs=base_logprobs,
+        stored_eos=stored_eos,
+        stored_think_format=stored_think_format,
+    )
 
 
 def enough_answers(lengths: Sequence[int], least_answers: int, least_tokens: int) -> int:
@@ -167,15 +193,13 @@ def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, h
     return render_template(tokenizer, tokenizer.chat_template, question, history)
 
 
-def _stored(folder: Path, job: GateJob) -> dict[str, Any]:
-    """What the export's own files say of the end of a turn and of the think format."""
-    if job.kind == "trained":
-        return {}
+def _stored(folder: Path) -> tuple[list[int], dict[str, Any] | None]:
+    """What an export's own files say of the ends of a turn and of the think format."""
     from transformers import GenerationConfig
 
     config = GenerationConfig.from_pretrained(folder)
     eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    return {"stored_eos": eos, "stored_think_format": getattr(config, "think_format", None)}
+    return eos, getattr(config, "think_format", None)
 
 
 def _trained(job: GateJob) -> _Loaded:
@@ -283,7 +307,7 @@ def main(argv: list[str]) -> None:
     """Read the job, ask, write the answer."""
     prepare_libraries()
     job = GateJob(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
-    write_json(Path(argv[1]), answer_job(job))
+    write_json(Path(argv[1]), asdict(answer_job(job)))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.errors import ModelError, first_line
 from models.source import source_of
 from training.finished_run import TrainedRun
 
 if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
+    from torch import Tensor
+    from torch.nn import Module
     from transformers import PreTrainedModel
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")
@@ -68,7 +71,7 @@ class Merger:
         if missing:
             raise ModelError(f"{run.adapter}: trains {missing[0]}, which is tied in the base; export `adapter` alone")
 
-    def tensors(self, names: list[str]) -> Iterator[tuple[str, Any]]:
+    def tensors(self, names: list[str]) -> Iterator[tuple[str, "Tensor"]]:
         """(name, tensor) for each of `names`: fp32 where merged, as stored elsewhere."""
         from safetensors import safe_open
 
@@ -89,7 +92,7 @@ def _files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, Any]:
+def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, "LoraLayer"]:
     """Weight name → the LoRA layer over it; the adapter's weights are real, the base's are not."""
     from peft import PeftConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
@@ -116,7 +119,7 @@ def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, Any]:
     }
 
 
-def _merge(layer: Any, weight: Any) -> Any:
+def _merge(layer: "LoraLayer", weight: "Tensor") -> "Tensor":
     """`weight` (out, in) in fp32 with the layer's update."""
     import torch
 
@@ -128,7 +131,7 @@ def _merge(layer: Any, weight: Any) -> Any:
 
 
 @contextmanager
-def _weight(module: Any, weight: Any) -> Iterator[None]:
+def _weight(module: "Module", weight: "Tensor") -> Iterator[None]:
     """`module` has `weight` inside, and its own outside."""
     before, module.weight = module.weight, weight
     try:

@@ -105,7 +105,7 @@ def _last_of_each_step(rows: Sequence[Row]) -> list[Row]:
     return [row for _, row in sorted(steps.items())]
 
 
-def _is_interval(value: Any) -> bool:
+def _is_interval(value: object) -> bool:
     return isinstance(value, Mapping) and {"value", "low", "high", "n"} <= value.keys()
 
 
@@ -121,7 +121,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, page.C
     return rows
 
 
-def _headline(metrics: Sequence[Row], summary: Mapping[str, Any]) -> page.Headline:
+def _headline(metrics: Sequence[Row], summary: Row) -> page.Headline:
     """Accuracy before → after with its intervals, and what the run took."""
     cards = []
     for name, label in (("greedy", "Greedy accuracy"), ("avg_at_k", "avg@k at the training temperature")):
@@ -209,7 +209,7 @@ def _sentence(name: str) -> str:
     return (name[:1].upper() + name[1:]).replace("_", " ")
 
 
-def _plottable(value: Any) -> bool:
+def _plottable(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

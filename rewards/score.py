@@ -13,19 +13,20 @@ completion may be a list of messages, as TRL has it: the last one counts. Withou
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.command import recipe_parser, run_command
 from configs.errors import DataError
 
 if TYPE_CHECKING:
     from configs.schema.sections import DataConfig
+    from data.cells import Fields
     from data.problem import Problem
     from data.think_format import ThinkFormat
     from rewards.composition import Member, RewardSet, Scores
     from rewards.rollout import Rollout
 
-    Known = Mapping[tuple[Any, Any], Problem]
+    Known = Mapping[tuple[object, object], Problem]
 
 _TEXT = ("text", "completion", "response", "output")
 _GOLD = ("gold", "answer", "ground_truth")
@@ -138,9 +139,7 @@ def reason(
     return "; ".join(part for part in parts if part)
 
 
-def _rollout(
-    record: Mapping[str, Any], where: str, think_format: "ThinkFormat", max_tokens: int, known: "Known"
-) -> "Rollout":
+def _rollout(record: "Fields", where: str, think_format: "ThinkFormat", max_tokens: int, known: "Known") -> "Rollout":
     from data.row import BadRow
     from rewards.grading.extract import extract
     from rewards.rollout import Rollout
@@ -164,7 +163,7 @@ def _rollout(
     )
 
 
-def _problem(record: Mapping[str, Any], where: str, prompt: str) -> "Problem":
+def _problem(record: "Fields", where: str, prompt: str) -> "Problem":
     """What the completion answers, as far as its own row says it. Raises `BadRow`."""
     from data.cells import gold_of
     from data.multiple_choice import pose
@@ -183,7 +182,7 @@ def _problem(record: Mapping[str, Any], where: str, prompt: str) -> "Problem":
     )
 
 
-def _prompt(record: Mapping[str, Any]) -> str:
+def _prompt(record: "Fields") -> str:
     """The prompt, of messages the last one; "" for none. Raises `BadRow` for what is neither."""
     from data.cells import text_at
     from data.messages import messages_in, read_message
@@ -192,7 +191,7 @@ def _prompt(record: Mapping[str, Any]) -> str:
     return read_message(messages[-1]).text if messages else text_at(record, "prompt")
 
 
-def _ids(record: Mapping[str, Any], where: str) -> tuple[int, ...]:
+def _ids(record: "Fields", where: str) -> tuple[int, ...]:
     """`completion_ids`; () where the record has none."""
     ids = record.get("completion_ids")
     if ids is None:
@@ -202,7 +201,7 @@ def _ids(record: Mapping[str, Any], where: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _completion(record: Mapping[str, Any], where: str) -> str:
+def _completion(record: "Fields", where: str) -> str:
     """The completion, which TRL has as a list of messages for conversational data."""
     name = _field(record, _TEXT, where)
     value = record[name]
@@ -213,7 +212,7 @@ def _completion(record: Mapping[str, Any], where: str) -> str:
     return value
 
 
-def _field(record: Mapping[str, Any], names: Sequence[str], where: str) -> str:
+def _field(record: "Fields", names: Sequence[str], where: str) -> str:
     """The first of `names` that the record has."""
     for name in names:
         if record.get(name) is not None:
@@ -221,7 +220,7 @@ def _field(record: Mapping[str, Any], names: Sequence[str], where: str) -> str:
     raise DataError(f"{where}: has none of {', '.join(names)}; it has {', '.join(record) or 'no fields'}")
 
 
-def _count(record: Mapping[str, Any], name: str, text: str, where: str) -> int:
+def _count(record: "Fields", name: str, text: str, where: str) -> int:
     """The token count in the record, or the words of `text`."""
     value = record.get(name)
     if value is None:

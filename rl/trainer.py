@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel, TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from configs.run_directory import RunDir, append_jsonl
@@ -216,7 +216,9 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
         """What a checkpoint keeps."""
         return self.monitor.state()
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """A resumed run's alarms go on where its checkpoint was; an older one's knows nothing of them."""
         self.monitor.restore(state.stateful_callbacks.get(type(self).__name__, {}))
 

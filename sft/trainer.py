@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
@@ -21,11 +21,11 @@ from training.trainer import RunCallback, build_trainer, run_training, trainer_a
 SFT_METRICS = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
 
 
-def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -> Any:
+def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, run: RunDir) -> SFTTrainer:
     """The trainer, its rows tokenised already: TRL neither templates nor cuts them."""
     if config.trained_layers:
         freeze(loaded.model, config.trained_layers)
-    callbacks: list[Any] = [RunCallback(run, SFT_METRICS)]
+    callbacks: list[TrainerCallback] = [RunCallback(run, SFT_METRICS)]
     decided: dict[str, Any] = {"max_length": config.model.max_length, **trained_end_of_turn(loaded.tokenizer)}
     if config.validation:
         decided |= checkpoints(config.validation)
@@ -75,7 +75,7 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
     }
 
 
-def train_and_summarise(trainer: Any, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
+def train_and_summarise(trainer: SFTTrainer, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
     """Train, and return figures for the summary."""
     with packed_attention.packed(trainer.model, bool(config.trl_setting("packing"))):
         run_training(trainer, run, resume)
@@ -89,7 +89,7 @@ def train_and_summarise(trainer: Any, config: SftConfig, run: RunDir, resume: bo
     return figures
 
 
-def check_first_batch(trainer: Any, config: SftConfig, data: Prepared) -> None:
+def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) -> None:
     """Print what carries loss in the batch that comes first, and that packed rows don't see each other."""
     with torch.random.fork_rng():  # a look must not change what is drawn later
         batch = next(iter(trainer.get_train_dataloader()))

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,6 +16,9 @@ from data.think_format import ThinkFormat
 from models import embedded
 from models.backend import check_model_config
 from models.source import HUB_ID, base_of, source_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 NAME_ONE = "name the output_dir of sft.train or rl.grpo"
 QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its own 4-bit copy of a base model
@@ -91,7 +94,7 @@ def _recipe(file: Path, stage: str) -> TrainingConfig:
     return config
 
 
-def load_run_tokenizer(run: TrainedRun) -> Any:
+def load_run_tokenizer(run: TrainedRun) -> "PreTrainedTokenizerBase":
     """The tokenizer that was trained with."""
     from transformers import AutoTokenizer
 

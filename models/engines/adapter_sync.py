@@ -8,11 +8,16 @@ import shutil
 import tempfile
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from configs.errors import EngineError
 from models.adapter_files import is_adapter
 from models.protocols import CausalLM
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from safetensors import TensorSpec
+    from torch import Tensor
 
 MEMORY = Path("/dev/shm")
 
@@ -22,10 +27,10 @@ class Handover:
 
     def __init__(self) -> None:
         self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=MEMORY if MEMORY.is_dir() else None)
-        self._state: list[Any] = []
+        self._state: list[Tensor] = []
         self._scales: list[float] = []
-        self._copies: list[Any] = []
-        self._specs: dict[str, Any] = {}
+        self._copies: list[Tensor] = []
+        self._specs: dict[str, TensorSpec] = {}
         self._folders: list[Path] = []
         self._count = 0
 
@@ -93,7 +98,7 @@ class Handover:
         self._root.cleanup()
 
 
-def _scaled(weight: Any, scale: float) -> Any:
+def _scaled(weight: "Tensor", scale: float) -> "Tensor":
     return weight.detach() if scale == 1 else weight.detach() * scale
 
 
@@ -110,7 +115,7 @@ def _scales(model: CausalLM) -> dict[int, float]:
     }
 
 
-def _unscaled(config: Any) -> Any:
+def _unscaled(config: "LoraConfig") -> "LoraConfig":
     """`config` with a scale of 1."""
     plain = copy(config)
     plain.lora_alpha, plain.use_rslora, plain.alpha_pattern = plain.r, False, {}
@@ -122,8 +127,8 @@ def rank_of(model: CausalLM) -> int:
     return int(_lora(model).r)
 
 
-def _lora(model: CausalLM) -> Any:
-    lora = getattr(model, "peft_config", {}).get("default")
+def _lora(model: CausalLM) -> "LoraConfig":
+    lora: LoraConfig | None = getattr(model, "peft_config", {}).get("default")
     if lora is None:
         raise EngineError(
             "rollout.engine: vllm gets the policy as a LoRA adapter, and this run trains none; name an `adapter:` or "

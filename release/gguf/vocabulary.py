@@ -10,6 +10,7 @@ from data.chat_template import PROBES, render_template
 from models.gguf_cache import ENDS
 
 if TYPE_CHECKING:
+    from gguf import GGUFWriter, TokenType
     from transformers import PreTrainedTokenizerBase
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -85,7 +86,7 @@ def pre_tokenizer(tokenizer: "PreTrainedTokenizerBase") -> str:
     raise ModelError(f"gguf: llama.cpp's name for this tokenizer's splitting {kinds} is not known here; {OTHER_TOOL}")
 
 
-def add_vocabulary(writer: Any, tokenizer: "PreTrainedTokenizerBase", size: int, ends: Sequence[int]) -> None:
+def add_vocabulary(writer: "GGUFWriter", tokenizer: "PreTrainedTokenizerBase", size: int, ends: Sequence[int]) -> None:
     """Tokens by id (a padded vocabulary's spare ids as unused), their types, how they merge, and the special ids."""
     by_id = {at: token for token, at in tokenizer.get_vocab().items()}
     tokens = [by_id.get(at, f"[PAD{at}]") for at in range(size)]
@@ -119,7 +120,7 @@ def _scores(tokens: list[str], pairs: list[list[str]]) -> list[float]:
     return [-float(ranks[token]) if token in ranks else UNMERGED for token in tokens]
 
 
-def _types(tokenizer: "PreTrainedTokenizerBase", by_id: dict[int, str], size: int) -> list[Any]:
+def _types(tokenizer: "PreTrainedTokenizerBase", by_id: dict[int, str], size: int) -> list["TokenType"]:
     from gguf import TokenType
 
     added = tokenizer.added_tokens_decoder

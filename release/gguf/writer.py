@@ -6,7 +6,7 @@ https://github.com/ggml-org/llama.cpp/tree/master/conversion.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.errors import ModelError
 from models import gguf_rope
@@ -16,14 +16,17 @@ from release.gguf.vocabulary import OTHER_TOOL
 from release.merge import Merger
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    import numpy as np
+    from gguf import GGMLQuantizationType, GGUFWriter
+    from torch import Tensor
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 ARCHITECTURES = {"llama": "LLAMA", "qwen2": "QWEN2", "qwen3": "QWEN3"}
 ROWS = 4096
 TYPES = {"f16": "F16", "q8_0": "Q8_0"}
 
 
-def check_gguf(config: Any, tokenizer: "PreTrainedTokenizerBase", template: str) -> None:
+def check_gguf(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase", template: str) -> None:
     """Raise `ModelError` for what this writer does not know, before anything is computed."""
     if config.model_type not in ARCHITECTURES:
         raise ModelError(f"gguf: writes {', '.join(ARCHITECTURES)}, this is {config.model_type}; {OTHER_TOOL}")
@@ -66,7 +69,7 @@ def write_gguf(
     writer.close()
 
 
-def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator[Any]:
+def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator["np.ndarray"]:
     """The tensors as they are stored, in the order of `places`."""
     config = merger.config
     for original, tensor in merger.tensors(list(places)):
@@ -77,7 +80,7 @@ def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator[Any]:
         yield _stored(tensor, _type(tuple(tensor.shape), kind))
 
 
-def _stored(tensor: Any, kind: Any) -> Any:
+def _stored(tensor: "Tensor", kind: "GGMLQuantizationType") -> "np.ndarray":
     """`tensor` as an array of `kind`; some rows at a time, because in fp32 an embedding is twice the file's part."""
     import numpy as np
     from gguf.quants import quantize
@@ -85,7 +88,7 @@ def _stored(tensor: Any, kind: Any) -> Any:
     return np.concatenate([quantize(rows.float().numpy(), kind) for rows in tensor.split(ROWS)])
 
 
-def _interleaved(tensor: Any, heads: int) -> Any:
+def _interleaved(tensor: "Tensor", heads: int) -> "Tensor":
     """(heads × halves × d, …) → (heads × d × halves, …): llama.cpp rotates neighbouring pairs for this architecture."""
     halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
     return halves.transpose(1, 2).reshape(tensor.shape)
@@ -107,7 +110,7 @@ def _places(merger: Merger) -> dict[str, str]:
     return found
 
 
-def _type(shape: tuple[int, ...], kind: str) -> Any:
+def _type(shape: tuple[int, ...], kind: str) -> "GGMLQuantizationType":
     from gguf import GGMLQuantizationType
 
     if len(shape) < 2:
@@ -115,12 +118,12 @@ def _type(shape: tuple[int, ...], kind: str) -> Any:
     return GGMLQuantizationType[TYPES[kind] if shape[-1] % 32 == 0 else "F16"]  # a block of q8_0 has 32 values
 
 
-def _info(shape: tuple[int, ...], stored: Any) -> tuple[tuple[int, ...], Any, int]:
+def _info(shape: tuple[int, ...], stored: "GGMLQuantizationType") -> tuple[tuple[int, ...], "np.dtype", int]:
     """(shape, NumPy dtype, bytes) as `GGUFWriter.add_tensor_info` wants them: quantised shapes are in bytes."""
     import numpy as np
     from gguf import GGMLQuantizationType, quant_shape_to_byte_shape
 
-    plain: dict[Any, Any] = {
+    plain: dict[GGMLQuantizationType, np.dtype] = {
         GGMLQuantizationType.F32: np.dtype(np.float32),
         GGMLQuantizationType.F16: np.dtype(np.float16),
     }
@@ -130,7 +133,7 @@ def _info(shape: tuple[int, ...], stored: Any) -> tuple[tuple[int, ...], Any, in
     return tuple(stored_shape), np.dtype(np.uint8), int(np.prod(stored_shape))
 
 
-def _add_shape(writer: Any, config: Any, kind: str) -> None:
+def _add_shape(writer: "GGUFWriter", config: "PreTrainedConfig", kind: str) -> None:
     from gguf import LlamaFileType
 
     head = gguf_rope.head_size(config)

@@ -148,6 +148,7 @@ def test_llama3_divisors_equal_transformers(head: int, factor: float) -> None:
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, None)
     plain = 500_000.0 ** -(torch.arange(0, head, 2).double() / head)
     found = divisors(config)
+    assert found is not None
     assert found.shape == (head // 2,)
     assert (found.min(), found.max()) == (1, factor)
     torch.testing.assert_close(plain / torch.from_numpy(found), scaled.double(), rtol=1e-6, atol=0)

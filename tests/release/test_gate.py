@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,25 @@ from release.gate import (
     held_out,
     passed_before,
 )
-from release.gate_worker import TIE, GateJob, answer_job, enough_answers, likeliest_of
+from release.gate_worker import TIE, GateAnswer, GateJob, answer_job, enough_answers, likeliest_of
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
 from training.finished_run import open_run
 
 LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30)
 
 
+def answered(logprobs: list[float], likeliest: list[list[int]], base: Sequence[float] = ()) -> GateAnswer:
+    """The answer of a model of which only the scores matter."""
+    empty: dict[str, Any] = {name: [] for name in GateAnswer.__dataclass_fields__}
+    return GateAnswer(**empty | {"logprobs": logprobs, "likeliest": likeliest, "base_logprobs": list(base)})
+
+
 def figures(export: list[float], trained: list[float], base: list[float]) -> dict[str, Any]:
     likeliest = [[at] for at in range(len(trained))]
     checks = compare_with_reference(
         "x",
-        {"logprob": export, "likeliest": likeliest},
-        {"logprob": trained, "likeliest": likeliest, "base_logprob": base},
+        answered(export, likeliest),
+        answered(trained, likeliest, base),
         FULL,
     )
     return {check.name: check for check in checks}
@@ -57,8 +64,8 @@ def test_exact_export_agrees_and_base_does_not(pairs: list[tuple[float, float]])
 def test_only_ties_may_fall_either_way() -> None:
     """The second place is a tie in the trained model; the third is none, whatever the export thinks."""
     log = [-1.0, -1.0, -1.0]
-    trained = {"logprob": log, "likeliest": [[1], [2, 3], [4]], "base_logprob": [-2.0] * 3}
-    top1 = compare_with_reference("x", {"logprob": log, "likeliest": [[1], [3], [5, 4]]}, trained, FULL)[0]
+    trained = answered(log, [[1], [2, 3], [4]], [-2.0] * 3)
+    top1 = compare_with_reference("x", answered(log, [[1], [3], [5, 4]]), trained, FULL)[0]
     assert (top1.name, top1.figure, top1.passed) == ("top1", 0.6667, False)
 
 
@@ -136,8 +143,8 @@ def test_gguf_is_checked_with_stored_rope_and_eos(tmp_path: Path, monkeypatch: p
     folder = write_exports(run.path, ["gguf:f16"], tmp_path / "out") / "gguf-f16"
     own = GateJob("trained", str(run.path), asdict(run.think_format), ["1 + 1?"], [("1 + 1?", [])], 4, 256)
     reference = answer_job(own)
-    file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference["forced"])
-    assert set(reference["eos"]) == {2, 0}
+    file = replace(own, kind="gguf", folder=str(folder), file="model-f16.gguf", forced=reference.forced)
+    assert set(reference.eos) == {2, 0}
     assert all(check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run))
     monkeypatch.setattr("models.gguf_rope.restore", lambda model, reader: None)
     found = {check.name: check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run)}
