@@ -46,7 +46,7 @@ class AnswerStops:
         self.marks = tuple(filter(None, (*think.end_tokens, think.answer_open)))
         # a closed answer is shown when its turn has ended: until then the first opening is where it begins
         self.read = think.split if think.answer_close else think.split_so_far
-        self.searched = 0
+        self.searched = self.checked = 0  # characters of the text looked through for marks, of the answer for stops
         self.has_mark = any(mark in begun for mark in self.marks)
         self.answer_start: int | None = None
 
@@ -59,10 +59,13 @@ class AnswerStops:
         finally:
             detokenizer.stop = stops
         start = self._answer_start(detokenizer.output_text)
-        if start is None or detokenizer.num_output_tokens() <= detokenizer.min_tokens:
+        if start is None:
             return None
         answer = detokenizer.output_text[start:]
-        found = check_stop_strings(answer, len(answer), stops, detokenizer.include_stop_str_in_output)
+        fresh, self.checked = len(answer) - self.checked, len(answer)
+        if detokenizer.num_output_tokens() <= detokenizer.min_tokens:
+            return None
+        found = check_stop_strings(answer, fresh, stops, detokenizer.include_stop_str_in_output)
         if found is None:
             return None
         stop, length = found

@@ -56,10 +56,11 @@ def test_stop_counts_from_the_answer_on(think: ThinkFormat, size: int) -> None:
 
 
 def test_fewest_tokens_are_kept() -> None:
+    """`min_tokens`, as vLLM reads it: a stop string among them does not count, then or later."""
     think = THINK_FORMATS["deepseek"]
     text = think.render("a", "5, 6, 7").removeprefix(think.prefill)
     least = len(tiny_tokenizer().encode(text[: text.index(" 6")], add_special_tokens=False))
-    assert completed(think, text, ",", min_tokens=least)[0] == text[: text.index("5") + 1]
+    assert completed(think, text, ",", min_tokens=least)[0] == text[: text.index("6") + 1]
 
 
 def test_marked_requests_alone_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
