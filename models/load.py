@@ -19,7 +19,7 @@ from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
 from models.backend import check_model_config, choose_backend
 from models.protocols import CausalLM
-from models.source import base_of, source_of
+from models.source import announce_download, base_of, source_of
 from models.tokenizer import finish_tokenizer
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def load_model(config: ModelConfig | str, adapter: AdapterConfig | None = None, 
     check_model_config(config)
     choice = choose_backend(config)
     base = base_of(config)
+    announce_download(base)
     load = _load_unsloth if choice.backend == "unsloth" else _load_transformers
     try:
         model, tokenizer = load(base, choice.precision, config, adapter, seed)

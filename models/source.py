@@ -18,18 +18,15 @@ def base_of(config: ModelConfig) -> str:
 
 def source_of(base: str) -> str:
     """Where `from_pretrained` and vLLM find `base`: a GGUF file's weights lie in the user's cache."""
-    path = Path(base)
-    if path.suffix == ".gguf":
-        return str(gguf_cache.converted(path))
-    if HUB_ID.fullmatch(base) and not path.exists():
-        _announce_download(base)
-    return base
+    return str(gguf_cache.converted(Path(base))) if Path(base).suffix == ".gguf" else base
 
 
 @lru_cache
-def _announce_download(name: str) -> None:
-    """One line, once, where a model comes from the hub and is not in its cache."""
+def announce_download(base: str) -> None:
+    """Say once, in one line, that `base` comes from the hub, where it does and is not in the hub's cache yet."""
+    if not HUB_ID.fullmatch(base) or Path(base).exists():
+        return
     from huggingface_hub import try_to_load_from_cache
 
-    if not isinstance(try_to_load_from_cache(name, "config.json"), str):
-        print(f"{name}: fetching it from the hub …", file=sys.stderr, flush=True)
+    if not isinstance(try_to_load_from_cache(base, "config.json"), str):
+        print(f"{base}: fetching it from the hub …", file=sys.stderr, flush=True)

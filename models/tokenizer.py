@@ -12,7 +12,7 @@ from data.prompts import turn_end
 from models.backend import check_model_config
 from models.engines.generation import end_of_turn
 from models.protocols import CausalLM
-from models.source import base_of, source_of
+from models.source import announce_download, base_of, source_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,8 +25,10 @@ SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase":
     """The tokenizer alone, as `load_model` returns it."""
     check_model_config(config)
+    base = base_of(config)
+    announce_download(base)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source_of(base_of(config)))
+        tokenizer = AutoTokenizer.from_pretrained(source_of(base))
     except (OSError, ValueError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     finish_tokenizer(tokenizer, None)

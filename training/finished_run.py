@@ -13,9 +13,9 @@ from configs.recipe import validate
 from configs.run_record import RUN_FILE, LoadedWeights, read_record
 from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat
-from models import embedded
+from models import embedded, gguf_cache
 from models.backend import check_model_config
-from models.source import HUB_ID, base_of, source_of
+from models.source import HUB_ID, base_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -124,7 +124,7 @@ def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: LoadedW
     `loaded`: what the training loaded; Unsloth may have taken a copy of another name.
     """
     trained_on = str(shape.get("base_model_name_or_path") or name)
-    names = [name, source_of(base_of_name(name))]
+    names = [name, base_of_name(name)]
     if _same(loaded.name) == _same(name):
         names.append(loaded.base)
     if _same(trained_on) not in map(_same, names):
@@ -135,8 +135,10 @@ def _check_base(adapter: Path, shape: dict[str, Any], name: str, loaded: LoadedW
 
 
 def base_of_name(name: str) -> str:
-    """The embedded model's folder name for its short name, without converting it; any other name as it is."""
-    return f"{embedded.NAME}-instruct-v{embedded.VERSION}" if name == embedded.NAME else name
+    """The folder of a model that is converted into the cache, without converting it; any other name as it is."""
+    if name == embedded.NAME:
+        return f"{embedded.NAME}-instruct-v{embedded.VERSION}"
+    return str(gguf_cache.folder_of(Path(name))) if Path(name).suffix == ".gguf" else name
 
 
 def _same(name: str) -> str:
