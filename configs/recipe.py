@@ -18,27 +18,27 @@ RECIPES = Path(__file__).parent
 
 
 def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str] = ()) -> Any:
-    """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`; a loaded config as it is.
+    """The config of `stage` ("grpo", "sft", "eval", …) from the recipe `name`, or a loaded config.
 
     `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.
     Returns an instance of the stage's class in `configs.schema.stages`. Raises `ConfigError`.
     """
-    if isinstance(name, Section):
+    if isinstance(name, Section) and not overrides:
         return name
-    path = find(stage, str(name))
+    origin = f"the {stage} config" if isinstance(name, Section) else str(find(stage, str(name)))
     try:
-        tree = OmegaConf.load(path)
+        tree = OmegaConf.create(name.model_dump()) if isinstance(name, Section) else OmegaConf.load(origin)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, DictConfig):
-        raise ConfigError(f"{path}: a recipe is a mapping of sections, this file holds a {type(tree).__name__}")
+        raise ConfigError(f"{origin}: a recipe is a mapping of sections, this file holds a {type(tree).__name__}")
     for override in overrides:
         _apply(tree, override)
     try:
         values = OmegaConf.to_container(tree, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    return validate(stage, values, str(path))
+        raise ConfigError(f"{origin}: {' '.join(str(error).split())}") from None
+    return validate(stage, values, origin)
 
 
 def validate(stage: str, values: Any, origin: str) -> Any:

@@ -6,6 +6,7 @@ The order is s1's (arXiv 2501.19393 §2.2): quality, difficulty, diversity; here
 before any model is asked. Departs from it: contamination is n-gram coverage and similarity, not one shared 8-gram.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -25,21 +26,23 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    curate(load_recipe("curate", args.config, args.overrides), args.resume, args.dry_run)
+    curate(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run)
 
 
-def curate(recipe: "CurateConfig | str", resume: bool = False, dry_run: bool = False) -> None:
+def curate(
+    recipe: "CurateConfig | str", overrides: Sequence[str] = (), *, resume: bool = False, dry_run: bool = False
+) -> None:
     """Make a training set from the recipe's sources into `config.output_dir`.
 
-    `recipe` is a config, or the name or path of a recipe. `resume` goes on after the last finished stage; `dry_run`
-    prints the config. Raises `DataError` and `RunError`.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `select.count=100`.
+    `resume` goes on after the last finished stage; `dry_run` prints the config. Raises `DataError` and `RunError`.
     """
     from configs.recipe import load_recipe
+
+    config: CurateConfig = load_recipe("curate", recipe, overrides)
+
     from configs.run_directory import RunDir
 
-    config: CurateConfig = load_recipe("curate", recipe)
     run = RunDir(config.output_dir)
     run.check(resume)
     if dry_run:

@@ -7,6 +7,7 @@ with its verdict; the right ones that end by themselves, `keep` a question and t
 `traces.jsonl`.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -26,16 +27,21 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    distill(load_recipe("distill", args.config, args.overrides), args.resume, args.dry_run)
+    distill(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run)
 
 
-def distill(config: "DistillConfig", resume: bool = False, dry_run: bool = False) -> None:
+def distill(
+    recipe: "DistillConfig | str", overrides: Sequence[str] = (), *, resume: bool = False, dry_run: bool = False
+) -> None:
     """Have the recipe's teacher answer its problems, grade the answers, and keep the right ones as traces.
 
-    `resume` asks only what has no answer yet; `dry_run` prints the config. Raises a `MullError`.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `samples=4`. `resume` asks
+    only what has no answer yet; `dry_run` prints the config. Raises a `MullError`.
     """
+    from configs.recipe import load_recipe
+
+    config: DistillConfig = load_recipe("distill", recipe, overrides)
+
     from configs.run_directory import RunDir
     from data.sources import load_problems
     from rewards.grading.graders import check_graders

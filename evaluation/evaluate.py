@@ -6,6 +6,7 @@ Departs from s1's evaluation (arXiv 2501.19393 §4.1): one budget covers the who
 answer phase always follows, truncated thinking is never graded as the answer, and every figure has its interval.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -26,25 +27,30 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    evaluate(load_recipe("eval", args.config, args.overrides), args.resume, args.dry_run, args.lm_eval)
+    evaluate(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run, lm_eval=args.lm_eval)
 
 
 def evaluate(
-    recipe: "EvalConfig | str", resume: bool = False, dry_run: bool = False, lm_eval: bool = False
+    recipe: "EvalConfig | str",
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
+    lm_eval: bool = False,
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 
-    `recipe` is a config, or the name or path of a recipe. `resume` keeps the run's samples and makes those that are
-    missing; `dry_run` prints the plan and returns None; `lm_eval` also writes samples as lm-evaluation-harness does.
-    Raises a `MullError`, before torch is imported, for all that can be seen without it.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `limit=50`. `resume` keeps
+    the run's samples and makes those that are missing; `dry_run` prints the plan and returns None; `lm_eval` also
+    writes samples as lm-evaluation-harness does. Raises a `MullError`, before torch is imported, for all that can be
+    seen without it.
     """
     from configs.recipe import load_recipe
+
+    config: EvalConfig = load_recipe("eval", recipe, overrides)
+
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
-
-    config: EvalConfig = load_recipe("eval", recipe)
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)

@@ -20,18 +20,26 @@ def main(argv: list[str]) -> int:
     """Parse the command line, print each finding as it comes, and count them."""
     args = recipe_parser("rl.doctor", "grpo", "Checks a GRPO recipe before its run.").parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    findings = examine(load_recipe("grpo", args.config, args.overrides), lambda finding: print(finding, flush=True))
+    findings = examine(args.config, args.overrides, show=lambda finding: print(finding, flush=True))
     print(tally(findings))
     return int(any(finding.state == "failed" for finding in findings))
 
 
-def examine(config: "GrpoConfig", show: "Callable[[Finding], None]" = lambda finding: None) -> "list[Finding]":
+def examine(
+    recipe: "GrpoConfig | str",
+    overrides: Sequence[str] = (),
+    *,
+    show: "Callable[[Finding], None]" = lambda finding: None,
+) -> "list[Finding]":
     """Everything that can be seen of a run before it starts; `show` gets each finding as it comes.
 
-    Raises a `MullError`, before torch is imported, for what stops the command itself.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it. Raises a `MullError`, before
+    torch is imported, for what stops the command itself.
     """
+    from configs.recipe import load_recipe
+
+    config: GrpoConfig = load_recipe("grpo", recipe, overrides)
+
     from data.splits import split_problems
     from models.backend import check_model_config, import_backend
     from rewards.registry import build_rewards

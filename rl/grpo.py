@@ -6,6 +6,7 @@ Departs from DeepSeekMath's GRPO (arXiv 2402.03300 §4.1) as TRL's defaults do: 
 token-level loss (`trainer.loss_type`). Everything else is the recipe's. One run reads top to bottom in `rl.run`.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from configs.command import is_lead, prepare_libraries, recipe_parser, run_command
@@ -25,26 +26,27 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    train_grpo(load_recipe("grpo", args.config, args.overrides), args.resume, args.dry_run)
+    train_grpo(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run)
 
 
-def train_grpo(recipe: "GrpoConfig | str", resume: bool = False, dry_run: bool = False) -> None:
+def train_grpo(
+    recipe: "GrpoConfig | str", overrides: Sequence[str] = (), *, resume: bool = False, dry_run: bool = False
+) -> None:
     """Train `config.model` with GRPO into `config.output_dir`.
 
-    `recipe` is a config, or the name or path of a recipe. `resume` goes on from the run's last checkpoint; `dry_run`
-    prints the plan and trains nothing. Raises a `MullError`, before torch is imported, for all that can be seen without
-    it.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `trainer.max_steps=10`.
+    `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
+    before torch is imported, for all that can be seen without it.
     """
     from configs.recipe import load_recipe
+
+    config: GrpoConfig = load_recipe("grpo", recipe, overrides)
+
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from data.splits import split_problems
     from models.backend import check_model_config, import_backend
     from rewards.registry import build_rewards
-
-    config: GrpoConfig = load_recipe("grpo", recipe)
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)

@@ -6,6 +6,7 @@ Departs from s1 (arXiv 2501.19393 §2.2): LoRA by default instead of all weights
 instead of being cut. Needs nothing but the recipe; writes a run directory with the trained adapter, or model.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -25,24 +26,25 @@ def main(argv: list[str]) -> None:
     )
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
-    train_sft(load_recipe("sft", args.config, args.overrides), args.resume, args.dry_run)
+    train_sft(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run)
 
 
-def train_sft(recipe: "SftConfig | str", resume: bool = False, dry_run: bool = False) -> None:
+def train_sft(
+    recipe: "SftConfig | str", overrides: Sequence[str] = (), *, resume: bool = False, dry_run: bool = False
+) -> None:
     """Train `config.model` on the recipe's traces into `config.output_dir`.
 
-    `recipe` is a config, or the name or path of a recipe. `resume` goes on from the run's last checkpoint; `dry_run`
-    prints the plan and trains nothing. Raises a `MullError`, before torch is imported, for all that can be seen without
-    it.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `trainer.max_steps=10`.
+    `resume` goes on from the run's last checkpoint; `dry_run` prints the plan and trains nothing. Raises a `MullError`,
+    before torch is imported, for all that can be seen without it.
     """
     from configs.recipe import load_recipe
+
+    config: SftConfig = load_recipe("sft", recipe, overrides)
+
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
-
-    config: SftConfig = load_recipe("sft", recipe)
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)

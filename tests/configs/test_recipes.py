@@ -102,6 +102,14 @@ def test_later_override_wins_and_keeps_its_type() -> None:
     assert config.model.name == "12"
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_loaded_config_takes_overrides(path: Path) -> None:
+    stage, changes = path.parent.name, ["output_dir=elsewhere"]
+    assert load_recipe(stage, load_recipe(stage, path.name), changes) == load_recipe(stage, path.name, changes)
+    with pytest.raises(ConfigError, match=rf"the {stage} config: trianer: unknown key"):
+        load_recipe(stage, load_recipe(stage, path.name), ["trianer=1"])
+
+
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "a: 1\na: 2\n", "model: ${nope}\n"])
 def test_broken_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.yaml"
