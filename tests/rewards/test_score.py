@@ -19,6 +19,7 @@ from rewards import score
 from rewards.explain import why
 from rewards.registry import SHIPPED
 from rewards.rollout import Rollout
+from rewards.rollout_file import read_rollouts
 
 RIGHT = XML.render("6 · 7 = 42", "42")
 
@@ -205,5 +206,5 @@ def test_generated_problem_uses_family_scorer(tmp_path: Path, capsys: pytest.Cap
 def test_rollout_row_keeps_counts(tmp_path: Path) -> None:
     sample = Sample("a", text=RIGHT, gold="42", completion_tokens=9, thinking_tokens=5, finish="length")
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
-    [rollout] = score.read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
+    [rollout] = read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
     assert (rollout.completion_tokens, rollout.thinking_tokens, rollout.truncated) == (9, 5, True)
