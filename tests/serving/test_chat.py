@@ -19,17 +19,9 @@ from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
 from data.think_format import NONE
-from serving.chat import (
-    DIM,
-    MARK,
-    PLAIN,
-    Conversation,
-    Writer,
-    budget_named,
-    chat_arguments,
-    start,
-    think_format_of_model,
-)
+from serving.chat import chat_arguments
+from serving.conversation import Conversation, budget_named, start, think_format_of_model
+from serving.writer import DIM, MARK, PLAIN, Writer
 from tests.release.gguf.test_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer
 from training.finished_run import open_run

@@ -349,7 +349,7 @@ def trained_answer(run: Path, body: dict[str, Any]) -> tuple[str, str]:
 
 def test_chat_takes_a_run_folder(run: Path) -> None:
     from serving.chat import chat_arguments as parse_chat
-    from serving.chat import start
+    from serving.conversation import start
 
     talk = start(parse_chat(["--model", str(run), "--precision", "fp32", "--context", "256", "--max-answer", "9"]))
     assert talk.engine.think_format == open_run(run).think_format

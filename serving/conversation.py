@@ -1,0 +1,149 @@
+"""A conversation in a terminal: the model and its budget, and the turns so far."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from transformers import PreTrainedTokenizerBase
+
+from budget_forcing.budget import EFFORT_SHARES, Budget, effort_limit
+from budget_forcing.tokens import encode, think_tokens
+from configs.errors import ConfigError
+from configs.schema.sections import ModelConfig, SamplingConfig, Section
+from data.think_format import NONE, S1, THINK_FORMATS, ThinkFormat
+from models.embedded import NAME
+from models.engines.base import Request
+from models.engines.generation import Generation
+from models.engines.transformers import TransformersEngine
+from models.load import load_model
+from serving.writer import Writer
+from training.finished_run import open_run
+
+NO_THINKING = "think format none: there is no thinking to limit"
+
+
+@dataclass(slots=True)
+class Conversation:
+    """An engine, a budget, and the turns so far; earlier thinking is left out of the prompt, as models are trained."""
+
+    engine: TransformersEngine
+    budget: Budget
+    sampling: Any
+    seed: int | None
+    turns: list[dict[str, str]]
+
+    def say(self, text: str, writer: Writer) -> Generation:
+        """Answer `text`, written as it comes. Raises `EngineError` if it no longer fits the context."""
+        turns = [*self.turns, {"role": "user", "content": text}]
+        seed = None if self.seed is None else self.seed + len(turns)
+        self.engine.on_token = lambda at, row: writer.token(row)
+        try:
+            generation = self.engine.generate([Request(turns, self.sampling, seed=seed, budget=self.budget)])[0]
+        finally:
+            writer.finish()
+        self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]
+        return generation
+
+    def command(self, line: str) -> str:
+        """Carry out a `/command`; what to tell the user."""
+        name, _, value = line[1:].partition(" ")
+        if name == "reset":
+            self.turns = []
+            return "a new conversation"
+        if name in ("budget", "waits") and not self.engine.think_format.has_thinking:
+            raise ConfigError(f"/{name}: {NO_THINKING}")
+        if name == "budget":
+            self.budget = budget_named(value.strip(), self.budget, self.engine.context)
+            limit = self.budget.max_thinking
+            return "thinks for " + ("what the context leaves" if limit is None else f"at most {limit} tokens")
+        if name == "waits" and value.strip().isdecimal():
+            self.budget = replace(self.budget, num_waits=int(value))
+            return f"{value.strip()} ends of thinking become {self.budget.wait_text!r}"
+        raise ConfigError(f"{line}: the commands are /budget NAME, /waits N, /reset and /quit")
+
+
+def checked(section: type[Section], options: Mapping[str, str], **values: Any) -> Any:
+    """`section` of `values`; where one is refused, a `ConfigError` names its option."""
+    try:
+        return section(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = options[str(first["loc"][0])]
+        raise ConfigError(f"{option}: {first['msg']}, found {first['input']!r}") from None
+
+
+def start(options: argparse.Namespace) -> Conversation:
+    """Load the model and settle the budget."""
+    name, adapter = options.model, options.adapter
+    if options.think_format not in (None, *THINK_FORMATS):
+        raise ConfigError(f"--think-format: {options.think_format!r} is none of {', '.join(THINK_FORMATS)}")
+    think_format: ThinkFormat | None = None
+    if (Path(name) / "config.yaml").is_file():
+        if adapter:
+            raise ConfigError(f"--adapter: the run {name} has its own; give its base model as --model instead")
+        run = open_run(name)
+        name = run.config.model.name if run.adapter else str(run.product)
+        adapter, think_format = run.adapter and str(run.adapter), run.think_format
+    if options.think_format:
+        think_format = THINK_FORMATS[options.think_format]
+    flags = {"temperature": "--temperature", "top_p": "--top-p", "max_length": "--context"}
+    sampling = checked(SamplingConfig, flags, temperature=options.temperature, top_p=options.top_p)
+    held = {"precision": options.precision, "max_length": options.context}
+    config = checked(ModelConfig, flags, name=name, adapter=adapter, **held)
+    budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)
+    budget = budget_named(options.budget, budget, options.context)
+    if think_format is not None:
+        _check_budget(options, think_format)
+    loaded = load_model(config)
+    if think_format is None:
+        think_format = think_format_of_model(options.model, loaded.tokenizer)
+        _check_budget(options, think_format)
+        why = "its chat template opens no thinking that is known here; --think-format names another"
+        print("think format: " + (think_format.name if think_format.has_thinking else f"none, {why}"), file=sys.stderr)
+    engine = TransformersEngine(loaded.model, loaded.tokenizer, think_format, options.context, batch_size=1)
+    if think_format.has_thinking and think_tokens(think_format, engine.tokenizer, engine.eos).texts:
+        raise ConfigError(
+            f"--think-format: this model's tokenizer splits the delimiters of {think_format.name}; use s1"
+        )
+    print(f"{loaded.choice}\n/quit leaves", file=sys.stderr)
+    return Conversation(engine, budget, sampling, options.seed, [])
+
+
+def think_format_of_model(model: str, tokenizer: PreTrainedTokenizerBase) -> ThinkFormat:
+    """s1 for the embedded model; else the format whose opening the chat template writes, or `none`."""
+    if model == NAME:
+        return S1
+    template = str(tokenizer.chat_template or "")
+    for known in THINK_FORMATS.values():
+        is_whole = all(len(encode(tokenizer, end)) == 1 for end in known.end_tokens)
+        if known.has_thinking and known.open in template and is_whole:
+            return known
+    return NONE
+
+
+def _check_budget(options: argparse.Namespace, think_format: ThinkFormat) -> None:
+    """Raise `ConfigError` for options that limit a thinking which the format does not have."""
+    if not think_format.has_thinking:
+        for option, value, silent in (("--budget", options.budget, "auto"), ("--waits", options.waits, 0)):
+            if value != silent:
+                raise ConfigError(f"{option}: {NO_THINKING}; leave it out, or name another --think-format")
+
+
+def budget_named(name: str, budget: Budget, context: int) -> Budget:
+    """`budget` with the limit called `name`: an effort level or a number. Raises `ConfigError`."""
+    if name.isdecimal():
+        return replace(budget, max_thinking=int(name))
+    if name != "auto" and name not in EFFORT_SHARES:
+        raise ConfigError(f"budget: {name!r} is none of {', '.join(EFFORT_SHARES)}, auto, or a number of tokens")
+    return replace(budget, max_thinking=effort_limit(name, context, budget.max_answer))
+
+
+def ending(made: Generation, think_format: ThinkFormat) -> str:
+    """The line below an answer."""
+    if not think_format.has_thinking:
+        return f"{made.answer_tokens} tokens, ended: {made.finish}"
+    return f"{made.thinking_tokens} thinking tokens, ended: {made.stop}"
