@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -47,9 +48,7 @@ class Interval:
 
 def _z(level: float) -> float:
     """Two-sided normal quantile of a confidence level."""
-    from scipy.stats import norm
-
-    return float(norm.isf((1 - level) / 2))
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -130,11 +129,10 @@ def majority(answers: Sequence[str | None], ties: Literal["first", "none"] = "fi
 
 def mcnemar_exact(b: int, c: int) -> float:
     """Two-sided exact p-value of McNemar's test: b questions only A had right, c only B."""
-    from scipy.stats import binomtest
-
     if b < 0 or c < 0:
         raise ValueError(f"counts can't be negative: {b}, {c}")
-    return 1.0 if b + c == 0 else float(binomtest(b, b + c, 0.5).pvalue)
+    tail = sum(math.comb(b + c, successes) for successes in range(min(b, c) + 1))
+    return min(1.0, 2 * tail / (1 << (b + c)))
 
 
 def paired_bootstrap(
@@ -172,13 +170,11 @@ def questions_needed(a: Sequence[float], b: Sequence[float], level: float = 0.95
 
     Connor's formula for paired shares, and its normal form for means of k samples; None where there is no difference.
     """
-    from scipy.stats import norm
-
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     mean, square = float(differences.mean()), float((differences**2).mean())
     if abs(mean) < 1e-12:  # what rounding leaves of differences that cancel
         return None
-    z_level, z_power = _z(level), float(norm.isf(1 - power))
+    z_level, z_power = _z(level), NormalDist().inv_cdf(power)
     needed = ((z_level * math.sqrt(square) + z_power * math.sqrt(max(0.0, square - mean**2))) / mean) ** 2
     return max(2, math.ceil(needed - 1e-9))
 
