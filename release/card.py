@@ -4,18 +4,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from configs.schema.publish import PublishConfig
-from release.formats import file_of, folder_of
 from release.gate import GateReport
+from release.targets import file_of, folder_of
 from report.page import percent
 from training.finished_run import TrainedRun
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCard
 
 TEMPLATE = """---
 {{ card_data }}
@@ -50,10 +48,8 @@ TEMPLATE = """---
 
 def model_card(
     run: TrainedRun, config: PublishConfig, title: str, gate: GateReport, base: str, licence: str
-) -> "ModelCard":
+) -> ModelCard:
     """The card of a publication; `base` is the base model's hub id, `licence` that of its weights."""
-    from huggingface_hub import ModelCard, ModelCardData
-
     results = [*_training_results(run), *_evaluation_results(config.evaluations)]
     first = config.exports[0]
     data = ModelCardData(
@@ -122,10 +118,8 @@ def _loading(target: str, at_root: bool, repo: str, base: str) -> list[str]:
     ]
 
 
-def _training_results(run: TrainedRun) -> list["EvalResult"]:
+def _training_results(run: TrainedRun) -> list[EvalResult]:
     """What the training command measured on its held-out problems."""
-    from huggingface_hub import EvalResult
-
     file = run.path / "summary.json"
     summary = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     held_out = run.config.eval
@@ -149,10 +143,8 @@ def _training_results(run: TrainedRun) -> list["EvalResult"]:
     ]
 
 
-def _evaluation_results(folders: Sequence[str]) -> list["EvalResult"]:
+def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
     """Every point of the evaluations, with its budget."""
-    from huggingface_hub import EvalResult
-
     found = []
     for folder in folders:
         results = _results(folder)
@@ -187,7 +179,7 @@ def _interval(figure: dict[str, Any]) -> dict[str, Any]:
     return {"interval_95": [round(figure["low"], 4), round(figure["high"], 4)], "n": figure["n"]}
 
 
-def _table(results: Sequence["EvalResult"]) -> str:
+def _table(results: Sequence[EvalResult]) -> str:
     if not results:
         return "Not measured."
     lines = ["| data | measure | value | 95% interval | n | protocol |", "|---|---|---|---|---|---|"]

@@ -31,11 +31,12 @@ def export(run: str | Path, targets: Sequence[str] = ("adapter", "merged16"), ou
     a check fails or `run` is not finished, `ModelError` for a form that can't be made.
     """
     prepare_libraries()
-    from release.formats import write_exports
     from release.gate import gate, held_out
     from training.finished_run import open_run
 
     held_out(open_run(run))  # refuses a run that can't be checked, before minutes of work
+    from release.formats import write_exports
+
     folder = write_exports(run, targets, out or Path(run) / "exports")
     report = gate(folder, run)
     print(f"exports: {folder}; gate: {folder / 'gate.json'} ({report.seconds} s)")

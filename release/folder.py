@@ -9,9 +9,11 @@ from pathlib import Path
 from configs.errors import ConfigError
 from configs.run_directory import write_json
 from configs.schema.publish import PublishConfig
-from release.formats import made_from
+from evaluation.plan import adapter_hash
+from release.card import model_card
 from release.gate import GateReport, listed
 from release.licence import UNKNOWN, licence_of
+from release.targets import made_from
 from training.finished_run import TrainedRun
 
 OURS = {"exports": "export.json", "repository": "gate.json"}
@@ -34,8 +36,6 @@ def check_publishable(run: TrainedRun, config: PublishConfig) -> None:
 
 
 def _check_evaluated(results: dict[str, dict[str, str | None]], run: TrainedRun, where: str) -> None:
-    from evaluation.plan import adapter_hash
-
     if run.adapter is not None and results["model"]["adapter"] != adapter_hash(str(run.adapter)):
         raise ConfigError(f"{where} evaluated another model than {run.adapter}; evaluate this one, or leave it out")
 
@@ -84,8 +84,6 @@ def assemble(run: TrainedRun, config: PublishConfig, exports: Path, report: Gate
 
     GGUF files all stand at the root, where Ollama and llama.cpp look for them.
     """
-    from release.card import model_card
-
     base, licensed = base_model(run, config), licence(run, config)
     title = config.repo or run.path.resolve().name
     target = Path(config.output_dir) / "repository"

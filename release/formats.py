@@ -11,23 +11,25 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
 
 from configs.errors import ModelError, RunError, first_line
-from configs.run_directory import sha256_of, write_json
+from configs.run_directory import write_json
 from data.chat_template import carrying
+from models.engines.generation import end_of_turn
+from models.load import quantization
 from models.source import source_of
 from release.gguf import writer
 from release.licence import licence_of
+from release.merge import Merger
+from release.targets import K_QUANTS, check_targets, file_of, folder_of, made_from
 from training.finished_run import TrainedRun, load_run_tokenizer, open_run
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from release.merge import Merger
-
-PLAIN = ("adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0")
-K_QUANTS = ("gguf:q4_k_m", "gguf:q5_k_m", "gguf:q6_k")
 SHARD_BYTES = 4 << 30
 LEAST_SHARD_BYTES = 1 << 20
 
@@ -59,39 +61,7 @@ def write_exports(run: str | Path, targets: Sequence[str], out: str | Path) -> P
     return out
 
 
-def folder_of(target: str) -> str:
-    """The folder of an export inside `out`."""
-    return target.replace(":", "-")
-
-
-def file_of(target: str) -> str:
-    """The file of a GGUF export inside its folder."""
-    return f"model-{target.removeprefix('gguf:')}.gguf"
-
-
-def check_targets(targets: Sequence[str], run: TrainedRun | None = None) -> None:
-    """Raise `ModelError` for a target that is unknown, needs a tool that is not here, or does not fit the run."""
-    import importlib.util
-
-    for target in targets:
-        if target not in PLAIN + K_QUANTS:
-            raise ModelError(f"--to: {target!r} is none of {', '.join(PLAIN + K_QUANTS)}")
-        if target in K_QUANTS and shutil.which("llama-quantize") is None:
-            raise ModelError(
-                f"--to: {target} needs llama.cpp's `llama-quantize` on the PATH; "
-                "without it there are gguf:f16 and gguf:q8_0"
-            )
-        if target == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
-            raise ModelError("--to: nf4 needs bitsandbytes; run `pip install bitsandbytes`")
-        if target == "adapter" and run is not None and run.adapter is None:
-            raise ModelError(f"--to: {run.path} trained every weight, so it has no adapter; export merged16")
-    if not targets or len(set(targets)) < len(targets):
-        raise ModelError(f"--to: {', '.join(targets) or 'nothing'}; name each export once")
-
-
 def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
-    from release.merge import Merger
-
     tokenizer = load_run_tokenizer(run)
     template = carrying(tokenizer, run.think_format)
     merger = None if list(targets) == ["adapter"] else Merger(run)  # not every base can be merged into
@@ -122,12 +92,8 @@ def _write_all(run: TrainedRun, targets: Sequence[str], out: Path) -> None:
     )
 
 
-def _ends(run: TrainedRun, config: Any, tokenizer: "PreTrainedTokenizerBase") -> int | list[int]:
+def _ends(run: TrainedRun, config: Any, tokenizer: PreTrainedTokenizerBase) -> int | list[int]:
     """Every id that ends a turn of the trained model, as a config holds them: its generation config may name more."""
-    from transformers import GenerationConfig
-
-    from models.engines.generation import end_of_turn
-
     try:
         more = GenerationConfig.from_pretrained(source_of(run.base)).eos_token_id
     except OSError:  # it has none
@@ -136,20 +102,8 @@ def _ends(run: TrainedRun, config: Any, tokenizer: "PreTrainedTokenizerBase") ->
     return eos[0] if len(eos) == 1 else list(eos)
 
 
-def made_from(run: TrainedRun) -> dict[str, str]:
-    """SHA-256 of what exports of `run` follow from, by its path there: the recipe, and every file of the product."""
-    product = {f"{run.product.name}/{name}": digest for name, digest in hashes(run.product).items()}
-    return {"config.yaml": sha256_of(run.path / "config.yaml")} | product
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under `folder`, by its path there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-
-
 def _write_one(
-    run: TrainedRun, target: str, folder: Path, merger: "Merger", tokenizer: "PreTrainedTokenizerBase", template: str
+    run: TrainedRun, target: str, folder: Path, merger: Merger, tokenizer: PreTrainedTokenizerBase, template: str
 ) -> None:
     if target == "merged16":
         write_merged(merger, folder)
@@ -166,8 +120,6 @@ def _write_one(
 
 
 def _base_config(run: TrainedRun) -> Any:
-    from transformers import AutoConfig
-
     try:
         return AutoConfig.from_pretrained(source_of(run.base))
     except (OSError, ValueError) as error:
@@ -184,12 +136,8 @@ def _write_adapter(run: TrainedRun, folder: Path) -> None:
     write_json(folder / "adapter_config.json", config | {"inference_mode": True})
 
 
-def write_merged(merger: "Merger", folder: Path) -> None:
+def write_merged(merger: Merger, folder: Path) -> None:
     """Merged 16-bit safetensors and `config.json`; a shard in memory at a time."""
-    import torch
-    from huggingface_hub import split_torch_state_dict_into_shards
-    from safetensors.torch import save_file
-
     dtype = merger.config.dtype if merger.config.dtype in (torch.float16, torch.bfloat16) else torch.bfloat16
     meta = {name: torch.empty(merger.shapes[name], dtype=dtype, device="meta") for name in merger.names}
     total = sum(tensor.nbytes for tensor in meta.values())
@@ -209,13 +157,8 @@ def write_merged(merger: "Merger", folder: Path) -> None:
     config.save_pretrained(folder)
 
 
-def _write_nf4(merger: "Merger", folder: Path) -> None:
+def _write_nf4(merger: Merger, folder: Path) -> None:
     """bitsandbytes NF4 of the merged weights, written by Transformers."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from models.load import quantization
-
     with tempfile.TemporaryDirectory(dir=folder.parent) as merged:
         write_merged(merger, Path(merged))
         model = AutoModelForCausalLM.from_pretrained(
@@ -229,11 +172,9 @@ def _write_nf4(merger: "Merger", folder: Path) -> None:
 
 
 def _write_companions(
-    run: TrainedRun, folder: Path, config: Any, tokenizer: "PreTrainedTokenizerBase", template: str
+    run: TrainedRun, folder: Path, config: Any, tokenizer: PreTrainedTokenizerBase, template: str
 ) -> None:
     """Tokenizer with the template, and a generation config with the ends of a turn and the think format."""
-    from transformers import GenerationConfig
-
     before, tokenizer.chat_template = tokenizer.chat_template, template
     tokenizer.save_pretrained(folder)
     tokenizer.chat_template = before

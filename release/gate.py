@@ -26,8 +26,10 @@ from configs.run_record import HELD_OUT_FILE
 from data.chat_template import PROBES
 from data.problem import Problem
 from data.problem_file import read_problems
-from release.formats import file_of, hashes
-from release.gate_worker import GateAnswer, GateJob
+from evaluation.metrics import wilson
+from release.gate_job import GateAnswer, GateJob
+from release.targets import file_of, hashes
+from rewards.grading.grade import grade
 from training.finished_run import TrainedRun, open_run
 
 PROMPTS = 16
@@ -248,8 +250,6 @@ def _score(
     target: str, answer: GateAnswer, reference: GateAnswer, problems: Sequence[Problem], run: TrainedRun
 ) -> Check:
     """Greedy accuracy on the held-out problems, against the trained model's 95% interval on the same ones."""
-    from evaluation.metrics import wilson
-
     right = [_right(side.texts, problems, run) for side in (answer, reference)]
     interval = wilson(right[1], len(problems))
     figure = right[0] / len(problems)
@@ -263,8 +263,6 @@ def _score(
 
 
 def _right(texts: Sequence[str], problems: Sequence[Problem], run: TrainedRun) -> int:
-    from rewards.grading.grade import grade
-
     written = [run.think_format.prefill + text for text in texts]
     verdicts = grade(problems, written, run.think_format)
     return sum(verdict.is_right is True for verdict in verdicts)

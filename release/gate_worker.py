@@ -14,17 +14,28 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from configs.command import prepare_libraries
+import torch
+from gguf import GGUFReader
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
 from configs.run_directory import write_json
+from data.chat_template import render_template
+from data.prompts import render_prompt
 from data.think_format import ThinkFormat
+from models import gguf_cache, gguf_rope
+from models.engines.base import Request
+from models.engines.transformers import TransformersEngine
+from models.load import quantization
+from models.processor import has_bf16_units
 from models.protocols import CausalLM
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-    from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from models.source import source_of
+from release.gate_job import GateAnswer, GateJob
+from training.finished_run import load_run_tokenizer, open_run
+from training.heldout import GREEDY
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 TIE = 0.02
@@ -33,75 +44,16 @@ MOST_TIED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class GateJob:
-    """What to load and what to ask it.
-
-    kind       "trained" (a run's own product), "adapter", "transformers" (merged or 4-bit weights), "gguf"
-    folder     the export, or the run
-    file       a GGUF's name in `folder`
-    base       the base model's folder or hub id, for "adapter"
-    questions  held-out questions, answered greedily with at most `max_tokens` tokens in a context of `context`
-    histories  conversations of which the prompt's text is wanted
-    forced     (prompt ids, completion ids) to score teacher-forced; None ("trained"): its own first answers,
-               at least `least_answers` of them and `least_tokens` tokens
-    """
-
-    kind: str
-    folder: str
-    think_format: dict[str, Any]
-    questions: list[str]
-    histories: list[tuple[str, list[tuple[str, str]]]]
-    max_tokens: int
-    context: int
-    file: str = ""
-    base: str = ""
-    forced: list[tuple[list[int], list[int]]] | None = None
-    least_answers: int = 16
-    least_tokens: int = 2048
-
-
-@dataclass(frozen=True, slots=True)
 class _Loaded:
     """A model with its tokenizer, and for a run a context in which the model is its base."""
 
     model: CausalLM
-    tokenizer: "PreTrainedTokenizerBase"
+    tokenizer: PreTrainedTokenizerBase
     without_adapter: Callable[[], AbstractContextManager[CausalLM]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
-    """What one model answered, and how it scored.
-
-    texts, prompt_ids    one a question
-    prompts              one of `histories`
-    eos                  ids that end a turn, the tokenizer's first
-    rope                 the rotary frequencies; see `_rope`
-    forced               what was scored, as in `GateJob`
-    logprobs, likeliest  one a forced token; see `score`
-    base_logprobs        the same of a run without its adapter; an export has none
-    stored_eos, stored_think_format  what an export's own files say; a run has none
-    """
-
-    texts: list[str]
-    prompt_ids: list[list[int]]
-    prompts: list[str]
-    eos: list[int]
-    rope: list[float]
-    forced: list[tuple[list[int], list[int]]]
-    logprobs: list[float]
-    likeliest: list[list[int]]
-    base_logprobs: list[float]
-    stored_eos: list[int]
-    stored_think_format: dict[str, Any] | None
 
 
 def answer_job(job: GateJob) -> GateAnswer:
     """Load the model and ask it."""
-    from models.engines.base import Request
-    from models.engines.transformers import TransformersEngine
-    from training.heldout import GREEDY
-
     export = _LOADERS[job.kind](job)
     model, tokenizer = export.model.eval(), export.tokenizer
     think_format = ThinkFormat.from_fields(job.think_format)
@@ -142,8 +94,6 @@ def enough_answers(lengths: Sequence[int], least_answers: int, least_tokens: int
 
 def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[list[int]]]:
     """Per completion token, sequences one after the other: its log-probability, and `likeliest_of` its place."""
-    import torch
-
     logprobs: list[float] = []
     likeliest: list[list[int]] = []
     for at in range(0, len(forced), BATCH):
@@ -164,7 +114,7 @@ def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tup
     return logprobs, likeliest
 
 
-def likeliest_of(logprobs: "Tensor") -> list[list[int]]:
+def likeliest_of(logprobs: Tensor) -> list[list[int]]:
     """(N, V) → in each place the id that greedy decoding takes, and behind it those within `TIE` nats of it."""
     best, ids = logprobs.topk(min(MOST_TIED, logprobs.shape[-1]))  # (N, k), the likeliest first
     tied = (best >= best[:, :1] - TIE).sum(-1).tolist()
@@ -177,15 +127,12 @@ def _rope(model: CausalLM) -> list[float]:
     return [value for one in rotary[:1] for value in (*one.inv_freq.tolist(), getattr(one, "attention_scaling", 1.0))]
 
 
-def _ids(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str) -> list[int]:
+def _ids(tokenizer: PreTrainedTokenizerBase, job: GateJob, question: str) -> list[int]:
     return list(tokenizer(_prompt(tokenizer, job, question, []), add_special_tokens=False)["input_ids"])
 
 
-def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
+def _prompt(tokenizer: PreTrainedTokenizerBase, job: GateJob, question: str, history: list[tuple[str, str]]) -> str:
     """The run's prompt as training renders it; an export's through its template alone."""
-    from data.chat_template import render_template
-    from data.prompts import render_prompt
-
     if job.kind == "trained":
         think_format = ThinkFormat.from_fields(job.think_format)
         return render_prompt(tokenizer, question, think_format, history=history)
@@ -194,8 +141,6 @@ def _prompt(tokenizer: "PreTrainedTokenizerBase", job: GateJob, question: str, h
 
 def _stored(folder: Path) -> tuple[list[int], dict[str, Any] | None]:
     """What an export's own files say of the ends of a turn and of the think format."""
-    from transformers import GenerationConfig
-
     config = GenerationConfig.from_pretrained(folder)
     eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     return eos, getattr(config, "think_format", None)
@@ -203,9 +148,6 @@ def _stored(folder: Path) -> tuple[list[int], dict[str, Any] | None]:
 
 def _trained(job: GateJob) -> _Loaded:
     """The run's model as it was trained."""
-    from models.source import source_of
-    from training.finished_run import load_run_tokenizer, open_run
-
     run = open_run(job.folder)
     if run.adapter is None:
         base = _load(source_of(run.base))
@@ -222,8 +164,6 @@ def _trained(job: GateJob) -> _Loaded:
 
 
 def _adapter(job: GateJob) -> _Loaded:
-    from models.source import source_of
-
     return _Loaded(_with_adapter(_load(source_of(job.base)), Path(job.folder)), _tokenizer(job))
 
 
@@ -237,10 +177,6 @@ def _gguf(job: GateJob) -> _Loaded:
     Rotary embeddings too are scaled as the file has them: Transformers reads no scaling. Its tokenizer is not used:
     Transformers rebuilds that with a splitting of its own, whatever the file says.
     """
-    from gguf import GGUFReader
-
-    from models import gguf_cache, gguf_rope
-
     reader = GGUFReader(Path(job.folder) / job.file)
     fields = reader.fields
     tokenizer = _tokenizer(job)
@@ -258,18 +194,12 @@ def _gguf(job: GateJob) -> _Loaded:
 _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transformers, "gguf": _gguf}
 
 
-def _load(folder: str, precision: str = "", gguf_file: str | None = None) -> "PreTrainedModel":
+def _load(folder: str, precision: str = "", gguf_file: str | None = None) -> PreTrainedModel:
     """A model as its weights are stored, or as a run of that precision holds its base.
 
     On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
     fast.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from models.load import quantization
-    from models.processor import has_bf16_units
-
     stored = "auto" if torch.cuda.is_available() or has_bf16_units() else torch.float32
     held = {"": stored, "fp32": torch.float32}.get(precision, torch.bfloat16)
     packing = quantization(precision)
@@ -287,15 +217,11 @@ def _widened(model: CausalLM) -> CausalLM:
     return model if getattr(model, "is_quantized", False) else model.float()
 
 
-def _with_adapter(model: "PreTrainedModel", adapter: Path) -> "PeftModel":
-    from peft import PeftModel
-
+def _with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:
     return PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=True)
 
 
-def _tokenizer(job: GateJob) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer
-
+def _tokenizer(job: GateJob) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(job.folder)
     tokenizer.padding_side = "left"
     return tokenizer
@@ -303,7 +229,6 @@ def _tokenizer(job: GateJob) -> "PreTrainedTokenizerBase":
 
 def main(argv: list[str]) -> None:
     """Read the job, ask, write the answer."""
-    prepare_libraries()
     job = GateJob(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     write_json(Path(argv[1]), asdict(answer_job(job)))
 

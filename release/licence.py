@@ -3,6 +3,9 @@
 from importlib import metadata
 from pathlib import Path
 
+from huggingface_hub import ModelCard, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+
 from models import embedded
 from training.finished_run import TrainedRun
 
@@ -24,8 +27,6 @@ def _pointer(name: str, licence: str) -> str:
 
 
 def _of_folder(folder: Path) -> tuple[str, str | None]:
-    from huggingface_hub import ModelCard
-
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("LICENSE*"))]
     card = folder / "README.md"
     licence = ModelCard.load(card).data.license if card.is_file() else None
@@ -34,9 +35,6 @@ def _of_folder(folder: Path) -> tuple[str, str | None]:
 
 def _of_hub(base: str) -> tuple[str, str | None]:
     """What the base's page says; "unknown" where it can't be reached, which publishing refuses."""
-    from huggingface_hub import ModelCard, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
     try:
         licence = str(ModelCard.load(base).data.license or UNKNOWN)
     except (OSError, ValueError):

@@ -7,17 +7,20 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
+from huggingface_hub import snapshot_download
+from peft import PeftConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import Module
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from configs.errors import ModelError, first_line
 from models.source import source_of
 from training.finished_run import TrainedRun
-
-if TYPE_CHECKING:
-    from peft.tuners.lora import LoraLayer
-    from torch import Tensor
-    from torch.nn import Module
-    from transformers import PreTrainedModel
 
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")
 
@@ -30,8 +33,6 @@ def base_folder(run: TrainedRun) -> Path:
     name = run.config.model.name
     folder = Path(source_of(run.base) if run.adapter is not None else run.product)
     if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
         try:
             folder = Path(snapshot_download(run.base, allow_patterns=list(WEIGHTS)))
         except (OSError, ValueError) as error:
@@ -52,9 +53,6 @@ class Merger:
     """
 
     def __init__(self, run: TrainedRun) -> None:
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
-
         self.folder = base_folder(run)
         self.config = AutoConfig.from_pretrained(self.folder)
         self.files = _files(self.folder)
@@ -71,10 +69,8 @@ class Merger:
         if missing:
             raise ModelError(f"{run.adapter}: trains {missing[0]}, which is tied in the base; export `adapter` alone")
 
-    def tensors(self, names: list[str]) -> Iterator[tuple[str, "Tensor"]]:
+    def tensors(self, names: list[str]) -> Iterator[tuple[str, Tensor]]:
         """(name, tensor) for each of `names`: fp32 where merged, as stored elsewhere."""
-        from safetensors import safe_open
-
         for name in names:
             with safe_open(self.files[name], framework="pt") as file:  # reopened, so that its pages don't add up
                 tensor = file.get_tensor(name)
@@ -83,8 +79,6 @@ class Merger:
 
 def _files(folder: Path) -> dict[str, Path]:
     """Tensor name → the file it is in, in stored order."""
-    from safetensors import safe_open
-
     files: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
@@ -92,12 +86,8 @@ def _files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, "LoraLayer"]:
+def _lora_layers(model: PreTrainedModel, adapter: Path) -> dict[str, LoraLayer]:
     """Weight name → the LoRA layer over it; the adapter's weights are real, the base's are not."""
-    from peft import PeftConfig, get_peft_model
-    from peft.tuners.lora import LoraLayer
-    from safetensors.torch import load_file
-
     config = PeftConfig.from_pretrained(str(adapter))
     if config.bias != "none" or config.modules_to_save or config.use_dora:
         raise ModelError(f"{adapter}: trains more than low-rank updates, which is not merged; export `adapter` alone")
@@ -119,10 +109,8 @@ def _lora_layers(model: "PreTrainedModel", adapter: Path) -> dict[str, "LoraLaye
     }
 
 
-def _merge(layer: "LoraLayer", weight: "Tensor") -> "Tensor":
+def _merge(layer: LoraLayer, weight: Tensor) -> Tensor:
     """`weight` (out, in) in fp32 with the layer's update."""
-    import torch
-
     base = layer.get_base_layer()
     with _weight(base, torch.nn.Parameter(weight.to(torch.float32, copy=True), requires_grad=False)), torch.no_grad():
         layer.merge(safe_merge=True)  # refuses weights that are not finite
@@ -131,7 +119,7 @@ def _merge(layer: "LoraLayer", weight: "Tensor") -> "Tensor":
 
 
 @contextmanager
-def _weight(module: "Module", weight: "Tensor") -> Iterator[None]:
+def _weight(module: Module, weight: Tensor) -> Iterator[None]:
     """`module` has `weight` inside, and its own outside."""
     before, module.weight = module.weight, weight
     try:

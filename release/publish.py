@@ -5,9 +5,12 @@
 Private unless told otherwise. A gate that fails publishes nothing. `--dry-run` leaves the exact folder, sends nothing.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.command import prepare_libraries, recipe_parser, run_command
+from configs.errors import ConfigError
 
 if TYPE_CHECKING:
     from configs.schema.publish import PublishConfig
@@ -22,29 +25,27 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--public", action="store_true", help="visible to all; private otherwise")
     args = parser.parse_intermixed_args(argv)
 
-    from configs.recipe import load_recipe
-
     given = [f"repo={args.repo}"] if args.repo else []
     given += ["public=true"] if args.public else []
-    publish(load_recipe("publish", args.config, [*args.overrides, *given]), args.dry_run)
+    publish(args.config, [*args.overrides, *given], dry_run=args.dry_run)
 
 
-def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:
+def publish(recipe: "PublishConfig | str", overrides: Sequence[str] = (), *, dry_run: bool = False) -> str | None:
     """Export the run, check the exports, write the card, send one commit; returns the repository's address.
 
-    `dry_run` leaves the exact folder and sends nothing. Raises a `MullError`; then nothing was sent.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it. `dry_run` leaves the exact
+    folder and sends nothing. Raises a `MullError`; then nothing was sent.
     """
-    from pathlib import Path
+    from configs.recipe import load_recipe
 
-    from configs.errors import ConfigError
-
+    config: PublishConfig = load_recipe("publish", recipe, overrides)
     if config.repo is None and not dry_run:
         raise ConfigError("repo: missing; pass --repo owner/name, or --dry-run to look at the folder first")
 
     prepare_libraries()
     from release.folder import assemble, base_model, check_publishable, clear, is_export_of, size
-    from release.formats import check_targets, write_exports
     from release.gate import gate, held_out, passed_before
+    from release.targets import check_targets
     from release.upload import check_access, upload
     from training.finished_run import open_run
 
@@ -61,6 +62,8 @@ def publish(config: "PublishConfig", dry_run: bool = False) -> str | None:
     if is_export_of(exports, run, config.exports):
         print(f"exports: {exports}, made before")
     else:
+        from release.formats import write_exports  # torch
+
         clear(exports)
         write_exports(config.run, config.exports, exports)
     report = passed_before(exports) or gate(exports, config.run)

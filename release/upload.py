@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, RepositoryNotFoundError
+
 from configs.errors import RunError
 
 FRESH = {".gitattributes", "README.md"}  # what a repository may hold that somebody has just created
@@ -22,10 +26,6 @@ def upload(folder: Path, repo: str, public: bool, message: str) -> str:
     Goes on where an earlier try was cut off. Raises `RunError` for a repository that holds something already, a token
     that is missing, expired or may not write, and a connection that breaks; then nothing is visible there.
     """
-    import httpx
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
     api = HfApi()
     with _explained(repo):
         head = _created(api, repo, public)
@@ -42,9 +42,6 @@ def upload(folder: Path, repo: str, public: bool, message: str) -> str:
 
 def check_access(repo: str) -> None:
     """Raise `RunError` where a publication to `repo` would be refused; nothing is written."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
-
     if repo.count("/") != 1:
         raise RunError(f"--repo: {repo} is no repository name; write owner/name")
     api = HfApi()
@@ -78,9 +75,6 @@ def _check_unused(info: Any, repo: str) -> None:
 @contextmanager
 def _explained(repo: str) -> Iterator[None]:
     """The client's errors as one line with the way out."""
-    import httpx
-    from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
-
     try:
         yield
     except LocalTokenNotFoundError:
@@ -102,8 +96,6 @@ def _explained(repo: str) -> Iterator[None]:
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status that refused an upload, None where the connection broke."""
-    from huggingface_hub.errors import HfHubHTTPError
-
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code
     if isinstance(error, PermissionError) and error.errno is None:  # Xet's; that of a file has a number

@@ -5,12 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from gguf import TokenType
+
 from configs.errors import ModelError
 from data.chat_template import PROBES, render_template
 from models.gguf_cache import ENDS
 
 if TYPE_CHECKING:
-    from gguf import GGUFWriter, TokenType
+    from gguf import GGUFWriter
     from transformers import PreTrainedTokenizerBase
 
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -120,9 +122,7 @@ def _scores(tokens: list[str], pairs: list[list[str]]) -> list[float]:
     return [-float(ranks[token]) if token in ranks else UNMERGED for token in tokens]
 
 
-def _types(tokenizer: "PreTrainedTokenizerBase", by_id: dict[int, str], size: int) -> list["TokenType"]:
-    from gguf import TokenType
-
+def _types(tokenizer: "PreTrainedTokenizerBase", by_id: dict[int, str], size: int) -> list[TokenType]:
     added = tokenizer.added_tokens_decoder
     bytes_too = is_sentencepiece(tokenizer)
     types = []

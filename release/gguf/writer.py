@@ -8,6 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from gguf import (
+    MODEL_ARCH,
+    GGMLQuantizationType,
+    GGUFWriter,
+    LlamaFileType,
+    get_tensor_name_map,
+    quant_shape_to_byte_shape,
+)
+from gguf.quants import quantize
+
 from configs.errors import ModelError
 from models import gguf_rope
 from models.engines.generation import end_of_turn
@@ -16,8 +27,6 @@ from release.gguf.vocabulary import OTHER_TOOL
 from release.merge import Merger
 
 if TYPE_CHECKING:
-    import numpy as np
-    from gguf import GGMLQuantizationType, GGUFWriter
     from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -42,8 +51,6 @@ def write_gguf(
 
     `template` is the chat template; `notes` goes into the metadata under `mull.think_format`.
     """
-    from gguf import GGUFWriter
-
     config = merger.config
     architecture = config.model_type
     writer = GGUFWriter(target, architecture)
@@ -69,7 +76,7 @@ def write_gguf(
     writer.close()
 
 
-def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator["np.ndarray"]:
+def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator[np.ndarray]:
     """The tensors as they are stored, in the order of `places`."""
     config = merger.config
     for original, tensor in merger.tensors(list(places)):
@@ -80,11 +87,8 @@ def _data(merger: Merger, places: dict[str, str], kind: str) -> Iterator["np.nda
         yield _stored(tensor, _type(tuple(tensor.shape), kind))
 
 
-def _stored(tensor: "Tensor", kind: "GGMLQuantizationType") -> "np.ndarray":
+def _stored(tensor: "Tensor", kind: GGMLQuantizationType) -> np.ndarray:
     """`tensor` as an array of `kind`; some rows at a time, because in fp32 an embedding is twice the file's part."""
-    import numpy as np
-    from gguf.quants import quantize
-
     return np.concatenate([quantize(rows.float().numpy(), kind) for rows in tensor.split(ROWS)])
 
 
@@ -96,8 +100,6 @@ def _interleaved(tensor: "Tensor", heads: int) -> "Tensor":
 
 def _places(merger: Merger) -> dict[str, str]:
     """Tensor name of Transformers → of GGUF. Raises `ModelError` for a tensor the architecture has no place for."""
-    from gguf import MODEL_ARCH, get_tensor_name_map
-
     names = get_tensor_name_map(MODEL_ARCH[ARCHITECTURES[merger.config.model_type]], merger.config.num_hidden_layers)
     found = {}
     for original in merger.names:
@@ -110,19 +112,14 @@ def _places(merger: Merger) -> dict[str, str]:
     return found
 
 
-def _type(shape: tuple[int, ...], kind: str) -> "GGMLQuantizationType":
-    from gguf import GGMLQuantizationType
-
+def _type(shape: tuple[int, ...], kind: str) -> GGMLQuantizationType:
     if len(shape) < 2:
         return GGMLQuantizationType.F32
     return GGMLQuantizationType[TYPES[kind] if shape[-1] % 32 == 0 else "F16"]  # a block of q8_0 has 32 values
 
 
-def _info(shape: tuple[int, ...], stored: "GGMLQuantizationType") -> tuple[tuple[int, ...], "np.dtype", int]:
+def _info(shape: tuple[int, ...], stored: GGMLQuantizationType) -> tuple[tuple[int, ...], np.dtype, int]:
     """(shape, NumPy dtype, bytes) as `GGUFWriter.add_tensor_info` wants them: quantised shapes are in bytes."""
-    import numpy as np
-    from gguf import GGMLQuantizationType, quant_shape_to_byte_shape
-
     plain: dict[GGMLQuantizationType, np.dtype] = {
         GGMLQuantizationType.F32: np.dtype(np.float32),
         GGMLQuantizationType.F16: np.dtype(np.float16),
@@ -133,9 +130,7 @@ def _info(shape: tuple[int, ...], stored: "GGMLQuantizationType") -> tuple[tuple
     return tuple(stored_shape), np.dtype(np.uint8), int(np.prod(stored_shape))
 
 
-def _add_shape(writer: "GGUFWriter", config: "PreTrainedConfig", kind: str) -> None:
-    from gguf import LlamaFileType
-
+def _add_shape(writer: GGUFWriter, config: "PreTrainedConfig", kind: str) -> None:
     head = gguf_rope.head_size(config)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)

@@ -9,7 +9,8 @@ import pytest
 
 from configs.errors import ModelError, RunError
 from data.chat_template import PROBES, carrying, render_template
-from release.formats import folder_of, write_exports
+from release.formats import write_exports
+from release.targets import folder_of
 from tests.tiny_run import LLAMA3, tell, tiny_base, tiny_run, whole_run, write_config
 from training.finished_run import open_run
 

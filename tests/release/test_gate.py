@@ -24,7 +24,8 @@ from release.gate import (
     held_out,
     passed_before,
 )
-from release.gate_worker import TIE, GateAnswer, GateJob, answer_job, enough_answers, likeliest_of
+from release.gate_job import GateAnswer, GateJob
+from release.gate_worker import TIE, answer_job, enough_answers, likeliest_of
 from tests.tiny_run import LLAMA3, tiny_base, tiny_run
 from training.finished_run import open_run
 
