@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -91,8 +92,6 @@ def prepare_libraries() -> None:
 
     Call it before the first of them is imported.
     """
-    import logging
-
     for name, value in (QUIET | SHARED_CORES | ({} if sys.stderr.isatty() else NO_TERMINAL)).items():
         os.environ.setdefault(name, value)
     for name in ("bitsandbytes", "trl"):

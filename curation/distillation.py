@@ -8,8 +8,9 @@ from typing import Any
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_text
 from configs.schema.curation import DistillConfig
 from curation import ask_model
+from curation.table import as_json
 from data.problem import Problem, Trace
-from data.think_format import ThinkFormat
+from data.think_format import ThinkFormat, resolve_think_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,6 @@ Answered = Callable[[TeacherRequest, str, str, str], None]
 
 def run_distillation(config: DistillConfig, run: RunDir, problems: Sequence[Problem]) -> None:
     """TeacherRequest, grade and keep; what `samples.jsonl` already has without an error is not asked again."""
-    from data.think_format import resolve_think_format
-
     think_format = resolve_think_format(config.think_format)
     keep_jsonl(run / "samples.jsonl", lambda row: not row["error"])
     done = {_known_by(row) for row in read_jsonl(run / "samples.jsonl")}
@@ -113,8 +112,6 @@ def _from_engine(
 
 def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
     """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
-    from curation.table import as_json
-
     known = {problem.id: problem for problem in problems}
     traces: dict[str, list[Trace]] = defaultdict(list)
     latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}

@@ -11,6 +11,7 @@ from curation.mixture import counts
 from curation.quality import quality_fault
 from curation.selection import clusters, select, shape
 from curation.table import column, table_traces
+from data.problem import Trace
 from data.similarity.near_duplicates import near_duplicates
 from data.sources import load_problems
 
@@ -56,8 +57,6 @@ def _faults(batch: dict[str, list[Any]], indices: list[int], config: dict[str, A
 
 
 def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: str | None) -> Any:
-    from data.problem import Trace
-
     return Trace(id=identity, question=question, thinking=thinking, reply=reply, source="", answer=answer)
 
 

@@ -4,6 +4,7 @@ python -m curation.inspect FILE [--model NAME] [--think-format s1] [--split NAME
 """
 
 import argparse
+import logging
 import sys
 from collections import Counter
 
@@ -11,6 +12,7 @@ from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, DataError
 from data.encoding import detect_encoding
 from data.formats import MAPPED, Reject, open_traces, registered
+from data.think_format import resolve_think_format
 
 SHOWN = 3
 QUANTILES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
@@ -27,11 +29,8 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     mapping = dict(_pair(text) for text in args.mapping)
 
-    import logging
-
     from configs.schema.sections import ModelConfig
     from data.prompts import render_turn
-    from data.think_format import resolve_think_format
     from models.tokenizer import load_tokenizer
 
     prepare_libraries()

@@ -17,11 +17,12 @@ from configs.schema.sections import ModelConfig
 from curation import filters
 from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals
-from curation.table import column
+from curation.table import as_json, column, open_table, table_traces, write_table
 from data.corpus import of_problem
 from data.formats import Reject, open_traces, registered, stop
 from data.problem import Problem, Trace
 from data.sources import load_problems, nearest
+from data.think_format import DEEPSEEK, resolve_think_format
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,7 +33,6 @@ STAGES = ("quality", "near_duplicates", "decontaminate")
 
 def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> None:
     """The whole run; raises `DataError` and `RunError`."""
-    from curation.table import open_table
     from report.curation import write_curation_report
 
     inputs = [_file(source) for source in config.sources]
@@ -91,7 +91,6 @@ def _file(source: TraceSourceConfig) -> dict[str, Any]:
 
 def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], target: Path) -> None:
     """All sources into one table; what can't be read stops the run, or goes to `rejected.jsonl`."""
-    from curation.table import write_table
 
     def rows() -> Iterator[Trace]:
         seen: Counter[str] = Counter()
@@ -176,7 +175,6 @@ def _answers(
 ) -> None:
     """Ask one model, and judge a question's answers as soon as all of them are there."""
     from curation.ask_model import ask_model
-    from data.think_format import DEEPSEEK, resolve_think_format
     from rewards.grading.grade import grade
     from rewards.grading.graders import check_graders
 
@@ -244,7 +242,6 @@ def _write(
 ) -> dict[str, dict[str, Any]]:
     """`<split>.jsonl` for every split; what the manifest says of each."""
     from curation.mixture import split_rows
-    from curation.table import as_json, table_traces
 
     parts = {name: list(range(len(chosen))) for name in config.splits}
     if len(config.splits) > 1:

@@ -14,6 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
 from configs.command import run_command
 from configs.errors import RunError
 from configs.sample import Sample
@@ -150,11 +155,6 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 def _show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table(box=SIMPLE)
     for column in ("budget", "questions", "A", "B", "B − A, 95% interval", "B better / worse", "p", "test"):
         table.add_column(column, justify="left" if column in ("budget", "test") else "right", no_wrap=True)

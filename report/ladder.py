@@ -8,7 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from configs.command import run_command
+from configs.errors import RunError
 from report.page import percent_interval
 
 
@@ -17,9 +21,6 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m report.ladder", description="Accuracy along a chain of runs.")
     parser.add_argument("runs", nargs="+", type=Path, help="run directories, in the order they were trained")
     runs = parser.parse_args(argv).runs
-
-    from rich.console import Console
-    from rich.table import Table
 
     table = Table(title="Held-out accuracy, 95% intervals")
     for column in ("", "greedy", "avg@k at the training temperature", "problems"):
@@ -50,8 +51,6 @@ def row(name: str, summary: dict[str, Any], when: str) -> tuple[str, str, str, s
 
 def read_summary(run: Path) -> dict[str, Any]:
     """The run's `summary.json`."""
-    from configs.errors import RunError
-
     path = run / "summary.json"
     if not path.is_file():
         raise RunError(f"{run}: no summary.json, so this is no finished run")

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
 Series = Sequence[float | None]
 
 # What is drawn in these colours is turned into the page's CSS variables; files keep them.
@@ -56,8 +60,6 @@ class CurvePoint:
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
     """Our look; `salt` keeps the ids of two drawings on one page apart, and the same drawing the same bytes."""
-    import matplotlib
-
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt}), warnings.catch_warnings():
         # the browser has the glyphs; matplotlib only measures
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
@@ -106,9 +108,6 @@ def lines(
     Missing and non-finite values leave gaps, but not in what is measured only now and then: its points are joined.
     Lines of more than 1,500 points are thinned evenly.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
     with _style(title):
         figure = Figure(figsize=(5.2, 2.7), layout="constrained")
         axes = figure.subplots()
@@ -139,9 +138,6 @@ def lines(
 
 def _curve(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> Any:
     """Figure: accuracy with its interval over mean thinking tokens, log axis, a line a name (s1's figure 1)."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
     for i, (name, points) in enumerate(curves.items()):
@@ -181,8 +177,6 @@ def curve(curves: Mapping[str, Sequence[CurvePoint]], title: str = "") -> str:
 
 def write_curve(folder: Path, curves: Mapping[str, Sequence[CurvePoint]], title: str = "") -> None:
     """`scaling.svg` and `scaling.png` in `folder`, on white, written whole."""
-    import matplotlib
-
     with _style("curve" + title), matplotlib.rc_context({"savefig.facecolor": "white"}):
         figure = _curve(curves, title)
         for name, options in (("scaling.svg", {"metadata": {"Date": None}}), ("scaling.png", {"dpi": 160})):

@@ -7,6 +7,7 @@ request may carry a budget in `vllm_xargs` (docs/serving.md).
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -125,7 +126,6 @@ def main(argv: list[str]) -> None:
     args = serve_arguments(argv)
 
     prepare_libraries()
-    import importlib.util
 
     from configs.run_directory import write_text
     from data.chat_template import carrying

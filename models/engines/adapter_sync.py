@@ -10,13 +10,17 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+from peft import get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors import TensorSpec, serialize_file
+
 from configs.errors import EngineError
 from models.adapter_files import is_adapter
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-    from safetensors import TensorSpec
     from torch import Tensor
 
 MEMORY = Path("/dev/shm")
@@ -36,8 +40,6 @@ class Handover:
 
     def folder_of(self, model: CausalLM) -> str:
         """A folder with `model`'s adapter as it is now. Raises `EngineError` if it trains none."""
-        from safetensors import serialize_file
-
         config = _lora(model)
         if not self._state:
             self._look(model)
@@ -61,8 +63,6 @@ class Handover:
 
         By value: fused and 8-bit optimizers change weights without counting up their `_version`.
         """
-        import torch
-
         kept = zip(self._copies, self._state, self._scales, strict=True)
         return all(torch.equal(place, _scaled(weight, scale).to(place)) for place, weight, scale in kept)
 
@@ -72,10 +72,6 @@ class Handover:
         The copies are in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
         do that at each swap, and knows one scale for all layers.
         """
-        import torch
-        from peft import get_peft_model_state_dict
-        from safetensors import TensorSpec
-
         places = {parameter.data_ptr(): parameter for parameter in model.parameters() if parameter.requires_grad}
         state = get_peft_model_state_dict(model)
         dtype = model.config.dtype
@@ -104,8 +100,6 @@ def _scaled(weight: "Tensor", scale: float) -> "Tensor":
 
 def _scales(model: CausalLM) -> dict[int, float]:
     """Each B's scale, by the tensor's `id`."""
-    from peft.tuners.lora import LoraLayer
-
     return {
         id(getattr(part["default"], "weight", part["default"])): layer.scaling["default"]
         for layer in model.modules()
