@@ -70,6 +70,8 @@ def check_trainer_fields(config_class: str, values: dict[str, Any]) -> None:
         if key not in known:
             hint = did_you_mean(key, known, f"see {config_class} in TRL's documentation")
             raise ValueError(f"trainer.{key}: not a field of {config_class}; {hint}")
+        if isinstance(value, bool) and _takes_text(known[key]):
+            raise ValueError(f"trainer.{key}: found {value}; YAML reads no, off, yes and on as that, so quote the word")
         wanted = tuple(accepted(known[key]))
         if wanted and not _fits(value, wanted):
             names = " or ".join(dict.fromkeys(t.__name__.replace("NoneType", "none") for t in wanted))
@@ -133,6 +135,12 @@ def accepted(annotation: ast.expr) -> Iterator[type]:
         yield from YAML_TYPES.get(str(annotation.value), ())
     elif isinstance(annotation, ast.Name):
         yield from YAML_TYPES.get(annotation.id, ())
+
+
+def _takes_text(annotation: ast.expr) -> bool:
+    """Whether a field takes a word, maybe of an enumeration, and no truth value."""
+    named = {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)}
+    return "str" in named and "bool" not in named
 
 
 def _fits(value: Any, wanted: tuple[type, ...]) -> bool:

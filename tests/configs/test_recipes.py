@@ -27,6 +27,7 @@ def test_every_recipe_has_a_stage() -> None:
     [
         ("trainer.max_step=3", r"trainer\.max_step: not a field of GRPOConfig; did you mean 'max_steps'\?"),
         ("trainer.max_steps=many", r"trainer\.max_steps: expected int, found 'many'"),
+        ("trainer.save_strategy=no", r"trainer\.save_strategy: found False; YAML reads no, off, yes and on as that"),
         ("trainer.bf16=3", r"trainer\.bf16: expected bool or none, found 3"),
         ("trainer.output_dir=x", r"trainer\.output_dir: set output_dir at the top level"),
         ("trainer.push_to_hub=true", r"trainer\.push_to_hub: leave it out: python -m release\.publish publishes"),
