@@ -18,6 +18,7 @@ from configs.errors import ModelError, first_line
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
 from models.backend import check_model_config, choose_backend
+from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import announce_download, base_of, source_of
 from models.tokenizer import finish_tokenizer
@@ -93,7 +94,7 @@ def _load_transformers(
     packing = quantization(precision)
     model = AutoModelForCausalLM.from_pretrained(
         source_of(base),
-        dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
+        dtype=dtype_of(precision),
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
         device_map=device_map(torch.cuda.is_available(), os.environ),
     )
@@ -119,7 +120,7 @@ def quantization(precision: str) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=dtype_of(precision),
     )
 
 

@@ -22,6 +22,7 @@ from configs.errors import ModelError, RunError, first_line
 from configs.run_directory import write_json
 from data.chat_template import carrying
 from models.engines.generation import end_of_turn
+from models.gpu import dtype_of
 from models.load import quantization
 from models.source import source_of
 from release.gguf import writer
@@ -163,7 +164,7 @@ def _write_nf4(merger: Merger, folder: Path) -> None:
         write_merged(merger, Path(merged))
         model = AutoModelForCausalLM.from_pretrained(
             merged,
-            dtype=torch.bfloat16,
+            dtype=dtype_of("bf16"),
             quantization_config=quantization("nf4"),
             device_map="auto" if torch.cuda.is_available() else "cpu",
         )

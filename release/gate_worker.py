@@ -20,7 +20,14 @@ import torch
 from gguf import GGUFReader
 from peft import PeftModel
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from configs.run_directory import write_json
 from data.chat_template import render_template
@@ -29,6 +36,7 @@ from data.think_format import ThinkFormat
 from models import gguf_cache, gguf_rope
 from models.engines.base import Request
 from models.engines.transformers import TransformersEngine
+from models.gpu import dtype_of
 from models.load import quantization
 from models.processor import has_bf16_units
 from models.protocols import CausalLM
@@ -195,21 +203,27 @@ _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transform
 
 
 def _load(folder: str, precision: str = "", gguf_file: str | None = None) -> PreTrainedModel:
-    """A model as its weights are stored, or as a run of that precision holds its base.
-
-    On a processor without units for bf16 stored bf16 weights are computed in fp32: the same values, several times as
-    fast.
-    """
-    stored = "auto" if torch.cuda.is_available() or has_bf16_units() else torch.float32
-    held = {"": stored, "fp32": torch.float32}.get(precision, torch.bfloat16)
+    """A model as its weights are stored, or as a run of that precision holds its base."""
     packing = quantization(precision)
     return AutoModelForCausalLM.from_pretrained(
         folder,
         gguf_file=gguf_file,
-        dtype=torch.float32 if gguf_file else held,
+        dtype="float32" if gguf_file else dtype_of(precision) if precision else _stored_dtype(folder),
         device_map="auto" if torch.cuda.is_available() else "cpu",
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
     )
+
+
+def _stored_dtype(folder: str) -> str:
+    """What stored weights are computed in: "auto", as they are stored, where the machine computes so.
+
+    On a processor without units for bf16 they are computed in fp32: the same values, several times as fast. A GPU
+    without them computes in fp16, as it does in training.
+    """
+
+    if not torch.cuda.is_available():
+        return "auto" if has_bf16_units() else "float32"
+    return dtype_of("bf16") if AutoConfig.from_pretrained(folder).dtype == torch.bfloat16 else "auto"
 
 
 def _widened(model: CausalLM) -> CausalLM:

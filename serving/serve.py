@@ -22,6 +22,7 @@ from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from models.adapter_files import rank_slot
 from models.backend import check_vllm, has_gpu
+from models.gpu import dtype_of
 from models.source import source_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
     weights = source_of(run.base) if run.adapter is not None else str(run.product)
     words = [sys.executable, "-m", *entry_point(), weights]
     words += ["--host", args.host, "--port", str(args.port), "--max-model-len", str(config.max_length)]
-    words += ["--dtype", "float32" if run.precision == "fp32" else "bfloat16"]
+    words += ["--dtype", dtype_of(run.precision)]
     words += ["--gpu-memory-utilization", str(config.gpu_memory_utilization)]
     if not has_gpu():
         words.append("--no-enable-chunked-prefill")  # vLLM 0.30 crashes on a seeded request's chunk on a CPU

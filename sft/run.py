@@ -8,7 +8,7 @@ from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
-from training import heldout
+from training import heldout, preflight
 from training.dry_run import sft_plan
 from training.trainer import engine_of, finish_run, save_product, start_run
 
@@ -28,6 +28,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         return
 
     # 2. model and trainer; the first batch is looked at before anything is trained
+    preflight.refuse([preflight.gpu(config)])
     loaded = load_model(config.model, config.adapter, config.seed)
     print(loaded.choice)
     with run.removed_if_unused():

@@ -18,6 +18,7 @@ from configs.schema.training import TrainingConfig
 from data.prompts import token_ids
 from data.think_format import ThinkFormat
 from models.backend import choose_backend, has_gpu
+from models.gpu import has_bf16, unfit, visible_gpus
 from training.dry_run import BYTES, count_weights
 
 PINS = {"torch": "2.13.0", "trl": "1.14.2", "transformers": "5.17.0", "peft": "0.21", "datasets": "4"}
@@ -54,6 +55,7 @@ def quick(
     """Everything that takes no weights; `prompt` is a rendered one."""
     return [
         versions(),
+        gpu(config),
         memory(config),
         rendered(prompt, tokenizer, think_format),
         special_tokens(tokenizer),
@@ -82,6 +84,21 @@ def _installed(name: str) -> str:
 
 def _fits(version: str, pin: str) -> bool:
     return version.split("+")[0] == pin or version.startswith(f"{pin}.")
+
+
+def gpu(config: TrainingConfig) -> Finding:
+    """Whether the pinned libraries run on the GPUs that there are, and train what the recipe asks for."""
+    gpus = visible_gpus()
+    if not gpus:
+        return passed("gpu", "not an NVIDIA one" if has_gpu() else "none")
+    if wrong := unfit(gpus):
+        return Finding("gpu", "failed", *wrong)
+    if has_bf16(gpus):
+        return passed("gpu", f"{gpus[0].name}, driver {gpus[0].driver}")
+    text = f"{gpus[0].name} has no bf16: 16 bits are fp16"
+    if config.adapter is None and choose_backend(config.model).precision == "bf16":
+        return Finding("gpu", "failed", f"{text}, in which weights can't be trained", "set model.precision=fp32")
+    return passed("gpu", text)
 
 
 def memory(config: TrainingConfig) -> Finding:

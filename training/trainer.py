@@ -38,6 +38,7 @@ from data.problem_file import write_problems
 from data.think_format import ThinkFormat, resolve_think_format
 from models.engines.base import Engine
 from models.engines.select import load_engine
+from models.gpu import has_bf16, visible_gpus
 from models.load import LoadedModel
 from report.training import write_training_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
@@ -79,9 +80,7 @@ def trainer_arguments(
         "save_strategy": "no",
         "run_name": run.path.name,
     }
-    if not torch.cuda.is_available():
-        # the model's own dtype is computed in; autocast and checkpointing only cost time on a CPU
-        defaults |= {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+    defaults |= machine_defaults(torch.cuda.is_available(), has_bf16(visible_gpus()))
     fixed = {
         "output_dir": str(run / "checkpoints"),
         "seed": config.seed,
@@ -92,6 +91,13 @@ def trainer_arguments(
     set_tracking(config.tracking, run)
     with refusals():
         return build_arguments(config_class, own_defaults(config_class) | defaults | config.trainer | fixed)
+
+
+def machine_defaults(on_gpu: bool, has_bf16: bool) -> dict[str, bool]:
+    """TRL's fields whose default depends on the machine; `has_bf16`: its GPUs'."""
+    if not on_gpu:  # the model's own dtype is computed in; autocast and checkpointing only cost time on a CPU
+        return {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+    return {} if has_bf16 else {"bf16": False, "fp16": True}
 
 
 def build_trainer(trainer_class: type[AnyTrainer], **arguments: Any) -> AnyTrainer:

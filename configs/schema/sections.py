@@ -26,7 +26,7 @@ class ModelConfig(Section):
     """`auto`: Unsloth where it and a GPU are there, else Transformers; what was picked and why is printed."""
     precision: Literal["auto", "nf4", "int8", "bf16", "fp32"] = "auto"
     """How the base weights are held. `auto`: nf4 on a GPU with bitsandbytes, else bf16; fp32 on a processor without
-    units for bf16, where that is several times as fast."""
+    units for bf16, where that is several times as fast. On a GPU without bf16 (older than Ampere) `bf16` is fp16."""
     max_length: Positive = 2048
     """Context in tokens: prompt + completion."""
     fast_inference: bool = False

@@ -29,6 +29,7 @@ from models.backend import check_model_config, check_vllm, choose_backend, has_g
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
+from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
 from models.tokenizer import load_tokenizer
@@ -82,7 +83,7 @@ class VllmEngine(Engine):
 
         given = {
             "model": source_of(base_of(model)),
-            "dtype": "float32" if precision == "fp32" else "bfloat16",
+            "dtype": dtype_of(precision),
             "quantization": "bitsandbytes" if precision == "nf4" else None,
             "max_model_len": model.max_length,
             "max_num_seqs": config.batch_size,

@@ -13,6 +13,7 @@ from configs.errors import RunError
 from configs.recipe import load_recipe
 from configs.schema.sections import ModelConfig
 from data.think_format import S1
+from models.gpu import Gpu
 from models.tokenizer import load_tokenizer
 from tests.tiny import as_base_model, tiny_model
 from training import preflight
@@ -101,3 +102,21 @@ def test_changed_end_of_turn_warns(tmp_path: Path) -> None:
     finding = preflight.special_tokens(tokenizer)
     assert finding.state == "warned"
     assert "files name '<|endoftext|>', the chat template ends turns with '<|im_end|>'" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("capability", "driver", "overrides", "state"),
+    [
+        ((9, 0), "580.65", [], "passed"),
+        ((7, 5), "580.65", [], "passed"),
+        ((7, 5), "570.1", [], "failed"),
+        ((6, 1), "580.65", [], "failed"),
+        ((7, 5), "580.65", ["adapter=null", "model.precision=bf16"], "failed"),  # its scaler takes no fp16 weights
+        ((7, 5), "580.65", ["adapter=null", "model.precision=fp32"], "passed"),
+    ],
+)
+def test_gpu_is_checked_before_weights(
+    capability: tuple[int, int], driver: str, overrides: list[str], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "visible_gpus", lambda: (Gpu(0, "GPU-1", "a GPU", capability, driver),))
+    assert preflight.gpu(load_recipe("sft", "demo", overrides)).state == state

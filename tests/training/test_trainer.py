@@ -8,7 +8,7 @@ from trl import GRPOConfig
 from configs.errors import ConfigError
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
-from training.trainer import trainer_arguments
+from training.trainer import machine_defaults, trainer_arguments
 
 pytestmark = pytest.mark.engine
 
@@ -25,3 +25,12 @@ def test_trl_refusal_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="trainer: adam is not a valid OptimizerNames") as raised:
         trainer_arguments(GRPOConfig, config, RunDir(tmp_path))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "has_bf16", "autocast"), [(True, True, {}), (True, False, {"fp16": True}), (False, True, {})]
+)
+def test_autocast_is_what_the_gpu_computes(on_gpu: bool, has_bf16: bool, autocast: dict[str, bool]) -> None:
+    defaults = machine_defaults(on_gpu, has_bf16)
+    assert {name: value for name, value in defaults.items() if name in ("bf16", "fp16") and value} == autocast
+    assert defaults.get("use_cpu", False) is not on_gpu
