@@ -22,6 +22,7 @@ from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import announce_download, base_of, source_of
 from models.tokenizer import finish_tokenizer
+from models.weights import weight_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -96,18 +97,30 @@ def _load_transformers(
         source_of(base),
         dtype=dtype_of(precision),
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
-        device_map=device_map(torch.cuda.is_available(), os.environ),
+        device_map=placement(source_of(base), precision),
     )
     if _held(model, precision) in ("nf4", "int8") and adapter is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return put_adapter(model, config, adapter), tokenizer
 
 
-def device_map(gpus: bool, environment: Mapping[str, str]) -> Any:
-    """Where weights go: over all of the machine's GPUs, but whole onto its own for each of several processes."""
-    if not gpus:
+def placement(source: str, precision: str, gguf_file: str | None = None) -> str | dict[str, int]:
+    """The `device_map` of the model at `source` on this machine; see `device_map`."""
+    if not torch.cuda.is_available():
         return "cpu"
-    return {"": int(environment["LOCAL_RANK"])} if int(environment.get("WORLD_SIZE", "1")) > 1 else "auto"
+    room = torch.cuda.get_device_properties(0).total_memory
+    return device_map(os.environ, weight_bytes(source, precision, gguf_file), room)
+
+
+def device_map(environment: Mapping[str, str], weights: int, room: int) -> str | dict[str, int]:
+    """Where `weights` bytes go on GPUs of which the first has `room` bytes.
+
+    Each of several processes has a GPU of its own. One process takes the first where they fit it, with a fifth to
+    spare: "auto" would spread any model over all GPUs, and decoding would wait for each in turn.
+    """
+    if int(environment.get("WORLD_SIZE", "1")) > 1:
+        return {"": int(environment["LOCAL_RANK"])}
+    return {"": 0} if weights <= 0.8 * room else "auto"
 
 
 def quantization(precision: str) -> Any:

@@ -23,7 +23,7 @@ from configs.run_directory import write_json
 from data.chat_template import carrying
 from models.engines.generation import end_of_turn
 from models.gpu import dtype_of
-from models.load import quantization
+from models.load import placement, quantization
 from models.source import source_of
 from release.gguf import writer
 from release.licence import licence_of
@@ -166,7 +166,7 @@ def _write_nf4(merger: Merger, folder: Path) -> None:
             merged,
             dtype=dtype_of("bf16"),
             quantization_config=quantization("nf4"),
-            device_map="auto" if torch.cuda.is_available() else "cpu",
+            device_map=placement(merged, "nf4"),
         )
         model.config.name_or_path = ""
         model.save_pretrained(folder)

@@ -37,7 +37,7 @@ from models import gguf_cache, gguf_rope
 from models.engines.base import Request
 from models.engines.transformers import TransformersEngine
 from models.gpu import dtype_of
-from models.load import quantization
+from models.load import placement, quantization
 from models.processor import has_bf16_units
 from models.protocols import CausalLM
 from models.source import source_of
@@ -204,26 +204,27 @@ _LOADERS = {"trained": _trained, "adapter": _adapter, "transformers": _transform
 
 def _load(folder: str, precision: str = "", gguf_file: str | None = None) -> PreTrainedModel:
     """A model as its weights are stored, or as a run of that precision holds its base."""
+    stored = "float32" if gguf_file else str(AutoConfig.from_pretrained(folder).dtype or "auto").removeprefix("torch.")
+    held = precision or ("bf16" if stored in ("bfloat16", "float16") else "fp32")
     packing = quantization(precision)
     return AutoModelForCausalLM.from_pretrained(
         folder,
         gguf_file=gguf_file,
-        dtype="float32" if gguf_file else dtype_of(precision) if precision else _stored_dtype(folder),
-        device_map="auto" if torch.cuda.is_available() else "cpu",
+        dtype=dtype_of(precision) if precision else _answering_dtype(stored),
+        device_map=placement(folder, held, gguf_file),
         **({} if packing is None else {"quantization_config": packing}),  # a None would hide that a model is packed
     )
 
 
-def _stored_dtype(folder: str) -> str:
-    """What stored weights are computed in: "auto", as they are stored, where the machine computes so.
+def _answering_dtype(stored: str) -> str:
+    """What weights of the dtype `stored` are computed in: the same, where the machine computes so.
 
     On a processor without units for bf16 they are computed in fp32: the same values, several times as fast. A GPU
     without them computes in fp16, as it does in training.
     """
-
-    if not torch.cuda.is_available():
-        return "auto" if has_bf16_units() else "float32"
-    return dtype_of("bf16") if AutoConfig.from_pretrained(folder).dtype == torch.bfloat16 else "auto"
+    if not torch.cuda.is_available() and not has_bf16_units():
+        return "float32"
+    return dtype_of("bf16") if stored == "bfloat16" else stored
 
 
 def _widened(model: CausalLM) -> CausalLM:

@@ -9,9 +9,7 @@ from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
 from models.backend import choose_backend
 from models.source import base_of, source_of
-
-BYTES = {"nf4": 0.56, "int8": 1.06, "bf16": 2.0, "fp32": 4.0}
-"""Bytes a weight, scales of the quantised blocks included."""
+from models.weights import BYTES, count_weights
 
 
 def grpo_plan(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int) -> str:
@@ -76,7 +74,7 @@ def _rows_a_step(config: TrainingConfig) -> int:
 
 
 def _text(config: TrainingConfig, plan: dict[str, str]) -> str:
-    weights = count_weights(config)
+    weights = count_weights(source_of(base_of(config.model)))
     choice = choose_backend(config.model)
     memory = weights * BYTES[choice.precision] / 2**30
     lines = {"model": f"{config.model.name}, {weights / 1e6:,.0f}M weights on {choice}"} | plan
@@ -84,13 +82,3 @@ def _text(config: TrainingConfig, plan: dict[str, str]) -> str:
     lines["output"] = config.output_dir
     body = "\n".join(f"{name:>9}  {text}" for name, text in lines.items())
     return f"{yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)}\n{body}"
-
-
-def count_weights(config: TrainingConfig) -> int:
-    """How many weights the base model has, from its config alone."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source_of(base_of(config.model))))
-    return sum(parameter.numel() for parameter in model.parameters())

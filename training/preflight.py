@@ -19,7 +19,8 @@ from data.prompts import token_ids
 from data.think_format import ThinkFormat
 from models.backend import choose_backend, has_gpu
 from models.gpu import has_bf16, unfit, visible_gpus
-from training.dry_run import BYTES, count_weights
+from models.source import base_of, source_of
+from models.weights import count_weights, weight_bytes
 
 PINS = {"torch": "2.13.0", "trl": "1.14.2", "transformers": "5.17.0", "peft": "0.21", "datasets": "4"}
 """Versions that everything was run with, as `pyproject.toml` has them; a prefix is enough."""
@@ -104,7 +105,7 @@ def gpu(config: TrainingConfig) -> Finding:
 def memory(config: TrainingConfig) -> Finding:
     """The base weights against the memory that there is."""
     choice = choose_backend(config.model)
-    need = count_weights(config) * BYTES[choice.precision]
+    need = weight_bytes(source_of(base_of(config.model)), choice.precision)
     name, room = device()
     held = f"{choice.backend}, {choice.precision}"
     text = f"{name} with {room / GIB:.1f} GiB; base weights take {need / GIB:.2f} GiB ({held})"
@@ -158,7 +159,7 @@ def disk(folder: Path, config: TrainingConfig) -> Finding:
     """Room for checkpoints where the run will be."""
     there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
     free = shutil.disk_usage(there).free
-    need = SPARE_DISK if config.adapter else int(count_weights(config) * 12) + SPARE_DISK
+    need = SPARE_DISK if config.adapter else count_weights(source_of(base_of(config.model))) * 12 + SPARE_DISK
     text = f"{free / GIB:.1f} GiB free for {folder}"
     if free < need:
         return Finding("disk", "failed", text, f"free {need / GIB:.0f} GiB, or name another output_dir")

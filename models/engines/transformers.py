@@ -127,7 +127,7 @@ class _Decoding:
             index = torch.tensor([prompts.index(job.prompt) for job in jobs], device=device)
             logits, mask = logits[index], mask[index]
             for layer in cache.layers:
-                layer.replace(layer.keys[index], layer.values[index])
+                layer.select(index)
         rows = [_row(job) for job in jobs]
         last = torch.tensor(Sampler(rows, device).step(logits), device=device)
         self._join(new, rows, cache, mask, last)
@@ -197,7 +197,7 @@ class _Decoding:
         if keep:
             first = int(mask.argmax(1).min())
             for layer in self.cache.layers:
-                layer.replace(layer.keys[index, :, first:], layer.values[index, :, first:])
+                layer.select(index, first)
             self.mask = mask[:, first:]
             self.sampler = Sampler(self.rows, self.mask.device)
         else:

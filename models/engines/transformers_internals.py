@@ -33,6 +33,11 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not t
         self.keys, self.values = (buffer[:, :, :total] for buffer in self.buffers)
         return self.keys, self.values
 
+    def select(self, rows: torch.Tensor, first: int = 0) -> None:
+        """Keep these rows, in this order, from position `first` on; a layer may lie on another GPU than `rows`."""
+        rows = rows.to(self.keys.device)
+        self.replace(self.keys[rows, :, first:], self.values[rows, :, first:])
+
     def replace(self, keys: torch.Tensor, values: torch.Tensor, total: int = 0) -> None:
         """Hold `keys` and `values` (B, heads, T, d), in new buffers with room for `total` + ROOM positions."""
         length = keys.shape[-2]

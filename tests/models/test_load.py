@@ -12,6 +12,7 @@ from configs.errors import ModelError
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models import load
 from models.tokenizer import load_tokenizer
+from models.weights import weight_bytes
 from tests.tiny import tiny_model
 
 
@@ -22,9 +23,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_each_process_has_own_gpu() -> None:
     launched = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}
-    assert load.device_map(True, launched) == {"": 1}  # accelerate trains no model that "auto" has spread
-    assert load.device_map(True, launched | {"WORLD_SIZE": "1"}) == load.device_map(True, {}) == "auto"
-    assert load.device_map(False, launched) == "cpu"
+    assert load.device_map(launched, 99, 10) == {"": 1}  # accelerate trains no model that "auto" has spread
+    assert load.device_map(launched | {"WORLD_SIZE": "1"}, 8, 10) == {"": 0}
+
+
+@pytest.mark.parametrize(("weights", "placed"), [(1, {"": 0}), (80, {"": 0}), (81, "auto"), (400, "auto")])
+def test_fitting_model_takes_one_gpu(weights: int, placed: str | dict[str, int]) -> None:
+    assert load.device_map({}, weights, 100) == placed
+
+
+def test_weight_bytes_are_those_of_the_weights(tiny: str) -> None:
+    loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"))
+    assert weight_bytes(tiny, "fp32") == sum(p.nbytes for p in loaded.model.parameters())
+    assert weight_bytes(tiny, "bf16") == weight_bytes(tiny, "fp32") / 2
 
 
 @pytest.mark.engine

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, MambaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
@@ -37,3 +38,33 @@ def test_growing_layer_equals_dynamic_layer() -> None:
         for mine, other in zip(ours.update(keys, values), theirs.update(keys, values), strict=True):
             torch.testing.assert_close(mine, other)
     assert ours.get_seq_length() == theirs.get_seq_length() == 8 + ROOM
+
+
+class IndexDevices(TorchDispatchMode):  # type: ignore[misc]  # torch does not type it
+    """Where indexed tensors and their indices lie."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs: list[tuple[str, str]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.ops.aten.index.Tensor:
+            self.pairs += [(args[0].device.type, at.device.type) for at in args[1] if at is not None]
+        return function(*args, **kwargs or {})
+
+
+def test_rows_are_indexed_on_their_own_device() -> None:
+    """A layer on another device than the model's first: "meta" stands for a second GPU."""
+    layer = GrowingLayer()
+    layer.update(*(torch.randn(3, 1, 6, 4, device="meta") for _ in range(2)))
+    with IndexDevices() as seen:
+        layer.select(torch.tensor([2, 0]), 1)
+    assert layer.keys.shape == layer.values.shape == (2, 1, 5, 4)
+    assert set(seen.pairs) == {("meta", "meta")}
+
+
+def test_selected_rows_are_those_of_the_index() -> None:
+    layer, keys, values = GrowingLayer(), torch.randn(3, 1, 6, 4), torch.randn(3, 1, 6, 4)
+    layer.update(keys, values)
+    layer.select(torch.tensor([2, 0]), 1)
+    torch.testing.assert_close((layer.keys, layer.values), (keys[[2, 0], :, 1:], values[[2, 0], :, 1:]))
