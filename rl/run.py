@@ -41,6 +41,7 @@ from training.trainer import (
     start_run,
     trainer_arguments,
 )
+from training.trainer_internals import check_whole_weights
 
 
 def run_grpo(
@@ -98,6 +99,7 @@ def run_grpo(
             processing_class=tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
+        check_whole_weights(trainer)
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
         trainer.add_callback(policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision))

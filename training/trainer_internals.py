@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
+from accelerate import DistributedType
 from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from configs.errors import ConfigError
 
 LEFT_TO_UNSLOTH = ("bf16", "fp16", "router_aux_loss_coef")
 """Fields that a silent recipe leaves to Unsloth's class: its autocast follows the weights that it loaded, and its loss
@@ -71,6 +74,25 @@ def count_steps(trainer: Trainer) -> int:
         return int(trainer.args.max_steps)
     with torch.random.fork_rng():  # a look must not change what is drawn later
         return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
+
+
+def shards_weights(kind: DistributedType, zero_stage: int) -> bool:
+    """Whether each process holds a part of every weight: FSDP and DeepSpeed's ZeRO-3."""
+    return kind == DistributedType.FSDP or (kind == DistributedType.DEEPSPEED and zero_stage == 3)
+
+
+def check_whole_weights(trainer: Trainer) -> None:
+    """Raise `ConfigError` where processes would have to decode with the parts of weights that they hold.
+
+    Each forward pass waits for all processes, which draw completions of other lengths: they would wait for ever. An
+    adapter in parts can't be handed to vLLM by one of them either.
+    """
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    if shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
+        raise ConfigError(
+            "accelerate: FSDP and ZeRO-3 leave no process the whole weights to draw completions with; take DDP or "
+            "ZeRO-2 (rollout.engine: vllm can't follow parts either), and model.precision=nf4 where memory is short"
+        )
 
 
 def is_sharded_late(trainer: Trainer) -> bool:

@@ -6,7 +6,7 @@ This is how vLLM does data parallelism offline, for which `vllm.LLM` has no opti
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ class Replicas(Engine):
         self.processes: list[Any] = []
         self.pipes: list[Connection] = []
         try:
-            for visible in device_sets(count, devices):
+            for visible in device_sets(visible_devices(), count, devices):
                 pipe, theirs = context.Pipe()
                 # not a daemon: vLLM starts a process of its own; the end of the pipe ends it
                 process = context.Process(target=run_replica, args=(theirs, start))
@@ -109,23 +109,36 @@ def run_replica(pipe: Connection, start: Callable[[], Engine]) -> None:
         pipe.send(str(error))
 
 
-def device_sets(replicas: int, each: int) -> list[list[str]]:
-    """Devices for each replica, of those that `CUDA_VISIBLE_DEVICES` allows; none on a machine without a GPU.
+def visible_devices() -> list[str]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; empty on a machine without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    allowed = os.environ.get(VISIBLE)
+    return allowed.split(",") if allowed else [str(at) for at in range(torch.cuda.device_count())]
+
+
+def device_sets(devices: Sequence[str], count: int, each: int) -> list[list[str]]:
+    """`each` of the `devices` for each of `count` engines; none where there are none.
 
     Raises `EngineError` if they are too few.
     """
-    import torch
-
-    allowed = os.environ.get(VISIBLE)
-    devices = allowed.split(",") if allowed else [str(at) for at in range(torch.cuda.device_count())]
-    if not torch.cuda.is_available():
-        return [[] for _ in range(replicas)]
-    if len(devices) < replicas * each:
+    if devices and len(devices) < count * each:
         raise EngineError(
-            f"engine: data_parallel={replicas} × tensor_parallel={each} needs {replicas * each} GPUs; here are "
-            f"{len(devices)}"
+            f"engine: {count} at once on {each} GPU(s) each (data_parallel × tensor_parallel, or the processes that "
+            f"were launched) need {count * each} GPUs; here are {len(devices)}"
         )
-    return [devices[at * each : (at + 1) * each] for at in range(replicas)]
+    return [list(devices[at * each : (at + 1) * each]) for at in range(count)]
+
+
+def launched_devices(environment: Mapping[str, str], devices: Sequence[str]) -> list[str]:
+    """The GPU of one of several processes that a launcher has started on this machine; empty where it is alone.
+
+    vLLM starts on the first GPU that it sees, whatever `LOCAL_RANK` says. Raises `EngineError` without one for each.
+    """
+    count = int(environment.get("LOCAL_WORLD_SIZE", "1"))
+    return device_sets(devices, count, 1)[int(environment["LOCAL_RANK"])] if count > 1 else []
 
 
 @contextmanager

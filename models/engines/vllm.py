@@ -6,6 +6,7 @@ became of it once it has finished.
 
 import itertools
 import logging
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from models.backend import check_model_config, check_vllm, choose_backend, has_g
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Decoded, Engine, Job
+from models.engines.replicas import launched_devices, only, visible_devices
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
@@ -78,8 +80,11 @@ class VllmEngine(Engine):
         rank = check_adapter(adapter).get("r") if adapter else None
         tokenizer = load_tokenizer(model)
 
+        own = launched_devices(os.environ, visible_devices())
+
         def start() -> Any:
-            return LLM(**given)
+            with only(own):
+                return LLM(**given)
 
         given = {
             "model": source_of(base_of(model)),

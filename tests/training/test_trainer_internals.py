@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import Trainer
+from accelerate import DistributedType
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import CallbackHandler
 from trl import GRPOConfig, GRPOTrainer, SFTConfig
 
+from configs.errors import ConfigError
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
 from tests.sources import flat, function, parse, unsloth_wheels
 from training.trainer import trainer_arguments
-from training.trainer_internals import LEFT_TO_UNSLOTH, REWRITTEN, own_class, own_defaults
+from training.trainer_internals import (
+    LEFT_TO_UNSLOTH,
+    REWRITTEN,
+    check_whole_weights,
+    own_class,
+    own_defaults,
+    shards_weights,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -123,3 +132,26 @@ def test_trainer_tells_delayed_optimizer() -> None:
 def test_upper_clip_defaults_to_lower() -> None:
     init = flat(function(parse(Path(inspect.getfile(GRPOTrainer))), "__init__", "GRPOTrainer"))
     assert "args.epsilon_high if args.epsilon_high is not None else args.epsilon" in init
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "is_refused"),
+    [
+        (DistributedType.NO, 0, False),
+        (DistributedType.MULTI_GPU, 0, False),
+        (DistributedType.DEEPSPEED, 2, False),
+        (DistributedType.DEEPSPEED, 3, True),
+        (DistributedType.FSDP, 0, True),
+    ],
+)
+def test_weights_in_parts_are_refused(kind: DistributedType, stage: int, is_refused: bool) -> None:
+    assert shards_weights(kind, stage) is is_refused
+
+
+def test_refusal_names_what_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LlamaForCausalLM(LlamaConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=16))
+    trainer = Trainer(model, TrainingArguments(str(tmp_path), use_cpu=True))
+    check_whole_weights(trainer)
+    monkeypatch.setattr(trainer.accelerator.state, "distributed_type", DistributedType.FSDP)
+    with pytest.raises(ConfigError, match=r"take DDP or ZeRO-2 \(rollout\.engine: vllm"):
+        check_whole_weights(trainer)
