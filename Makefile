@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo/$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: install demo test test-unit test-engine test-recipe check format pins clean
+.PHONY: install unsloth demo test test-unit test-engine test-recipe check format pins clean
 
 install: .venv/.installed
 
@@ -12,6 +12,17 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements/cpu.in)"
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/cpu.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+unsloth: .unsloth/.installed ## the real Unsloth, for `make test-engine`: without it the tests that run it are skipped
+
+# apart from .venv: Unsloth patches whatever imports it
+UNSLOTH := unsloth|unsloth-zoo|torchao|triton|cut-cross-entropy|tyro|structlog|hf-transfer|nest-asyncio|typeguard|docstring-parser
+UNSLOTH := $(UNSLOTH)|diffusers|importlib-metadata|vllm-bnb-plugin
+
+.unsloth/.installed: requirements/gpu.txt .venv/.installed
+	rm -rf .unsloth
+	$(BIN)/python -m pip install --quiet --no-deps --target .unsloth $$(grep -E '^($(UNSLOTH))==' requirements/gpu.txt)
 	touch $@
 
 demo: install ## SFT warm-up, then GRPO, of the embedded model on generated problems
@@ -52,4 +63,4 @@ pins: install ## recompile requirements/*.txt
 	cd requirements && ../$(COMPILE) gpu.in --override gpu-overrides.txt -o gpu.txt --python-platform x86_64-manylinux_2_28
 
 clean:
-	rm -rf .venv outputs .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .unsloth outputs .mypy_cache .ruff_cache .hypothesis

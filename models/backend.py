@@ -12,7 +12,11 @@ from models.adapter_files import check_adapter
 from models.processor import has_bf16_units
 from models.source import HUB_ID
 
-GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL: seen without importing torch
+GPU_DEVICES: tuple[str, ...] = (
+    "/dev/nvidiactl",
+    "/dev/kfd",
+    "/dev/dxg",
+)  # CUDA, ROCm, WSL: seen without importing torch
 
 
 @dataclass(frozen=True, slots=True)

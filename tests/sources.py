@@ -2,14 +2,13 @@
 
 import ast
 import re
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+UNSLOTH = ROOT / ".unsloth"
+"""Unsloth and what it needs, apart from the environment that the other tests run in."""
 
 
 def parse(path: Path) -> ast.Module:
@@ -32,19 +31,8 @@ def flat(node: ast.AST) -> str:
     return re.sub(r"\s+", " ", ast.unparse(node))
 
 
-def unsloth_wheels(folder: Path) -> Path:
-    """The pinned wheels of Unsloth, unpacked in `folder`; they need a GPU to be imported."""
-    pins = re.findall(r"\"(unsloth(?:_zoo)?==[\d.]+)\"", (ROOT / "pyproject.toml").read_text())
-    assert len(pins) == 2
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), *pins],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if done.returncode:
-        pytest.skip(f"the wheels can't be downloaded here: {done.stderr.strip().splitlines()[-1:]}")
-    for wheel in folder.glob("*.whl"):
-        zipfile.ZipFile(wheel).extractall(folder)
-    return folder
+def unsloth_packages() -> Path:
+    """The folder with the pinned Unsloth and what it needs; skips where `make unsloth` has not been run."""
+    if not (UNSLOTH / ".installed").is_file():
+        pytest.skip("needs the real Unsloth; run `make unsloth`")
+    return UNSLOTH

@@ -1,9 +1,5 @@
-"""An exported adapter in the programs that others load it with: vLLM, and Unsloth as far as it can be read.
+"""An exported adapter in vLLM; plain PEFT and Transformers are in `test_formats.py`, Unsloth in `tests/unsloth`."""
 
-Plain PEFT and Transformers are in `test_convert.py`.
-"""
-
-import ast
 import json
 import os
 import subprocess
@@ -14,7 +10,6 @@ from typing import Any
 import pytest
 
 from release.formats import write_exports
-from tests.sources import flat, function, parse, unsloth_wheels
 from tests.tiny_run import tiny_base, tiny_run
 from tests.vllm_env import ENVIRONMENT
 
@@ -88,30 +83,3 @@ def check(model: Any, prompt: list[int], tokens: list[int], logprobs: list[float
         logits = model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1]  # (TOKENS, V)
     wanted = logits.log_softmax(-1).max(-1)
     return bool(wanted.indices.tolist() == tokens and wanted.values.tolist() == pytest.approx(logprobs, abs=2e-3))
-
-
-def test_unsloth_reads_the_adapter_folder(adapter: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The steps of its loader, as its source has them; it loads no model without a GPU."""
-    from peft import PeftConfig
-    from transformers import AutoConfig
-
-    sources = unsloth_wheels(tmp_path_factory.mktemp("wheels")) / "unsloth" / "models"
-    says = flat(function(parse(sources / "loader.py"), "from_pretrained", "FastLanguageModel"))
-    assert "both_exist = exist_adapter_config and exist_config" in says
-    assert not (adapter / "config.json").exists()
-    assert "peft_config = PeftConfig.from_pretrained(model_name" in says
-    assert "model_name = peft_config.base_model_name_or_path" in says
-    config = PeftConfig.from_pretrained(str(adapter))
-    assert AutoConfig.from_pretrained(config.base_model_name_or_path).model_type == "llama"
-    assert "PeftModel.from_pretrained(model, old_model_name" in says
-    patch = flat(function(parse(sources / "llama.py"), "patch_peft_model", "FastLlamaModel"))
-    assert all(f"model_type == '{kind}'" in patch for kind in ("llama", "qwen2", "qwen3"))
-    trained = {name.rsplit(".", 1)[-1] for name in config.target_modules}
-    assert trained == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-    assert "tokenizer_name = _resolve_checkpoint_tokenizer_name(old_model_name, kwargs)" in says
-    helpers = parse(sources / "loader_utils.py")
-    names = ("_has_local_tokenizer_files", "_resolve_checkpoint_tokenizer_name")
-    scope: dict[str, Any] = {"os": os}
-    exec(compile(ast.Module([function(helpers, name) for name in names], []), "loader_utils.py", "exec"), scope)
-    assert scope[names[1]](str(adapter), {}) == str(adapter)
-    assert scope[names[1]](str(base.parent), {}) is None

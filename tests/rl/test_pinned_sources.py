@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sources import ROOT, flat, function, parameters, parse, unsloth_wheels
+from tests.sources import ROOT, flat, function, parameters, parse, unsloth_packages
 
 if TYPE_CHECKING:
     from models.load import LoadedModel
@@ -82,8 +82,8 @@ def test_trl_source_has_relied_on_lines(trl: ast.Module, name: str, says: str) -
 
 
 @pytest.fixture(scope="module")
-def unsloth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unsloth_wheels(tmp_path_factory.mktemp("wheels"))
+def unsloth() -> Path:
+    return unsloth_packages()
 
 
 def called(path: str, name: str) -> set[str]:

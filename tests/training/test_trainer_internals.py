@@ -14,7 +14,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig
 from configs.errors import ConfigError
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
-from tests.sources import flat, function, parse, unsloth_wheels
+from tests.sources import flat, function, parse, unsloth_packages
 from training.trainer import trainer_arguments
 from training.trainer_internals import (
     LEFT_TO_UNSLOTH,
@@ -94,8 +94,8 @@ def test_explicit_defaults_change_nothing(tmp_path: Path, kind: type) -> None:
     assert {**values(silent), "run_name": None} == {**values(spelled), "run_name": None}
 
 
-def test_unsloth_source_has_known_rewrites(tmp_path: Path) -> None:
-    source = (unsloth_wheels(tmp_path) / "unsloth/models/rl.py").read_text(encoding="utf-8")
+def test_unsloth_source_has_known_rewrites() -> None:
+    source = (unsloth_packages() / "unsloth/models/rl.py").read_text(encoding="utf-8")
     assert "class Unsloth{RLConfig_name}({RLConfig_name}):" in source
     assert own_class(UnslothGRPOConfig) is GRPOConfig
     assert own_class(SFTConfig) is SFTConfig

@@ -1,0 +1,100 @@
+"""Loading, SFT and the adapter on the Unsloth backend, without its vLLM."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.recipe import validate
+from configs.run_directory import RunDir, read_jsonl
+from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.sft import SftConfig
+from data.think_format import S1
+from models.load import LoadedModel, load_model
+from sft.prepare import prepare
+from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
+from tests.rl.trainers import randomise
+from tests.tiny import tiny_model
+from training.trainer import save_product
+
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def loaded(folder: Path, adapter: str | None = None, **shape: Any) -> LoadedModel:
+    model = ModelConfig(name=str(folder), backend="unsloth", precision="fp32", adapter=adapter)
+    return load_model(model, AdapterConfig(r=4, alpha=8, **shape))
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model(input_ids=IDS, use_cache=False).logits.clone()
+    return found
+
+
+def unpatched(folder: Path) -> Any:
+    """The model by Transformers' own source, in a module that Unsloth does not know."""
+    source = importlib.util.find_spec("transformers.models.llama.modeling_llama")
+    assert source is not None
+    spec = importlib.util.spec_from_file_location("transformers.models.llama.unpatched", source.origin)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    return module.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def test_logits_are_transformers_own(folder: Path) -> None:
+    model = loaded(folder).model
+    assert type(model.get_base_model()).forward.__module__.startswith("unsloth")
+    torch.testing.assert_close(logits(model), logits(unpatched(folder)), atol=1e-4, rtol=1e-4)
+
+
+def test_saved_adapter_is_loaded_again(folder: Path, tmp_path: Path) -> None:
+    first = loaded(folder)
+    plain = logits(first.model)
+    randomise(first.model)
+    product = save_product(first.model, first.tokenizer, RunDir(tmp_path))
+    assert product.name == "adapter"
+    again = loaded(folder, adapter=str(product))
+    assert not torch.allclose(logits(again.model), plain, atol=1e-2)
+    torch.testing.assert_close(logits(again.model), logits(first.model))
+    assert any(parameter.requires_grad for parameter in again.model.parameters())
+
+
+def sft(folder: Path, out: Path, **trainer: Any) -> SftConfig:
+    values = {
+        "model": {"name": str(folder), "backend": "unsloth", "precision": "fp32", "max_length": 1024},
+        "data": {"source": "arithmetic", "limit": 40},
+        "trainer": {"max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-2, **trainer},
+        "output_dir": str(out),
+    }
+    config: SftConfig = validate("sft", values, "test.yaml")
+    return config
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_sft_learns(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], packing: bool) -> None:
+    config, run, model = sft(folder, tmp_path, packing=packing), RunDir(tmp_path), loaded(folder)
+    before = {name: p.detach().clone() for name, p in model.model.named_parameters()}
+    data = prepare(config, model.tokenizer, S1)
+    trainer = build_sft_trainer(config, model, data, run)
+    assert type(trainer).__name__ == "UnslothSFTTrainer"
+    check_first_batch(trainer, config, data)
+    shown = capsys.readouterr().out
+    assert "thinking, answer and end of turn" in shown
+    assert ("packed and" in shown) is packing
+    figures = train_and_summarise(trainer, config, run, resume=False)
+    assert figures["steps"] == 2
+    losses = [row["loss"] for row in read_jsonl(tmp_path / "metrics.jsonl") if "loss" in row]
+    assert losses[1] < losses[0]
+    changed = {name for name, p in model.model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed
+    assert all("lora_" in name for name in changed)
