@@ -84,11 +84,9 @@ class _Parser:
         sign = "+"
         if self.skip() in ("+", "-", "±", "∓"):
             sign = self._take()
-        has_dots = False
         while True:
             if self.skip() == "…" and sign == "+" and terms:
                 self.at += 1
-                has_dots = True
                 term: Node = _DOTS
             else:
                 term = self._product(depth)
@@ -98,7 +96,7 @@ class _Parser:
             else:
                 terms.append(("neg", term) if sign == "-" else term)
             if self.skip() not in ("+", "-", "±", "∓") or not self.text[self.at : self.at + 1]:
-                return _with_dots("add", terms) if has_dots else _joined("add", terms)
+                return _joined("add", terms)
             sign = self._take()
 
     def _product(self, depth: int) -> Node:
@@ -125,7 +123,7 @@ class _Parser:
                 if factors[-1][0] == "mixed":
                     factors[-2:] = [("add", (factors[-2], factors[-1][1]))]
             else:
-                return _with_dots("mul", factors) if _DOTS in factors else _joined("mul", factors)
+                return _joined("mul", factors)
 
     def _signed(self, depth: int) -> Node:
         """A factor that may have its own sign, after `*` or `/` or at the start."""
@@ -442,7 +440,9 @@ class _Parser:
 
 
 def _joined(kind: str, nodes: list[Node]) -> Node:
-    return nodes[0] if len(nodes) == 1 else (kind, tuple(nodes))
+    if len(nodes) == 1:
+        return nodes[0]
+    return _with_dots(kind, nodes) if _DOTS in nodes else (kind, tuple(nodes))
 
 
 def _with_dots(kind: str, terms: list[Node]) -> Node:

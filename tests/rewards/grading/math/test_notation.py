@@ -230,6 +230,8 @@ DIFFERENT = [
     ("\\mathbb{Z}", "\\mathbb{N}"),
     ("\\frac13", "0.3333"),
     ("1+2+\\cdots+n", "n^2"),
+    ("5", "1+\\ldots \\pm 2"),
+    ("5", "2 \\times \\ldots / 3"),
     ("x'", "x"),
     ("e", "E"),
     ("60", "1 hour"),
