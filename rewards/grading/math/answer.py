@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rewards.grading.math.parser import Node
+from rewards.grading.math.tree import Node
 from rewards.grading.math.units import Unit
 
 

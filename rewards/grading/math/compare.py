@@ -18,10 +18,12 @@ from rewards.grading.math.answer import Answer, Clock, Quantity, Text
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
-from rewards.grading.math.parser import FUNCTIONS, GREEK, Unread
+from rewards.grading.math.parser import FUNCTIONS, GREEK
+from rewards.grading.math.scanner import Unread
 from rewards.grading.math.structure import read_answer, split_top
 from rewards.grading.math.too_costly import refusal
-from rewards.grading.math.value import TooBig, variables
+from rewards.grading.math.tree import Number, variables
+from rewards.grading.math.value import TooBig
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _OPTION = re.compile(r"^(?:option|choice)\s+(?=\W?[A-J]\b)|^选项?\s*(?=\W?[A-J]\b)", re.IGNORECASE)
@@ -154,7 +156,7 @@ def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer |
         return Equivalence(same, "text")
     if not isinstance(wanted, Quantity):
         return Equivalence(same, "structure")
-    return Equivalence(same, "number" if wanted.node[0] == "num" else "expression")
+    return Equivalence(same, "number" if isinstance(wanted.node, Number) else "expression")
 
 
 def _equal_to_lettered(lettered: re.Match[str], plain: str) -> Equivalence:

@@ -27,11 +27,12 @@ from rewards.grading.math.answer import (
 )
 from rewards.grading.math.families import renamed, same_family
 from rewards.grading.math.intervals import same_set
-from rewards.grading.math.parser import Node
+from rewards.grading.math.parser import arrangements
 from rewards.grading.math.quantities import equal_quantities
 from rewards.grading.math.ratios import as_ratio, same_as_ratio, same_clock, same_ratio
 from rewards.grading.math.same_value import proportional
-from rewards.grading.math.value import variables
+from rewards.grading.math.series import product_of
+from rewards.grading.math.tree import Constant, Negative, Node, Number, Product, Sum, Variable, variables
 
 _ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w{2})")
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -42,6 +43,8 @@ _SYNONYMS = {  # without spaces
     **dict.fromkeys(("impossible", "notpossible", "itisimpossible", "itisnotpossible", "不可能"), "impossible"),
 }
 _CALLED = re.compile(r"([A-Za-z]+)\(([A-Za-z])\)")
+_DIRECTIONS = (Constant("i"), Variable("i"), Variable("j"), Variable("k"))
+_ZERO = Number(Fraction(0))
 _MOST_PAIRS = 2_500  # comparisons of one list's elements with another's
 
 
@@ -95,8 +98,8 @@ def _spelled(answer: Answer) -> str:
         return words_of(answer.words)
     if not isinstance(answer, Quantity):
         return ""
-    nodes: tuple[Node, ...] = answer.node[1] if answer.node[0] == "mul" else (answer.node,)
-    return "".join(node[1] for node in nodes if node[0] in ("var", "const")).casefold()
+    nodes = answer.node.factors if isinstance(answer.node, Product) else (answer.node,)
+    return "".join(node.name for node in nodes if isinstance(node, Variable | Constant)).casefold()
 
 
 def _equal_based(gold: Answer, answer: Answer) -> bool:
@@ -104,9 +107,9 @@ def _equal_based(gold: Answer, answer: Answer) -> bool:
     if isinstance(gold, Based) and isinstance(answer, Based):
         return (gold.digits.lstrip("0"), gold.base) == (answer.digits.lstrip("0"), answer.base)
     based, other = (gold, answer) if isinstance(gold, Based) else (answer, gold)
-    if not isinstance(based, Based) or not isinstance(other, Quantity) or other.node[0] != "num":
+    if not isinstance(based, Based) or not isinstance(other, Quantity) or not isinstance(other.node, Number):
         return False
-    return other.node[2] is None and based.digits.isdigit() and other.node[1] == int(based.digits)
+    return other.node.decimals is None and based.digits.isdigit() and other.node.value == int(based.digits)
 
 
 def _equal_matrices(gold: Answer, answer: Answer) -> bool | None:
@@ -160,15 +163,20 @@ def _equal_single(group: Group, single: Answer, is_gold: bool) -> bool | None:
     if not all(isinstance(item, Quantity) and _number(item.node) is not None for item in group.items):
         return False
     number = _number(single.node)
-    return number == group.decimal and number.denominator > 1 and (group.is_decimal or not is_gold)
+    return (
+        number is not None and number == group.decimal and number.denominator > 1 and (group.is_decimal or not is_gold)
+    )
 
 
 def _number(node: Node) -> Fraction | None:
     """A plain number with its sign; None for anything else."""
-    if node[0] == "neg":
-        inner = _number(node[1])
-        return None if inner is None else -inner
-    return node[1] if node[0] == "num" else None
+    match node:
+        case Number(value):
+            return value
+        case Negative(operand):
+            inner = _number(operand)
+            return None if inner is None else -inner
+    return None
 
 
 def _equal_groups(gold: Group, answer: Group) -> bool | None:
@@ -217,23 +225,20 @@ def _matched(golds: tuple[Answer, ...], answers: tuple[Answer, ...]) -> bool | N
 
 def _vector(value: Quantity) -> Group | None:
     """`i + 2j` as (1, 2); None for what is no sum of multiples of i, j, k."""
-    units: tuple[Node, ...] = (("const", "i"), ("var", "i"), ("var", "j"), ("var", "k"))
-    terms = value.node[1] if value.node[0] == "add" else (value.node,)
+    terms = value.node.terms if isinstance(value.node, Sum) else (value.node,)
     found: dict[str, Node] = {}
     for term in terms:
-        is_minus = term[0] == "neg"
-        factors = term[1] if is_minus else term
-        parts = factors[1] if factors[0] == "mul" else (factors,)
-        directions = [part for part in parts if part in units]
-        if len(directions) != 1 or directions[0][1] in found:
+        unsigned = term.operand if isinstance(term, Negative) else term
+        parts = unsigned.factors if isinstance(unsigned, Product) else (unsigned,)
+        directions = [part.name for part in parts if isinstance(part, Variable | Constant) and part in _DIRECTIONS]
+        if len(directions) != 1 or directions[0] in found:
             return None
-        rest = tuple(part for part in parts if part not in units)
-        size: Node = ("num", Fraction(1), None) if not rest else rest[0] if len(rest) == 1 else ("mul", rest)
-        found[directions[0][1]] = ("neg", size) if is_minus else size
+        rest = [part for part in parts if part not in _DIRECTIONS]
+        size = product_of(rest) if rest else Number(Fraction(1))
+        found[directions[0]] = Negative(size) if isinstance(term, Negative) else size
     if "j" not in found:
         return None
-    zero: Node = ("num", Fraction(0), None)
-    return Group("()", tuple(Quantity(found.get(name, zero)) for name in ("ijk" if "k" in found else "ij")))
+    return Group("()", tuple(Quantity(found.get(name, _ZERO)) for name in ("ijk" if "k" in found else "ij")))
 
 
 def _is_repeated(group: Group) -> bool:
@@ -281,7 +286,7 @@ def _equal_ratios(gold: Answer, answer: Answer) -> bool | None:
         return same_clock(gold, answer)
     for clock, other in ((gold, answer), (answer, gold)):
         if isinstance(clock, Clock) and clock.half and not clock.minute and isinstance(other, Quantity):
-            return other.node[:2] == ("num", clock.hour)
+            return isinstance(other.node, Number) and other.node.value == clock.hour
     ratios = [as_ratio(side) if isinstance(side, Clock) else side for side in (gold, answer)]
     if isinstance(ratios[0], Ratio) and isinstance(ratios[1], Ratio):
         return same_ratio(ratios[0], ratios[1])
@@ -375,7 +380,11 @@ def _equal_lists_of_equations(gold: Answer, answer: Answer) -> bool | None:
 
 def _says(equation: Equation) -> bool:
     """Whether an equation tells the value of its left side (`AB + BC = 18`), not one that is still to be solved."""
-    return not variables(equation.right) and equation.right[:2] != ("num", 0) and len(variables(equation.left)) > 1
+    return not variables(equation.right) and not _is_zero(equation.right) and len(variables(equation.left)) > 1
+
+
+def _is_zero(node: Node) -> bool:
+    return isinstance(node, Number) and node.value == 0
 
 
 def _counted(gold: Assignment) -> Quantity | None:
@@ -383,11 +392,11 @@ def _counted(gold: Assignment) -> Quantity | None:
     value = gold.value
     if gold.name not in ("C", "P") or not isinstance(value, Group) or value.brackets != "()" or len(value.items) != 2:
         return None
-    total, chosen = (item.node if isinstance(item, Quantity) else None for item in value.items)
-    if not total or not chosen or total[0] != "num" or chosen[0] != "num" or total[1] < chosen[1]:
+    total, chosen = value.items
+    if not isinstance(total, Quantity) or not isinstance(chosen, Quantity):
         return None
-    left: Node = ("add", (total, ("neg", chosen)))
-    return Quantity(("binom", total, chosen) if gold.name == "C" else ("div", ("fact", total), ("fact", left)))
+    count = arrangements(total.node, chosen.node, are_ordered=gold.name == "P")
+    return None if count is None else Quantity(count)
 
 
 def _equal_assignments(gold: Assignment, answer: Assignment) -> bool | None:
@@ -428,5 +437,5 @@ def _branches(answer: Answer) -> list[Equation] | None:
     if not isinstance(answer, Assignment) or len(answer.name) != 1:
         return None
     values = answer.value.items if isinstance(answer.value, Group) and not answer.value.brackets else (answer.value,)
-    found = [Equation(("var", answer.name), value.node, value.sign) for value in values if isinstance(value, Quantity)]
+    found = [Equation(Variable(answer.name), value.node, value.sign) for value in values if isinstance(value, Quantity)]
     return found if len(found) == len(values) else None

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from rewards.grading.math.answer import Answer, Family, Quantity
-from rewards.grading.math.parser import Node
 from rewards.grading.math.same_value import same_value
-from rewards.grading.math.value import variables
+from rewards.grading.math.tree import Negative, Node, Number, Product, Sum, Variable, substitute, variables
 
 _CLAUSE = re.compile(
     r"\s*[,;(:]?\s*(?:\\text\s*\{)?\s*\(?\s*(?:where|with|and|for (?:all|any|some|every|each)?|for|其中)?\s*"
@@ -17,12 +16,12 @@ _CLAUSE = re.compile(
     r"|\s*(?:\\text\s*\{)?\s*(?:is |are |为)?(?:an? |any )?(?:integers?|整数)\s*\}?)\s*\)?\s*$"
 )
 _INTEGER_NAMES = "knm"
-_WHOLE: Node = ("var", "k")
+_WHOLE = Variable("k")
 
 
 def _times(factor: int, plus: int = 0) -> Node:
-    product: Node = ("mul", (("num", Fraction(factor), None), _WHOLE)) if factor != 1 else _WHOLE
-    return ("add", (product, ("num", Fraction(plus), None))) if plus else product
+    product = Product((Number(Fraction(factor)), _WHOLE)) if factor != 1 else _WHOLE
+    return Sum((product, Number(Fraction(plus)))) if plus else product
 
 
 NAMED_FAMILIES: Mapping[str, Answer] = {
@@ -82,9 +81,7 @@ def same_family(gold: Family, answer: Answer) -> bool | None:
 
 def renamed(node: Node, names: Mapping[str, str]) -> Node:
     """The expression with other names for its variables."""
-    if node[:1] == ("var",):
-        return ("var", names.get(node[1], node[1]))
-    return tuple(renamed(part, names) if isinstance(part, tuple) else part for part in node)
+    return substitute(node, {Variable(old): Variable(new) for old, new in names.items()})
 
 
 def _implied(gold: Family, value: Quantity) -> tuple[str, ...]:
@@ -100,21 +97,19 @@ def _same_progression(gold: Node, answer: Node, name: str) -> bool | None:
     starts = _at(gold, name, 0), _at(answer, name, 0)
     steps = [_minus(_at(node, name, 1), start) for node, start in zip((gold, answer), starts, strict=True)]
     for node, start, step in zip((gold, answer), starts, steps, strict=True):
-        if not same_value(_minus(_at(node, name, 2), start), ("mul", (("num", Fraction(2), None), step))):
+        if not same_value(_minus(_at(node, name, 2), start), Product((Number(Fraction(2)), step))):
             return False
-    if not same_value(steps[0], steps[1]) and not same_value(steps[0], ("neg", steps[1])):
+    if not same_value(steps[0], steps[1]) and not same_value(steps[0], Negative(steps[1])):
         return False
     gap = _minus(starts[0], starts[1])
-    shifts = [("mul", (("num", Fraction(shift), None), steps[0])) for shift in range(-6, 7)]
+    shifts = [Product((Number(Fraction(shift)), steps[0])) for shift in range(-6, 7)]
     return any(same_value(gap, shift) for shift in shifts)
 
 
 def _at(node: Node, name: str, value: int) -> Node:
     """The expression with a number for one variable."""
-    if node == ("var", name):
-        return ("num", Fraction(value), None)
-    return tuple(_at(part, name, value) if isinstance(part, tuple) else part for part in node)
+    return substitute(node, {Variable(name): Number(Fraction(value))})
 
 
 def _minus(left: Node, right: Node) -> Node:
-    return ("add", (left, ("neg", right)))
+    return Sum((left, Negative(right)))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from rewards.grading.math.answer import Answer, Complement, Group, Intersection, Quantity, Union
-from rewards.grading.math.parser import Node
-from rewards.grading.math.same_value import is_close
-from rewards.grading.math.value import Undefined, value_at, variables
+from rewards.grading.math.same_value import infinite_sign, is_close
+from rewards.grading.math.tree import variables
+from rewards.grading.math.value import Undefined, value_at
 
 Real = Fraction | float
 
@@ -126,9 +126,8 @@ def _real(item: Answer) -> Real | None:
     """The real value of one end; None when it has none."""
     if not isinstance(item, Quantity) or item.unit is not None or variables(item.node):
         return None
-    infinities: dict[Node, float] = {("const", "∞"): math.inf, ("neg", ("const", "∞")): -math.inf}
-    if item.node in infinities:
-        return infinities[item.node]
+    if sign := infinite_sign(item.node):
+        return sign * math.inf
     try:
         value = value_at(item.node, {}, item.sign)
     except Undefined:

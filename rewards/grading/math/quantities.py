@@ -4,15 +4,15 @@ import re
 from fractions import Fraction
 
 from rewards.grading.math.answer import Quantity
-from rewards.grading.math.parser import Node
 from rewards.grading.math.same_value import same_value
+from rewards.grading.math.tree import Constant, Node, Number, Product, Sum, Variable, contains, substitute, variables
 from rewards.grading.math.units import Unit, is_angle, same_unit, unit_of
-from rewards.grading.math.value import variables
 
 _PRODUCT_LETTERS = re.compile(r"[b-df-hj-km-np-tv-z]+|[abcdxyz]+")  # "ab", "mgh": no words, no names of points
 _VOWEL = re.compile("[aeiouy]")
 _PERCENT = "percent"
-_CONSTANTS: tuple[Node, ...] = (("var", "C"), ("var", "c"), ("var", "K"))
+_CONSTANTS = (Variable("C"), Variable("c"), Variable("K"))  # of integration
+_I, _J, _PI = Constant("i"), Variable("j"), Constant("π")
 _WORDS_OF_THREE = {
     "yes",
     "no",
@@ -51,8 +51,8 @@ def equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
         plain = _without_constant(gold.node)
         if plain is not None:  # the constant of integration may be left out or be named otherwise
             return same_value(plain, _without_constant(answer.node) or answer.node, signs)
-        if _holds(gold.node, ("const", "i")) and not _holds(answer.node, ("const", "i")):
-            return same_value(gold.node, _with_i(answer.node), signs)  # engineers write j
+        if contains(gold.node, _I) and not contains(answer.node, _I):
+            return same_value(gold.node, substitute(answer.node, {_J: _I}), signs)  # engineers write j
     if same is False and (units[0] is None) != (units[1] is None):
         same = _equal_in_radians(gold, answer)
     percent = _is_percent(units[0]) or _is_percent(units[1])
@@ -60,59 +60,43 @@ def equal_quantities(gold: Quantity, answer: Quantity) -> bool | None:
         hundredth = Fraction(1, 100) if _is_percent(units[1]) else Fraction(100)
         as_number = same_value(gold.node, answer.node, signs, hundredth)
         return as_number or (same and _at_least_one(gold, answer))
-    if same is False and answer.node[0] == "mul" and not variables(gold.node):
-        return _without_unit_letter(gold, answer)
+    if same is False and isinstance(answer.node, Product) and not variables(gold.node):
+        return _without_unit_letter(gold, answer.node.factors)
     return same
 
 
 def _equal_with_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
     """`5 N` for `5 newtons`: a capital letter behind a number against that unit; None for anything else."""
     for lettered, other in ((gold, answer), (answer, gold)):
-        node = lettered.node
-        if other.unit is None or lettered.unit is not None or node[0] != "mul" or len(node[1]) != 2:
+        if other.unit is None or lettered.unit is not None:
             continue
-        number, letter = node[1]
-        unit = unit_of(letter[1]) if number[0] == "num" and letter[0] == "var" and letter[1] in "NJWVAK" else None
-        factor = same_unit(other.unit, unit) if unit is not None else None
-        if factor is not None and not (unit and unit.words):
-            return same_value(other.node, number, (other.sign, 1), factor)
+        match lettered.node:
+            case Product((Number() as number, Variable(letter))) if letter in "NJWVAK":
+                unit = unit_of(letter)
+                factor = same_unit(other.unit, unit) if unit is not None else None
+                if factor is not None and not (unit and unit.words):
+                    return same_value(other.node, number, (other.sign, 1), factor)
     return None
 
 
 def _equal_in_radians(gold: Quantity, answer: Quantity) -> bool | None:
     """`90°` and `\\frac{\\pi}{2}`: degrees against a multiple of π without a unit."""
     unit, other = (gold.unit, answer.node) if gold.unit else (answer.unit, gold.node)
-    if unit is None or not is_angle(unit) or not _holds_pi(other):
+    if unit is None or not is_angle(unit) or not contains(other, _PI):
         return False
-    degree = ("mul", (("const", "π"), ("num", unit.size / 180, None)))
-    left, right = (("mul", (side.node, degree)) if side.unit else side.node for side in (gold, answer))
+    degree = Product((_PI, Number(unit.size / 180)))
+    left, right = (Product((side.node, degree)) if side.unit else side.node for side in (gold, answer))
     return same_value(left, right, (gold.sign, answer.sign))
-
-
-def _holds_pi(node: Node) -> bool:
-    return _holds(node, ("const", "π"))
-
-
-def _holds(node: Node, wanted: Node) -> bool:
-    """Whether an expression has a part."""
-    return node == wanted or any(isinstance(part, tuple) and _holds(part, wanted) for part in node)
-
-
-def _with_i(node: Node) -> Node:
-    """The expression with the imaginary unit for j."""
-    if node == ("var", "j"):
-        return ("const", "i")
-    return tuple(_with_i(part) if isinstance(part, tuple) else part for part in node)
 
 
 def _without_constant(node: Node) -> Node | None:
     """A sum without its term C; None where there is no such term, or C elsewhere too."""
-    if node[0] != "add" or not any(term in _CONSTANTS for term in node[1]):
+    if not isinstance(node, Sum) or not any(term in _CONSTANTS for term in node.terms):
         return None
-    rest = tuple(term for term in node[1] if term not in _CONSTANTS)
+    rest = tuple(term for term in node.terms if term not in _CONSTANTS)
     if not rest or not any(variables(term) - {"C", "c", "K"} for term in rest):
         return None
-    return rest[0] if len(rest) == 1 else ("add", rest)
+    return rest[0] if len(rest) == 1 else Sum(rest)
 
 
 def _is_product(gold: str, answer: str) -> bool:
@@ -133,17 +117,17 @@ def _is_percent(unit: Unit | None) -> bool:
 
 def _at_least_one(gold: Quantity, answer: Quantity) -> bool:
     """Whether a percentage is 1 or more, where "50" for "50%" is forgiven; below, "0.5" for "0.5%" is not."""
-    value = gold.node if gold.node[0] == "num" else answer.node
-    return value[0] != "num" or bool(value[1] >= 1)
+    value = gold.node if isinstance(gold.node, Number) else answer.node
+    return not isinstance(value, Number) or value.value >= 1
 
 
-def _without_unit_letter(gold: Quantity, answer: Quantity) -> bool | None:
+def _without_unit_letter(gold: Quantity, factors: tuple[Node, ...]) -> bool | None:
     """`5m` for a gold answer of 5 metres: the letter behind the number is a unit; for 5 it is a product."""
     if gold.unit is None:
         return False
-    number, letter, *rest = answer.node[1]
-    unit = unit_of(letter[1]) if letter[0] == "var" and not rest and number[0] == "num" else None
-    if unit is None or not unit.powers:
-        return False
-    factor = same_unit(gold.unit, unit)
-    return False if factor is None else same_value(gold.node, number, (gold.sign, 1), factor)
+    match factors:
+        case (Number() as number, Variable(letter)):
+            unit = unit_of(letter)
+            factor = same_unit(gold.unit, unit) if unit is not None and unit.powers else None
+            return False if factor is None else same_value(gold.node, number, (gold.sign, 1), factor)
+    return False

@@ -4,14 +4,16 @@ import re
 from fractions import Fraction
 
 from rewards.grading.math.answer import Clock, Quantity, Ratio
-from rewards.grading.math.parser import Node, Unread, parse
+from rewards.grading.math.parser import parse
 from rewards.grading.math.same_value import same_value
+from rewards.grading.math.scanner import Unread
+from rewards.grading.math.tree import Number, Product, Quotient
 
 _CLOCK = re.compile(
     r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\s*\{)?\s*([ap])\.?\s*m\.?(?![A-Za-z])\s*\}?\.?|(\d{1,2}):(\d\d)(?::00)?",
     re.IGNORECASE,
 )
-_ZERO: Node = ("num", Fraction(0), None)
+_ZERO = Number(Fraction(0))
 
 
 def read_clock(text: str) -> Clock | None:
@@ -42,7 +44,7 @@ def same_ratio(gold: Ratio, answer: Ratio) -> bool | None:
         return False
     first, other = gold.parts[0], answer.parts[0]
     verdicts = [
-        same_value(("mul", (part, other)), ("mul", (against, first)))
+        same_value(Product((part, other)), Product((against, first)))
         for part, against in zip(gold.parts[1:], answer.parts[1:], strict=True)
     ]
     return False if False in verdicts else None if None in verdicts else True
@@ -52,7 +54,7 @@ def same_as_ratio(ratio: Ratio, value: Quantity) -> bool | None:
     """Whether `value` is the quotient of a ratio of two."""
     if len(ratio.parts) != 2 or value.unit is not None or same_value(ratio.parts[1], _ZERO):
         return False
-    return same_value(("div", *ratio.parts), value.node, (1, value.sign))
+    return same_value(Quotient(*ratio.parts), value.node, (1, value.sign))
 
 
 def same_clock(gold: Clock, answer: Clock) -> bool:
@@ -68,7 +70,7 @@ def as_ratio(clock: Clock) -> Ratio | None:
     """`3:10` as a ratio; None for what can only be a time."""
     if clock.half:
         return None
-    return Ratio((("num", Fraction(clock.hour), None), ("num", Fraction(clock.minute), None)))
+    return Ratio((Number(Fraction(clock.hour)), Number(Fraction(clock.minute))))
 
 
 def _hour(clock: Clock) -> int:

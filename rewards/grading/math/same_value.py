@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from rewards.grading.math.parser import Node
-from rewards.grading.math.value import DIGITS_60, DIGITS_200, FLOATS, Arithmetic, Undefined, Value, value_at, variables
+from rewards.grading.math.arithmetic import DIGITS_60, DIGITS_200, FLOATS, Arithmetic
+from rewards.grading.math.tree import Constant, Negative, Node, Number, variables
+from rewards.grading.math.value import Undefined, Value, value_at
 
 _SAME, _DIFFERENT = 1e-11, 1e-8  # relative differences of floats
 _VANISHING = 1e-20  # how much smaller a difference of nothing is with 200 digits than with 60
@@ -48,7 +49,7 @@ def same_value(
     """
     if gold == answer and signs[0] == signs[1] and factor == 1:
         return True
-    infinite = (_infinite(gold), _infinite(answer))
+    infinite = (infinite_sign(gold), infinite_sign(answer))
     if any(infinite):
         return infinite[0] == infinite[1]
     names = sorted(variables(gold) | variables(answer))
@@ -107,6 +108,16 @@ def is_close(left: Value, right: Value) -> bool | None:
     return True if difference <= 1e-13 and min(sizes) == 0.0 else None
 
 
+def infinite_sign(node: Node) -> int:
+    """1 for ∞, -1 for -∞, else 0."""
+    match node:
+        case Constant("∞"):
+            return 1
+        case Negative(Constant("∞")):
+            return -1
+    return 0
+
+
 _Sides = Callable[[Mapping[str, Fraction], Arithmetic], tuple[Value, Value]]
 
 
@@ -148,13 +159,6 @@ def _vanishes(sides: _Sides, point: Mapping[str, Fraction]) -> bool:
 
 def _is_real(value: Value) -> bool:
     return isinstance(value, Fraction) or abs(value.imag) <= _REAL * abs(value)
-
-
-def _infinite(node: Node) -> int:
-    """1 for ∞, -1 for -∞, else 0."""
-    if node == ("const", "∞"):
-        return 1
-    return -1 if node == ("neg", ("const", "∞")) else 0
 
 
 def _size(value: Value) -> float:
@@ -209,6 +213,6 @@ def _is_decimal_of(gold: Node, answer: Node, left: Value, right: Value) -> bool:
 
 def _decimals(node: Node) -> int | None:
     """Digits after the point of a decimal with or without a sign; None for anything else."""
-    while node[0] == "neg":
-        node = node[1]
-    return node[2] if node[0] == "num" else None
+    while isinstance(node, Negative):
+        node = node.operand
+    return node.decimals if isinstance(node, Number) else None

@@ -25,11 +25,12 @@ from rewards.grading.math.answer import (
     Union,
 )
 from rewards.grading.math.families import NAMED_FAMILIES, integer_clause
-from rewards.grading.math.parser import Unread, parse
+from rewards.grading.math.parser import parse
 from rewards.grading.math.ratios import read_clock, read_ratio
 from rewards.grading.math.same_value import same_value
+from rewards.grading.math.scanner import Unread
+from rewards.grading.math.tree import Number, Variable, has_sign, variables
 from rewards.grading.math.units import is_angle, same_unit, split_unit
-from rewards.grading.math.value import has_sign, variables
 
 _DEPTH = 12
 _MOST_PARTS = 400
@@ -108,7 +109,7 @@ def _read(text: str, depth: int) -> Answer:
     clause = integer_clause(text)
     if clause is not None:
         value, names, domain = clause
-        return Family(_read(value, depth + 1) if value else Quantity(("var", names[0])), names, domain)
+        return Family(_read(value, depth + 1) if value else Quantity(Variable(names[0])), names, domain)
     for reader in _READERS:
         answer = reader(text, depth)
         if answer is not None:
@@ -324,7 +325,7 @@ def _read_single(text: str) -> Answer:
     arc = _ARC.fullmatch(text)
     if arc:
         degrees = Fraction(arc[1]) + Fraction(arc[2]) / 60 + Fraction(arc[3] or 0) / 3600
-        return Quantity(("num", degrees, None), split_unit("1°")[1])
+        return Quantity(Number(degrees), split_unit("1°")[1])
     compound = _compound_unit(text) if _COMPOUND.match(text) else None
     if compound is not None:
         return compound
@@ -375,7 +376,7 @@ def _compound_unit(text: str) -> Quantity | None:
         if number is None or factor is None or (unit is not None and unit.words):
             return None
         total += Fraction(number[0]) * factor
-    return Quantity(("num", total, None), first)
+    return Quantity(Number(total), first)
 
 
 def _expanded(item: Answer) -> tuple[Answer, ...]:

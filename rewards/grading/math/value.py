@@ -1,6 +1,6 @@
 """The value of a parsed expression: an exact fraction where it has one, else a complex number; never long computations.
 
-The complex numbers are floats, or mpmath's with more digits where floats can't tell (`Arithmetic`).
+The complex numbers are floats, or mpmath's with more digits (`rewards.grading.math.arithmetic`).
 
 Every step is bounded: an exact number larger than `_MOST_BITS` bits, a factorial of more than `_MOST_FACTORIAL`, or a
 float overflow raises `TooBig` at once, which is how towers of powers and factorials of factorials are refused.
@@ -12,11 +12,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
-from typing import Any
 
-import mpmath
-
-from rewards.grading.math.parser import Node
+from rewards.grading.math.arithmetic import FLOATS, Arithmetic
+from rewards.grading.math.tree import (
+    Absolute,
+    Binomial,
+    Call,
+    Ceiling,
+    Constant,
+    Factorial,
+    Floor,
+    Gap,
+    Log,
+    Negative,
+    Node,
+    Number,
+    PlusMinus,
+    Power,
+    Product,
+    Quotient,
+    Root,
+    Series,
+    Several,
+    Sum,
+    Variable,
+)
 
 Value = Fraction | complex
 
@@ -33,123 +53,79 @@ class Undefined(Exception):
     """No finite value at this point (a pole, 0/0, an infinity)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """Complex numbers of one precision: how to make one, the functions and the constants."""
-
-    number: Callable[[Any], Any]
-    functions: Mapping[str, Callable[[Any], Any]]
-    constants: Mapping[str, Any]
-
-
-def _functions(library: Any) -> dict[str, Callable[[Any], Any]]:
-    """The functions that cmath and mpmath share, and their reciprocals."""
-    return {
-        **{name: getattr(library, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "sqrt")},
-        "cot": lambda z: 1 / library.tan(z),
-        "sec": lambda z: 1 / library.cos(z),
-        "csc": lambda z: 1 / library.sin(z),
-        "ln": library.log,
-        "arcsin": library.asin,
-        "arccos": library.acos,
-        "arctan": library.atan,
-    }
-
-
-def _more_digits(digits: int) -> Arithmetic:
-    """mpmath's numbers in a context of their own, whose precision nothing else changes."""
-    context = mpmath.mp.clone()
-    context.dps = digits
-    constants = {"π": context.pi(), "e": context.e(), "i": context.mpc(0, 1)}
-
-    def number(value: Any) -> Any:
-        if isinstance(value, Fraction):
-            return context.mpc(context.mpf(value.numerator) / value.denominator)
-        return context.mpc(value)
-
-    return Arithmetic(number, _functions(context), {name: context.mpc(value) for name, value in constants.items()})
-
-
-FLOATS = Arithmetic(complex, _functions(cmath), {"π": complex(math.pi), "e": complex(math.e), "i": 1j})
-DIGITS_60, DIGITS_200 = _more_digits(60), _more_digits(200)
-
-
 def value_at(node: Node, point: Mapping[str, Fraction], sign: int = 1, arithmetic: Arithmetic = FLOATS) -> Value:
     """The value at `point` (variable → value); `sign` picks the upper (1) or lower (-1) sign of every ±.
 
     Raises TooBig or Undefined.
     """
     try:
-        return _evaluate(node, point, sign, arithmetic)
+        return _Evaluation(point, sign, arithmetic).of(node)
     except (ZeroDivisionError, ValueError) as error:
         raise Undefined from error
     except OverflowError as error:
         raise TooBig from error
 
 
-def variables(node: Node) -> set[str]:
-    """The names of the free variables."""
-    if node[0] == "var":
-        return {node[1]}
-    names: set[str] = set()
-    for part in node[1:]:
-        if isinstance(part, tuple):
-            for child in part if part and isinstance(part[0], tuple) else (part,):
-                names |= variables(child)
-    return names
+@dataclass(slots=True)
+class _Evaluation:
+    """The value of every variable, the sign of every ±, and the numbers to compute with."""
 
+    point: Mapping[str, Fraction]
+    sign: int
+    using: Arithmetic
 
-def has_sign(node: Node) -> bool:
-    """Whether the expression holds a ± or ∓."""
-    if node[0] == "pm":
-        return True
-    children = [part for part in node[1:] if isinstance(part, tuple)]
-    return any(
-        has_sign(child) for part in children for child in (part if part and isinstance(part[0], tuple) else (part,))
-    )
+    def of(self, node: Node) -> Value:
+        """The value of one expression; raises what Python does beside TooBig and Undefined."""
+        match node:
+            case Number(value):
+                return value
+            case Variable(name):
+                return self.point[name]
+            case Product(factors):
+                return self._joined(_product, factors)
+            case Quotient(numerator, denominator):
+                return _bounded(_quotient(self.of(numerator), self.of(denominator), self.using))
+            case Sum(terms):
+                return self._joined(_sum, terms)
+            case Power(base, exponent):
+                return _power(self.of(base), self.of(exponent), self.using)
+            case Negative(operand):
+                return -self.of(operand)
+            case Root(degree, radicand):
+                return _root(self.of(degree), self.of(radicand), self.using)
+            case Constant("∞") | Gap() | Series():
+                raise Undefined
+            case Constant(name):
+                constant: Value = self.using.constants[name]
+                return constant
+            case Call(function, argument):
+                result: Value = self.using.functions[function](self.using.number(self.of(argument)))
+                return result
+            case Log(base, argument):
+                return _logarithm(self.of(argument), self.of(base), self.using)
+            case PlusMinus(base, offset, upper):
+                middle, distance = self.of(base), self.of(offset)
+                return _sum(middle, distance if upper == self.sign else -distance, self.using)
+            case Several(function, arguments):
+                return _of_several(function, [self.of(argument) for argument in arguments])
+            case Factorial(operand):
+                return _factorial(self.of(operand))
+            case Binomial(total, chosen):
+                return _binomial(self.of(total), self.of(chosen))
+            case Absolute(operand):
+                return _absolute(self.of(operand))
+            case Floor(operand):
+                return Fraction(math.floor(_real(self.of(operand))))
+            case Ceiling(operand):
+                return Fraction(math.ceil(_real(self.of(operand))))
 
-
-def _evaluate(node: Node, point: Mapping[str, Fraction], sign: int, using: Arithmetic) -> Value:
-    kind = node[0]
-    if kind == "num":
-        number: Fraction = node[1]
-        return number
-    if kind == "var":
-        return point[node[1]]
-    if kind == "const":
-        if node[1] == "∞":
-            raise Undefined
-        constant: Value = using.constants[node[1]]
-        return constant
-    if kind == "dots":
-        raise Undefined
-    if kind == "several":
-        return _of_several(node[1], [_evaluate(child, point, sign, using) for child in node[2]])
-    if kind in ("add", "mul"):
-        values = [_evaluate(child, point, sign, using) for child in node[1]]
+    def _joined(self, join: Callable[[Value, Value, Arithmetic], Value], parts: tuple[Node, ...]) -> Value:
+        """The sum or product of the parts' values."""
+        values = [self.of(part) for part in parts]
         total = values[0]
         for value in values[1:]:
-            total = _sum(total, value, using) if kind == "add" else _product(total, value, using)
+            total = join(total, value, self.using)
         return _bounded(total)
-    if kind == "pm":
-        base, offset = _evaluate(node[1], point, sign, using), _evaluate(node[2], point, sign, using)
-        return _sum(base, offset if node[3] == sign else -offset, using)
-    if kind == "call":
-        argument = using.number(_evaluate(node[2], point, sign, using))
-        result: Value = using.functions[node[1]](argument)
-        return result
-    if kind in _OF_ONE:
-        return _OF_ONE[kind](_evaluate(node[1], point, sign, using))
-    if kind == "log":
-        return _logarithm(node, point, sign, using)
-    left, right = _evaluate(node[1], point, sign, using), _evaluate(node[2], point, sign, using)
-    if kind == "div":
-        return _bounded(_quotient(left, right, using))
-    if kind == "pow":
-        return _power(left, right, using)
-    if kind == "root":
-        return _root(left, right, using)
-    return _binomial(left, right)
 
 
 def _sum(left: Value, right: Value, using: Arithmetic) -> Value:
@@ -237,7 +213,7 @@ def _integer_root(whole: int, degree: int) -> int:
     return low
 
 
-def _real(value: Value) -> Any:
+def _real(value: Value) -> Fraction | float:
     """A real number to compare and to round; raises Undefined for any other."""
     if isinstance(value, Fraction):
         return value
@@ -250,29 +226,12 @@ def _absolute(value: Value) -> Value:
     return abs(value) if isinstance(value, Fraction) else value * 0 + abs(value)
 
 
-def _floor(value: Value) -> Value:
-    return Fraction(math.floor(_real(value)))
-
-
-def _ceiling(value: Value) -> Value:
-    return Fraction(math.ceil(_real(value)))
-
-
 def _factorial(value: Value) -> Value:
     if not isinstance(value, Fraction) or value.denominator != 1 or value < 0:
         raise Undefined
     if value > _MOST_FACTORIAL:
         raise TooBig
     return Fraction(math.factorial(value.numerator))
-
-
-_OF_ONE: dict[str, Callable[[Value], Value]] = {
-    "neg": lambda value: -value,
-    "abs": _absolute,
-    "fact": _factorial,
-    "floor": _floor,
-    "ceil": _ceiling,
-}
 
 
 def _of_several(name: str, values: list[Value]) -> Value:
@@ -307,9 +266,7 @@ def _binomial(n: Value, k: Value) -> Value:
     return math.prod((n - step for step in range(k.numerator)), start=Fraction(1)) / math.factorial(k.numerator)
 
 
-def _logarithm(node: Node, point: Mapping[str, Fraction], sign: int, using: Arithmetic) -> Value:
-    """`\\log` without a base is common: equal on both sides either way, unless compared with a plain number."""
-    argument = using.number(_evaluate(node[2], point, sign, using))
-    base = using.number(Fraction(10) if node[1] is None else _evaluate(node[1], point, sign, using))
-    result: Value = using.functions["ln"](argument) / using.functions["ln"](base)
+def _logarithm(argument: Value, base: Value, using: Arithmetic) -> Value:
+    logarithm = using.functions["ln"]
+    result: Value = logarithm(using.number(argument)) / logarithm(using.number(base))
     return result
