@@ -1,6 +1,7 @@
 """What reaches into Transformers' `Trainer` and into Unsloth's config classes; each line is pinned by a test.
 
-The tests are in `tests/training/test_trainer_internals.py`: a library that changes a name fails there, not in a run.
+The tests are `tests/training/test_trainer_internals.py` and, with the real Unsloth, `tests/unsloth/checks_training.py`:
+a library that changes a name fails there, not in a run.
 """
 
 import dataclasses
@@ -28,8 +29,8 @@ class CallbackHandler(Protocol):
 
 
 def own_class(config_class: type[TrainingArguments]) -> type[TrainingArguments]:
-    """TRL's class where `config_class` is Unsloth's subclass of it, which has other defaults."""
-    return next(base for base in config_class.__mro__ if not base.__name__.startswith("Unsloth"))
+    """TRL's class where `config_class` is Unsloth's subclass of it, which has the same name and other defaults."""
+    return next(base for base in config_class.__mro__ if not getattr(base, "_unsloth_patched_rl_config", False))
 
 
 def own_defaults(config_class: type[TrainingArguments]) -> dict[str, Any]:

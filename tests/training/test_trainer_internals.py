@@ -1,4 +1,4 @@
-"""What we use of Transformers' privates is there; a silent recipe means TRL's defaults under Unsloth's class too."""
+"""What we use of Transformers' privates is there; to spell out TRL's defaults changes nothing."""
 
 import dataclasses
 import inspect
@@ -12,52 +12,10 @@ from transformers.trainer_callback import CallbackHandler
 from trl import GRPOConfig, GRPOTrainer, SFTConfig
 
 from configs.errors import ConfigError
-from configs.recipe import load_recipe
-from configs.run_directory import RunDir
-from tests.sources import flat, function, parse, unsloth_packages
-from training.trainer import trainer_arguments
-from training.trainer_internals import (
-    LEFT_TO_UNSLOTH,
-    REWRITTEN,
-    check_whole_weights,
-    own_class,
-    own_defaults,
-    shards_weights,
-)
+from tests.sources import flat, function, parse
+from training.trainer_internals import LEFT_TO_UNSLOTH, check_whole_weights, own_defaults, shards_weights
 
 pytestmark = pytest.mark.engine
-
-
-class UnslothGRPOConfig(GRPOConfig):  # type: ignore[misc] # TRL is not typed
-    """As Unsloth generates it: a subclass whose signature has other defaults, and that rewrites some values."""
-
-    def __init__(
-        self,
-        per_device_train_batch_size: int = 4,
-        gradient_accumulation_steps: int = 2,
-        learning_rate: float = 5e-5,
-        weight_decay: float = 0.001,
-        warmup_steps: float = 0.1,
-        logging_nan_inf_filter: bool = False,
-        vllm_importance_sampling_correction: bool = False,
-        loss_type: str | None = None,
-        epsilon_high: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if loss_type == "dapo" and epsilon_high is None:
-            epsilon_high = 0.28
-        super().__init__(
-            per_device_train_batch_size=per_device_train_batch_size,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            warmup_steps=warmup_steps,
-            logging_nan_inf_filter=logging_nan_inf_filter,
-            vllm_importance_sampling_correction=vllm_importance_sampling_correction,
-            loss_type=loss_type or "dapo",
-            epsilon_high=epsilon_high,
-            **kwargs,
-        )
 
 
 def values(arguments: Any) -> dict[str, Any]:
@@ -65,42 +23,11 @@ def values(arguments: Any) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if name != "logging_dir"}
 
 
-def test_unset_fields_keep_trl_defaults(tmp_path: Path) -> None:
-    config = load_recipe("grpo", "demo", ["trainer={num_generations: 4}", "model.backend=transformers"])
-    run = RunDir(tmp_path)
-    plain, unsloth = (trainer_arguments(kind, config, run) for kind in (GRPOConfig, UnslothGRPOConfig))
-    assert type(unsloth) is UnslothGRPOConfig
-    assert values(unsloth) == values(plain)
-    assert unsloth.per_device_train_batch_size == config.trl_setting("per_device_train_batch_size") == 8
-
-
-def test_unsloth_rewrites_are_undone(tmp_path: Path) -> None:
-    config = load_recipe("grpo", "demo", ["trainer.loss_type=dapo"])
-    assert UnslothGRPOConfig(use_cpu=True, bf16=False, loss_type="dapo").epsilon_high == 0.28
-    assert trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path)).epsilon_high is None
-
-
-def test_recipe_value_wins(tmp_path: Path) -> None:
-    config = load_recipe("grpo", "demo", ["trainer.weight_decay=0.01", "trainer.epsilon_high=0.3"])
-    arguments = trainer_arguments(UnslothGRPOConfig, config, RunDir(tmp_path))
-    assert arguments.weight_decay == 0.01
-    assert arguments.epsilon_high == 0.3
-
-
 @pytest.mark.parametrize("kind", [GRPOConfig, SFTConfig])
 def test_explicit_defaults_change_nothing(tmp_path: Path, kind: type) -> None:
     options: dict[str, Any] = {"use_cpu": True, "bf16": False}
     silent, spelled = kind(**options), kind(**own_defaults(kind) | options)
     assert {**values(silent), "run_name": None} == {**values(spelled), "run_name": None}
-
-
-def test_unsloth_source_has_known_rewrites() -> None:
-    source = (unsloth_packages() / "unsloth/models/rl.py").read_text(encoding="utf-8")
-    assert "class Unsloth{RLConfig_name}({RLConfig_name}):" in source
-    assert own_class(UnslothGRPOConfig) is GRPOConfig
-    assert own_class(SFTConfig) is SFTConfig
-    for name in REWRITTEN:
-        assert f'"        {name} = ' in source or f'" {name} = ' in source
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Loading, SFT and the adapter on the Unsloth backend, without its vLLM."""
 
+import dataclasses
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from trl import GRPOConfig, SFTConfig
 
-from configs.recipe import validate
+from configs.recipe import load_recipe, validate
 from configs.run_directory import RunDir, read_jsonl
 from configs.schema.sections import AdapterConfig, ModelConfig
 from configs.schema.sft import SftConfig
@@ -18,7 +21,8 @@ from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
 from tests.rl.trainers import randomise
 from tests.tiny import tiny_model
-from training.trainer import save_product
+from training.trainer import save_product, trainer_arguments
+from training.trainer_internals import LEFT_TO_UNSLOTH, REWRITTEN, own_class
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
 
@@ -98,3 +102,37 @@ def test_sft_learns(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     changed = {name for name, p in model.model.named_parameters() if not torch.equal(p, before[name])}
     assert changed
     assert all("lora_" in name for name in changed)
+
+
+def values(arguments: Any) -> dict[str, Any]:
+    """TRL's own fields but for those that may differ; processes that tokenise are not ours, whose rows are ids."""
+    names = {field.name for field in dataclasses.fields(own_class(type(arguments)))}
+    return {name: getattr(arguments, name) for name in names - {*LEFT_TO_UNSLOTH, "dataset_num_proc"}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "trainer"),
+    [("sft", {}), *(("grpo", {"num_generations": 4, "loss_type": kind}) for kind in ("dapo", "dr_grpo"))],
+)
+def test_fields_are_trl_own(tmp_path: Path, stage: str, trainer: dict[str, Any]) -> None:
+    config = load_recipe(stage, "demo", [f"trainer={json.dumps(trainer)}"])
+    kind = SFTConfig if stage == "sft" else GRPOConfig
+    plain = own_class(kind)
+    assert plain is not kind
+    ours, trls = (trainer_arguments(one, config, RunDir(tmp_path)) for one in (kind, plain))
+    assert type(ours) is kind
+    assert values(ours) == values(trls)
+
+
+def test_unsloth_rewrites_what_we_undo() -> None:
+    dapo, dr = (GRPOConfig(use_cpu=True, bf16=False, loss_type=kind) for kind in ("dapo", "dr_grpo"))
+    assert (dapo.epsilon_high, dapo.mask_truncated_completions) == (0.28, True)
+    assert dr.scale_rewards == "none"
+    assert set(REWRITTEN) == {"epsilon_high", "mask_truncated_completions", "scale_rewards"}
+
+
+def test_recipe_value_wins(tmp_path: Path) -> None:
+    config = load_recipe("grpo", "demo", ["trainer.weight_decay=0.01", "trainer.epsilon_high=0.3"])
+    arguments = trainer_arguments(GRPOConfig, config, RunDir(tmp_path))
+    assert arguments.weight_decay == 0.01
+    assert arguments.epsilon_high == 0.3
