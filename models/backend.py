@@ -7,6 +7,7 @@ from pathlib import Path
 
 from configs.errors import ModelError
 from configs.schema.sections import ModelConfig
+from configs.schema.training import TrainingConfig
 from models import embedded
 from models.adapter_files import check_adapter
 from models.processor import has_bf16_units
@@ -17,6 +18,14 @@ GPU_DEVICES: tuple[str, ...] = (
     "/dev/kfd",
     "/dev/dxg",
 )  # CUDA, ROCm, WSL: seen without importing torch
+
+
+RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
+"""The environment variable by which vLLM 0.30 takes its V1 model runner (0) or V2 (1)."""
+NEEDS_VLLM = (
+    "a model that Unsloth has loaded writes completions through its vLLM alone; set model.fast_inference=true, or "
+    "model.backend=transformers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +40,15 @@ class BackendChoice:
         return f"{self.backend}, {self.precision}: {self.why}"
 
 
-def check_model_config(config: ModelConfig, runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml") -> None:
+def check_model_config(
+    config: ModelConfig,
+    training: TrainingConfig | None = None,
+    runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml",
+) -> None:
     """Raise `ModelError` for what can be seen without importing torch: names, files, packages, a missing GPU.
 
-    `runs_here`: a command of the same stage that needs no GPU, to name where this one does.
+    `training`: the recipe that trains the model, if one does. `runs_here`: a command of the same stage that needs no
+    GPU, to name where this one does.
     """
     # 1. names and files
     local = Path(config.name)
@@ -56,11 +70,20 @@ def check_model_config(config: ModelConfig, runs_here: str = "python -m rl.grpo 
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
     if config.precision in ("nf4", "int8") and not importlib.util.find_spec("bitsandbytes"):
         raise ModelError(f"model.precision: {config.precision} needs bitsandbytes; run `pip install bitsandbytes`")
-    # 3. what Unsloth's own vLLM can hold
+    # 3. what Unsloth can draw completions with
+    choice = choose_backend(config, training)
+    if choice.backend == "unsloth":
+        check_unsloth(config, training, choice.precision)
+
+
+def check_unsloth(config: ModelConfig, training: TrainingConfig | None, precision: str) -> None:
+    """Raise `ModelError` for completions that a model of Unsloth can't write."""
+    if config.fast_inference and precision == "fp32":
+        raise ModelError("model.precision: Unsloth's vLLM computes in 16 bits, not in fp32; take bf16 or nf4")
     if config.fast_inference:
-        choice = choose_backend(config)
-        if choice.backend == "unsloth":
-            check_vllm(choice.precision)
+        check_vllm(precision)
+    elif training is not None and training.generates and training.engine != "vllm":
+        raise ModelError(f"model.backend: {NEEDS_VLLM}")
 
 
 def check_vllm(precision: str) -> None:
@@ -76,6 +99,21 @@ def check_vllm(precision: str) -> None:
         )
 
 
+def use_v1_runner(config: ModelConfig, training: TrainingConfig | None = None) -> None:
+    """Have Unsloth's vLLM start on the V1 model runner, which alone has the logits processors that budgets need.
+
+    Where there are no budgets, V2, vLLM's default on a GPU, may be faster. Raises `ModelError` if the environment asks
+    for V2.
+    """
+    if not config.fast_inference or choose_backend(config, training).backend != "unsloth":
+        return
+    if os.environ.setdefault(RUNNER, "0") != "0":
+        raise ModelError(
+            f"budget: budgets need vLLM's V1 model runner, and {RUNNER}={os.environ[RUNNER]} asks for V2; "
+            "unset it, or leave the budget out"
+        )
+
+
 def has_gpu() -> bool:
     """Whether the machine shows a GPU device; cheap enough for the first line of a command."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):  # hidden by the user
@@ -83,28 +121,49 @@ def has_gpu() -> bool:
     return any(os.path.exists(device) for device in GPU_DEVICES)
 
 
-def choose_backend(config: ModelConfig) -> BackendChoice:
-    """The recipe's backend and precision, with `auto` decided by what is installed and what the machine has."""
+def choose_backend(config: ModelConfig, training: TrainingConfig | None = None) -> BackendChoice:
+    """The recipe's backend and precision, with `auto` decided by what is installed, what the machine has, and the use.
+
+    `training`: the recipe that trains the model; None: it only writes completions.
+    """
     gpu = has_gpu()
     backend: str = config.backend
     precision: str = config.precision
     why = []
     if backend == "auto":
-        unsloth = gpu and importlib.util.find_spec("unsloth") is not None
-        backend = "unsloth" if unsloth else "transformers"
-        why.append("a GPU and unsloth are here" if unsloth else "no unsloth here" if gpu else "no GPU here")
+        against = _against_unsloth(config, training, gpu)
+        backend = "transformers" if against else "unsloth"
+        why.append(against or "a GPU and unsloth are here")
     else:
         why.append("the recipe asks for this backend")
     if precision == "auto":
-        precision, reason = _fastest_precision(gpu)
+        every_weight = training is not None and training.adapter is None and config.adapter is None
+        precision, reason = _fastest_precision(gpu, every_weight)
         why.append(reason)
     else:
         why.append("the recipe asks for this precision")
     return BackendChoice(backend, precision, "; ".join(why))
 
 
-def _fastest_precision(gpu: bool) -> tuple[str, str]:
-    """(precision, why) where the recipe leaves it open."""
+def _against_unsloth(config: ModelConfig, training: TrainingConfig | None, gpu: bool) -> str:
+    """What speaks against Unsloth where the recipe leaves the backend open; "" if nothing."""
+    if not gpu:
+        return "no GPU here"
+    if importlib.util.find_spec("unsloth") is None:
+        return "no unsloth here"
+    if training is None:
+        return "nothing is trained"
+    if training.adapter is None and config.adapter is None:
+        return "every weight is trained"
+    if training.generates and not config.fast_inference:
+        return "model.fast_inference is off, and without it a model of Unsloth writes no completions"
+    return ""
+
+
+def _fastest_precision(gpu: bool, every_weight: bool) -> tuple[str, str]:
+    """(precision, why) where the recipe leaves it open; quantised weights can't be trained themselves."""
+    if gpu and every_weight:
+        return "bf16", "every weight is trained"
     if gpu and importlib.util.find_spec("bitsandbytes") is not None:
         return "nf4", "4-bit saves GPU memory"
     if gpu or has_bf16_units():
@@ -112,7 +171,7 @@ def _fastest_precision(gpu: bool) -> tuple[str, str]:
     return "fp32", "this processor has no units for bf16, so fp32 is several times as fast, in twice the memory"
 
 
-def import_backend(config: ModelConfig) -> None:
+def import_backend(config: ModelConfig, training: TrainingConfig | None = None) -> None:
     """Import Unsloth if it will load the model: it patches Transformers and TRL, so it has to come before them."""
-    if choose_backend(config).backend == "unsloth":
+    if choose_backend(config, training).backend == "unsloth":
         import unsloth  # noqa: F401

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from configs.errors import ModelError, first_line
 from configs.schema.sections import AdapterConfig, ModelConfig
 from models.adapter_files import check_adapter
-from models.backend import check_model_config, choose_backend
+from models.backend import BackendChoice, check_model_config, choose_backend
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import announce_download, base_of, source_of
@@ -46,21 +46,27 @@ class LoadedModel:
     choice: str
 
 
-def load_model(config: ModelConfig | str, adapter: AdapterConfig | None = None, seed: int = 42) -> LoadedModel:
+def load_model(
+    config: ModelConfig | str,
+    adapter: AdapterConfig | None = None,
+    seed: int = 42,
+    choice: BackendChoice | None = None,
+) -> LoadedModel:
     """Load `config.name`, put a LoRA on it, and return both with the tokenizer; a string is the name.
 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
-    fresh one of `adapter`'s shape is added, or none if that is `None`. Raises `ModelError`.
+    fresh one of `adapter`'s shape is added, or none if that is `None`. `choice`: a training's; None: that of a model
+    which only writes completions. Raises `ModelError`.
     """
     config = ModelConfig(name=config) if isinstance(config, str) else config
     check_model_config(config)
-    choice = choose_backend(config)
+    choice = choice or choose_backend(config)
     base = base_of(config)
     announce_download(base)
     load = _load_unsloth if choice.backend == "unsloth" else _load_transformers
     try:
         model, tokenizer = load(base, choice.precision, config, adapter, seed)
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     _check_embedding(config.name, model, tokenizer)
     finish_tokenizer(tokenizer, model)
@@ -212,6 +218,14 @@ def _check_copies(base: str, trained_on: str) -> None:
 
 
 def _held(model: CausalLM, precision: str) -> str:
-    """How the weights are held: as asked, unless they were packed already where they come from."""
+    """How the weights are held: as asked, unless they were packed already where they come from.
+
+    Raises `ModelError` for weights that should be packed and are not: Unsloth goes on in 16 bits then.
+    """
     packed = [name for name, bits in (("nf4", 4), ("int8", 8)) if getattr(model, f"is_loaded_in_{bits}bit", False)]
+    if precision in ("nf4", "int8") and not packed:
+        raise ModelError(
+            f"model.precision: {precision} needs bitsandbytes, which does not work here, so the weights are held in 16 "
+            "bits; mend it, or take bf16"
+        )
     return packed[0] if packed else precision

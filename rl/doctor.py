@@ -41,17 +41,18 @@ def examine(
     config: GrpoConfig = load_recipe("grpo", recipe, overrides)
 
     from data.splits import split_problems
-    from models.backend import check_model_config, import_backend
+    from models.backend import import_backend
     from rewards.registry import build_rewards
+    from rl.grpo import check_recipe
 
     # 1. refuse what can be refused at once: names, files, rewards, data
-    check_model_config(config.model)
+    check_recipe(config)
     reward_set = build_rewards(config.rewards)
     problems, held_out = split_problems(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()
-    import_backend(config.model)
+    import_backend(config.model, config)
 
     # 3. the rest needs torch
     from rl.doctor_checks import examine_run

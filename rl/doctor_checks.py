@@ -9,6 +9,7 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import ThinkFormat, resolve_think_format
+from models.backend import choose_backend
 from models.engines.base import Engine
 from models.load import LoadedModel, load_model
 from models.tokenizer import load_tokenizer
@@ -36,7 +37,7 @@ def examine_run(
         return
 
     # 2. with them: a completion of a few prompts, drawn as the run would
-    loaded = load_model(config.model, config.adapter, config.seed)
+    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
     exam = Examination(config, engine_of(loaded, config, think_format), loaded, problems, prompts)
     yield exam.completion()
     yield exam.loss_mask()

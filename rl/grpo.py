@@ -45,12 +45,12 @@ def train_grpo(
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from data.splits import split_problems
-    from models.backend import check_model_config, import_backend
+    from models.backend import import_backend
     from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)
-    check_model_config(config.model)
+    check_recipe(config)
     reward_set = build_rewards(config.rewards)
     if is_lead():
         run.check(resume)
@@ -60,12 +60,31 @@ def train_grpo(
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()
-    import_backend(config.model)
+    import_backend(config.model, config)
 
     # 3. the rest needs torch
     from rl.run import run_grpo
 
     run_grpo(config, run, reward_set, problems, held_out, resume=resume, dry_run=dry_run)
+
+
+def check_recipe(config: "GrpoConfig") -> None:
+    """Raise a `MullError` for what the recipe asks of the model and its backend in vain, without torch."""
+    from configs.errors import ConfigError
+    from models.backend import check_model_config, choose_backend, use_v1_runner
+
+    check_model_config(config.model, config)
+    if config.rollout.budget is not None:
+        use_v1_runner(config.model, config)
+    if (
+        choose_backend(config.model, config).backend == "unsloth"
+        and config.model.adapter
+        and config.trl_setting("beta")
+    ):
+        raise ConfigError(
+            "trainer.beta: Unsloth measures the distance to the base model, not to the adapter that training starts "
+            "from; set model.backend=transformers, or beta to 0"
+        )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import resolve_think_format
+from models.backend import choose_backend
 from models.load import load_model
 from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
@@ -73,7 +74,7 @@ def run_grpo(
     # 2. model
     if lead:
         preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
-    loaded = load_model(config.model, config.adapter, config.seed)
+    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
     print(loaded.choice)
 
     with run.removed_if_unused():

@@ -3,6 +3,7 @@
 from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
 from data.think_format import resolve_think_format
+from models.backend import choose_backend
 from models.load import load_model
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
@@ -29,12 +30,13 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
 
     # 2. model and trainer; the first batch is looked at before anything is trained
     preflight.refuse([preflight.gpu(config)])
-    loaded = load_model(config.model, config.adapter, config.seed)
+    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
     print(loaded.choice)
     with run.removed_if_unused():
         trainer = build_sft_trainer(config, loaded, data, run)
         check_first_batch(trainer, config, data)
-        measure = heldout.Measure(run, engine_of(loaded, config, think_format), config, data.held_out)
+        engine = engine_of(loaded, config, think_format) if config.generates else None
+        measure = heldout.Measure(run, engine, config, data.held_out)
 
     # 3. measure, train, save, measure, report
     start_run(run, config, loaded, data.held_out, resume)

@@ -48,14 +48,14 @@ def train_sft(
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
-    check_model_config(config.model, "python -m sft.train --config gsm8k_traces.yaml")
+    check_model_config(config.model, config, "python -m sft.train --config gsm8k_traces.yaml")
     run.check(resume)
     if resume:
         config = resumed_config(config, run)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them
     prepare_libraries()
-    import_backend(config.model)
+    import_backend(config.model, config)
 
     # 3. the rest needs torch
     from sft.run import run_sft

@@ -75,7 +75,7 @@ def _rows_a_step(config: TrainingConfig) -> int:
 
 def _text(config: TrainingConfig, plan: dict[str, str]) -> str:
     weights = count_weights(source_of(base_of(config.model)))
-    choice = choose_backend(config.model)
+    choice = choose_backend(config.model, config)
     memory = weights * BYTES[choice.precision] / 2**30
     lines = {"model": f"{config.model.name}, {weights / 1e6:,.0f}M weights on {choice}"} | plan
     lines["memory"] = f"{memory:.2f} GiB of base weights; activations, KV cache and optimizer come on top"

@@ -36,16 +36,23 @@ CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change"}
 class Measure:
     """Measures a training run's model when the recipe says so, and keeps the figures and the samples.
 
+    `engine` is None where the recipe never does (`TrainingConfig.generates`).
+
     `summary.json` gets `greedy_<when>` and `avg_at_k_<when>`, `heldout_<when>.jsonl` every sample.
     """
 
-    def __init__(self, run: RunDir, engine: Engine, config: TrainingConfig, held_out: list[Problem]) -> None:
+    def __init__(self, run: RunDir, engine: Engine | None, config: TrainingConfig, held_out: list[Problem]) -> None:
         self.run, self.engine, self.config, self.problems = run, engine, config, held_out
 
     def __call__(self, when: Literal["before", "after"]) -> None:
         """Measure, print and write; nothing if the recipe doesn't ask for it, or a resumed run has it already."""
         config = self.config
-        if config.eval is None or when not in config.eval.when or f"greedy_{when}" in self.run.summary():
+        if (
+            self.engine is None
+            or config.eval is None
+            or when not in config.eval.when
+            or f"greedy_{when}" in self.run.summary()
+        ):
             return
         print(f"measuring {len(self.problems)} held-out problems × {1 + config.eval.k} samples …", flush=True)
         started = time.perf_counter()

@@ -97,14 +97,14 @@ def gpu(config: TrainingConfig) -> Finding:
     if has_bf16(gpus):
         return passed("gpu", f"{gpus[0].name}, driver {gpus[0].driver}")
     text = f"{gpus[0].name} has no bf16: 16 bits are fp16"
-    if config.adapter is None and choose_backend(config.model).precision == "bf16":
+    if config.adapter is None and choose_backend(config.model, config).precision == "bf16":
         return Finding("gpu", "failed", f"{text}, in which weights can't be trained", "set model.precision=fp32")
     return passed("gpu", text)
 
 
 def memory(config: TrainingConfig) -> Finding:
     """The base weights against the memory that there is."""
-    choice = choose_backend(config.model)
+    choice = choose_backend(config.model, config)
     need = weight_bytes(source_of(base_of(config.model)), choice.precision)
     name, room = device()
     held = f"{choice.backend}, {choice.precision}"

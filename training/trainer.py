@@ -30,7 +30,6 @@ from configs.errors import ConfigError, EngineError, RewardError
 from configs.progress import progress_bars
 from configs.run_directory import RunDir, append_jsonl
 from configs.run_record import HELD_OUT_FILE, LoadedWeights
-from configs.schema.grpo import GrpoConfig
 from configs.schema.sections import EngineConfig
 from configs.schema.training import TrackingConfig, TrainingConfig
 from data.problem import Problem
@@ -298,8 +297,8 @@ def early_stopping(trainer: Trainer) -> list[EarlyStoppingCallback]:
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
-    name = config.rollout.engine if isinstance(config, GrpoConfig) else "auto"
-    return load_engine(EngineConfig(name=name, batch_size=DECODE_BATCH), config.model, think_format, loaded)
+    settings = EngineConfig.model_validate({"name": config.engine, "batch_size": DECODE_BATCH})
+    return load_engine(settings, config.model, think_format, loaded)
 
 
 def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:

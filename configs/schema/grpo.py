@@ -114,6 +114,16 @@ class GrpoConfig(TrainingConfig):
             )
 
     @property
+    def generates(self) -> bool:
+        """Every step does."""
+        return True
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that draws them."""
+        return self.rollout.engine
+
+    @property
     def completion_length(self) -> int:
         """Most tokens of a completion."""
         return int(self.trl_setting("max_completion_length"))

@@ -23,10 +23,12 @@ class ModelConfig(Section):
     adapter: str | None = None
     """Folder or hub id of a LoRA adapter to start from (training goes on with it, evaluation uses it)."""
     backend: Literal["auto", "unsloth", "transformers"] = "auto"
-    """`auto`: Unsloth where it and a GPU are there, else Transformers; what was picked and why is printed."""
+    """`auto`: Unsloth where it and a GPU are there and the model is trained, if completions come from its own vLLM
+    (`fast_inference`) or none are drawn; else Transformers. What was picked and why is printed."""
     precision: Literal["auto", "nf4", "int8", "bf16", "fp32"] = "auto"
-    """How the base weights are held. `auto`: nf4 on a GPU with bitsandbytes, else bf16; fp32 on a processor without
-    units for bf16, where that is several times as fast. On a GPU without bf16 (older than Ampere) `bf16` is fp16."""
+    """How the base weights are held. `auto`: nf4 on a GPU with bitsandbytes, else bf16 (also where every weight is
+    trained); fp32 on a processor without units for bf16, where that is several times as fast. On a GPU without bf16
+    (older than Ampere) `bf16` is fp16."""
     max_length: Positive = 2048
     """Context in tokens: prompt + completion."""
     fast_inference: bool = False

@@ -61,6 +61,16 @@ class TrainingConfig(Section):
     trainer: dict[str, Any] = {}
     """Any field of TRL's config class, under its own name."""
 
+    @property
+    def generates(self) -> bool:
+        """Whether the model in training writes completions."""
+        return self.eval is not None and bool(self.eval.when)
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that draws them."""
+        return "auto"
+
     def trl_setting(self, name: str) -> Any:
         """What the trainer will have as `name`: the recipe's value, or TRL's default where the recipe is silent."""
         return self.trainer[name] if name in self.trainer else trl_fields.trl_default(self.trl_class, name)

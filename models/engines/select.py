@@ -38,6 +38,8 @@ def load_engine(
     name = choose_engine(config, model, loaded)
     if name == "vllm":
         return _vllm(config, model, think_format, loaded)
+    if name == "unsloth" and loaded is None:
+        backend.use_v1_runner(model)  # for budgets that requests may have
     loaded = loaded or load_model(model)
     if name == "unsloth":
         from models.engines.unsloth import UnslothEngine  # needs vLLM

@@ -12,7 +12,7 @@ from budget_forcing.transformers_sampler import BatchRow, Sampler
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
-from models.engines.transformers_internals import new_cache
+from models.engines.transformers_internals import new_cache, refuse_unsloth
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class TransformersEngine(Engine):
         super().__init__(tokenizer, think_format, context, end_of_turn(tokenizer, model.config, generation))
         self.model: Any = model  # None once it is closed
         self.batch_size = batch_size
+        refuse_unsloth(model)
         new_cache(model)  # refuses what it can't decode, before anything is asked
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:

@@ -6,6 +6,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from configs.errors import EngineError
+from models.backend import NEEDS_VLLM
 from models.protocols import CausalLM
 
 ROOM = 64  # positions that a cache buffer grows by
@@ -46,6 +47,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not t
         for buffer, old in zip(self.buffers, (keys, values), strict=True):
             buffer[:, :, :length] = old
         self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
+
+
+def refuse_unsloth(model: CausalLM) -> None:
+    """Raise `EngineError` for a model that Unsloth has loaded: it returns a cache of its own, and ours stays empty."""
+    base: Any = getattr(model, "get_base_model", lambda: model)()
+    if type(base).forward.__module__.startswith("unsloth.models"):
+        raise EngineError(f"engine.name: transformers: {NEEDS_VLLM}")
 
 
 def new_cache(model: CausalLM) -> DynamicCache:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from configs.errors import ModelError
+from configs.errors import ConfigError, ModelError
+from configs.recipe import validate
 from configs.schema.sections import ModelConfig
 from models import backend
+from rl.grpo import check_recipe
 
 
 @pytest.mark.parametrize(
@@ -26,15 +28,97 @@ def test_vllm_refuses_unsupported_weights(precision: str, words: str, monkeypatc
     backend.check_vllm("bf16")
 
 
-def test_fast_inference_needs_bnb_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "unsloth.py").touch()
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a GPU, Unsloth and bitsandbytes; neither is imported."""
+    for name in ("unsloth", "bitsandbytes", "vllm_bnb_plugin"):
+        (tmp_path / f"{name}.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
-    config = ModelConfig(name="org/model", precision="nf4", fast_inference=True)
+    monkeypatch.delenv(backend.RUNNER, raising=False)
+
+
+def training(stage: str, **sections: Any) -> Any:
+    common = {"model": {"name": "org/model"}, "data": {"source": "arithmetic"}, "trainer": {"num_generations": 4}}
+    values = common | ({"rewards": [{"name": "correctness"}]} if stage == "grpo" else {"trainer": {}})
+    return validate(stage, values | sections, "test.yaml")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_fast_inference_needs_bnb_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)
+    config = ModelConfig(name="org/model", backend="unsloth", precision="nf4", fast_inference=True)
     with pytest.raises(ModelError, match="vllm-bnb-plugin"):
         backend.check_model_config(config)
     backend.check_model_config(config.model_copy(update={"fast_inference": False}))
+
+
+FAST = {"name": "org/model", "fast_inference": True}
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("stage", "sections", "chosen", "why"),
+    [
+        ("sft", {}, ("unsloth", "nf4"), "a GPU and unsloth are here"),
+        ("sft", {"eval": {"problems": 2}}, ("transformers", "nf4"), "fast_inference is off"),
+        ("sft", {"eval": {"problems": 2}, "model": FAST}, ("unsloth", "nf4"), "a GPU"),
+        ("sft", {"eval": {"problems": 2, "when": []}}, ("unsloth", "nf4"), "a GPU"),
+        ("sft", {"adapter": None}, ("transformers", "bf16"), "every weight is trained"),
+        ("grpo", {}, ("transformers", "nf4"), "fast_inference is off"),
+        ("grpo", {"model": FAST}, ("unsloth", "nf4"), "a GPU"),
+    ],
+)
+def test_auto_takes_unsloth_where_it_fits(
+    stage: str, sections: dict[str, Any], chosen: tuple[str, str], why: str
+) -> None:
+    config = training(stage, **sections)
+    choice = backend.choose_backend(config.model, config)
+    assert (choice.backend, choice.precision) == chosen
+    assert why in choice.why
+    assert backend.choose_backend(config.model).backend == "transformers"  # as for a model that is not trained
+
+
+@pytest.mark.usefixtures("gpu")
+def test_unsloth_without_its_vllm_is_refused() -> None:
+    slow = {"name": "org/model", "backend": "unsloth"}
+    config = training("grpo", model=slow)
+    with pytest.raises(ModelError, match=r"set model\.fast_inference=true, or model\.backend=transformers"):
+        backend.check_model_config(config.model, config)
+    for fine in (training("grpo", model=slow, rollout={"engine": "vllm"}), training("sft", model=slow)):
+        backend.check_model_config(fine.model, fine)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_unsloths_vllm_is_16_bits_at_most() -> None:
+    config = training("grpo", model=FAST | {"precision": "fp32"})
+    with pytest.raises(ModelError, match="computes in 16 bits, not in fp32; take bf16 or nf4"):
+        backend.check_model_config(config.model, config)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_only_a_budget_takes_the_v1_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    check_recipe(training("grpo", model=FAST))
+    assert backend.RUNNER not in os.environ
+    budgeted = training("grpo", model=FAST, rollout={"budget": {"max_thinking": 8}})
+    check_recipe(budgeted)
+    assert os.environ[backend.RUNNER] == "0"
+    os.environ[backend.RUNNER] = "1"
+    check_recipe(training("grpo", model=FAST))
+    with pytest.raises(ModelError, match="unset it, or leave the budget out"):
+        check_recipe(budgeted)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_unsloth_has_no_reference_adapter(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/model"}')
+    (tmp_path / "adapter_model.safetensors").touch()
+    start, beta = {"adapter": str(tmp_path)}, {"num_generations": 4, "beta": 0.1}
+    with pytest.raises(ConfigError, match="the distance to the base model"):
+        check_recipe(training("grpo", model=FAST | start, trainer=beta))
+    check_recipe(training("grpo", model=FAST, trainer=beta))
+    check_recipe(training("grpo", model={"name": "org/model"} | start, trainer=beta))
 
 
 @pytest.mark.parametrize(
