@@ -1,6 +1,9 @@
 """A tokenizer as everything here expects it: one chat template, the pad on the left and apart from the end of turn."""
 
+import copy
 import logging
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 SPARE_TOKENS = ("<|endoftext|>", "<|finetune_right_pad_id|>", "<pad>", "<unk>")
 """What vocabularies keep for padding, or use for nothing."""
+RESERVED = re.compile("pad|reserved|unused", re.IGNORECASE)
+"""Names of special tokens that no template and no completion holds."""
 
 
 def load_tokenizer(config: ModelConfig) -> "PreTrainedTokenizerBase":
@@ -96,6 +101,26 @@ def _set_apart_pad(tokenizer: "PreTrainedTokenizerBase") -> None:
             "may ignore it",
             tokenizer.eos_token,
         )
+
+
+def with_unsampled_pad(tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int]) -> "PreTrainedTokenizerBase":
+    """`tokenizer`, or a copy that pads with a reserved token where its own pad is one of `ends` (ids).
+
+    Unsloth's loss leaves out every pad, drawn ones too: an end of turn that pads would never be taught. Raises
+    `ModelError` where the vocabulary has nothing reserved.
+    """
+    if tokenizer.pad_token_id not in ends:
+        return tokenizer
+    special = [str(token) for at, token in sorted(tokenizer.added_tokens_decoder.items()) if at not in ends]
+    reserved = sorted(filter(RESERVED.search, special), key=lambda token: "pad" not in token.lower())
+    if not reserved:
+        raise ModelError(
+            f"model.backend: Unsloth's loss leaves out every {tokenizer.pad_token}, which pads and ends turns, and the "
+            "vocabulary has no reserved token to pad with; set model.backend=transformers"
+        )
+    padded = copy.deepcopy(tokenizer)
+    padded.pad_token = reserved[0]
+    return padded
 
 
 def _tell_ends(model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -24,7 +24,7 @@ from data.prompts import token_ids
 from data.think_format import resolve_think_format
 from models.backend import choose_backend
 from models.load import load_model
-from models.tokenizer import load_tokenizer
+from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
 from rl import memory_check, policy_check, rollout
 from rl.sampling import Curriculum, GroupSampler
@@ -97,7 +97,7 @@ def run_grpo(
             model=loaded.model,
             args=arguments,
             train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(prompts)]),
-            processing_class=tokenizer,
+            processing_class=with_unsampled_pad(tokenizer, engine.eos) if loaded.backend == "unsloth" else tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
         check_whole_weights(trainer)
