@@ -7,13 +7,15 @@ unsloth_zoo 2026.10.6; it needs a GPU.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from budget_forcing.vllm_processor import budget_outcomes, install
 from configs.errors import EngineError
 from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat
+from models.backend import RUNNER
 from models.engines.base import Decoded, Job
 from models.engines.vllm import VllmEngine
 from models.engines.vllm_internals import model_config_of
@@ -42,24 +44,43 @@ class UnslothEngine(VllmEngine):
         self.model: Any = loaded.model  # has methods of Unsloth
         self._folder = tempfile.TemporaryDirectory(prefix="mull-live-adapter-")
         self._live: Any = None
-        if not all(llm.collective_rpc(install)):
-            raise EngineError(
-                "engine.name: Unsloth's vLLM started on the V2 model runner, which has no logits processors; set "
-                "VLLM_USE_V2_MODEL_RUNNER=0 and start again"
-            )
+        self.has_budgets = all(llm.collective_rpc(install))
+        self.sleeps = model_config_of(llm).enable_sleep_mode
 
     def follow(self, model: CausalLM) -> None:
         """It does so by itself, at every call."""
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """See `models.engines.base.Engine.decode`; the adapter's weights are those of this moment."""
+        """See `models.engines.base.Engine.decode`; the adapter's weights are those of this moment.
+
+        Under Unsloth's standby vLLM holds its memory only inside this call.
+        """
+        if not self.has_budgets and any(job.budget is not None for job in jobs):
+            raise EngineError(
+                "budget: Unsloth's vLLM started on the V2 model runner, which has no logits processors; set "
+                f"{RUNNER}=0 and start again"
+            )
         if hasattr(self.model, "peft_config"):
             self._live = self.model.load_lora(self._folder.name, load_tensors=True)
             if getattr(self._live, "_unsloth_merged", False):
                 raise EngineError(
                     "engine.name: unsloth: unset UNSLOTH_VLLM_MERGED_ROLLOUT; budgets need vLLM's own LoRA"
                 )
-        super().decode(jobs, decoded)
+        with self._awake():
+            super().decode(jobs, decoded)
+
+    @contextmanager
+    def _awake(self) -> Iterator[None]:
+        """Inside, a vLLM that gives its memory to the training has it; Unsloth wakes it for `LLM.generate` alone."""
+        if not self.sleeps:
+            yield
+            return
+        if self.llm.llm_engine.is_sleeping():
+            self.llm.wake_up()
+        try:
+            yield
+        finally:
+            self.llm.sleep(1)
 
     def close(self) -> None:
         """The model keeps its vLLM."""

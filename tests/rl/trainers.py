@@ -13,6 +13,7 @@ from configs.run_directory import RunDir
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.think_format import S1
+from models.engines.base import Engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import RewardSet
@@ -21,6 +22,7 @@ from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
 from training.trainer import RunCallback
+from training.trainer_internals import own_defaults
 
 PROBLEMS = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(4)]
 
@@ -48,30 +50,28 @@ def built(
     callbacks: Sequence[Any] = (),
     exact: bool = True,
     backend: str = "transformers",
+    engine: Engine | None = None,
     **options: Any,
 ) -> RolloutTrainer:
     """A trainer whose completions our engine draws, as a recipe's `rollout` section says.
 
-    `exact`: whether that engine passes for the model in training. `backend`: whose model it passes for.
+    `exact`: whether that engine passes for the model in training. `backend`: whose model it passes for. `engine`: what
+    draws, in place of the model itself.
     """
     run = RunDir(folder)
     config = recipe(tiny, rollout=rollout or {}, trainer=options)
-    arguments = GRPOConfig(
-        output_dir=str(folder / "checkpoints"),
-        **{"gradient_checkpointing": False, "bf16": False} | config.trainer,
-        use_cpu=True,
-        dataloader_pin_memory=False,
-        report_to="none",
-        **({} if "save_steps" in options else {"save_strategy": "no"}),
-        disable_tqdm=True,
-        logging_steps=1,
-    )
+    fixed = {"output_dir": str(folder / "checkpoints"), "use_cpu": True, "dataloader_pin_memory": False}
+    fixed |= {"report_to": "none", "disable_tqdm": True, "logging_steps": 1}
+    saving = {} if "save_steps" in options else {"save_strategy": "no"}
+    plain = own_defaults(GRPOConfig) | {"gradient_checkpointing": False, "bf16": False}
+    arguments = GRPOConfig(**plain | config.trainer | fixed | saving)
     prompts = rollouts.prompts(problems, tiny.tokenizer, S1)
     eos = (tiny.tokenizer.eos_token_id,)
     scorer = RolloutScorer(rewards, problems, tiny.tokenizer, S1, eos, config.completion_length)
     curriculum = Curriculum(problems, 4) if config.rollout.curriculum else None
-    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
-    engine.is_exact = exact
+    if engine is None:
+        engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+        engine.is_exact = exact
     sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
     callbacks = [*callbacks, *([curriculum] if curriculum else [])]
     return RolloutTrainer(
