@@ -39,9 +39,13 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def training(stage: str, **sections: Any) -> Any:
-    common = {"model": {"name": "org/model"}, "data": {"source": "arithmetic"}, "trainer": {"num_generations": 4}}
-    values = common | ({"rewards": [{"name": "correctness"}]} if stage == "grpo" else {"trainer": {}})
-    return validate(stage, values | sections, "test.yaml")
+    common: dict[str, Any] = {
+        "model": {"name": "org/model"},
+        "data": {"source": "arithmetic"},
+        "trainer": {"num_generations": 4},
+    }
+    common |= {"rewards": [{"name": "correctness"}]} if stage == "grpo" else {"trainer": {}}
+    return validate(stage, common | sections, "test.yaml")
 
 
 @pytest.mark.usefixtures("gpu")

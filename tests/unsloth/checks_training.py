@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 import torch
 from trl import GRPOConfig, SFTConfig
 
+from configs.errors import ModelError
 from configs.recipe import load_recipe, validate
 from configs.run_directory import RunDir, read_jsonl
 from configs.schema.sections import AdapterConfig, ModelConfig
 from configs.schema.sft import SftConfig
 from data.think_format import S1
+from models import embedded
 from models.load import LoadedModel, load_model
+from models.source import source_of
 from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
 from tests.rl.trainers import randomise
@@ -71,6 +75,36 @@ def test_saved_adapter_is_loaded_again(folder: Path, tmp_path: Path) -> None:
     assert not torch.allclose(logits(again.model), plain, atol=1e-2)
     torch.testing.assert_close(logits(again.model), logits(first.model))
     assert any(parameter.requires_grad for parameter in again.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"precision": "nf4"}, "nf4 needs bitsandbytes, which does not work here"),  # nor without a GPU
+        ({"fast_inference": True, "max_length": 10**6, "precision": "bf16"}, "can't be loaded: "),  # vLLM refuses
+        ({"name": "broken"}, "can't be loaded: "),
+    ],
+)
+def test_failed_load_is_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: dict[str, Any], message: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "broken", ignore=shutil.ignore_patterns("*.safetensors"))
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"no weights")
+    values: dict[str, Any] = {"name": str(folder), "backend": "unsloth", "precision": "fp32"} | section
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(ModelConfig(**values), AdapterConfig(r=4, alpha=8))
+    assert "\n" not in str(caught.value)
+
+
+def test_gguf_file_is_loaded() -> None:
+    """From the cache that it is converted into, which Unsloth takes for any folder."""
+    wheel = importlib.util.find_spec(embedded.WHEEL)
+    assert wheel is not None
+    assert wheel.origin is not None
+    file = str(Path(wheel.origin).with_name(embedded.GGUF))
+    model = loaded(Path(file))
+    torch.testing.assert_close(logits(model.model), logits(unpatched(Path(source_of(file)))), atol=1e-3, rtol=1e-3)
 
 
 def sft(folder: Path, out: Path, **trainer: Any) -> SftConfig:
