@@ -44,7 +44,7 @@ def training(stage: str, **sections: Any) -> Any:
         "data": {"source": "arithmetic"},
         "trainer": {"num_generations": 4},
     }
-    common |= {"rewards": [{"name": "correctness"}]} if stage == "grpo" else {"trainer": {}}
+    common |= dict[str, Any](rewards=[{"name": "correctness"}]) if stage == "grpo" else {"trainer": {}}
     return validate(stage, common | sections, "test.yaml")
 
 
