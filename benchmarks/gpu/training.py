@@ -23,6 +23,7 @@ from benchmarks.gpu.measure import (
     twin,
 )
 from configs.recipe import load_recipe
+from models.weights import weight_bytes
 from training.dry_run import worst_case
 
 SHORT_GRPO = ["trainer.max_steps=3", "eval=null", "trainer.save_strategy='no'"]
@@ -101,7 +102,7 @@ def memory(tiny: bool) -> Figures:
         ]  # fmt: skip
         words += SMALL if tiny else ["trainer.max_steps=1"]
         config = load_recipe("grpo", "demo.yaml", words)
-        yield "gsm8k_shape_estimate_gib", worst_case(config, 256) / GIB
+        yield "gsm8k_shape_estimate_gib", (worst_case(config, 256) + weight_bytes(str(model), precision)) / GIB
         yield "gsm8k_shape_peak_gib", measured("rl.grpo", "--config", "demo.yaml", *words)["peak_gib"]
         if not tiny:
             yield from _sft("s1k_shape", QWEN2_7B, Path(folder), 20_000, "nf4", "transformers", tiny)
