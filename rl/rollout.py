@@ -68,8 +68,6 @@ def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
         why = "the recipe asks for it"
     elif engine.name == "unsloth":
         why = "model.fast_inference is on"
-    elif backend == "unsloth":
-        why = "model.fast_inference is off"
     else:
         why = f"the {backend} backend has no faster engine on the training weights"
     return f"{engine.name} ({engine.about}): {why}"
