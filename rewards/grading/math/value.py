@@ -8,10 +8,12 @@ float overflow raises `TooBig` at once, which is how towers of powers and factor
 
 import cmath
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
+from typing import Any
 
 from rewards.grading.math.arithmetic import FLOATS, Arithmetic
 from rewards.grading.math.tree import (
@@ -82,11 +84,11 @@ class _Evaluation:
             case Variable(name):
                 return self.point[name]
             case Product(factors):
-                return self._joined(_product, factors)
+                return self._joined(operator.mul, factors)
             case Quotient(numerator, denominator):
-                return _bounded(_quotient(self.of(numerator), self.of(denominator), self.using))
+                return _bounded(_computed(operator.truediv, self.of(numerator), self.of(denominator), self.using))
             case Sum(terms):
-                return self._joined(_sum, terms)
+                return self._joined(operator.add, terms)
             case Power(base, exponent):
                 return _power(self.of(base), self.of(exponent), self.using)
             case Negative(operand):
@@ -105,7 +107,7 @@ class _Evaluation:
                 return _logarithm(self.of(argument), self.of(base), self.using)
             case PlusMinus(base, offset, upper):
                 middle, distance = self.of(base), self.of(offset)
-                return _sum(middle, distance if upper == self.sign else -distance, self.using)
+                return _computed(operator.add, middle, distance if upper == self.sign else -distance, self.using)
             case Several(function, arguments):
                 return _of_several(function, [self.of(argument) for argument in arguments])
             case Factorial(operand):
@@ -119,31 +121,20 @@ class _Evaluation:
             case Ceiling(operand):
                 return Fraction(math.ceil(_real(self.of(operand))))
 
-    def _joined(self, join: Callable[[Value, Value, Arithmetic], Value], parts: tuple[Node, ...]) -> Value:
+    def _joined(self, operation: Callable[[Any, Any], Value], parts: tuple[Node, ...]) -> Value:
         """The sum or product of the parts' values."""
         values = [self.of(part) for part in parts]
         total = values[0]
         for value in values[1:]:
-            total = join(total, value, self.using)
+            total = _computed(operation, total, value, self.using)
         return _bounded(total)
 
 
-def _sum(left: Value, right: Value, using: Arithmetic) -> Value:
+def _computed(operation: Callable[[Any, Any], Value], left: Value, right: Value, using: Arithmetic) -> Value:
+    """`operation` on two fractions, or on two numbers of the precision in use."""
     if isinstance(left, Fraction) != isinstance(right, Fraction):
         left, right = using.number(left), using.number(right)
-    return left + right
-
-
-def _product(left: Value, right: Value, using: Arithmetic) -> Value:
-    if isinstance(left, Fraction) != isinstance(right, Fraction):
-        left, right = using.number(left), using.number(right)
-    return left * right
-
-
-def _quotient(left: Value, right: Value, using: Arithmetic) -> Value:
-    if isinstance(left, Fraction) != isinstance(right, Fraction):
-        left, right = using.number(left), using.number(right)
-    return left / right
+    return operation(left, right)
 
 
 def _bounded(value: Value) -> Value:
@@ -176,7 +167,7 @@ def _power(base: Value, exponent: Value, using: Arithmetic) -> Value:
 
 def _root(degree: Value, value: Value, using: Arithmetic) -> Value:
     if not isinstance(degree, Fraction) or degree.denominator != 1 or not 1 < degree.numerator <= 64:
-        return _power(value, _quotient(Fraction(1), degree, using), using)
+        return _power(value, _computed(operator.truediv, Fraction(1), degree, using), using)
     if isinstance(value, Fraction):
         exact = _exact_root(abs(value), degree.numerator)
         if exact is not None and value >= 0:
