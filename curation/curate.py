@@ -34,7 +34,7 @@ def curate(
 ) -> None:
     """Make a training set from the recipe's sources into `config.output_dir`.
 
-    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `select.count=100`.
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `n=100`.
     `resume` goes on after the last finished stage; `dry_run` prints the config. Raises `DataError` and `RunError`.
     """
     from configs.recipe import load_recipe

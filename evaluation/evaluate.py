@@ -40,8 +40,8 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 
-    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `limit=50`. `resume` keeps
-    the run's samples and makes those that are missing; `dry_run` prints the plan and returns None; `lm_eval` also
+    `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `data.limit=50`. `resume`
+    keeps the run's samples and makes those that are missing; `dry_run` prints the plan and returns None; `lm_eval` also
     writes samples as lm-evaluation-harness does. Raises a `MullError`, before torch is imported, for all that can be
     seen without it.
     """

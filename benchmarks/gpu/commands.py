@@ -65,7 +65,7 @@ def flagship(tiny: bool) -> Figures:
     yield "doctor_said", (doctor.stdout + doctor.stderr).strip().splitlines()[-20:]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        words = ["trainer.max_steps=20", "eval.limit=40", f"output_dir={run}"]
+        words = ["trainer.max_steps=20", "eval.data.limit=40", f"output_dir={run}"]
         used = measured("rl.grpo", "--config", "gsm8k.yaml", *words)
         yield "gsm8k_peak_gib", used["peak_gib"]
         yield "gsm8k_20_steps_seconds", used["seconds"]
