@@ -23,15 +23,13 @@ def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str]
     `name` is a path, or the name of a recipe in `configs/<stage>/`, with or without ".yaml". Later overrides win.
     Returns an instance of the stage's class in `configs.schema.stages`. Raises `ConfigError`.
     """
-    if isinstance(name, Section) and not overrides:
-        return name
-    origin = f"the {stage} config" if isinstance(name, Section) else str(find(stage, str(name)))
-    try:
-        tree = OmegaConf.create(name.model_dump()) if isinstance(name, Section) else OmegaConf.load(origin)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, DictConfig):
-        raise ConfigError(f"{origin}: a recipe is a mapping of sections, this file holds a {type(tree).__name__}")
+    if isinstance(name, Section):
+        if not overrides:
+            return name
+        origin, tree = f"the {stage} config", OmegaConf.create(name.model_dump())
+    else:
+        path = find(stage, str(name))
+        origin, tree = str(path), _read(path)
     for override in overrides:
         _apply(tree, override)
     try:
@@ -39,6 +37,17 @@ def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str]
     except OmegaConfBaseException as error:
         raise ConfigError(f"{origin}: {' '.join(str(error).split())}") from None
     return validate(stage, values, origin)
+
+
+def _read(path: Path) -> DictConfig:
+    """The recipe's file, as it is written."""
+    try:
+        tree = OmegaConf.load(path)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, DictConfig):
+        raise ConfigError(f"{path}: a recipe is a mapping of sections, this file holds a {type(tree).__name__}")
+    return tree
 
 
 def validate(stage: str, values: Any, origin: str) -> Any:
