@@ -13,13 +13,8 @@ from models.adapter_files import check_adapter
 from models.processor import has_bf16_units
 from models.source import HUB_ID
 
-GPU_DEVICES: tuple[str, ...] = (
-    "/dev/nvidiactl",
-    "/dev/kfd",
-    "/dev/dxg",
-)  # CUDA, ROCm, WSL: seen without importing torch
-
-
+GPU_DEVICES: tuple[str, ...] = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""CUDA, ROCm, WSL: seen without importing torch."""
 RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 """The environment variable by which vLLM 0.30 takes its V1 model runner (0) or V2 (1)."""
 NEEDS_VLLM = (
@@ -137,7 +132,7 @@ def choose_backend(config: ModelConfig, training: TrainingConfig | None = None) 
     else:
         why.append("the recipe asks for this backend")
     if precision == "auto":
-        every_weight = training is not None and training.adapter is None and config.adapter is None
+        every_weight = training is not None and training.trains_every_weight
         precision, reason = _fastest_precision(gpu, every_weight)
         why.append(reason)
     else:
@@ -153,7 +148,7 @@ def _against_unsloth(config: ModelConfig, training: TrainingConfig | None, gpu: 
         return "no unsloth here"
     if training is None:
         return "nothing is trained"
-    if training.adapter is None and config.adapter is None:
+    if training.trains_every_weight:
         return "every weight is trained"
     if training.generates and not config.fast_inference:
         return "model.fast_inference is off, and without it a model of Unsloth writes no completions"

@@ -62,6 +62,11 @@ class TrainingConfig(Section):
     """Any field of TRL's config class, under its own name."""
 
     @property
+    def trains_every_weight(self) -> bool:
+        """Whether there is no LoRA, neither a fresh one nor one to start from."""
+        return self.adapter is None and self.model.adapter is None
+
+    @property
     def generates(self) -> bool:
         """Whether the model in training writes completions."""
         return self.eval is not None and bool(self.eval.when)
