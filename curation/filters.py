@@ -56,7 +56,7 @@ def _faults(batch: dict[str, list[Any]], indices: list[int], config: dict[str, A
     return {"row": indices, "fault": [reason or "" for reason in reasons]}
 
 
-def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: str | None) -> Any:
+def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: str | None) -> Trace:
     return Trace(id=identity, question=question, thinking=thinking, reply=reply, source="", answer=answer)
 
 
