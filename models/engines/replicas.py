@@ -132,13 +132,15 @@ def device_sets(devices: Sequence[str], count: int, each: int) -> list[list[str]
     return [list(devices[at * each : (at + 1) * each]) for at in range(count)]
 
 
-def launched_devices(environment: Mapping[str, str], devices: Sequence[str]) -> list[str]:
+def launched_devices(environment: Mapping[str, str], devices: Callable[[], Sequence[str]]) -> list[str]:
     """The GPU of one of several processes that a launcher has started on this machine; empty where it is alone.
 
-    vLLM starts on the first GPU that it sees, whatever `LOCAL_RANK` says. Raises `EngineError` without one for each.
+    vLLM starts on the first GPU that it sees, whatever `LOCAL_RANK` says. `devices` is not asked where the process is
+    alone: `torch.cuda.is_available` may touch CUDA, after which no process forked from here can use it. Raises
+    `EngineError` without one for each.
     """
     count = int(environment.get("LOCAL_WORLD_SIZE", "1"))
-    return device_sets(devices, count, 1)[int(environment["LOCAL_RANK"])] if count > 1 else []
+    return device_sets(devices(), count, 1)[int(environment["LOCAL_RANK"])] if count > 1 else []
 
 
 @contextmanager

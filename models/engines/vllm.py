@@ -80,7 +80,7 @@ class VllmEngine(Engine):
         rank = check_adapter(adapter).get("r") if adapter else None
         tokenizer = load_tokenizer(model)
 
-        own = launched_devices(os.environ, visible_devices())
+        own = launched_devices(os.environ, visible_devices)
 
         def start() -> Any:
             with only(own):

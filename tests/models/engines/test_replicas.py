@@ -38,7 +38,7 @@ def test_too_few_devices_are_refused() -> None:
     ],
 )
 def test_launched_process_has_its_own_gpu(environment: dict[str, str], devices: list[str], own: list[str]) -> None:
-    assert launched_devices(environment, devices) == own
+    assert launched_devices(environment, lambda: devices) == own
 
 
 @pytest.mark.parametrize(("before", "devices", "seen"), [("4,6", ["6"], "6"), ("4,6", [], "4,6"), (None, ["1"], "1")])
@@ -52,3 +52,10 @@ def test_child_sees_given_devices_alone(
     with only(devices):
         assert subprocess.check_output(words, text=True).strip() == seen
     assert os.environ.get(VISIBLE) == before
+
+
+def test_lone_process_asks_for_no_gpu() -> None:
+    def refuse() -> list[str]:
+        raise AssertionError("asking may touch CUDA")
+
+    assert launched_devices({}, refuse) == []
