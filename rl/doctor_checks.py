@@ -9,16 +9,15 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import ThinkFormat, resolve_think_format
-from models.backend import choose_backend
 from models.engines.base import Engine
-from models.load import LoadedModel, load_model
+from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
 from rl import policy_check, rollout
 from rl.scoring import RolloutScorer
 from training import heldout, preflight
 from training.preflight import Finding, attempt, passed
-from training.trainer import engine_of
+from training.trainer import engine_of, load_for_training
 
 
 def examine_run(
@@ -37,7 +36,7 @@ def examine_run(
         return
 
     # 2. with them: a completion of a few prompts, drawn as the run would
-    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
+    loaded = load_for_training(config)
     exam = Examination(config, engine_of(loaded, config, think_format), loaded, problems, prompts)
     yield exam.completion()
     yield exam.loss_mask()

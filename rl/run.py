@@ -22,8 +22,6 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import resolve_think_format
-from models.backend import choose_backend
-from models.load import load_model
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
 from rl import memory_check, policy_check, rollout
@@ -37,6 +35,7 @@ from training.trainer import (
     build_trainer,
     engine_of,
     finish_run,
+    load_for_training,
     run_training,
     save_product,
     start_run,
@@ -74,7 +73,7 @@ def run_grpo(
     # 2. model
     if lead:
         preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
-    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
+    loaded = load_for_training(config)
     print(loaded.choice)
 
     with run.removed_if_unused():

@@ -3,15 +3,13 @@
 from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
 from data.think_format import resolve_think_format
-from models.backend import choose_backend
-from models.load import load_model
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
 from training import heldout, preflight
 from training.dry_run import sft_plan
-from training.trainer import engine_of, finish_run, save_product, start_run
+from training.trainer import engine_of, finish_run, load_for_training, save_product, start_run
 
 
 def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None:
@@ -30,7 +28,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
 
     # 2. model and trainer; the first batch is looked at before anything is trained
     preflight.refuse([preflight.gpu(config)])
-    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
+    loaded = load_for_training(config)
     print(loaded.choice)
     with run.removed_if_unused():
         trainer = build_sft_trainer(config, loaded, data, run)

@@ -35,10 +35,11 @@ from configs.schema.training import TrackingConfig, TrainingConfig
 from data.problem import Problem
 from data.problem_file import write_problems
 from data.think_format import ThinkFormat, resolve_think_format
+from models.backend import choose_backend
 from models.engines.base import Engine
 from models.engines.select import load_engine
 from models.gpu import has_bf16, visible_gpus
-from models.load import LoadedModel
+from models.load import LoadedModel, load_model
 from report.training import write_training_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
 from training.sigterm import STOPPED, Interrupt
@@ -293,6 +294,11 @@ def has_ended(trainer: Trainer, state: TrainerState) -> bool:
 def early_stopping(trainer: Trainer) -> list[EarlyStoppingCallback]:
     """The callbacks that may end a training before its last step."""
     return [c for c in callbacks_of(trainer.callback_handler) if isinstance(c, EarlyStoppingCallback)]
+
+
+def load_for_training(config: TrainingConfig) -> LoadedModel:
+    """The recipe's model with the adapter that it trains, on the backend that suits this training."""
+    return load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
