@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.command import prepare_libraries
 from configs.errors import RunError
 from configs.run_directory import write_json, write_text
 from configs.run_record import HELD_OUT_FILE
@@ -186,6 +187,7 @@ def _job_of(target: str, path: Path, job: GateJob, run: TrainedRun) -> GateJob:
 
 def _ask(job: GateJob) -> GateAnswer:
     """`release.gate_worker` in a fresh process. Raises `RunError` with its last words if it fails."""
+    prepare_libraries()  # the worker imports them at its top, and inherits the environment
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
         write_json(question, asdict(job))
