@@ -9,8 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from benchmarks.gpu.measure import ROOT, TINY, Figures, measured, twin
-from benchmarks.gpu.training import metrics
+from benchmarks.gpu.measure import ROOT, TINY, Figures, figures_of, measured, ran, twin
+from configs.run_directory import RunDir, read_jsonl
 
 
 def trained(folder: Path, tiny: bool) -> Path:
@@ -33,8 +33,7 @@ def gate(tiny: bool) -> Figures:
         run = trained(Path(folder), tiny)
         out = Path(folder) / "exports"
         started = time.perf_counter()
-        words = [sys.executable, "-m", "release.export", str(run), "--to", targets, "--out", str(out)]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = ran("-m", "release.export", str(run), "--to", targets, "--out", str(out))
         yield "export_exit_code", done.returncode
         yield "export_seconds", time.perf_counter() - started
         yield "export_said", (done.stderr or done.stdout).strip()[-300:]
@@ -45,8 +44,7 @@ def gate(tiny: bool) -> Figures:
 def tests(tiny: bool) -> Figures:
     """The engines' and the budgets' tests."""
     del tiny
-    words = [sys.executable, "-m", "pytest", "-q", "-m", "engine", "tests/models", "tests/budget_forcing"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = ran("-m", "pytest", "-q", "-m", "engine", "tests/models", "tests/budget_forcing")
     yield "tests_exit_code", done.returncode
     yield "tests_said", done.stdout.strip().splitlines()[-12:]
 
@@ -54,13 +52,7 @@ def tests(tiny: bool) -> Figures:
 def flagship(tiny: bool) -> Figures:
     """gsm8k.yaml as it is; needs the network, or its model and data in the cache."""
     del tiny
-    doctor = subprocess.run(
-        [sys.executable, "-m", "rl.doctor", "--config", "gsm8k.yaml"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    doctor = ran("-m", "rl.doctor", "--config", "gsm8k.yaml")
     yield "doctor_exit_code", doctor.returncode
     yield "doctor_said", (doctor.stdout + doctor.stderr).strip().splitlines()[-20:]
     with tempfile.TemporaryDirectory() as folder:
@@ -69,8 +61,8 @@ def flagship(tiny: bool) -> Figures:
         used = measured("rl.grpo", "--config", "gsm8k.yaml", *words)
         yield "gsm8k_peak_gib", used["peak_gib"]
         yield "gsm8k_20_steps_seconds", used["seconds"]
-        yield "gsm8k_metrics", metrics(run)[-3:]
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        yield "gsm8k_metrics", list(read_jsonl(run / "metrics.jsonl"))[-3:]
+        summary = RunDir(run).summary()
         yield "gsm8k_summary", {key: value for key, value in summary.items() if "before" in key or "after" in key}
 
 
@@ -89,10 +81,7 @@ def serving(tiny: bool) -> Figures:
         finally:
             server.terminate()
             server.wait()
-        file = Path(folder) / "budget_forcing.json"
-        subprocess.run([sys.executable, "benchmarks/budget_forcing.py", "--json", str(file)], cwd=ROOT, check=True)
-        for key, value in json.loads(file.read_text(encoding="utf-8")).items():
-            yield f"budgets_{key}", value
+    yield from figures_of("budget_forcing")
 
 
 def _answers(url: str) -> bool:

@@ -1,5 +1,7 @@
 """What was written for a CPU's and a GPU's arithmetic alike, compared and timed without a trained model."""
 
+from collections.abc import Callable
+
 import torch
 
 from benchmarks.gpu.measure import DEVICE, Figures, Shape, milliseconds, peak_gib, random_model
@@ -73,6 +75,16 @@ def _ids(count: int, seed: int) -> list[int]:
     return drawn
 
 
+def _compared(
+    name: str, together: Callable[[], torch.Tensor], apart: Callable[[], torch.Tensor], tiny: bool
+) -> Figures:
+    """Rows together against the same rows apart: the largest difference of logits, time, and peak memory together."""
+    yield f"{name}_gap", (together().float() - apart().float()).abs().max().item()
+    runs = 1 if tiny else 5
+    yield f"{name}_of_padded", milliseconds(together, runs) / milliseconds(apart, runs)
+    yield f"{name}_peak_gib", peak_gib(together)
+
+
 def _packed_rows(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> Figures:
     """Eight rows in one sequence against eight rows of a batch."""
     rows = [_ids(length // 8, seed) for seed in range(8)]
@@ -89,9 +101,7 @@ def _packed_rows(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> 
         out: torch.Tensor = model(input_ids=batch, use_cache=False).logits
         return out
 
-    yield f"packed_{kind}_{length}_gap", (together().float() - apart().float()).abs().max().item()
-    runs = 1 if tiny else 5
-    yield f"packed_{kind}_{length}_of_padded", milliseconds(together, runs) / milliseconds(apart, runs)
+    yield from _compared(f"packed_{kind}_{length}", together, apart, tiny)
 
 
 def _shared_prompt(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> Figures:
@@ -112,9 +122,6 @@ def _shared_prompt(model: torch.nn.Module, kind: str, length: int, tiny: bool) -
         out: torch.Tensor = model(input_ids=batch, use_cache=False).logits[:, kept]
         return out
 
-    yield f"shared_{kind}_{length}_gap", (together().float() - apart().float()).abs().max().item()
-    runs = 1 if tiny else 5
-    yield f"shared_{kind}_{length}_of_padded", milliseconds(together, runs) / milliseconds(apart, runs)
-    yield f"shared_{kind}_{length}_peak_gib", peak_gib(together)
+    yield from _compared(f"shared_{kind}_{length}", together, apart, tiny)
     width = model.config.hidden_size
     yield f"shared_{kind}_{length}_rule_says_cheaper", is_cheaper([prompt] * 8, completions, width)

@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -108,12 +109,29 @@ def measured(module: str, *arguments: str) -> dict[str, float]:
 
     Raises `RuntimeError` with its last lines where it fails.
     """
-    words = [sys.executable, "-c", _MEASURED, module, *arguments]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError("\n".join([" ".join([module, *arguments]), *_last(done.stdout), *_last(done.stderr)]))
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(_checked(ran("-c", _MEASURED, module, *arguments)).splitlines()[-1])
     return figures
+
+
+def ran(*words: str) -> subprocess.CompletedProcess[str]:
+    """`python …` in the repository, with what it said and its exit code."""
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def figures_of(script: str) -> Figures:
+    """What `benchmarks/<script>.py` measures, under its name. Raises `RuntimeError` where it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures.json"
+        _checked(ran(f"benchmarks/{script}.py", "--json", str(file)))
+        for key, value in json.loads(file.read_text(encoding="utf-8")).items():
+            yield f"{script}_{key}", value
+
+
+def _checked(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed; its last lines are the error where it fails."""
+    if done.returncode:
+        raise RuntimeError("\n".join([" ".join(map(str, done.args)), *_last(done.stdout), *_last(done.stderr)]))
+    return done.stdout
 
 
 def _last(text: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ A part is a generator of (figure, value). The file is written anew after each, s
 is kept; the first figures say on what.
 """
 
-import json
+import math
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.command import prepare_libraries
+from configs.run_directory import write_json
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth", "vllm")
 
@@ -33,14 +34,19 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def _shown(value: float) -> float | str:
+    """Six digits; JSON has no word for NaN and infinities, which a GPU may come to."""
+    return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+
+
 def main(argv: list[str]) -> None:
     """Run the part and write its figures as they come."""
     module, name, file, *flags = argv
     prepare_libraries()
     figures = facts()
     for key, value in getattr(import_module(f"benchmarks.gpu.{module}"), name)("--tiny" in flags):
-        figures[key] = float(f"{value:.6g}") if isinstance(value, float) else value
-        Path(file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        figures[key] = _shown(value) if isinstance(value, float) else value
+        write_json(Path(file), figures)
 
 
 if __name__ == "__main__":

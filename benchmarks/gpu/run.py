@@ -21,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # not this folder: its modules would hide ours
+
+from configs.run_directory import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ PARTS = {
     "sft": Part("training", "SFT in LoRA at 16,384 tokens: Qwen3-0.6B's and 4B's shapes, tokens a second", 8),
     "memory": Part("training", "the plan's memory against the measured: shapes of gsm8k.yaml and s1k.yaml", 9),
     "trl": Part("training", "steps of ours against plain TRL's", 9, is_tiny_too=False),
-    "unsloth": Part("training", "the same SFT and GRPO shapes on Unsloth", 9, ("unsloth",), is_tiny_too=False),
+    "unsloth": Part("training", "the same SFT shapes, and s1k.yaml's, on Unsloth", 9, ("unsloth",), is_tiny_too=False),
     "gate": Part("commands", "a run's exports, each proven by the publish gate", 8),
     "tests": Part("commands", "the tests of engines and budgets, on this device", 9, ("pytest",), is_tiny_too=False),
     "flagship": Part(
@@ -98,13 +102,6 @@ def run_part(name: str, part: Part, tiny: bool, seconds: float, figures: Path) -
     return outcome
 
 
-def written(out: Path, results: dict[str, Any]) -> None:
-    """The results, whole or not at all."""
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    part.replace(out)
-
-
 def main() -> int:
     """Run the parts in their order; exit code 1 if one failed."""
     parser = argparse.ArgumentParser(description="Measure everything that needs a GPU.")
@@ -134,7 +131,7 @@ def main() -> int:
             figures = args.out.with_name(f"{args.out.stem}-{name}.json")
             figures.unlink(missing_ok=True)
             results[name] = run_part(name, part, args.tiny, min(60 * part.minutes, left), figures)
-        written(args.out, results)
+        write_json(args.out, results)
         print(f"{name}: {results[name]['state']}", flush=True)
         for key, value in results[name].get("figures", {}).items():
             print(f"    {key:44} {value}")

@@ -1,13 +1,9 @@
 """Training as people start it, by its commands: whether it runs, how fast, and in how much memory."""
 
-import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.gpu.measure import (
     GIB,
@@ -15,14 +11,15 @@ from benchmarks.gpu.measure import (
     QWEN2_7B,
     QWEN3_0B6,
     QWEN3_4B,
-    ROOT,
     TINY,
     Figures,
     Shape,
+    figures_of,
     measured,
     twin,
 )
 from configs.recipe import load_recipe
+from configs.run_directory import read_jsonl
 from models.weights import weight_bytes
 from training.dry_run import worst_case
 
@@ -33,11 +30,6 @@ SMALL = [
 ]  # fmt: skip
 PUBLISHED = {"qwen3_0b6": 13_342, "qwen3_4b": 6_229}
 """prime-rl's committed baselines, one H100, LoRA at 16,384 tokens: trained tokens a second."""
-
-
-def metrics(run: Path) -> list[dict[str, Any]]:
-    """The steps of a run."""
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def grpo(tiny: bool) -> Figures:
@@ -52,7 +44,7 @@ def grpo(tiny: bool) -> Figures:
 
 
 def _steps(name: str, run: Path, used: dict[str, float]) -> Figures:
-    steps = metrics(run)
+    steps = list(read_jsonl(run / "metrics.jsonl"))
     for key in ("logprob_gap_mean", "step_seconds"):
         values = [step[key] for step in steps if key in step]
         if values:
@@ -82,7 +74,7 @@ def _sft(name: str, shape: Shape, folder: Path, length: int, precision: str, bac
         f"trainer.max_steps={2 if tiny else 6}", f"data.limit={40 if tiny else 4000}",
     ]  # fmt: skip
     used = measured("sft.train", "--config", "demo.yaml", *words)
-    steps = metrics(run)[1:]  # the first one warms up
+    steps = list(read_jsonl(run / "metrics.jsonl"))[1:]  # the first one warms up
     seconds = statistics.median(step["step_seconds"] for step in steps)
     yield f"{name}_{backend}_tokens_per_second", statistics.median(step["tokens_per_second"] for step in steps)
     yield f"{name}_{backend}_step_seconds", seconds
@@ -111,19 +103,15 @@ def memory(tiny: bool) -> Figures:
 def trl(tiny: bool) -> Figures:
     """The benchmarks against plain TRL, as they are."""
     del tiny
-    with tempfile.TemporaryDirectory() as folder:
-        for script in ("grpo_step", "sft_step"):
-            if script == "sft_step" and not os.environ.get("MULL_DATA"):
-                yield "sft_step", "left out: MULL_DATA names no folder with Alpaca's rows"
-                continue
-            file = Path(folder) / f"{script}.json"
-            subprocess.run([sys.executable, f"benchmarks/{script}.py", "--json", str(file)], cwd=ROOT, check=True)
-            for key, value in json.loads(file.read_text(encoding="utf-8")).items():
-                yield f"{script}_{key}", value
+    yield from figures_of("grpo_step")
+    if os.environ.get("MULL_DATA"):
+        yield from figures_of("sft_step")
+    else:
+        yield "sft_step", "left out: MULL_DATA names no folder with Alpaca's rows"
 
 
 def unsloth(tiny: bool) -> Figures:
-    """SFT of the published shapes, of s1k.yaml's and GRPO steps, on Unsloth."""
+    """SFT of the published shapes and of s1k.yaml's, on Unsloth."""
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in {"qwen3_0b6": QWEN3_0B6, "qwen3_4b": QWEN3_4B}.items():
             yield from _sft(name, shape, Path(folder), 16_384, "bf16", "unsloth", tiny)
