@@ -192,7 +192,7 @@ def test_refused_end_draws_another_token() -> None:
 )
 def test_contradictory_budget_is_refused(fields: dict[str, int], words: list[str]) -> None:
     with pytest.raises(EngineError) as error:
-        Budget(**fields)  # type: ignore[arg-type]
+        Budget(**fields)  # type: ignore[arg-type]  # fields have several types, a dict of them one
     assert all(word in str(error.value) for word in words)
 
 
@@ -243,4 +243,4 @@ def test_effort_is_a_share_of_the_context() -> None:
 @pytest.mark.parametrize("fields", [{"effort": "low", "max_thinking": 5}, {"max_thinking": 5, "min_thinking": 6}])
 def test_contradictory_recipe_budget_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="max_thinking"):
-        BudgetConfig(**fields)  # type: ignore[arg-type]
+        BudgetConfig(**fields)  # type: ignore[arg-type]  # fields have several types, a dict of them one
