@@ -370,7 +370,7 @@ def test_unsloth_is_imported_first(tmp_path: Path) -> None:
     (tmp_path / "unsloth.py").write_text("import sys\nsys.exit(f'after it: {\"transformers\" in sys.modules}')\n")
     program = (
         "from models import backend; backend.GPU_DEVICES = ('/',); from sft.train import main; "
-        f"main(['--config', 'demo.yaml', 'output_dir={tmp_path / 'out'}'])"
+        f"main(['--config', 'demo.yaml', 'eval=null', 'output_dir={tmp_path / 'out'}'])"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
