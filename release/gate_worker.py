@@ -44,6 +44,7 @@ from models.source import source_of
 from release.gate_job import GateAnswer, GateJob
 from training.finished_run import load_run_tokenizer, open_run
 from training.heldout import GREEDY
+from training.teacher_forcing import Pair, completion_logprobs, compute_in_fp32, vocabulary_logprobs
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 TIE = 0.02
@@ -73,12 +74,12 @@ def answer_job(job: GateJob) -> GateAnswer:
         job.forced
         or own[: enough_answers([len(completion) for _, completion in own], job.least_answers, job.least_tokens)]
     )
-    logprobs, likeliest = score(_widened(model), forced)
+    logprobs, likeliest = score(model, forced)
     stored_eos, stored_think_format = ([], None) if job.kind == "trained" else _stored(Path(job.folder))
     base_logprobs: list[float] = []
     if export.without_adapter is not None:
         with export.without_adapter() as base:
-            base_logprobs, _ = score(_widened(base), forced)
+            base_logprobs, _ = score(base, forced)
     return GateAnswer(
         texts=[answer.text for answer in answers],
         prompt_ids=prompt_ids,
@@ -100,25 +101,14 @@ def enough_answers(lengths: Sequence[int], least_answers: int, least_tokens: int
     return next((at for at, held in enumerate(tokens, 1) if at >= least_answers and held >= least_tokens), len(lengths))
 
 
-def score(model: CausalLM, forced: Sequence[tuple[list[int], list[int]]]) -> tuple[list[float], list[list[int]]]:
-    """Per completion token, sequences one after the other: its log-probability, and `likeliest_of` its place."""
+def score(model: CausalLM, forced: Sequence[Pair]) -> tuple[list[float], list[list[int]]]:
+    """Per completion token, pairs one after the other: its log-probability, and `likeliest_of` its place."""
     logprobs: list[float] = []
     likeliest: list[list[int]] = []
-    for at in range(0, len(forced), BATCH):
-        rows = forced[at : at + BATCH]
-        longest = max(len(prompt) + len(completion) for prompt, completion in rows)
-        ids = torch.zeros((len(rows), longest), dtype=torch.long)  # (B, T), padded on the right
-        mask = torch.zeros_like(ids)
-        for row, (prompt, completion) in enumerate(rows):
-            ids[row, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
-            mask[row, : len(prompt) + len(completion)] = 1
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits  # (B, T, V)
-        for row, (prompt, completion) in enumerate(rows):
-            places = slice(len(prompt) - 1, len(prompt) + len(completion) - 1)
-            vocabulary_logprobs = logits[row, places].float().log_softmax(-1).cpu()  # (completion, V)
-            logprobs += vocabulary_logprobs.gather(1, torch.tensor(completion)[:, None])[:, 0].tolist()
-            likeliest += likeliest_of(vocabulary_logprobs)
+    with compute_in_fp32(model):
+        for vocabulary, (_, completion) in zip(vocabulary_logprobs(model, forced, BATCH), forced, strict=True):
+            logprobs += completion_logprobs(vocabulary, completion)
+            likeliest += likeliest_of(vocabulary)
     return logprobs, likeliest
 
 
@@ -225,11 +215,6 @@ def _answering_dtype(stored: str) -> str:
     if not torch.cuda.is_available() and not has_bf16_units():
         return "float32"
     return dtype_of("bf16") if stored == "bfloat16" else stored
-
-
-def _widened(model: CausalLM) -> CausalLM:
-    """`model` in fp32; one whose weights are packed stays as it is."""
-    return model if getattr(model, "is_quantized", False) else model.float()
 
 
 def _with_adapter(model: PreTrainedModel, adapter: Path) -> PeftModel:

@@ -11,7 +11,6 @@ What does not hold stops the run, and says what to do. The gap goes into `metric
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -27,6 +26,7 @@ from transformers import (
 from configs.errors import RunError
 from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
+from training.teacher_forcing import Pair, completion_logprobs, vocabulary_logprobs
 from training.trainer import RunCallback
 
 PROMPTS, TOKENS = 4, 16
@@ -74,27 +74,14 @@ def agreement(engine: Engine, model: PreTrainedModel, prompts: Sequence[Sequence
     )
 
 
-def logprobs(model: PreTrainedModel, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
-    """`model`'s log-probability of every completion token; `pairs`: (prompt ids, completion ids)."""
-    values: list[float] = []
-    with _without_dropout(model), torch.inference_mode():
-        for prompt, completion in pairs:
-            ids = torch.tensor([prompt + completion], device=model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
-            of_tokens = logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])
-            values += of_tokens[:, 0].tolist()
-    return values
-
-
-@contextmanager
-def _without_dropout(model: PreTrainedModel) -> Iterator[None]:
-    """No dropout inside."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+def logprobs(model: PreTrainedModel, pairs: Sequence[Pair]) -> list[float]:
+    """`model`'s log-probability of every completion token."""
+    vocabularies = vocabulary_logprobs(model, pairs)
+    return [
+        logprob
+        for vocabulary, (_, completion) in zip(vocabularies, pairs, strict=True)
+        for logprob in completion_logprobs(vocabulary, completion)
+    ]
 
 
 def mismatch(gap: Agreement, bound: float) -> str:

@@ -50,7 +50,7 @@ class TransformersEngine(Engine):
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`."""
-        with _evaluating(self.model):
+        with evaluating(self.model):
             _Decoding(self, jobs, decoded).run()
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class TransformersEngine(Engine):
 
 
 @contextmanager
-def _evaluating(model: CausalLM) -> Iterator[None]:
+def evaluating(model: CausalLM) -> Iterator[None]:
     """No dropout, gradients or gradient checkpointing inside; every module's own mode afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
