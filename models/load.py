@@ -3,6 +3,7 @@
 Hub ids, local folders, GGUF files and the embedded model all load by one `model.name`.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from models.weights import weight_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # Unsloth has no "all-linear"
 
@@ -114,19 +117,33 @@ def placement(source: str, precision: str, gguf_file: str | None = None) -> str 
     """The `device_map` of the model at `source` on this machine; see `device_map`."""
     if not torch.cuda.is_available():
         return "cpu"
-    room = torch.cuda.get_device_properties(0).total_memory
-    return device_map(os.environ, weight_bytes(source, precision, gguf_file), room)
+    rooms = [torch.cuda.get_device_properties(at).total_memory for at in range(torch.cuda.device_count())]
+    weights = weight_bytes(source, precision, gguf_file)
+    placed = device_map(os.environ, weights, rooms)
+    if placed == "cpu":
+        logger.warning(
+            "%s: its weights take %.1f GiB in %s, more than the GPU has, so the CPU computes, slowly; nf4 takes a quarter "
+            "of bf16",
+            source,
+            weights / 2**30,
+            precision,
+        )
+    return placed
 
 
-def device_map(environment: Mapping[str, str], weights: int, room: int) -> str | dict[str, int]:
-    """Where `weights` bytes go on GPUs of which the first has `room` bytes.
+def device_map(environment: Mapping[str, str], weights: int, rooms: Sequence[int]) -> str | dict[str, int]:
+    """Where `weights` bytes go on GPUs of so many bytes each.
 
     Each of several processes has a GPU of its own. One process takes the first where they fit it, with a fifth to
-    spare: "auto" would spread any model over all GPUs, and decoding would wait for each in turn.
+    spare: "auto" would spread any model over all GPUs, and decoding would wait for each in turn. What does not fit
+    all of them together is computed on the CPU: "auto" would fetch it from there layer by layer, and a cache has no
+    one place then.
     """
     if int(environment.get("WORLD_SIZE", "1")) > 1:
         return {"": int(environment["LOCAL_RANK"])}
-    return {"": 0} if weights <= 0.8 * room else "auto"
+    if weights <= 0.8 * rooms[0]:
+        return {"": 0}
+    return "auto" if weights <= 0.8 * sum(rooms) else "cpu"
 
 
 def quantization(precision: str) -> Any:

@@ -151,7 +151,7 @@ def _trained(job: GateJob) -> _Loaded:
         base = _load(source_of(run.base))
         trained = _load(str(run.product))
         return _Loaded(trained, load_run_tokenizer(run), lambda: nullcontext(base))
-    model = _with_adapter(_load(source_of(run.base), run.precision), run.adapter)
+    model = _with_adapter(_load(source_of(run.trained_base), run.precision), run.adapter)
 
     @contextmanager
     def without_adapter() -> Iterator[CausalLM]:

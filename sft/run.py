@@ -27,7 +27,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         return
 
     # 2. model and trainer; the first batch is looked at before anything is trained
-    preflight.refuse([preflight.gpu(config)])
+    preflight.refuse([preflight.gpu(config), preflight.memory(config)])
     loaded = load_for_training(config)
     print(loaded.choice)
     with run.removed_if_unused():

@@ -28,11 +28,12 @@ QUANTISED_COPY = re.compile(r"(-unsloth)?-bnb-4bit$")  # Unsloth trains on its o
 class TrainedRun:
     """A run folder of `sft.train` or `rl.grpo` that has its product.
 
-    base       folder or hub id of the untouched base weights
-    hub_base   the base's hub id, None if it has none (a local folder)
-    adapter    the LoRA's folder, None where every weight was trained
-    product    the adapter's folder, or the trained model's
-    precision  how the base weights were held while training: "nf4", "int8", "bf16", "fp32"
+    base          folder or hub id of the untouched base weights
+    hub_base      the base's hub id, None if it has none (a local folder)
+    trained_base  what was trained on: `base`, or Unsloth's own quantised copy of it
+    adapter       the LoRA's folder, None where every weight was trained
+    product       the adapter's folder, or the trained model's
+    precision     how the base weights were held while training: "nf4", "int8", "bf16", "fp32"
     """
 
     path: Path
@@ -40,6 +41,7 @@ class TrainedRun:
     config: TrainingConfig
     base: str
     hub_base: str | None
+    trained_base: str
     adapter: Path | None
     product: Path
     precision: str
@@ -69,12 +71,14 @@ def open_run(path: str | Path) -> TrainedRun:
         raise ModelError(f"{file}: its base model is gone: {error}; put it back, or correct model.name there") from None
     if adapter is not None:
         _check_base(adapter, _adapter_config(adapter), config.model.name, record.loaded)
+    base = base_of(config.model)
     return TrainedRun(
         path=path,
         stage=record.stage,
         config=config,
-        base=base_of(config.model),
+        base=base,
         hub_base=_hub_base(config.model.name),
+        trained_base=record.loaded.base if QUANTISED_COPY.search(record.loaded.base) else base,
         adapter=adapter,
         product=products[0],
         precision=record.loaded.precision,

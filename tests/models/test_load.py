@@ -23,13 +23,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_each_process_has_own_gpu() -> None:
     launched = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}
-    assert load.device_map(launched, 99, 10) == {"": 1}  # accelerate trains no model that "auto" has spread
-    assert load.device_map(launched | {"WORLD_SIZE": "1"}, 8, 10) == {"": 0}
+    assert load.device_map(launched, 99, [10, 10]) == {"": 1}  # accelerate trains no model that "auto" has spread
+    assert load.device_map(launched | {"WORLD_SIZE": "1"}, 8, [10, 10]) == {"": 0}
 
 
-@pytest.mark.parametrize(("weights", "placed"), [(1, {"": 0}), (80, {"": 0}), (81, "auto"), (400, "auto")])
-def test_fitting_model_takes_one_gpu(weights: int, placed: str | dict[str, int]) -> None:
-    assert load.device_map({}, weights, 100) == placed
+@pytest.mark.parametrize(
+    ("weights", "gpus", "placed"),
+    [(1, 2, {"": 0}), (80, 2, {"": 0}), (81, 2, "auto"), (160, 2, "auto"), (161, 2, "cpu"), (81, 1, "cpu")],
+)
+def test_fitting_model_takes_one_gpu(weights: int, gpus: int, placed: str | dict[str, int]) -> None:
+    assert load.device_map({}, weights, [100] * gpus) == placed
 
 
 def test_weight_bytes_are_those_of_the_weights(tiny: str) -> None:

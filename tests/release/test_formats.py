@@ -277,7 +277,8 @@ def test_recorded_base_copy_is_accepted(tmp_path: Path, base: Path) -> None:
     with pytest.raises(ModelError, match="was trained on unsloth/tinyllama-chat-bnb-4bit"):
         open_run(run)
     tell(run, name=name, base=copy, precision="nf4")
-    assert (open_run(run).base, open_run(run).precision) == (name, "nf4")
+    found = open_run(run)
+    assert (found.base, found.trained_base, found.precision) == (name, copy, "nf4")
     write_config(run, Path("org/another-model"))
     with pytest.raises(ModelError, match="was trained on unsloth/tinyllama-chat-bnb-4bit"):
         open_run(run)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
 
 from configs.errors import RunError
 from release.formats import write_exports
@@ -25,8 +26,8 @@ from release.gate import (
     passed_before,
 )
 from release.gate_job import GateAnswer, GateJob
-from release.gate_worker import TIE, answer_job, enough_answers, likeliest_of
-from tests.tiny_run import LLAMA3, tiny_base, tiny_run
+from release.gate_worker import TIE, answer_job, enough_answers, likeliest_of, score
+from tests.tiny_run import LLAMA3, tell, tiny_base, tiny_run
 from training.finished_run import open_run
 
 LOGPROBS = st.lists(st.tuples(*[st.floats(-20, 0)] * 2), min_size=1, max_size=30)
@@ -150,6 +151,21 @@ def test_gguf_is_checked_with_stored_rope_and_eos(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("models.gguf_rope.restore", lambda model, reader: None)
     found = {check.name: check.passed for check in format_checks("gguf:f16", answer_job(file), reference, run)}
     assert found == {"template": True, "eos": True, "think_format": True, "rope": False}
+
+
+@pytest.mark.engine
+def test_trained_model_stands_on_the_copy_that_was_trained_on(tmp_path: Path) -> None:
+    """Unsloth trains on a quantised copy of its own: here one whose weights are others, so that it shows."""
+    base = tiny_base(tmp_path / "base")
+    other = write_exports(tiny_run(tmp_path / "other", base), ["nf4"], tmp_path / "exports") / "nf4"
+    copy = Path(shutil.move(other, tmp_path / "base-unsloth-bnb-4bit"))
+    run = tiny_run(tmp_path / "run", base)
+    think_format = asdict(open_run(run).think_format)
+    job = GateJob("trained", str(run), think_format, ["1 + 1?"], [], max_tokens=8, context=256)
+    tell(run, base=str(copy), precision="nf4")
+    answer = answer_job(job)
+    wanted, _ = score(AutoModelForCausalLM.from_pretrained(copy, dtype=torch.bfloat16), answer.forced)
+    assert answer.base_logprobs == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.engine
