@@ -122,8 +122,8 @@ def placement(source: str, precision: str, gguf_file: str | None = None) -> str 
     placed = device_map(os.environ, weights, rooms)
     if placed == "cpu":
         logger.warning(
-            "%s: its weights take %.1f GiB in %s, more than the GPU has, so the CPU computes, slowly; nf4 takes a quarter "
-            "of bf16",
+            "%s: its weights take %.1f GiB in %s, more than the GPU has, so the CPU computes, slowly; nf4 takes a "
+            "quarter of bf16",
             source,
             weights / 2**30,
             precision,

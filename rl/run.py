@@ -32,6 +32,7 @@ from training import heldout, preflight
 from training.dry_run import grpo_plan
 from training.trainer import (
     RunCallback,
+    as_in_training,
     build_trainer,
     engine_of,
     finish_run,
@@ -111,7 +112,8 @@ def run_grpo(
         if lead:
             start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)
-            measure("before")
+            with as_in_training(trainer, engine):
+                measure("before")
         run_training(trainer, run, resume, config.steps_per_rollout)
 
     # 5. save, measure, report

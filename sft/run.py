@@ -9,7 +9,7 @@ from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
 from training import heldout, preflight
 from training.dry_run import sft_plan
-from training.trainer import engine_of, finish_run, load_for_training, save_product, start_run
+from training.trainer import as_in_training, engine_of, finish_run, load_for_training, save_product, start_run
 
 
 def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None:
@@ -41,7 +41,8 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_jsonl(run / "rejected.jsonl", data.rejected)
-    measure("before")
+    with as_in_training(trainer, engine):
+        measure("before")
     run.add_summary(**train_and_summarise(trainer, config, run, resume))
     product = save_product(trainer.model, tokenizer, run)
     measure("after")

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from data.think_format import ThinkFormat, resolve_think_format
 from models.backend import choose_backend
 from models.engines.base import Engine
 from models.engines.select import load_engine
+from models.engines.transformers import TransformersEngine
 from models.gpu import has_bf16, visible_gpus
 from models.load import LoadedModel, load_model
 from report.training import write_training_report
@@ -305,6 +306,16 @@ def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFo
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
     settings = EngineConfig.model_validate({"name": config.engine, "batch_size": DECODE_BATCH})
     return load_engine(settings, config.model, think_format, loaded)
+
+
+def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextManager[None]:
+    """The trainer's autocast, for what draws with the trained model before `train`.
+
+    From `train` on accelerate has put it around the model's forward pass, so that rollouts are drawn in the arithmetic
+    of the loss, and measured after training in it.
+    """
+    is_trained_model = isinstance(engine, TransformersEngine)
+    return trainer.accelerator.autocast() if is_trained_model else nullcontext()
 
 
 def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:

@@ -11,14 +11,17 @@ from trl import GRPOTrainer
 
 from configs.run_directory import RunDir, read_jsonl
 from configs.sample import Sample
+from configs.schema.sections import AdapterConfig, ModelConfig, SamplingConfig
 from data.think_format import S1
-from models.load import LoadedModel
+from models.engines.base import Request
+from models.engines.transformers import TransformersEngine
+from models.load import LoadedModel, load_model
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
 from rl import rollout
 from rl.trainer import Recorder, Scored, samples
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
-from training.trainer import RunCallback, run_training
+from training.trainer import RunCallback, as_in_training, run_training
 
 pytestmark = pytest.mark.engine
 
@@ -58,6 +61,27 @@ def test_batch_is_scored_once(tiny: LoadedModel, tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == [1] * 8 + [2] * 8
     assert rows[1]["rewards"]["second"] is None
     assert rows[0]["prompt"] in rollout.prompts(PROBLEMS, tiny.tokenizer, S1)
+
+
+def test_everything_is_drawn_in_the_arithmetic_of_the_loss(tiny: LoadedModel, tmp_path: Path) -> None:
+    """The model's forward passes, with and without gradients, before training and in it, are the autocast's."""
+    # a model of its own: accelerate prepares none twice
+    tiny = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))
+    rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
+    engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
+    trainer = built(tiny, tmp_path, rewards, engine=engine, bf16=True)
+    passes: list[tuple[bool, bool]] = []
+    layer = tiny.model.get_input_embeddings()
+    handle = layer.register_forward_pre_hook(
+        lambda *_: passes.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+    )
+    with as_in_training(trainer, engine):
+        engine.generate([Request((1, 2, 3), SamplingConfig(), 2)])
+    drawn_before = len(passes)
+    trainer.train()
+    handle.remove()
+    assert drawn_before == 2
+    assert set(passes) == {(False, True), (True, True)}
 
 
 def test_broken_reward_stops_the_run(tiny: LoadedModel, tmp_path: Path) -> None:
