@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from budget_forcing.budget import Outcome
+from budget_forcing.budget_state import Outcome
 from budget_forcing.tokens import TokenBudget, Tokenizer, encode
 
 

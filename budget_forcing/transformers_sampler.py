@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import LogitsProcessor
 
-from budget_forcing.budget import BudgetState, Outcome
+from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.sampling import Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig

@@ -9,7 +9,7 @@ server's `/tokenize` gives them to a client without the tokenizer.
 import os
 from typing import Any
 
-from budget_forcing.budget import BudgetState
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.tokens import TokenBudget
 from configs.errors import EngineError
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from budget_forcing.budget import Budget, Outcome, resolve
+from budget_forcing.budget import Budget, resolve
+from budget_forcing.budget_state import Outcome
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.sampling import mix
 from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens

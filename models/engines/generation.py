@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from budget_forcing.budget import Outcome
+from budget_forcing.budget_state import Outcome
 from data.think_format import ThinkFormat, without_unknown_end
 
 if TYPE_CHECKING:

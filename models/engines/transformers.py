@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from budget_forcing.budget import BudgetState
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.transformers_sampler import BatchRow, Sampler
 from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job

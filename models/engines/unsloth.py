@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from budget_forcing.vllm_processor import budget_outcomes, install
+from budget_forcing.vllm_worker import budget_outcomes, install
 from configs.errors import EngineError
 from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat

@@ -19,7 +19,7 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.exceptions import EngineDeadError
 from zmq import ZMQError
 
-from budget_forcing.budget import Outcome
+from budget_forcing.budget_state import Outcome
 from budget_forcing.sampling import mix
 from budget_forcing.vllm_request import extra_args
 from configs.errors import EngineError
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
-EXTENSION = "budget_forcing.vllm_processor.WorkerExtension"
+EXTENSION = "budget_forcing.vllm_worker.WorkerExtension"
 MAX_SEED = (1 << 63) - 1
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from budget_forcing.budget import BudgetState, Outcome
+from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.sampling import mix
 from budget_forcing.tokens import TokenBudget

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from budget_forcing.budget import BudgetState
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.end_decision import Choice, Policies, choose
 from budget_forcing.sampling import Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget

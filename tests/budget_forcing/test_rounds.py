@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from budget_forcing.budget import Budget, Outcome, resolve
+from budget_forcing.budget import Budget, resolve
+from budget_forcing.budget_state import Outcome
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from data.think_format import XML

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from budget_forcing.budget import Budget, BudgetState, resolve
+from budget_forcing.budget import Budget, resolve
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from budget_forcing.transformers_sampler import BatchRow, BudgetLogitsProcessor, Sampler

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.policies import by_state
-from tests.budget_forcing.test_budget import budgets
+from tests.budget_forcing.test_budget_state import budgets
 from tests.budget_forcing.toy import (
     BUDGETS,
     EOS,
@@ -126,7 +126,7 @@ def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: Sam
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
 def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: SamplingConfig) -> None:
-    from budget_forcing.vllm_processor import budget_outcomes
+    from budget_forcing.vllm_worker import budget_outcomes
     from models.engines.vllm import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from budget_forcing.budget import BudgetState
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.vllm_request import budget_of, extra_args
 from configs.errors import EngineError
-from tests.budget_forcing.test_budget import budgets
+from tests.budget_forcing.test_budget_state import budgets
 
 GOOD = TokenBudget((1, 2), (1, 5), (2,), limit=9, num_waits=1, wait=(7,), final=(8, 9), max_answer=3)
 

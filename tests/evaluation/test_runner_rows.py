@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from budget_forcing.budget import Budget, Outcome
+from budget_forcing.budget import Budget
+from budget_forcing.budget_state import Outcome
 from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.think_format import DEEPSEEK

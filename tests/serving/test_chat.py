@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from budget_forcing.budget import Budget, BudgetState
+from budget_forcing.budget import Budget
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError

@@ -314,7 +314,8 @@ def test_engine_survives_a_refused_request(engine: Any) -> None:
 
 
 def test_processor_installs_into_running_engine(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from budget_forcing.vllm_processor import BudgetProcessor, budget_outcomes, install
+    from budget_forcing.vllm_processor import BudgetProcessor
+    from budget_forcing.vllm_worker import budget_outcomes, install
 
     requests = [ask("q" * n, budget=BUDGETS[0], sampling=GREEDY) for n in (1, 20)]
     before = engine.generate(requests)
