@@ -52,7 +52,8 @@ from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
 from training import heldout
-from training.trainer import RunCallback, engine_of
+from training.run_callback import RunCallback
+from training.trainer import engine_of
 
 TRAINERS = ("ours", "trl")
 FROM_RECIPE = ("learning_rate", "lr_scheduler_type", "warmup_steps", "adam_beta2", "temperature")

@@ -40,7 +40,8 @@ from rl import rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
-from training.trainer import RunCallback, engine_of
+from training.run_callback import RunCallback
+from training.trainer import engine_of
 
 LENGTH = 40
 BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt

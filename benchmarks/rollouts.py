@@ -55,7 +55,8 @@ from rl import policy_check, rollout
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
-from training.trainer import RunCallback, engine_of
+from training.run_callback import RunCallback
+from training.trainer import engine_of
 
 SWAPS = 200
 GROUP = 8  # completions a prompt

@@ -30,8 +30,8 @@ from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
 from training import heldout, preflight
 from training.dry_run import grpo_plan
+from training.run_callback import RunCallback
 from training.trainer import (
-    RunCallback,
     as_in_training,
     build_trainer,
     engine_of,

@@ -32,7 +32,7 @@ from rl.sampling import GroupSampler
 from rl.scoring import reward_functions
 from rl.trl_batch import TrlBatch, loss_mask, regrouped, select_rows, teaches, trimmed
 from rl.trl_internals import LogProbabilities, OpenGRPOTrainer, Row
-from training.trainer import RunCallback
+from training.run_callback import RunCallback
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from models.load import LoadedModel
 from sft import dataset, packed_attention
 from sft.first_batch import check_loss, check_packing
 from sft.prepare import Prepared
-from training.trainer import RunCallback, build_trainer, run_training, trainer_arguments
+from training.run_callback import RunCallback
+from training.trainer import build_trainer, run_training, trainer_arguments
 
 SFT_METRICS = ("loss", "token_accuracy", "eval_loss", "tokens_per_second")
 

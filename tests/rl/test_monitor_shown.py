@@ -13,7 +13,7 @@ from report.training import write_training_report
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor
 from rl.trainer import Recorder, Scored
-from training.trainer import RunCallback
+from training.run_callback import RunCallback
 
 pytestmark = pytest.mark.engine
 

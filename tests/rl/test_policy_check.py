@@ -15,7 +15,7 @@ from rewards.composition import Member, RewardSet
 from rl import policy_check
 from rl import rollout as rollouts
 from tests.rl.trainers import PROBLEMS, built, randomise
-from training.trainer import RunCallback
+from training.run_callback import RunCallback
 
 pytestmark = pytest.mark.engine
 

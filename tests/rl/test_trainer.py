@@ -21,7 +21,8 @@ from rewards.rollout import Rollout
 from rl import rollout
 from rl.trainer import Recorder, Scored, samples
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
-from training.trainer import RunCallback, as_in_training, run_training
+from training.run_callback import RunCallback
+from training.trainer import as_in_training, run_training
 
 pytestmark = pytest.mark.engine
 

@@ -21,7 +21,7 @@ from rl import rollout as rollouts
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.trainer import Recorder, RolloutTrainer
-from training.trainer import RunCallback
+from training.run_callback import RunCallback
 from training.trainer_internals import own_defaults
 
 PROBLEMS = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(4)]

@@ -28,7 +28,7 @@ from rl.trl_batch import loss_mask
 from tests.rl.trainers import built, randomise
 from tests.tiny import tiny_model
 from tests.unsloth.harness import STARTED
-from training.trainer import RunCallback
+from training.run_callback import RunCallback
 
 
 @pytest.fixture(scope="module")
