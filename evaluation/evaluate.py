@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from configs.schema.evaluation import EvalConfig
 
 
-def main(argv: list[str]) -> None:
-    """Parse the command line and evaluate."""
+TOO_FEW_GRADED = 3
+"""The exit code of a finished evaluation in which too many samples of a point could not be graded."""
+
+
+def main(argv: list[str]) -> int:
+    """Parse the command line and evaluate; returns the exit code."""
     parser = recipe_parser(
         "evaluation.evaluate",
         "eval",
@@ -27,7 +31,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
     args = parser.parse_intermixed_args(argv)
 
-    evaluate(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run, lm_eval=args.lm_eval)
+    results = evaluate(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run, lm_eval=args.lm_eval)
+
+    from evaluation.results import is_mostly_graded
+
+    return 0 if results is None or all(map(is_mostly_graded, results["points"])) else TOO_FEW_GRADED
 
 
 def evaluate(

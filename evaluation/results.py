@@ -1,12 +1,14 @@
 """Samples → the points of `results.json`; no I/O, no clock, so that equal samples give equal bytes.
 
-A sample that could not be graded counts in no accuracy; its share stands beside it. An answer that is missing is wrong.
+A sample that could not be graded counts in no accuracy; its share stands beside it, with the accuracy that there would
+be if all such samples were wrong, and if all were right. An answer that is missing is wrong.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from configs.sample import Sample
@@ -22,6 +24,9 @@ SHARES: dict[str, Callable[[Sample], bool]] = {
     "ungraded": lambda sample: sample.score is None,
 }
 """How the thinking ended (natural, waited, limited), whether the answer was cut, is missing, could not be graded."""
+
+MOST_UNGRADED = 0.05
+"""The share of ungraded samples above which an accuracy says little."""
 
 
 def questions(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -39,6 +44,22 @@ def scores(samples: Sequence[Sample]) -> dict[str, list[float]]:
         for id, its in questions(samples).items()
     }
     return {id: its for id, its in graded.items() if its}
+
+
+def accuracy_bounds(samples: Sequence[Sample]) -> dict[str, float] | None:
+    """avg@k if every ungraded sample were wrong (`low`), and if all were right (`high`); None where all are graded."""
+    if not samples or all(sample.score is not None for sample in samples):
+        return None
+    least, most = (
+        fmean(fmean(ungraded if s.is_right is None else s.is_right for s in its) for its in questions(samples).values())
+        for ungraded in (0.0, 1.0)
+    )
+    return {"low": least, "high": most}
+
+
+def is_mostly_graded(point: Mapping[str, Any]) -> bool:
+    """Whether enough of a point's samples (a row of `results`) have a verdict for its accuracy to mean something."""
+    return bool(point["shares"].get("ungraded", 0.0) <= MOST_UNGRADED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,7 @@ def summary(point: Point, seed: int = 0) -> dict[str, Any]:
         "questions": len(questions(samples)),
         "samples": len(samples),
         "accuracy": _dict(metrics.accuracy(list(its.values()), seed=seed)) if its else None,
+        "accuracy_bounds": accuracy_bounds(samples),
         "pass_at_k": pass_at(its, seed),
         "maj_at_k": majority_at(samples, seed),
         "thinking_tokens": metrics.token_summary(thinking) if thinking else None,

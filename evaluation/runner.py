@@ -23,9 +23,10 @@ from data.think_format import resolve_think_format
 from evaluation.length_prompts import rejection_sample
 from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
-from evaluation.results import Point, questions, results
+from evaluation.results import Point, accuracy_bounds, questions, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
 from report.evaluation import write_evaluation_report
+from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
 
@@ -236,9 +237,13 @@ def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
     for point in points:
         samples = point.samples
         reasons = Counter(sample.reason for sample in samples if sample.score is None)
-        if reasons:
+        if (sure := accuracy_bounds(samples)) is not None:
             why = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
-            messages.append(f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}")
+            text = f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}"
+            low, high = percent(sure["low"]), percent(sure["high"])
+            messages.append(
+                f"{text}; accuracy leaves them out: {low} if all of them are wrong, {high} if all are right"
+            )
         if missing := len(problems) - len(questions(samples)):
             messages.append(
                 f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"

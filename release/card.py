@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from configs.schema.publish import PublishConfig
+from evaluation.results import is_mostly_graded
 from release.gate import GateReport
 from release.targets import file_of, folder_of
 from report.page import percent
@@ -148,7 +149,6 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
     found = []
     for folder in folders:
         results = _results(folder)
-        temperature = results["sampling"]["temperature"]
         for point in results["points"]:
             if point["accuracy"] is None:
                 continue
@@ -163,12 +163,23 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
                     metric_args=_interval(point["accuracy"])
                     | {
                         "budget": {key: value for key, value in point["budget"].items() if value not in (None, "")},
-                        "protocol": f"temperature {temperature}, {point['samples']} samples of {point['questions']} "
-                        f"problems, think format {results['think_format']}, seed {results['seed']}",
+                        "protocol": _protocol(results, point),
                     },
                 )
             )
     return found
+
+
+def _protocol(results: dict[str, Any], point: dict[str, Any]) -> str:
+    """How a point was measured, and what its accuracy would be with the samples that could not be graded."""
+    text = (
+        f"temperature {results['sampling']['temperature']}, {point['samples']} samples of {point['questions']} "
+        f"problems, think format {results['think_format']}, seed {results['seed']}"
+    )
+    if is_mostly_graded(point):
+        return text
+    low, high = (percent(point["accuracy_bounds"][end]) for end in ("low", "high"))
+    return f"{text}; {percent(point['shares']['ungraded'])} could not be graded: with them from {low} to {high}"
 
 
 def _results(folder: str) -> dict[str, Any]:

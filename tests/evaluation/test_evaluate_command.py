@@ -61,6 +61,17 @@ def test_missing_adapter_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("golds", "code"), [(["1", "\\frac{1}{"], 3), (["1", "2"], 0)])
+def test_exit_code_says_that_too_few_are_graded(tmp_path: Path, golds: list[str], code: int) -> None:
+    rows = [{"id": str(at), "question": "?", "answer": gold} for at, gold in enumerate(golds)]
+    answers = [{"id": str(at), "response": "The answer is 1."} for at in range(2)]
+    for name, written in (("data", rows), ("answers", answers)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
+    data = f"data={{source: file, path: {tmp_path / 'data.jsonl'}}}"
+    overrides = [data, f"answers={tmp_path / 'answers.jsonl'}", f"output_dir={tmp_path / 'run'}"]
+    assert evaluate.main(["--config", "demo.yaml", *overrides]) == code
+
+
 def test_config_error_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom evaluation.evaluate import main\nfrom configs.errors import ConfigError\n"

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from configs.sample import Sample
-from evaluation.results import SHARES, Point, majority_at, pass_at, questions, results, scores, summary
+from evaluation.results import (
+    SHARES,
+    Point,
+    is_mostly_graded,
+    majority_at,
+    pass_at,
+    questions,
+    results,
+    scores,
+    summary,
+)
 
 
 def row(id: str = "q1", sample: int = 0, score: float | None = 1.0, extracted: str | None = "7", **more: Any) -> Sample:
@@ -26,6 +36,19 @@ def test_ungraded_sample_is_no_zero() -> None:
     assert found["accuracy"]["n"] == 2
     assert found["shares"]["ungraded"] == pytest.approx(1 / 3)
     assert found["ungraded_reasons"] == {"timeout": 1}
+
+
+def test_ungraded_samples_bound_the_accuracy() -> None:
+    """Twenty questions, one right and nineteen without a verdict: 100% by the graded ones alone."""
+    rows = [row(f"q{at}", score=1.0 if at == 0 else None) for at in range(20)]
+    found = summary(Point("a", {}, rows))
+    assert found["accuracy"]["value"] == 1.0
+    assert found["accuracy_bounds"] == {"low": pytest.approx(0.05), "high": 1.0}
+    assert not is_mostly_graded(found)
+    graded = summary(Point("a", {}, [*(row(f"q{at}") for at in range(19)), row("q19", score=None)]))
+    assert graded["accuracy_bounds"] == {"low": pytest.approx(0.95), "high": 1.0}
+    assert is_mostly_graded(graded)
+    assert summary(Point("a", {}, [row()]))["accuracy_bounds"] is None
 
 
 def test_ungraded_point_has_no_accuracy() -> None:

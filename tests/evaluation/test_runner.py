@@ -223,6 +223,7 @@ def test_unparsable_gold_is_reported(run: Evaluate, tmp_path: Path) -> None:
     assert point["accuracy"]["n"] == 2
     warnings = json.loads((folder / "summary.json").read_text("utf-8"))["warnings"]
     assert "1 gold answers can't be parsed" in warnings[0]
+    assert "accuracy leaves them out: 0.0% if all of them are wrong, 33.3% if all are right" in warnings[1]
     assert "gold answer can&#x27;t be parsed" in (folder / "report.html").read_text("utf-8")
 
 

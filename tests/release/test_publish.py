@@ -48,6 +48,8 @@ def evaluation(folder: Path, run: Path) -> Path:
         "questions": 200,
         "samples": 200,
         "accuracy": {"value": 0.39, "low": 0.325, "high": 0.459, "n": 200},
+        "accuracy_bounds": None,
+        "shares": {"ungraded": 0.0},
     }
     results = {
         "benchmark": {"source": "arithmetic", "problems": 200, "hash": "x"},
@@ -103,6 +105,15 @@ def test_card_shows_training_evaluation_and_gate(run: Path, tmp_path: Path) -> N
         assert said in card.content, said
     assert str(run.parent) not in card.content
     assert "/somewhere" not in card.content
+
+
+def test_card_says_what_could_not_be_graded(run: Path, tmp_path: Path) -> None:
+    folder = evaluation(tmp_path / "eval", run)
+    results = json.loads((folder / "results.json").read_text())
+    results["points"][0] |= {"shares": {"ungraded": 0.95}, "accuracy_bounds": {"low": 0.05, "high": 1.0}}
+    (folder / "results.json").write_text(json.dumps(results))
+    card = model_card(open_run(run), recipe(run, evaluations=[str(folder)]), "me/model", report(), BASE, "mit")
+    assert "95.0% could not be graded: with them from 5.0% to 100.0%" in card.content
 
 
 @pytest.mark.parametrize("text", ["a first try", "so " * 100])
