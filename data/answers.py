@@ -1,5 +1,6 @@
 """Gold answers as data sets write them, made clean."""
 
+import json
 import math
 import re
 from decimal import Decimal
@@ -42,6 +43,15 @@ def clean(value: object) -> str:
     text = str(value).strip()
     hashed = after_hashes(text)
     return hashed if hashed is not None else last_boxed(text) or text
+
+
+def literal(value: object) -> str:
+    """An answer column as its data set writes it: text stripped, a list a line each, an object as JSON."""
+    if isinstance(value, list | tuple):
+        return "\n".join(map(literal, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return value.strip() if isinstance(value, str) else clean(value)
 
 
 def _clean_part(value: object) -> str:

@@ -8,7 +8,7 @@ from configs.schema.sections import DataConfig
 from data.formats import Reject, of_rows, open_traces, stop
 from data.hub_rows import hub_rows
 from data.layouts import worked
-from data.problem import Problem, Trace
+from data.problem import LITERAL_GRADERS, Problem, Trace
 from data.sources import BENCHMARKS, drawn, load_problems
 
 
@@ -22,6 +22,8 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
         return solution_traces(load_problems(config, rejected), rejected)
     read = drawn(list(_read(config, rejected)), config.limit, config.seed)
+    if config.grader in LITERAL_GRADERS:  # whatever else a row calls its answer: the reply is what is learned
+        return [replace(trace, grader=config.grader, answer=trace.reply) for trace in read]
     return [replace(trace, grader=config.grader) for trace in read] if config.grader else read
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LITERAL_GRADERS = ("text", "terms", "json", "entities")
+"""Graders for which a gold answer is what the whole reply has to be, as it is written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -12,8 +15,8 @@ class Problem:
     `answer` is clean: GSM8K's `#### 1,800` is "1800", MATH's `\\boxed{\\frac12}` is "\\frac12", AIME's "025" is "25".
     `solution` is the reference solution as the source wrote it, if it has one. `metadata` holds whatever else the
     source knows (level, subject, the row's own fields) and reaches TRL-style rewards as columns.
-    `grader` names what judges an answer (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's
-    own at `my_module:my_grader`.
+    For one of `LITERAL_GRADERS` it is as the source wrote it. `grader` names what judges an answer
+    (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's own at `my_module:my_grader`.
     """
 
     id: str

@@ -22,7 +22,7 @@ from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
 from data.option_letters import gold_letter, without_own_letters
-from data.problem import Problem
+from data.problem import LITERAL_GRADERS, Problem
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
 from data.rows import read_rows
@@ -253,8 +253,12 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
     solution = text_at(row.fields, names.get("solution")) or None
-    answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
-    if not answer and solution:
+    is_literal = config.grader in LITERAL_GRADERS
+    if is_literal:
+        answer = answers.literal(cell(row.fields, names["answer"]))
+    else:
+        answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
+    if not answer and solution and not is_literal:
         answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))

@@ -92,8 +92,9 @@ class DataConfig(Section):
     params: dict[str, Any] = {}
     """Parameters of a generated source."""
     grader: str | None = None
-    """What judges an answer: `math`, `choice`, `reasoning_gym`, or your own at `my_module:my_grader`; none: what fits
-    the source, and `choice` for rows with options."""
+    """What judges an answer: `math`, `choice`, `reasoning_gym`; `text`, `terms`, `json`, `entities` for whole replies
+    as they are written; or your own at `my_module:my_grader`. None: what fits the source, `choice` for rows with
+    options."""
 
 
 class RewardSpec(Section):

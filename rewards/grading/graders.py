@@ -10,6 +10,10 @@ from data.problem import Problem
 from data.think_format import ThinkFormat
 from rewards import plugin
 from rewards.grading.extract import extract
+from rewards.grading.literal.answer import literal_answer
+from rewards.grading.literal.entities import grade_entities
+from rewards.grading.literal.json_fields import grade_json
+from rewards.grading.literal.terms import grade_terms, grade_text
 from rewards.grading.math_equivalence import grade_math
 from rewards.grading.multiple_choice import grade_choice
 from rewards.grading.reasoning_gym import grade_reasoning_gym
@@ -42,6 +46,10 @@ GRADERS: dict[str, Grader] = {
     "math": Grader(grade_math),
     "choice": Grader(grade_choice),
     "reasoning_gym": Grader(grade_reasoning_gym),
+    "text": Grader(grade_text, literal_answer),
+    "terms": Grader(grade_terms, literal_answer),
+    "json": Grader(grade_json, literal_answer),
+    "entities": Grader(grade_entities, literal_answer),
 }
 """The shipped graders. A new one is a line here."""
 

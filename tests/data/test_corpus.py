@@ -114,3 +114,10 @@ def test_real_benchmarks_become_traces() -> None:
     assert len(load_traces(DataConfig(path=f"{REAL}/alpaca/dataset_info.json#alpaca_en_demo"))) == 999
     with pytest.raises(DataError, match="no solution to make a trace of"):
         load_traces(DataConfig(source="math", limit=5))
+
+
+def test_literal_grader_asks_for_the_whole_reply(tmp_path: Path) -> None:
+    traces = load_traces(DataConfig(path=str(written(tmp_path)), grader="text"))
+    assert {(trace.answer, trace.grader) for trace in traces} == {(str(i), "text") for i in range(20)}
+    _, held_out = split_traces(traces, HeldOutConfig(problems=5), seed=0)
+    assert all(problem.answer == problem.question.removeprefix("Say ").rstrip(".") for problem in held_out)

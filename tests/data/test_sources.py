@@ -312,3 +312,20 @@ def test_real_benchmarks_load_with_clean_answers(source: str, split: str | None,
     assert all(p.answer and "####" not in p.answer and r"\boxed" not in p.answer for p in problems)
     if source in ("gsm8k", "aime24"):
         assert all(p.answer.removeprefix("-").replace(".", "").isdigit() for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("grader", "answer", "gold"),
+    [
+        ("terms", "高血压##2型糖尿病", "高血压##2型糖尿病"),
+        ("terms", ["高血压", "2型糖尿病"], "高血压\n2型糖尿病"),
+        ("text", "见 #### 18", "见 #### 18"),
+        ("text", 18.0, "18"),
+        ("json", {"诊断": "肺炎"}, '{"诊断": "肺炎"}'),
+        ("entities", [{"text": "北京"}, {"text": "鲁迅"}], '{"text": "北京"}\n{"text": "鲁迅"}'),
+    ],
+)
+def test_literal_gold_is_taken_as_it_is(tmp_path: Path, grader: str, answer: Any, gold: str) -> None:
+    path = write(tmp_path / "a.jsonl", {"question": "?", "answer": answer})
+    [problem] = load_problems(DataConfig(source="file", path=path, grader=grader))
+    assert (problem.answer, problem.grader) == (gold, grader)

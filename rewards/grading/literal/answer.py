@@ -1,0 +1,35 @@
+"""The answer as it stands in a completion, and when two texts are the same."""
+
+import re
+import unicodedata
+
+from data.think_format import ThinkFormat
+from data.turn_reader import END_OF_TURN
+
+_SPACE = re.compile(r"\s+")
+_SPACE_BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\uf900-\ufaff]) | (?=[\u3400-\u9fff\uf900-\ufaff])")
+_FENCE = re.compile(r"```[\w-]*\n(.*?)\n?```", re.DOTALL)
+
+
+def literal_answer(completion: str, think_format: ThinkFormat | None) -> str | None:
+    """The whole answer section, and of bare text all of it; None where it is missing or blank.
+
+    Nothing is looked for inside: a number in a sentence is no answer of its own.
+    """
+    answer = END_OF_TURN.sub("", completion) if think_format is None else think_format.split(completion).answer
+    return answer.strip() or None
+
+
+def normal(text: str) -> str:
+    """`text` for comparison: Unicode's NFKC (full-width forms are their plain ones), white space made one space.
+
+    None is left beside a Han character: where it stands is a matter of typesetting.
+    """
+    spaced = _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
+    return _SPACE_BESIDE_HAN.sub("", spaced)
+
+
+def unfenced(answer: str) -> str:
+    """What a code fence around the whole answer holds; the answer where there is none."""
+    fenced = _FENCE.fullmatch(answer.strip())
+    return fenced[1] if fenced else answer
