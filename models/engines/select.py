@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 from functools import partial
 
 from configs.errors import ModelError
@@ -39,7 +40,7 @@ def load_engine(
     if name == "vllm":
         return _vllm(config, model, think_format, loaded)
     if name == "unsloth" and loaded is None:
-        backend.use_v1_runner(model)  # for budgets that requests may have
+        os.environ.setdefault(backend.RUNNER, "0")  # for budgets that requests may have; who asks for V2 has none
     loaded = loaded or load_model(model)
     if name == "unsloth":
         from models.engines.unsloth import UnslothEngine  # needs vLLM
