@@ -77,7 +77,19 @@ def check_unsloth(config: ModelConfig, training: TrainingConfig | None, precisio
         raise ModelError("model.precision: Unsloth's vLLM computes in 16 bits, not in fp32; take bf16 or nf4")
     if config.fast_inference:
         check_vllm(precision)
-    elif training is not None and training.generates and training.engine != "vllm":
+    if training is None or not training.generates:
+        return
+    if training.engine == "transformers":
+        raise ModelError(
+            "rollout.engine: transformers can't drive a model that Unsloth has loaded; set model.backend=transformers, "
+            "or rollout.engine=auto with model.fast_inference=true"
+        )
+    if training.engine == "vllm" and config.fast_inference:
+        raise ModelError(
+            "rollout.engine: vllm beside model.fast_inference=true is two vLLMs on one GPU; set rollout.engine=auto, "
+            "or model.fast_inference=false"
+        )
+    if training.engine != "vllm" and not config.fast_inference:
         raise ModelError(f"model.backend: {NEEDS_VLLM}")
 
 
@@ -150,6 +162,8 @@ def _against_unsloth(config: ModelConfig, training: TrainingConfig | None, gpu: 
         return "nothing is trained"
     if training.trains_every_weight:
         return "every weight is trained"
+    if training.generates and training.engine not in ("auto", "unsloth"):
+        return f"rollout.engine is {training.engine}, not Unsloth's"
     if training.generates and not config.fast_inference:
         return "model.fast_inference is off, and without it a model of Unsloth writes no completions"
     return ""

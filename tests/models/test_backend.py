@@ -71,6 +71,9 @@ FAST = {"name": "org/model", "fast_inference": True}
         ("sft", {"adapter": None}, ("transformers", "bf16"), "every weight is trained"),
         ("grpo", {}, ("transformers", "nf4"), "fast_inference is off"),
         ("grpo", {"model": FAST}, ("unsloth", "nf4"), "a GPU"),
+        ("grpo", {"model": FAST, "rollout": {"engine": "unsloth"}}, ("unsloth", "nf4"), "a GPU"),
+        ("grpo", {"model": FAST, "rollout": {"engine": "vllm"}}, ("transformers", "nf4"), "rollout.engine is vllm"),
+        ("grpo", {"model": FAST, "rollout": {"engine": "transformers"}}, ("transformers", "nf4"), "is transformers"),
     ],
 )
 def test_auto_takes_unsloth_where_it_fits(
@@ -91,6 +94,22 @@ def test_unsloth_without_its_vllm_is_refused() -> None:
         backend.check_model_config(config.model, config)
     for fine in (training("grpo", model=slow, rollout={"engine": "vllm"}), training("sft", model=slow)):
         backend.check_model_config(fine.model, fine)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("engine", "fast", "message"),
+    [
+        ("vllm", True, r"two vLLMs on one GPU; set rollout\.engine=auto, or model\.fast_inference=false"),
+        ("transformers", True, r"can't drive a model that Unsloth has loaded; set model\.backend=transformers, or"),
+        ("transformers", False, r"rollout\.engine=auto with model\.fast_inference=true"),
+        ("unsloth", False, r"set model\.fast_inference=true, or model\.backend=transformers"),
+    ],
+)
+def test_unsloth_beside_another_engine_is_refused(engine: str, fast: bool, message: str) -> None:
+    model = {"name": "org/model", "backend": "unsloth", "fast_inference": fast}
+    with pytest.raises(ModelError, match=message):
+        check_recipe(training("grpo", model=model, rollout={"engine": engine}))
 
 
 @pytest.mark.usefixtures("gpu")

@@ -1,6 +1,7 @@
 """`serving.serve`: the command it builds, what it refuses, and a real `vllm serve` on a tiny run."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import pytest
 from configs.errors import ModelError
 from data.prompts import render_prompt
 from data.think_format import THINK_FORMATS, ThinkFormat
-from serving.serve import command, lora_rank, serve_arguments
+from serving.serve import command, environment, lora_rank, serve_arguments
 from tests.tiny import tiny_tokenizer
 from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.vllm_env import free_port, serving
@@ -45,6 +46,35 @@ def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
     assert option(words, "--logits-processors") == "budget_forcing.vllm_processor:BudgetProcessor"
     assert option(words, "--max-model-len") == "256"
     assert words[-2:] == ["--max-num-seqs", "4"]
+
+
+def test_server_needs_no_nvcc(run: Path) -> None:
+    """FlashInfer's sampler would be compiled as the server starts; who asks for it gets it."""
+    sampler = "VLLM_USE_FLASHINFER_SAMPLER"
+    given = environment(open_run(run), {"HOME": "/h", "PYTHONPATH": "/mine"})
+    assert (given[sampler], given["HOME"]) == ("0", "/h")
+    assert given["PYTHONPATH"].split(os.pathsep)[1:] == ["/mine"]
+    assert environment(open_run(run), {sampler: "1"})[sampler] == "1"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("further", "mode"),
+    [
+        ([], "processed_logprobs"),
+        (["--logprobs-mode", "raw_logits"], "raw_logits"),
+        (["--logprobs_mode=raw_logits"], "raw_logits"),
+    ],
+)
+def test_users_logprobs_mode_wins(run: Path, tmp_path: Path, further: list[str], mode: str) -> None:
+    """By vLLM's own parser, in which the last of two counts."""
+    pytest.importorskip("vllm")
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    words = command(open_run(run), serve_arguments([str(run), "--", *further]), tmp_path / "t.jinja")
+    parser = make_arg_parser(FlexibleArgumentParser())
+    assert parser.parse_args(words[words.index("--host") :]).logprobs_mode == mode
 
 
 def test_run_without_lora_is_served(tmp_path: Path) -> None:
@@ -211,6 +241,11 @@ class TestServer:
         thinking, answer = trained_answer(run, body)
         assert (shown(message.reasoning), shown(message.content)) == (shown(thinking), shown(answer))
         assert "<|im_start|>" not in (message.content or "")
+
+    def test_logprobs_are_of_what_was_drawn_from(self, client: Any) -> None:
+        """Of one token that top-k leaves: log 1."""
+        answered = ask(client, temperature=1.0, top_k=1, max_tokens=8, logprobs=True)
+        assert [token.logprob for token in answered.choices[0].logprobs.content] == [0.0] * 8
 
     def test_streamed_response_equals_whole(self, client: Any) -> None:
         body = printed_request(client)

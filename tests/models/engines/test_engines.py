@@ -1,5 +1,6 @@
 """The Transformers engine, and what every engine shares."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,10 +11,11 @@ import pytest
 import torch
 
 from budget_forcing.budget import Budget
-from configs.errors import EngineError
+from configs.errors import EngineError, ModelError
 from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import DEEPSEEK, NONE, S1, XML, ThinkFormat
 from data.turn_reader import END_OF_TURN
+from models.backend import RUNNER
 from models.engines.base import Engine, Request, prompt_ids
 from models.engines.generation import Generation, decode, end_of_turn, positions
 from models.engines.replicas import Replicas
@@ -420,6 +422,20 @@ def test_auto_for_int8_is_transformers(monkeypatch: pytest.MonkeyPatch, caplog: 
     monkeypatch.setattr("models.backend.has_gpu", lambda: True)
     assert choose_engine(EngineConfig(), ModelConfig(name="smollm2-135m", precision="int8")) == "transformers"
     assert "vLLM quantises to 4 bits alone" in caplog.text
+
+
+@pytest.mark.parametrize(("asked", "taken"), [({}, "0"), ({RUNNER: "1"}, "1")])
+def test_untrained_unsloth_has_users_runner(asked: dict[str, str], taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """V1 where nobody asks, as requests may have budgets; V2 writes what has none, and refuses a budget by itself."""
+    monkeypatch.setattr(os, "environ", {name: os.environ[name] for name in os.environ if name != RUNNER} | asked)
+
+    def load(model: ModelConfig) -> None:
+        raise ModelError(f"loaded under {os.environ[RUNNER]}")
+
+    monkeypatch.setattr("models.engines.select.load_model", load)
+    model = ModelConfig(name="org/model", backend="unsloth", fast_inference=True)
+    with pytest.raises(ModelError, match=f"loaded under {taken}"):
+        load_engine(EngineConfig(name="unsloth"), model)
 
 
 @pytest.mark.engine

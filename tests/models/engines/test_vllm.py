@@ -16,6 +16,7 @@ from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, Sa
 from data.think_format import S1, XML
 from models.engines.base import Request
 from models.engines.generation import Generation
+from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
@@ -113,6 +114,22 @@ def test_packed_weights_are_refused_at_load(folder: Path, precision: Any, monkey
     monkeypatch.setitem(sys.modules, "vllm_bnb_plugin", None)  # as where it is not installed
     with pytest.raises(ModelError, match=r"model\.precision: "):
         VllmEngine.load(EngineConfig(name="vllm"), ModelConfig(name=str(folder), precision=precision), S1)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
+def test_precision_is_the_trained_models(
+    folder: Path, precision: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the recipe leaves it open, training may have chosen another than an untrained model would have."""
+    pytest.importorskip("vllm")
+
+    def start(**given: Any) -> None:
+        raise ModelError(f"vLLM got {given['dtype']}")
+
+    monkeypatch.setattr("models.engines.vllm.LLM", start)
+    loaded = load_model(ModelConfig(name=str(folder), precision=precision), AdapterConfig(r=4))
+    with pytest.raises(ModelError, match=f"vLLM got {dtype}"):
+        load_engine("vllm", ModelConfig(name=str(folder)), S1, loaded)
 
 
 def test_greedy_equals_transformers_and_rounds(engine: Any, transformers_engine: TransformersEngine) -> None:
