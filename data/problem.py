@@ -1,6 +1,6 @@
 """What is asked (`Problem`) and how somebody reasoned about it (`Trace`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ class Problem:
     source knows (level, subject, the row's own fields) and reaches TRL-style rewards as columns.
     For one of `LITERAL_GRADERS` it is as the source wrote it. `grader` names what judges an answer
     (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's own at `my_module:my_grader`.
+    `system` and `history` (earlier turns, oldest first, as (user, assistant) pairs) come before the question.
     """
 
     id: str
@@ -26,6 +27,8 @@ class Problem:
     solution: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: str = "math"
+    system: str | None = None
+    history: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +62,6 @@ def problem_of(trace: Trace, answer: str) -> Problem:
         solution=trace.thinking or None,
         metadata=trace.metadata,
         grader=trace.grader,
+        system=trace.system,
+        history=trace.history,
     )

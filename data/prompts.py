@@ -43,6 +43,11 @@ def render_prompt(
     return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
 
 
+def render_problem(tokenizer: "PreTrainedTokenizerBase", problem: Problem, think_format: ThinkFormat) -> str:
+    """`render_prompt` of a problem: with its own system message and earlier turns, as a trace of it is trained."""
+    return render_prompt(tokenizer, problem.question, think_format, problem.system, problem.history)
+
+
 def token_ids(tokenizer: "PreTrainedTokenizerBase", rendered: Sequence[str]) -> list[list[int]]:
     """Rendered prompts in ids, without the tokenizer's own additions."""
     return list(tokenizer(list(rendered), add_special_tokens=False)["input_ids"])

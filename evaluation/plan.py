@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +13,7 @@ from configs.sample import Place
 from configs.schema.evaluation import EvalConfig, PointConfig
 from configs.schema.sections import SamplingConfig
 from data.problem import Problem
-from data.prompts import render_prompt
+from data.prompts import render_problem
 from data.think_format import ThinkFormat
 from evaluation import length_prompts
 
@@ -107,7 +107,8 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
     identity = _identity(config, engine)
     tasks = []
     for problem in problems:
-        prompt = render_prompt(engine.tokenizer, conditioned(problem.question, section), engine.think_format)
+        posed = replace(problem, question=conditioned(problem.question, section))
+        prompt = render_problem(engine.tokenizer, posed, engine.think_format)
         ids = tuple(engine.tokenizer.encode(prompt, add_special_tokens=False))
         if len(ids) + budget.max_answer >= engine.context:
             raise EngineError(

@@ -10,7 +10,7 @@ from budget_forcing.tokens import think_tokens
 from configs.errors import DataError
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
-from data.prompts import check_lengths, render_prompt, token_ids
+from data.prompts import check_lengths, render_problem, token_ids
 from data.think_format import ThinkFormat
 from models.engines.base import Engine, Request
 from models.engines.generation import Generation
@@ -19,7 +19,7 @@ from models.protocols import CausalLM
 
 def prompts(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> list[str]:
     """One rendered prompt a problem, prefilled part included."""
-    return [render_prompt(tokenizer, p.question, think_format) for p in problems]
+    return [render_problem(tokenizer, problem, think_format) for problem in problems]
 
 
 def fitting(

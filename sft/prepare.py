@@ -14,17 +14,19 @@ from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
 from data.splits import split_traces
-from data.think_format import ThinkFormat
+from data.think_format import NONE, ThinkFormat
 from sft.dataset import Example, Ledger, encode_trace, fit, ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it.
+    """`think_format`: how the rows are written, and held-out problems asked: see `format_of`.
 
-    Without `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
+    `rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it. Without
+    `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
     """
 
+    think_format: ThinkFormat
     train: list[Example]
     validation: list[Example]
     held_out: list[Problem]
@@ -101,6 +103,7 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
         raise DataError(
             f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
         )
+    think_format = format_of(traces, think_format)
     _check_thinking(traces, think_format)
     kept, held_out = split_traces(traces, config.eval, config.data.seed)
     rest, apart = _validation(kept, config.validation, reject, config.seed)
@@ -108,7 +111,17 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     train, validation = encoded(rest), encoded(apart)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
-    return Prepared(fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected)
+    return Prepared(
+        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected
+    )
+
+
+def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat:
+    """The recipe's format, or `none` where no row has thinking.
+
+    Such rows are plain replies to plain prompts: a model that learns them is not to be asked with its thinking opened.
+    """
+    return think_format if any(trace.thinking.strip() for trace in traces) else NONE
 
 
 def _check_thinking(traces: Sequence[Trace], think_format: ThinkFormat) -> None:

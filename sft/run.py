@@ -2,7 +2,7 @@
 
 from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
-from data.think_format import resolve_think_format
+from data.think_format import NONE, resolve_think_format
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
@@ -15,9 +15,12 @@ from training.trainer import as_in_training, engine_of, finish_run, load_for_tra
 def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None:
     """Train, or print the plan. Raises `MullError`s."""
     # 1. rows: what is too long is refused, dropped or cut as the recipe says, and counted
-    think_format = resolve_think_format(config.think_format)
     tokenizer = load_tokenizer(config.model)
-    data = prepare(config, tokenizer, think_format)
+    data = prepare(config, tokenizer, resolve_think_format(config.think_format))
+    think_format = data.think_format
+    if think_format is NONE and config.think_format != "none":
+        config = config.model_copy(update={"think_format": "none"})
+        print("think_format: none, as no row has thinking: trained, measured and served without")
     print(data.summary())
     data.check(config)
     heldout.check_held_out(config, data.held_out, tokenizer, think_format)

@@ -15,7 +15,7 @@ from configs.sample import Sample
 from configs.schema.sections import SamplingConfig
 from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
-from data.prompts import check_lengths, render_prompt, token_ids
+from data.prompts import check_lengths, render_problem, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from evaluation.plan import Task
@@ -130,7 +130,7 @@ def plan_points(
     engine: Engine, problems: Sequence[Problem], config: HeldOutConfig, sampling: SamplingConfig, seed: int
 ) -> list[Task]:
     """A task a sample: the greedy point, then `config.k` samples a problem that share the problem's seed."""
-    prompts = [render_prompt(engine.tokenizer, problem.question, engine.think_format) for problem in problems]
+    prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in problems]
     ids = token_ids(engine.tokenizer, prompts)
     points = (("greedy", GREEDY, 1), ("sampled", sampling, config.k))
     return [
@@ -169,4 +169,4 @@ def problem_prompt_ids(
     problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
 ) -> list[list[int]]:
     """Each problem's prompt as token ids."""
-    return token_ids(tokenizer, [render_prompt(tokenizer, p.question, think_format) for p in problems])
+    return token_ids(tokenizer, [render_problem(tokenizer, problem, think_format) for problem in problems])

@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from configs.errors import DataError, ModelError
 from data.chat_template import PROBES, carrying, render_template
-from data.problem import Trace
-from data.prompts import render_prompt, render_turn, turn_end
+from data.problem import Trace, problem_of
+from data.prompts import render_problem, render_prompt, render_turn, turn_end
 from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat
 from tests.tiny import tiny_tokenizer
 
@@ -187,6 +187,18 @@ def test_carried_template_renders_the_training_prompt(template: str, think_forma
     assert [render_template(tok, tok.chat_template, *probe) for probe in PROBES] == prompts
     assert [render_prompt(tok, question, think_format, history=history) for question, history in PROBES] == prompts
     assert carrying(tok, think_format) == tok.chat_template
+
+
+@pytest.mark.parametrize(("think_format", "thinking"), [(NONE, ""), (S1, "two and two"), (XML, "two and two")])
+def test_problem_is_asked_as_its_trace_is_trained(think_format: ThinkFormat, thinking: str) -> None:
+    tok, history = tokenizer(SMOLLM2), (("1 + 1?", "2"),)
+    trace = Trace(
+        id="a", question="2 + 2?", thinking=thinking, reply="4", source="test", system="Be brief.", history=history
+    )
+    trained, _ = render_turn(tok, trace, think_format)
+    assert "Be brief." in trained
+    assert "1 + 1?" in trained
+    assert render_problem(tok, problem_of(trace, "4"), think_format) == trained
 
 
 def test_format_without_thinking_trains_replies() -> None:

@@ -16,8 +16,10 @@ import torch
 
 from configs.errors import ConfigError, DataError
 from configs.recipe import RECIPES, load_recipe, validate
+from configs.run_directory import read_jsonl
 from configs.schema.sections import ModelConfig
 from configs.schema.sft import SftConfig
+from data.problem_file import read_problems
 from data.think_format import NONE, S1
 from models import load
 from sft.prepare import prepare
@@ -118,6 +120,31 @@ def test_none_format_refuses_thinking(folder: Path, tmp_path: Path, tokenizer: A
     path.write_text("".join(json.dumps(row | {"thinking": ""}) + "\n" for row in rows))
     first = prepare(recipe, tokenizer, NONE).train[0]
     assert tokenizer.decode(first.input_ids[first.loss_start :]) in {f"{i}<|im_end|>" for i in range(5)}
+
+
+def test_rows_without_thinking_are_measured_without(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe's s1 would open the thinking of prompts that were trained without."""
+    rows = [{"instruction": f"Say {i}.", "system": "Be brief.", "output": str(i)} for i in range(12)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = config(
+        folder,
+        tmp_path / "out",
+        data={"path": str(path), "grader": "text"},
+        eval={"problems": 3, "k": 1, "max_tokens": 4},
+    )
+    train_sft(recipe)
+    assert "think_format: none, as no row has thinking" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["think_format"]["name"] == "none"
+    assert "think_format: none" in (tmp_path / "out" / "config.yaml").read_text()
+    held_out = read_problems(tmp_path / "out" / "heldout_problems.jsonl")
+    assert {(problem.system, problem.grader) for problem in held_out} == {("Be brief.", "text")}
+    assert all(problem.answer in problem.question for problem in held_out)
+    before = list(read_jsonl(tmp_path / "out" / "heldout_before.jsonl"))
+    assert all(row["extracted"] == (row["text"].removesuffix("<|im_end|>").strip() or None) for row in before)
 
 
 def test_every_lost_line_is_counted(
