@@ -14,8 +14,10 @@ INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 
 
 class HostWaits(TorchDispatchMode):  # type: ignore[misc]  # torch is not typed there
-    """Inside, `waits` counts what would wait, by operator; `copies`, copies into a tensor, which wait if to the host.
+    """Inside, `waits` counts what would wait, by operator.
 
+    `copies` counts copies into a tensor, which wait if it is the host's; `made`, tensors of Python's numbers, which
+    wait on their way to the device.
     `Tensor.tolist` and `Tensor.numpy` don't reach the dispatcher on a CPU, so they are counted where they are called.
     """
 
@@ -23,6 +25,7 @@ class HostWaits(TorchDispatchMode):  # type: ignore[misc]  # torch is not typed 
         super().__init__()
         self.waits: Counter[str] = Counter()
         self.copies = 0
+        self.made = 0
 
     def __enter__(self) -> Self:
         self._patch = pytest.MonkeyPatch()
@@ -47,8 +50,13 @@ class HostWaits(TorchDispatchMode):  # type: ignore[misc]  # torch is not typed 
         return counted
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         masks = func in INDEXED and any(index is not None and index.dtype == torch.bool for index in args[1])
         if func in READS or masks:
             self.waits[str(func)] += 1
+        elsewhere = func is aten._to_copy.default and kwargs.get("device") not in (None, args[0].device)
+        if elsewhere and not kwargs.get("non_blocking"):
+            self.waits["blocking copy"] += 1
+        self.made += func is aten.lift_fresh.default
         self.copies += func is aten.copy_.default
-        return func(*args, **kwargs or {})
+        return func(*args, **kwargs)
