@@ -55,7 +55,7 @@ class Policies:
         cut = [not g and (s.top_p < 1 or s.top_k > 0 or s.min_p > 0) for g, s in zip(greedy, sampling, strict=True)]
 
         def tensor(values: Sequence[object]) -> torch.Tensor:
-            return torch.tensor(values, device=device)
+            return torch.tensor(values).to(device, non_blocking=True)  # the forward pass is still running there
 
         return cls(
             ends=tensor([[*row_ends, *[row_ends[0]] * (width - len(row_ends))] for row_ends in ends]),

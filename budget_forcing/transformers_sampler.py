@@ -124,7 +124,7 @@ class _Drawn:
             return best.tolist(), plain.tolist()
         logits = self._final(logits)
         positions = [row.start + len(row.tokens) for row in self.rows]
-        numbers = torch.from_numpy(uniform(self.seeds, positions, stream)).to(logits.device)
+        numbers = torch.from_numpy(uniform(self.seeds, positions, stream)).to(logits.device, non_blocking=True)
         tokens, logprobs = draw_tokens(logits, numbers)
         if self.any_greedy:
             tokens, logprobs = torch.where(self.greedy, best, tokens), torch.where(self.greedy, plain, logprobs)
@@ -146,8 +146,9 @@ class _Drawn:
 
 
 def _without_refused(logits: torch.Tensor, rows: Sequence[BatchRow]) -> torch.Tensor:
-    for at, row in enumerate(rows):
-        logits[at, list(row.refused)] = -torch.inf
+    places = [(at, token) for at, row in enumerate(rows) for token in row.refused]
+    rows_N, tokens_N = torch.tensor(places, dtype=torch.long, device=logits.device).reshape(-1, 2).T
+    logits[rows_N, tokens_N] = -torch.inf
     return logits
 
 

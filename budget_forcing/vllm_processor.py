@@ -265,11 +265,14 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         self.visit_at[at] = length + max(state.steady, 1)
 
     def _sort(self) -> None:
-        """Index tensors of the rows that are forced and of those whose policy may end its thinking."""
+        """Index tensors of the rows that are forced and of those whose policy may end its thinking.
+
+        None waits for the device, where the forward pass is still running.
+        """
         self.changed = False
         forced = np.nonzero(self.due >= 0)[0]
-        self.forced_rows = torch.from_numpy(self.row_of[forced]).to(self.device)
-        self.forced_ids = torch.from_numpy(self.due[forced]).to(self.device)
+        self.forced_rows = torch.from_numpy(self.row_of[forced]).to(self.device, non_blocking=True)
+        self.forced_ids = torch.from_numpy(self.due[forced]).to(self.device, non_blocking=True)
         self.thinking = bool((self.on_end > NOT_THINKING).any())
         if not self.thinking:
             return
@@ -277,15 +280,15 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         if self.watched is None or 2 * still < len(self.watched) or still > self.open[self.watched].sum():
             self._watch(np.nonzero(self.open)[0].tolist())
         on_end = self.on_end[self.watched]
-        self.emits = torch.from_numpy(on_end).to(self.device)
-        self.active = torch.from_numpy(on_end > NOT_THINKING).to(self.device)
+        self.emits = torch.from_numpy(on_end).to(self.device, non_blocking=True)
+        self.active = torch.from_numpy(on_end > NOT_THINKING).to(self.device, non_blocking=True)
 
     def _watch(self, watched: list[int]) -> None:
         """Tensors of the rows that think, "Wait"s included, so that these need no new ones."""
         self.watched = watched
         some = [self.tracked[at] for at in watched]
         self.seeds = np.array([tracked.seed for tracked in some], np.uint64)
-        self.watched_rows = torch.from_numpy(self.row_of[watched]).to(self.device)
+        self.watched_rows = torch.from_numpy(self.row_of[watched]).to(self.device, non_blocking=True)
         self.policies = Policies.of(
             [tracked.state.budget.ends for tracked in some],
             [tracked.sampling for tracked in some],

@@ -107,7 +107,7 @@ def score(model: CausalLM, forced: Sequence[Pair]) -> tuple[list[float], list[li
     likeliest: list[list[int]] = []
     with compute_in_fp32(model):
         for vocabulary, (_, completion) in zip(vocabulary_logprobs(model, forced, BATCH), forced, strict=True):
-            logprobs += completion_logprobs(vocabulary, completion)
+            logprobs += completion_logprobs(vocabulary, completion).tolist()
             likeliest += likeliest_of(vocabulary)
     return logprobs, likeliest
 

@@ -77,11 +77,9 @@ def agreement(engine: Engine, model: PreTrainedModel, prompts: Sequence[Sequence
 def logprobs(model: PreTrainedModel, pairs: Sequence[Pair]) -> list[float]:
     """`model`'s log-probability of every completion token."""
     vocabularies = vocabulary_logprobs(model, pairs)
-    return [
-        logprob
-        for vocabulary, (_, completion) in zip(vocabularies, pairs, strict=True)
-        for logprob in completion_logprobs(vocabulary, completion)
-    ]
+    chosen = [completion_logprobs(of, completion) for of, (_, completion) in zip(vocabularies, pairs, strict=True)]
+    found: list[float] = torch.cat(chosen).tolist()  # once, for each waits for the device
+    return found
 
 
 def mismatch(gap: Agreement, bound: float) -> str:
@@ -106,12 +104,20 @@ def rounding_of(precision: str) -> float:
 
 def checksum(model: PreTrainedModel) -> int:
     """Of all weights that are not trained, bit by bit and wherever they are; 4-bit ones as they are stored."""
+    sums = [_bit_sum(weight) for weight in _frozen(model)]
+    if not sums:
+        return 0
     total = 0
-    for weight in _frozen(model):
-        data = weight.detach().contiguous().view(-1).view(torch.uint8)
-        words = data.view(torch.int32) if len(data) % 4 == 0 else data
-        total = (total * 31 + int(words.sum(dtype=torch.int64))) % (1 << 61)
+    for value in torch.stack([found.to(sums[0].device) for found in sums]).tolist():  # in one copy to the host
+        total = (total * 31 + int(value)) % (1 << 61)
     return total
+
+
+def _bit_sum(weight: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor's bits as integers; it stays on its device."""
+    data = weight.detach().contiguous().view(-1).view(torch.uint8)
+    words = data.view(torch.int32) if len(data) % 4 == 0 else data
+    return words.sum(dtype=torch.int64)
 
 
 def _frozen(model: PreTrainedModel) -> Iterator[torch.Tensor]:

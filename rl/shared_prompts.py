@@ -9,6 +9,7 @@ Positions go on from the prompt in every completion. Needs attention that takes 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 from transformers import PreTrainedModel
@@ -49,7 +50,9 @@ def pack(
     group_L: list[int] = []
     row_L: list[int] = []  # -1: a prompt, which all of its completions see
     source_N: list[int] = []
-    places: list[tuple[int, int]] = []  # (row, column) of each token that is predicted
+    target_N: list[int] = []
+    row_N: list[int] = []
+    column_N: list[int] = []
     for group, (prompt, rows) in enumerate(rows_of_prompt.items()):
         last_of_prompt = len(ids_L) + len(prompt) - 1
         for row, tokens in [(-1, prompt), *((row, completions[row][:-1]) for row in rows)]:
@@ -62,27 +65,37 @@ def pack(
             if row >= 0 and len(completions[row]):
                 # the prompt's last position predicts the first token, each token the next
                 source_N += [last_of_prompt, *range(start, start + len(tokens))]
-                places += [(row, column) for column in range(len(completions[row]))]
+                target_N += completions[row]
+                row_N += [row] * len(completions[row])
+                column_N += range(len(completions[row]))
 
-    # 3. who sees whom: what came before, of the same group, and of it the prompt and the token's own row
-    group_at, row_at = torch.tensor(group_L, device=device), torch.tensor(row_L, device=device)
-    is_same_group_LL = group_at[:, None] == group_at
+    # 3. to the device in two copies, for each waits: what stands at each position, and what is predicted
+    ids, positions, group, row_at = torch.tensor([ids_L, positions_L, group_L, row_L], dtype=torch.long).to(device)
+    source, target, row_of, column = torch.tensor([source_N, target_N, row_N, column_N], dtype=torch.long).to(device)
+
+    # 4. who sees whom: what came before, of the same group, and of it the prompt and the token's own row
+    is_same_group_LL = group[:, None] == group
     is_visible_LL = is_same_group_LL & ((row_at == -1) | (row_at[:, None] == row_at))
-    place_N2 = torch.tensor(places, device=device).reshape(-1, 2)
     return Pack(
-        ids=torch.tensor([ids_L], device=device),
-        positions=torch.tensor([positions_L], device=device),
+        ids=ids[None],
+        positions=positions[None],
         mask=is_visible_LL.tril()[None, None],
-        source=torch.tensor(source_N, device=device),
-        target=torch.tensor([completions[row][column] for row, column in places], device=device),
-        row=place_N2[:, 0],
-        column=place_N2[:, 1],
+        source=source,
+        target=target,
+        row=row_of,
+        column=column,
     )
 
 
-def without_padding(ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
-    """The tokens of each row, (B, T) → B lists."""
-    return [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
+def without_padding(ids: torch.Tensor, mask: torch.Tensor, completion: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Prompts and completions of padded rows (B, T), whose last `completion` columns are the completions'.
+
+    Both tensors come to the host in one copy: a look at each row would wait for the device each time.
+    """
+    rows = list(zip(*torch.stack([ids, mask]).tolist(), strict=True))
+    parts = slice(None, -completion), slice(-completion, None)
+    prompts, completions = ([list(compress(row[part], kept[part])) for row, kept in rows] for part in parts)
+    return prompts, completions
 
 
 def is_cheaper(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], width: int) -> bool:

@@ -155,10 +155,7 @@ class RolloutTrainer(OpenGRPOTrainer):
     ) -> LogProbabilities:
         """As `log_probabilities`, without an auxiliary loss; packed where that is cheaper than padding."""
         # 1. rows without padding: prompts are padded on the left, completions on the right
-        prompt_ids, completion_ids = input_ids[:, :-logits_to_keep], input_ids[:, -logits_to_keep:]
-        prompt_mask, completion_mask = attention_mask[:, :-logits_to_keep], attention_mask[:, -logits_to_keep:]
-        prompts = shared_prompts.without_padding(prompt_ids, prompt_mask)
-        completions = shared_prompts.without_padding(completion_ids, completion_mask)
+        prompts, completions = shared_prompts.without_padding(input_ids, attention_mask, logits_to_keep)
 
         # 2. so many rows at a time as TRL would take, each part the cheaper way
         size, width = batch_size or len(prompts), self._bare_model.config.hidden_size

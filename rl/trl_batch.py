@@ -32,13 +32,13 @@ def select_rows(inputs: TrlBatch, rows: torch.Tensor) -> TrlBatch:
 def trimmed(inputs: TrlBatch) -> TrlBatch:
     """The same batch without columns that are padding in every row: left of the prompts, right of the completions."""
     width = inputs["completion_ids"].shape[1]
-    prompt = int(inputs["prompt_mask"].sum(1).max())
-    completion = max(int(inputs["completion_mask"].sum(1).max()), 1)
+    masks = inputs["prompt_mask"], inputs["completion_mask"]
+    prompt, completion = torch.stack([mask.sum(1).max() for mask in masks]).tolist()  # in one copy to the host
     cut = {key: inputs[key][:, -prompt:] for key in ("prompt_ids", "prompt_mask")}
     for key in PER_TOKEN:
         value = inputs.get(key)
         if isinstance(value, torch.Tensor) and value.dim() == 2 and value.shape[1] == width:
-            cut[key] = value[:, :completion]
+            cut[key] = value[:, : max(completion, 1)]
     return inputs | cut
 
 

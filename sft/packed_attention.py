@@ -2,11 +2,12 @@
 
 Packing lays rows after one another in one sequence, whose positions start again at 0 with each row. FlashAttention
 takes that as it is; Transformers' SDPA builds a block-diagonal mask and computes every masked entry. Here SDPA is
-called once a row instead.
+called once a row instead. Where rows start is read from the device once a batch, ahead of the first layer: each layer
+would have to wait for the GPU to ask it.
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +15,10 @@ import torch
 from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_flash_attention_utils import prepare_fa_kwargs_from_position_ids
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-PACKED_SDPA = "mull_packed"
+FLASH, PACKED_SDPA = "flash_attention_2", "mull_packed"
 
 
 def packed_attention(
@@ -25,21 +27,19 @@ def packed_attention(
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor | None,
+    row_starts: Sequence[int] = (),
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """SDPA as Transformers has it, row by row where `position_ids` (1, T) start again.
+    """SDPA as Transformers has it, row by row where several rows start; see `row_starts`.
 
     query (1, heads, T, d), key and value (1, groups, T, d); returns (1, T, heads, d).
     """
-    # 1. where rows start: at position 0. A mask, or no positions, means that nothing is packed here
-    positions = kwargs.get("position_ids")
-    starts = [] if positions is None or mask is not None else (positions[0] == 0).nonzero()[:, 0].tolist()
-    if len(starts) < 2:
+    if len(row_starts) < 2:
         whole: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, mask, **kwargs)
         return whole
 
-    # 2. each row by itself: causal SDPA needs no mask then, and no score between two rows is ever computed
-    spans = zip(starts, [*starts[1:], query.shape[2]], strict=True)
+    # each row by itself: causal SDPA needs no mask then, and no score between two rows is ever computed
+    spans = zip(row_starts, [*row_starts[1:], query.shape[2]], strict=True)
     parts = [
         sdpa_attention_forward(module, *(x[:, :, a:b] for x in (query, key, value)), None, **kwargs)[0]
         for a, b in spans
@@ -50,6 +50,18 @@ def packed_attention(
 def packed_mask(*args: Any, attention_mask: torch.Tensor | None = None, **kwargs: Any) -> torch.Tensor | None:
     """No mask for packed rows, which come without padding; SDPA's own for all else."""
     return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
+
+
+def row_starts(positions: torch.Tensor) -> dict[str, Any]:
+    """What `packed_attention` is told of rows whose `positions` (1, T) start again at 0."""
+    return {"row_starts": (positions[0] == 0).nonzero()[:, 0].tolist()}
+
+
+def flash_lengths(positions: torch.Tensor) -> dict[str, Any]:
+    """What FlashAttention is told of such rows; without it Transformers asks the device for it in every layer."""
+    (starts_q, starts_k), (longest, _) = prepare_fa_kwargs_from_position_ids(positions)
+    length = int(longest)
+    return {"cu_seq_lens_q": starts_q, "cu_seq_lens_k": starts_k, "max_length_q": length, "max_length_k": length}
 
 
 ALL_ATTENTION_FUNCTIONS.register(PACKED_SDPA, packed_attention)
@@ -63,8 +75,17 @@ def packed(model: PreTrainedModel, is_packed: bool) -> Iterator[None]:
         yield
         return
     flash = model.device.type == "cuda" and importlib.util.find_spec("flash_attn") is not None
-    model.set_attn_implementation("flash_attention_2" if flash else PACKED_SDPA)
+    name, of_rows = (FLASH, flash_lengths) if flash else (PACKED_SDPA, row_starts)
+
+    def with_rows(_: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """A mask, or no positions, means that nothing is packed in this batch."""
+        positions = kwargs.get("position_ids") if kwargs.get("attention_mask") is None else None
+        return args, kwargs if positions is None else kwargs | of_rows(positions)
+
+    model.set_attn_implementation(name)
+    hook = model.get_decoder().register_forward_pre_hook(with_rows, with_kwargs=True)
     try:
         yield
     finally:
+        hook.remove()
         model.set_attn_implementation("sdpa")

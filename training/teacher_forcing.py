@@ -34,11 +34,10 @@ def vocabulary_logprobs(model: CausalLM, pairs: Sequence[Pair], batch_size: int 
             yield logits[row, prompt_length - 1 : len(tokens) - 1].float().log_softmax(-1)
 
 
-def completion_logprobs(vocabulary: Tensor, completion: Sequence[int]) -> list[float]:
-    """(C, V) → the log-probability of each of the completion's C tokens."""
+def completion_logprobs(vocabulary: Tensor, completion: Sequence[int]) -> Tensor:
+    """(C, V) → (C,): the log-probability of each of the completion's tokens."""
     ids = torch.tensor([*completion], device=vocabulary.device)
-    chosen: list[float] = vocabulary.gather(1, ids[:, None])[:, 0].tolist()
-    return chosen
+    return vocabulary.gather(1, ids[:, None])[:, 0]
 
 
 @contextmanager

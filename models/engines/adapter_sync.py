@@ -33,7 +33,8 @@ class Handover:
         self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=MEMORY if MEMORY.is_dir() else None)
         self._state: list[Tensor] = []
         self._scales: list[float] = []
-        self._copies: list[Tensor] = []
+        self._written: Tensor
+        self._file: Tensor
         self._specs: dict[str, TensorSpec] = {}
         self._folders: list[Path] = []
         self._count = 0
@@ -43,7 +44,9 @@ class Handover:
         config = _lora(model)
         if not self._state:
             self._look(model)
-        if self._folders and is_adapter(self._folders[-1]) and self._is_unchanged():
+        weights = self._weights()
+        # by value: fused and 8-bit optimizers change weights without counting up their `_version`
+        if self._folders and is_adapter(self._folders[-1]) and torch.equal(weights, self._written):
             return str(self._folders[-1])
         while len(self._folders) > 1:
             shutil.rmtree(self._folders.pop(0), ignore_errors=True)
@@ -53,23 +56,21 @@ class Handover:
         folder.mkdir()
         self._folders.append(folder)
         _unscaled(config).save_pretrained(str(folder))
-        for place, weight, scale in zip(self._copies, self._state, self._scales, strict=True):
-            place.copy_(_scaled(weight, scale))
+        self._file.copy_(weights)
+        self._written = weights
         serialize_file(self._specs, str(folder / "adapter_model.safetensors"))
         return str(folder)
 
-    def _is_unchanged(self) -> bool:
-        """Whether the last folder holds the weights as they are; the first that differs ends the search.
-
-        By value: fused and 8-bit optimizers change weights without counting up their `_version`.
-        """
-        kept = zip(self._copies, self._state, self._scales, strict=True)
-        return all(torch.equal(place, _scaled(weight, scale).to(place)) for place, weight, scale in kept)
+    def _weights(self) -> "Tensor":
+        """All weights as a folder holds them, one after another on one device: compared and copied with one wait."""
+        device, dtype = self._state[0].device, self._file.dtype
+        scaled = (_scaled(weight, scale) for weight, scale in zip(self._state, self._scales, strict=True))
+        return torch.cat([weight.to(device, dtype).flatten() for weight in scaled])
 
     def _look(self, model: CausalLM) -> None:
         """Remember the adapter's tensors, which change in place, and lay out the file: both take longer than to write.
 
-        The copies are in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
+        The file is in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
         do that at each swap, and knows one scale for all layers.
         """
         places = {parameter.data_ptr(): parameter for parameter in model.parameters() if parameter.requires_grad}
@@ -78,15 +79,16 @@ class Handover:
         self._state = [places.get(value.data_ptr(), value) for value in state.values()]
         scales = _scales(model)
         self._scales = [scales.get(id(value), 1.0) for value in self._state]
-        self._copies = [torch.empty(value.shape, dtype=dtype) for value in self._state]
+        self._file = torch.empty(sum(value.numel() for value in self._state), dtype=dtype)
+        parts = self._file.split([value.numel() for value in self._state])
         self._specs = {
             name: TensorSpec(
                 dtype=str(dtype).removeprefix("torch."),
-                shape=list(place.shape),
-                data_ptr=place.data_ptr(),
-                data_len=place.nbytes,
+                shape=list(value.shape),
+                data_ptr=part.data_ptr(),
+                data_len=part.nbytes,
             )
-            for name, place in zip(state, self._copies, strict=True)
+            for (name, value), part in zip(state.items(), parts, strict=True)
         }
 
     def close(self) -> None:

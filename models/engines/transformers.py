@@ -159,7 +159,7 @@ class _Decoding:
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
         # an index, not `logits_to_keep=1`: the slice is a strided view, and a bf16 linear of one takes seconds on a CPU
-        last = torch.tensor([ids.shape[1] - 1], device=ids.device)
+        last = torch.full((1,), ids.shape[1] - 1, device=ids.device)
         out = self.engine.model(
             input_ids=ids,
             attention_mask=mask,

@@ -13,6 +13,7 @@ from budget_forcing.tokens import TokenBudget, encode, think_tokens
 from budget_forcing.transformers_sampler import BatchRow, BudgetLogitsProcessor, Sampler
 from configs.schema.sections import SamplingConfig
 from data.think_format import S1
+from tests.host_waits import HostWaits
 from tests.tiny import tiny_model
 
 CONTEXT = 400
@@ -106,6 +107,19 @@ def test_logprob_after_refused_end_counts_the_refusal(
     for row in refused:
         drawn = policy[row.tokens[0]] / policy[redrawn].sum()
         assert row.logprobs[0] == pytest.approx((drawn * none).log().item(), abs=1e-5)
+
+
+def test_waits_are_per_step_not_per_refused_row() -> None:
+    budget = TokenBudget(ends=(0, 1), end=(0,), eos=(0,), limit=9, min_thinking=9, max_answer=1)
+    counts = []
+    for count in (2, 8):
+        rows = [BatchRow.of(SamplingConfig(), seed, (0,), budget) for seed in range(count)]
+        logits = torch.tensor([9.0, 9.0, -9.0, -9.0]).repeat(count, 1)
+        with HostWaits() as host:
+            tokens = Sampler(rows).step(logits)
+        assert set(tokens) <= {2, 3}  # every row was refused its end
+        counts.append((host.waits, host.made))
+    assert counts[0] == counts[1]
 
 
 def test_budgeted_and_plain_rows_share_a_batch(tiny: tuple[Any, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from budget_forcing.budget_state import BudgetState
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.policies import by_state
@@ -31,6 +32,7 @@ from tests.budget_forcing.toy import (
     logprob_of,
     p_value,
 )
+from tests.host_waits import HostWaits
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
@@ -337,3 +339,20 @@ def test_entry_point_loads_the_processor(tmp_path: Path, monkeypatch: pytest.Mon
     (installed / "entry_points.txt").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(str(tmp_path))
     assert _load_logitsprocs_plugins() == [BudgetProcessor]
+
+
+def test_rows_that_change_wait_for_nothing() -> None:
+    from budget_forcing.vllm_processor import BudgetProcessor, Tracked
+    from tests.budget_forcing.vllm_batch import vllm_config
+
+    processor = BudgetProcessor(vllm_config(VOCABULARY, 4), torch.device("meta"), False)
+    forced = replace(BUDGETS[0], limit=0, min_thinking=0)
+    for at, budget in enumerate((BUDGETS[0], forced)):
+        processor.rows[at] = Tracked(processor, BudgetState(budget), SamplingConfig(), at, False)
+    processor._gather()
+    for at in range(2):
+        processor._visit(at, 0)
+    with HostWaits() as host:
+        processor._sort()
+    assert processor.watched_rows.shape == processor.forced_rows.shape == (1,)
+    assert host.waits == {}

@@ -14,6 +14,7 @@ from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import policy_check
 from rl import rollout as rollouts
+from tests.host_waits import HostWaits
 from tests.rl.trainers import PROBLEMS, built, randomise
 from training.run_callback import RunCallback
 
@@ -92,6 +93,15 @@ def test_checksum_covers_base_weights_only(tiny: LoadedModel) -> None:
         assert policy_check.checksum(tiny.model) != before
         flat[at] = kept
     assert policy_check.checksum(tiny.model) == before
+
+
+def test_check_reads_the_device_once(tiny: LoadedModel) -> None:
+    pairs = [(prompt, [5, 6, 7]) for prompt in prompts(tiny)]
+    assert len(pairs) > 1
+    for look in (lambda: policy_check.checksum(tiny.model), lambda: policy_check.logprobs(tiny.model, pairs)):
+        with HostWaits() as host:
+            look()
+        assert host.waits == {"tolist": 1}
 
 
 def watched(tiny: LoadedModel, folder: Path, engine: type[TransformersEngine], **options: Any) -> Any:

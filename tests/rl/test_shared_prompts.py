@@ -14,6 +14,7 @@ from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import shared_prompts
 from rl.trl_batch import regrouped, teaches
+from tests.host_waits import HostWaits
 from tests.rl.trainers import built, gradients, randomise
 
 pytestmark = pytest.mark.engine
@@ -118,6 +119,18 @@ def test_shared_prompt_gradients_equal_trl(
     assert max(float(grad.abs().max()) for grad in theirs[1:]) > 1e-3
     for mine, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, their, atol=1e-5, rtol=1e-5)
+
+
+def test_waits_are_per_batch_not_per_row(trainer: Any) -> None:
+    counts = []
+    for rows in (2, 8):
+        groups = [(list(range(3, 30)), [[40 + row, 50, 60][: 1 + row % 3] for row in range(rows)])]
+        assert shared_prompts.is_cheaper(*rows_of(groups), trainer.model.config.hidden_size)
+        with HostWaits() as host:
+            gradients(trainer, trainer._compute_loss, batch(groups))
+        counts.append(host.waits)
+    assert counts[0] == counts[1]
+    assert counts[0]["tolist"] == 2  # the columns to keep, and the rows
 
 
 def test_expensive_pack_is_not_made() -> None:

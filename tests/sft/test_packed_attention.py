@@ -15,7 +15,8 @@ from data.corpus import solution_traces
 from data.think_format import S1
 from sft import dataset
 from sft.first_batch import check_packing, documents
-from sft.packed_attention import PACKED_SDPA, packed
+from sft.packed_attention import PACKED_SDPA, flash_lengths, packed
+from tests.host_waits import HostWaits
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.engine
@@ -117,3 +118,25 @@ def test_packed_attention_keeps_padded_logits(folder: Path) -> None:
     before = model(**inputs).logits
     with packed(model, True), torch.no_grad():
         torch.testing.assert_close(model(**inputs).logits, before)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_waits_are_per_batch_not_per_layer(tmp_path: Path, reentrant: bool) -> None:
+    counts = []
+    for layers in (2, 6):
+        trainer = trainer_of(tiny_model(tmp_path / str(layers), layers=layers), tmp_path, packing=True)
+        batch = next(iter(trainer.get_train_dataloader()))
+        trainer.model.train()
+        trainer.model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+        with packed(trainer.model, True), HostWaits() as host:
+            trainer.compute_loss(trainer.model, batch).backward()
+        counts.append(host.waits)
+    assert counts[0] == counts[1]
+    assert counts[0]["aten.nonzero.default"] == 1
+
+
+def test_flash_is_told_the_rows_lengths() -> None:
+    told = flash_lengths(torch.tensor([[0, 1, 2, 0, 1, 0, 1, 2, 3]]))
+    assert told["cu_seq_lens_q"].tolist() == told["cu_seq_lens_k"].tolist() == [0, 3, 5, 9]
+    assert told["max_length_q"] == told["max_length_k"] == 4
+    assert isinstance(told["max_length_q"], int)  # the kernel would read a tensor from the device, in every layer

@@ -42,7 +42,7 @@ def test_logprobs_are_of_each_completion_token(tmp_path: Path, batch_size: int) 
         logits = model(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
         wanted = [logits[len(prompt) - 1 + at, token].item() for at, token in enumerate(completion)]
         assert vocabulary.shape == (len(completion), 264)
-        assert completion_logprobs(vocabulary, completion) == pytest.approx(wanted, rel=1e-5)
+        assert completion_logprobs(vocabulary, completion).tolist() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_weights_in_16_bits_are_read_in_fp32(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from models.engines.base import Engine, Request
 from models.engines.generation import Generation
 from models.engines.select import load_engine
 from models.load import LoadedModel, load_model
+from tests.host_waits import HostWaits
 from tests.tiny import tiny_model, tiny_tokenizer
 from tests.vllm_env import ENVIRONMENT
 
@@ -84,6 +85,34 @@ def test_folder_holds_the_adapter(adapter: AdapterConfig, config: ModelConfig) -
     again = PeftModel.from_pretrained(base, handover.folder_of(loaded.model))
     with torch.no_grad():
         torch.testing.assert_close(again(ids).logits, loaded.model(ids).logits)
+    handover.close()
+
+
+def test_waits_are_per_adapter_not_per_tensor(tmp_path: Path) -> None:
+    counts = []
+    for layers in (2, 6):
+        name = str(tiny_model(tmp_path / str(layers), layers=layers))
+        model = load_model(ModelConfig(name=name, precision="fp32"), AdapterConfig(r=4, alpha=8)).model
+        handover = Handover()
+        first = handover.folder_of(model)
+        with HostWaits() as unchanged:
+            assert handover.folder_of(model) == first
+        optimize(model)
+        with HostWaits() as changed:
+            assert handover.folder_of(model) != first
+        handover.close()
+        counts.append([(host.waits, host.copies) for host in (unchanged, changed)])
+    assert counts[0] == counts[1] == [({"aten.equal.default": 1}, 0), ({"aten.equal.default": 1}, 1)]
+
+
+def test_one_changed_weight_gets_new_folder(loaded: LoadedModel) -> None:
+    handover = Handover()
+    names = {handover.folder_of(loaded.model)}
+    for weight in [weight for weight in loaded.model.parameters() if weight.requires_grad]:
+        with torch.no_grad():
+            weight.view(-1)[-1] += 0.5
+        names.add(handover.folder_of(loaded.model))
+    assert len(names) == 1 + sum(weight.requires_grad for weight in loaded.model.parameters())
     handover.close()
 
 
