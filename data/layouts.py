@@ -149,16 +149,52 @@ def _s1k(row: Fields) -> Turn:
     )
 
 
-def _title_ask(row: Fields) -> Turn:
-    """Medical dialogues: a title, the patient's words, a doctor's answer."""
-    parts = [text_at(row, key) for key in ("title", "ask")]
-    question_parts = [part for part in dict.fromkeys(parts) if part.lower() not in _NOTHING]
-    dialogue = dialogue_of([Message("user", "\n".join(question_parts)), Message("assistant", text_at(row, "answer"))])
+def _titled(question: str) -> Layout:
+    """Medical dialogues: a title, the patient's words in the column `question`, a doctor's answer."""
+
+    def convert(row: Fields) -> Turn:
+        parts = dict.fromkeys(text_at(row, key) for key in ("title", question))
+        asked = "\n".join(part for part in parts if part.lower() not in _NOTHING)
+        dialogue = dialogue_of([Message("user", asked), Message("assistant", text_at(row, "answer"))])
+        return Turn(
+            question=dialogue.question,
+            thinking=dialogue.thinking,
+            reply=dialogue.reply,
+            metadata=_rest(row, ["title", question, "answer"]),
+        )
+
+    # a title beside a context is the article's that is asked about, as in SQuAD
+    needed = {question, "answer"} | ({"title"} if question != "ask" else set())
+    return Layout(f"title-{question}-answer", lambda row: needed <= row.keys() and "context" not in row, convert)
+
+
+_SPOKEN = (
+    re.compile(r"\s*(?:问|Q|Question)\s*[:：]\s*", re.IGNORECASE),
+    re.compile(r"\s*(?:答|A|Answer)\s*[:：]\s*", re.IGNORECASE),
+)
+"""How a text begins that says by itself whether it asks or answers."""
+
+
+def _is_spoken(row: Fields) -> bool:
+    texts = list_of(row.get("data")) or [""]
+    return all(isinstance(text, str) for text in texts) and bool(_SPOKEN[0].match(texts[0]))
+
+
+def _spoken(row: Fields) -> Turn:
+    """HuatuoGPT: `{"data": ["问：…", "答：…", …]}`, question and answer by turns."""
+    messages = []
+    for at, text in enumerate(list_of(row.get("data")) or []):
+        said = _SPOKEN[at % 2].match(text)
+        if said is None:
+            raise BadRow(f"column 'data': text {at + 1} does not begin with {'问：' if at % 2 == 0 else '答：'}")
+        messages.append(Message("assistant" if at % 2 else "user", text[said.end() :].strip()))
+    dialogue = dialogue_of(messages)
     return Turn(
         question=dialogue.question,
         thinking=dialogue.thinking,
         reply=dialogue.reply,
-        metadata=_rest(row, ["title", "ask", "answer"]),
+        history=dialogue.history,
+        metadata=_rest(row, ["data"]),
     )
 
 
@@ -220,8 +256,10 @@ LAYOUTS = (
     conversation({"messages": "conversation", "system": "system"}, "conversation"),
     columns("alpaca", {**_ALPACA, "reply": "output"}),
     columns("alpaca", {**_ALPACA, "reply": "response"}),
-    Layout("title-ask-answer", lambda row: "ask" in row and "answer" in row, _title_ask),
+    _titled("ask"),
     Layout("gsm8k", _is_gsm8k, _gsm8k),
+    _titled("question"),
+    Layout("huatuo", _is_spoken, _spoken),
     columns("system-question-answer", _ORCA, required=("system", "question", "reply")),
     *_pairs(),
 )

@@ -1,8 +1,9 @@
-"""Rows out of JSON, JSONL, CSV and Parquet files, streamed, each with the line it came from.
+"""Rows out of JSON, JSONL, CSV, Parquet files and spreadsheets, streamed, each with the line it came from.
 
 A file is never held whole: a JSON array is decoded element by element, Parquet in batches (one JSON object that holds a
-whole table is the exception). A row that can't be read comes out as a `Row` with an `error`, so that the caller decides
-whether to stop or to count it and go on. NaN and infinities, which JSON itself doesn't have, are None.
+whole table, and a spreadsheet, are the exceptions). A row that can't be read comes out as a `Row` with an `error`, so
+that the caller decides whether to stop or to count it and go on. NaN and infinities, which JSON itself doesn't have,
+are None.
 """
 
 import io
@@ -18,14 +19,16 @@ from data.csv_rows import csv_rows
 from data.encoding import detect_encoding
 from data.json_rows import json_rows, jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, finite
+from data.sheet_rows import SHEETS, sheet_rows
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", *SHEETS)
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-_HINTS = {".xlsx": "save the sheet as CSV", ".xls": "save the sheet as CSV", ".zip": "unpack it", ".tar": "unpack it"}
+_HINTS = {".zip": "unpack it", ".tar": "unpack it"}
 
 
 def read_rows(path: Path, encoding: str | None = None, split: str | None = None) -> Iterator[Row]:
-    """Stream a file's rows; `encoding` None: detected; `split`: which one of several that one JSON object holds.
+    """Stream a file's rows; `encoding` None: detected; `split`: which one of several that one JSON object holds,
+    or which sheet.
 
     Raises `DataError` for a missing file, an unknown suffix, or a file that is no text in any known encoding.
     """
@@ -35,10 +38,10 @@ def read_rows(path: Path, encoding: str | None = None, split: str | None = None)
     if suffix not in SUFFIXES:
         known = f"take one of {' '.join(SUFFIXES)}, also with {' '.join(COMPRESSIONS)}"
         raise DataError(f"{path}: unknown kind of file; {_HINTS.get(suffix, known)}")
-    if suffix == ".parquet":
+    if suffix in (".parquet", *SHEETS):
         if path.suffix.lower() in COMPRESSIONS:
-            raise DataError(f"{path}: a packed Parquet file; unpack it")
-        yield from _parquet(path)
+            raise DataError(f"{path}: a packed {suffix} file; unpack it")
+        yield from _parquet(path) if suffix == ".parquet" else sheet_rows(path, split)
         return
     encoding = encoding or detect_encoding(path)
     with open_bytes(path) as raw:

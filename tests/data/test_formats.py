@@ -90,6 +90,19 @@ def only(path: Path) -> Trace:
         ),
         ("title-ask-answer", {"department": "d", "title": "q", "ask": "i", "answer": "a"}, ("q\ni", "", "a")),
         ("title-ask-answer", {"title": "q", "ask": "无", "answer": "a"}, ("q", "", "a")),
+        ("title-question-answer", {"department": "d", "title": "t", "question": "q", "answer": "a"}, ("t\nq", "", "a")),
+        ("question-answer", {"title": "t", "context": "c", "question": "q", "answer": "a"}, ("q", "", "a")),  # SQuAD
+        ("huatuo", {"data": ["问：q", "答：a"]}, ("q", "", "a")),
+        ("huatuo", {"data": ["问:1", "答:2", "问：3", "答：4"]}, ("3", "", "4")),
+        (
+            "alpaca",
+            {
+                "instruction": "3",
+                "output": "4",
+                "history": [{"role": "user", "content": "1"}, {"role": "assistant", "content": "2"}],
+            },
+            ("3", "", "4"),
+        ),
         ("gsm8k", {"question": "q", "answer": "2+2=<<2+2=4>>4\n#### 1,004"}, ("q", "2+2=4", "1004")),
         ("question-answer", {"problem": "q", "solution": "s", "answer": "7"}, ("q", "", "s")),
         ("question-answer", {"prompt": "q", "completion": "t</think>a"}, ("q", "t", "a")),
@@ -102,6 +115,12 @@ def test_layout_follows_from_the_columns(
     assert open_traces(path).layout == layout
     trace = only(path)
     assert (trace.question, trace.thinking, trace.reply) == expected
+
+
+def test_spoken_turns_are_read_by_turns(tmp_path: Path) -> None:
+    assert only(write(tmp_path / "a.jsonl", {"data": ["问：1", "答：2", "问：3", "答：4"]})).history == (("1", "2"),)
+    with pytest.raises(DataError, match=r"a\.jsonl:1: column 'data': text 2 does not begin with 答："):
+        only(write(tmp_path / "a.jsonl", {"data": ["问：1", "问：2"]}))
 
 
 def test_system_history_and_metadata_are_kept(tmp_path: Path) -> None:

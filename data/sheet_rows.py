@@ -1,0 +1,64 @@
+"""Rows of a spreadsheet: Excel's `.xlsx` and `.xls`, OpenDocument's `.ods`."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from data.row import Row
+
+SHEETS = (".xlsx", ".xls", ".ods")
+
+
+def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
+    """Every row below the header, with its number in the sheet; a row that is part of a merged cell is an error.
+
+    The header is the first row that is neither empty nor merged. `name`: which sheet, where several hold something.
+    Dates are ISO text; an empty cell is None. Raises `DataError` for a file that is no spreadsheet, and where the sheet
+    is not clear.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        book = CalamineWorkbook.from_path(str(path))
+        held = {title: book.get_sheet_by_name(title) for title in book.sheet_names}
+    except (CalamineError, OSError) as error:
+        raise DataError(f"{path}: not a whole spreadsheet ({' '.join(str(error).split())})") from None
+    sheet = held[_chosen(path, [title for title in held if held[title].height], name)]
+    merged = {row: cells for cells in sheet.merged_cell_ranges or () for row in range(cells[0][0], cells[1][0] + 1)}
+    header: list[str] = []
+    for at, cells in enumerate(sheet.to_python(skip_empty_area=False)):
+        if not any(cell != "" for cell in cells):
+            continue
+        if not header:
+            header = [] if at in merged else [str(cell).strip() for cell in cells]  # a title is merged over its table
+        elif at in merged:
+            (first, left), (last, right) = merged[at]
+            where = f"rows {first + 1} to {last + 1}, columns {left + 1} to {right + 1}"
+            yield Row(at + 1, {}, f"a merged cell ({where}); unmerge it and fill its cells")
+        else:
+            yield _row(at + 1, header, cells)
+
+
+def _chosen(path: Path, names: Sequence[str], name: str | None) -> str:
+    if name in names:
+        return str(name)
+    if not names:
+        raise DataError(f"{path}: no rows in it")
+    if name is not None or len(names) > 1:
+        raise DataError(f"{path}: it holds the sheets {', '.join(names)}; name one of them (data.split=NAME)")
+    return names[0]
+
+
+def _row(line: int, header: Sequence[str], cells: Sequence[Any]) -> Row:
+    unnamed = [at for at, (title, cell) in enumerate(zip(header, cells, strict=True)) if not title and cell != ""]
+    if unnamed and unnamed != [0]:  # the first may be pandas' index
+        return Row(line, {}, f"a cell in column {unnamed[-1] + 1}, which has no header")
+    return Row(line, {title: _value(cell) for title, cell in zip(header, cells, strict=True) if title})
+
+
+def _value(cell: Any) -> Any:
+    if isinstance(cell, date | time):  # a datetime is a date
+        return cell.isoformat()
+    return None if cell == "" else cell
