@@ -24,5 +24,6 @@ def read_problems(path: Path) -> list[Problem]:
     for line, row in enumerate(read_jsonl(path), 1):
         if not {"question", "answer"} <= row.keys() or not row.keys() <= known:
             raise DataError(f"{path}:{line}: not a problem; write question and answer, and of others only {known}")
-        problems.append(Problem(**{"id": f"{path.stem}-{line}", "source": "file"} | row))
+        history = tuple((user, assistant) for user, assistant in row.get("history", ()))
+        problems.append(Problem(**{"id": f"{path.stem}-{line}", "source": "file"} | row | {"history": history}))
     return problems

@@ -13,7 +13,7 @@ from data.problem_file import read_problems, write_problems
 def test_problems_round_trip(tmp_path: Path) -> None:
     problems = [
         Problem("a", "½ + ½?", "1", "file", "by halves", {"options": ["1", "2"], "entry": {"seed": 3}}),
-        Problem("b", "2 + 2?", "4", "arithmetic"),
+        Problem("b", "2 + 2?", "4", "arithmetic", system="Be brief.", history=(("1 + 1?", "2"),)),
     ]
     write_problems(tmp_path / "p.jsonl", problems)
     assert read_problems(tmp_path / "p.jsonl") == problems
