@@ -27,6 +27,7 @@ from rewards.composition import RewardSet
 from rl import memory_check, policy_check, rollout
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
+from rl.shared_prompts import is_cheaper
 from rl.trainer import Recorder, RolloutTrainer
 from training import heldout, preflight
 from training.dry_run import grpo_plan
@@ -68,7 +69,7 @@ def run_grpo(
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
     rollout.check_budget(config, tokenizer, think_format, longest)
     if dry_run:
-        print(grpo_plan(config, len(problems), len(held_out), longest))
+        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper))
         return
 
     # 2. model

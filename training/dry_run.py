@@ -1,5 +1,7 @@
 """`--dry-run`: what a run would do, and what it would need, without loading the weights."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -7,13 +9,27 @@ import yaml
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
-from models.backend import choose_backend
+from models.adapter_files import check_adapter
+from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
-from models.weights import BYTES, count_weights
+from models.weights import count_weights
+from training.preflight import GIB, device
+from training.step_memory import TARGETS, Shape, Step, peak
+
+Tokens = Sequence[Sequence[int]]
 
 
-def grpo_plan(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int) -> str:
-    """The resolved config and the plan of `rl.grpo`, as text."""
+def grpo_plan(
+    config: GrpoConfig,
+    rows: int,
+    held_out: int,
+    longest_prompt: int,
+    shares_prompts: Callable[[Tokens, Tokens, int], bool],
+) -> str:
+    """The resolved config and the plan of `rl.grpo`, as text.
+
+    `shares_prompts`: whether prompts and completions are cheaper as one row, at a model's width.
+    """
     group = int(config.trl_setting("num_generations"))
     completions = config.completions_per_generation
     steps = _steps(config, rows * group)
@@ -24,9 +40,8 @@ def grpo_plan(config: GrpoConfig, rows: int, held_out: int, longest_prompt: int)
             "steps": f"{steps}, each generation {completions} completions: {completions // group} prompts × {group}",
             "tokens": f"prompts up to {longest_prompt}, completions up to {config.completion_length}, "
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
-            "worst": f"about {worst_case(config, longest_prompt) / 2**30:.1f} GiB for a forward and backward pass of "
-            "the longest rows: an estimate, tried before step 1 on a GPU",
         },
+        grpo_step(config, longest_prompt, shares_prompts),
     )
 
 
@@ -44,22 +59,65 @@ def sft_plan(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> s
             "steps": f"{_steps(config, sequences)}, each {batch} of {sequences} sequences",
             "tokens": f"rows up to {ledger.limit_max}, 99% up to {ledger.limit_p99}",
         },
+        sft_step(config, ledger.limit_max),
     )
 
 
-def worst_case(config: GrpoConfig, longest_prompt: int) -> int:
-    """Bytes for activations and logits of the longest rows, 16-bit and without checkpointing.
+def grpo_step(config: GrpoConfig, longest_prompt: int, shares_prompts: Callable[[Tokens, Tokens, int], bool]) -> Step:
+    """A micro-batch of the longest prompts and completions, padded or sharing prompts as the trainer will have it."""
+    rows, completion = int(config.trl_setting("per_device_train_batch_size")), config.completion_length
+    step = _step(
+        config,
+        rows=rows,
+        length=longest_prompt + completion,
+        kept=completion,
+        loss="grpo",
+        is_masked=rows > 1,
+        has_reference=config.trains_every_weight and bool(config.trl_setting("beta")),
+    )
+    prompts = -(-rows // int(config.trl_setting("num_generations")))
+    drawn = [range(i // -(-rows // prompts), i // -(-rows // prompts) + longest_prompt) for i in range(rows)]
+    if step.is_unsloth or not shares_prompts(drawn, [range(completion)] * rows, step.shape.hidden):
+        return step
+    packed = prompts * longest_prompt + rows * (completion - 1)
+    return replace(step, rows=1, length=packed, kept=rows * completion, is_masked=True)
 
-    34 bytes a position, layer and hidden unit (Korthikanti et al. 2022, arXiv 2205.05198 §4.1, without the attention
-    scores, which SDPA does not keep); logits in 16 bits, their softmax in 32.
-    """
+
+def sft_step(config: SftConfig, longest: int) -> Step:
+    """A micro-batch of the longest rows, or of packed ones."""
+    packs = bool(config.trl_setting("packing"))
+    rows = int(config.trl_setting("per_device_train_batch_size"))
+    length = config.model.max_length if packs else min(longest, config.model.max_length)
+    chunks = config.trainer.get("loss_type") in (None, "chunked_nll")
+    loss = "chunked_nll" if chunks else "nll"
+    is_masked = rows > 1 and not packs
+    trained = config.trained_layers
+    return _step(config, rows=rows, length=length, kept=length, loss=loss, is_masked=is_masked, trained_layers=trained)
+
+
+def _step(config: TrainingConfig, **batch: Any) -> Step:
+    """How the recipe trains on a micro-batch; where it is silent, as `training.trainer` decides on this machine."""
     from transformers import AutoConfig
 
-    model = AutoConfig.from_pretrained(source_of(base_of(config.model))).get_text_config()
-    rows = int(config.trl_setting("per_device_train_batch_size"))
-    length = longest_prompt + config.completion_length
-    activations = 34 * rows * length * model.num_hidden_layers * model.hidden_size
-    return int(activations + 6 * rows * config.completion_length * model.vocab_size)
+    source = source_of(base_of(config.model))
+    choice, on_gpu = choose_backend(config.model, config), has_gpu()
+    adapter = check_adapter(config.model.adapter) if config.model.adapter else {}
+    shape = adapter or (config.adapter.model_dump() if config.adapter else {})
+    targets = shape.get("target_modules", "all-linear")
+    is_unsloth = choice.backend == "unsloth"
+    return Step(
+        shape=Shape.of(AutoConfig.from_pretrained(source).get_text_config(), count_weights(source)),
+        precision=choice.precision,
+        rank=0 if config.trains_every_weight else int(shape.get("r", 16)),
+        targets=TARGETS if isinstance(targets, str) else tuple(targets),
+        optimizer=str(config.trainer.get("optim", "adamw_torch")),
+        has_autocast=bool(config.trainer.get("bf16", on_gpu) or config.trainer.get("fp16")),
+        has_kernel=on_gpu,
+        has_checkpoints=is_unsloth or bool(config.trainer.get("gradient_checkpointing", on_gpu)),
+        is_unsloth=is_unsloth,
+        accumulates=config.trl_setting("gradient_accumulation_steps") > 1,
+        **batch,
+    )
 
 
 def _steps(config: TrainingConfig, rows: int) -> str:
@@ -73,12 +131,27 @@ def _rows_a_step(config: TrainingConfig) -> int:
     return int(config.trl_setting("per_device_train_batch_size") * config.trl_setting("gradient_accumulation_steps"))
 
 
-def _text(config: TrainingConfig, plan: dict[str, str]) -> str:
-    weights = count_weights(source_of(base_of(config.model)))
+def _text(config: TrainingConfig, plan: dict[str, str], step: Step) -> str:
     choice = choose_backend(config.model, config)
-    memory = weights * BYTES[choice.precision] / 2**30
+    weights = step.shape.weights.total
     lines = {"model": f"{config.model.name}, {weights / 1e6:,.0f}M weights on {choice}"} | plan
-    lines["memory"] = f"{memory:.2f} GiB of base weights; activations, KV cache and optimizer come on top"
-    lines["output"] = config.output_dir
+    lines |= memory_lines(config, step) | {"output": config.output_dir}
     body = "\n".join(f"{name:>9}  {text}" for name, text in lines.items())
     return f"{yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True)}\n{body}"
+
+
+def memory_lines(config: TrainingConfig, step: Step) -> dict[str, str]:
+    """The estimate of a step's peak with its parts, and what it assumes."""
+    parts = peak(step)
+    share = config.model.gpu_memory_utilization * device()[1]
+    if step.is_unsloth and config.model.fast_inference:  # trained on the weights that its vLLM holds
+        parts = {"vLLM and base weights": share} | {n: size for n, size in parts.items() if n != "base weights"}
+    elif config.engine == "vllm":
+        parts = {"vLLM": share} | parts
+    largest = ", ".join(f"{size / GIB:.2f} GiB of {name}" for name, size in list(parts.items())[:3])
+    kept = "checkpoints" if step.has_checkpoints else "no checkpoints"
+    return {
+        "memory": f"about {sum(parts.values()) / GIB:.1f} GiB at a step's peak, most of it {largest}",
+        "assumed": f"{step.rows} × {step.length:,} tokens at once, the longest there are; {kept} of activations; "
+        f"{8 * step.compute}-bit computing; {step.optimizer}; what CUDA and its allocator waste comes on top",
+    }

@@ -159,7 +159,7 @@ def disk(folder: Path, config: TrainingConfig) -> Finding:
     """Room for checkpoints where the run will be."""
     there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
     free = shutil.disk_usage(there).free
-    need = SPARE_DISK if config.adapter else count_weights(source_of(base_of(config.model))) * 12 + SPARE_DISK
+    need = SPARE_DISK if config.adapter else count_weights(source_of(base_of(config.model))).total * 12 + SPARE_DISK
     text = f"{free / GIB:.1f} GiB free for {folder}"
     if free < need:
         return Finding("disk", "failed", text, f"free {need / GIB:.0f} GiB, or name another output_dir")

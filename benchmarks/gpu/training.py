@@ -20,8 +20,9 @@ from benchmarks.gpu.measure import (
 )
 from configs.recipe import load_recipe
 from configs.run_directory import read_jsonl
-from models.weights import weight_bytes
-from training.dry_run import worst_case
+from rl.shared_prompts import is_cheaper
+from training.dry_run import grpo_step
+from training.step_memory import peak
 
 SHORT_GRPO = ["trainer.max_steps=3", "eval=null", "trainer.save_strategy='no'"]
 SMALL = [
@@ -94,7 +95,7 @@ def memory(tiny: bool) -> Figures:
         ]  # fmt: skip
         words += SMALL if tiny else ["trainer.max_steps=1"]
         config = load_recipe("grpo", "demo.yaml", words)
-        yield "gsm8k_shape_estimate_gib", (worst_case(config, 256) + weight_bytes(str(model), precision)) / GIB
+        yield "gsm8k_shape_estimate_gib", sum(peak(grpo_step(config, 256, is_cheaper)).values()) / GIB
         yield "gsm8k_shape_peak_gib", measured("rl.grpo", "--config", "demo.yaml", *words)["peak_gib"]
         if not tiny:
             yield from _sft("s1k_shape", QWEN2_7B, Path(folder), 20_000, "nf4", "transformers", tiny)

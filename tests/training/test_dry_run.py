@@ -1,0 +1,77 @@
+"""What `--dry-run` says of a step's memory, and the cards that recipes promise, by the same estimate."""
+
+from typing import Any
+
+import pytest
+import transformers
+from transformers import Qwen2Config
+
+from configs.recipe import load_recipe
+from models.backend import BackendChoice
+from models.weights import Weights
+from rl.shared_prompts import is_cheaper
+from training import dry_run
+from training.step_memory import Step, peak
+
+GB, GIB = 1e9, 2**30
+CUDA = 1 * GIB
+"""What CUDA, its kernels and its allocator take on top."""
+QWEN2_1B5 = {"hidden_size": 1536, "num_attention_heads": 12, "num_key_value_heads": 2, "intermediate_size": 8960}
+QWEN2_7B = {"hidden_size": 3584, "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18_944}
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Call it with a model's sizes and a backend: every recipe then loads that, in 4 bits on a GPU of 16 GB."""
+
+    def pretend(sizes: dict[str, int], weights: Weights, backend: str) -> None:
+        config = Qwen2Config(num_hidden_layers=28, vocab_size=152_064, **sizes)
+        monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda _: config)
+        monkeypatch.setattr(dry_run, "count_weights", lambda _: weights)
+        monkeypatch.setattr(dry_run, "choose_backend", lambda *_: BackendChoice(backend, "nf4", ""))
+        monkeypatch.setattr(dry_run, "has_gpu", lambda: True)
+        monkeypatch.setattr(dry_run, "device", lambda: ("a GPU", int(16 * GB)))
+
+    return pretend
+
+
+def total(step: Step) -> float:
+    return sum(peak(step).values())
+
+
+def test_gsm8k_fits_16_gb_beside_its_vllm(on_gpu: Any) -> None:
+    on_gpu(QWEN2_1B5, Weights(233_373_696, 1_310_340_608), "unsloth")
+    config = load_recipe("grpo", "gsm8k.yaml", [])
+    step = dry_run.grpo_step(config, 256, is_cheaper)
+    assert (step.rows, step.length, step.kept) == (8, 1024, 768)
+    beside_vllm = total(step) - peak(step)["base weights"]
+    assert beside_vllm + CUDA < (1 - config.model.gpu_memory_utilization) * 16 * GB
+    said = dry_run.memory_lines(config, step)["memory"]
+    assert f"about {(0.6 * 16 * GB + beside_vllm) / GIB:.1f} GiB" in said
+    assert "8.94 GiB of vLLM and base weights" in said
+
+
+@pytest.mark.parametrize(("backend", "length", "card"), [
+    ("unsloth", 20_000, 24), ("transformers", 20_000, 40), ("transformers", 8192, 24),
+])  # fmt: skip
+def test_s1k_fits_the_cards_it_names(on_gpu: Any, backend: str, length: int, card: int) -> None:
+    on_gpu(QWEN2_7B, Weights(1_089_994_752, 6_525_621_760), backend)
+    step = dry_run.sft_step(load_recipe("sft", "s1k.yaml", [f"model.max_length={length}"]), 20_000)
+    assert (step.rows, step.length, step.loss) == (1, length, "chunked_nll")
+    assert 0.5 * card * GB < total(step) + CUDA < 0.95 * card * GB
+
+
+def test_rows_of_one_prompt_share_it() -> None:
+    config = load_recipe("grpo", "demo.yaml", [])
+    step = dry_run.grpo_step(config, 97, is_cheaper)
+    assert (step.rows, step.length, step.kept) == (1, 2 * 97 + 8 * 79, 8 * 80)
+    apart = dry_run.grpo_step(config, 97, lambda *_: False)
+    assert (apart.rows, apart.length, apart.kept) == (8, 177, 80)
+
+
+def test_plan_names_the_parts_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "has_gpu", lambda: False)
+    config = load_recipe("sft", "demo.yaml", ["model.backend=transformers", "model.precision=bf16"])
+    lines = dry_run.memory_lines(config, dry_run.sft_step(config, 149))
+    assert lines["memory"].startswith("about 1.8 GiB at a step's peak, most of it 1.30 GiB of activations, 0.25 GiB")
+    assert "8 × 149 tokens" in lines["assumed"]
