@@ -13,6 +13,7 @@ from typing import Any
 
 from configs.sample import Sample
 from evaluation import metrics
+from report.page import percent
 
 STEP_TOKENS = 100  # of a step in a prompt that limits steps (arXiv 2501.19393 §3.1)
 SHARES: dict[str, Callable[[Sample], bool]] = {
@@ -27,6 +28,8 @@ SHARES: dict[str, Callable[[Sample], bool]] = {
 
 MOST_UNGRADED = 0.05
 """The share of ungraded samples above which an accuracy says little."""
+REPEATED, FEW_ANSWERS = 0.8, 10
+"""From this share on one answer is what a model says to everything, where there are so many answers."""
 
 
 def questions(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -55,6 +58,30 @@ def accuracy_bounds(samples: Sequence[Sample]) -> dict[str, float] | None:
         for ungraded in (0.0, 1.0)
     )
     return {"low": least, "high": most}
+
+
+def constant_answer(samples: Sequence[Sample]) -> dict[str, Any] | None:
+    """The most frequent gold answer, and the share of questions that it alone would answer right; None without any."""
+    golds = Counter(its[0].gold for its in questions(samples).values())
+    if not golds:
+        return None
+    answer, count = golds.most_common(1)[0]
+    return {"answer": answer, "accuracy": count / golds.total()}
+
+
+def repeated_answer(samples: Sequence[Sample]) -> str | None:
+    """What to say where nearly all answers are the same one, and the gold answers are not: the model has collapsed."""
+    given = Counter(sample.extracted for sample in samples if sample.extracted is not None)
+    constant = constant_answer(samples)
+    if constant is None or given.total() < FEW_ANSWERS:
+        return None
+    answer, count = given.most_common(1)[0]
+    if count < REPEATED * given.total() or constant["accuracy"] >= REPEATED:
+        return None
+    return (
+        f"{count} of {given.total()} answers are {answer[:40]!r}; always answering {constant['answer'][:40]!r} would "
+        f"be right on {percent(constant['accuracy'])}"
+    )
 
 
 def is_mostly_graded(point: Mapping[str, Any]) -> bool:
@@ -90,6 +117,7 @@ def summary(point: Point, seed: int = 0) -> dict[str, Any]:
         "samples": len(samples),
         "accuracy": _dict(metrics.accuracy(list(its.values()), seed=seed)) if its else None,
         "accuracy_bounds": accuracy_bounds(samples),
+        "constant_answer": constant_answer(samples),
         "pass_at_k": pass_at(its, seed),
         "maj_at_k": majority_at(samples, seed),
         "thinking_tokens": metrics.token_summary(thinking) if thinking else None,

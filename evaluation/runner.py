@@ -23,7 +23,7 @@ from data.think_format import resolve_think_format
 from evaluation.length_prompts import rejection_sample
 from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
-from evaluation.results import Point, accuracy_bounds, questions, results
+from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
 from report.evaluation import write_evaluation_report
 from report.page import percent
@@ -228,7 +228,8 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
 
 
 def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
-    """What a reader of the accuracy must know: gold answers and samples without a verdict, cut and missing answers."""
+    """What a reader of the accuracy must know: gold answers and samples without a verdict, one answer to
+    everything, cut and missing answers."""
     messages = []
     if broken := [problem.id for problem in problems if ungradable(problem)]:
         messages.append(
@@ -244,6 +245,8 @@ def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
             messages.append(
                 f"{text}; accuracy leaves them out: {low} if all of them are wrong, {high} if all are right"
             )
+        if repeated := repeated_answer(samples):
+            messages.append(f"{point.label}: {repeated}")
         if missing := len(problems) - len(questions(samples)):
             messages.append(
                 f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"

@@ -110,18 +110,22 @@ def accuracy_table(points: Sequence[Row]) -> page.Table:
     names = names_of(points)
     ks = sorted({int(k) for point in points for k in point["pass_at_k"]} - {1})
     several = any(point["samples"] > point["questions"] for point in points)
-    columns = ["budget", "samples", "accuracy (avg@k)" if several else "accuracy", *(f"pass@{k}" for k in ks)]
+    columns = ["budget", "samples", "accuracy (avg@k)" if several else "accuracy", "constant answer"]
+    columns += [f"pass@{k}" for k in ks]
     columns += ["maj@k", "maj@k, ties unbroken"] if several else []
     rows: list[list[page.Cell]] = []
     for point in points:
+        constant = point.get("constant_answer")
         row: list[page.Cell] = [names[point["label"]], point["samples"], optional_interval(point["accuracy"])]
+        row += [page.percent(constant["accuracy"]) if constant else None]
         row += [optional_interval(point["pass_at_k"].get(str(k))) for k in ks]
         majority = point["maj_at_k"]
         if several:
             row += [optional_interval(majority), optional_interval(majority and majority["ties_unbroken"])]
         rows.append(row)
     note = (
-        "95% intervals: Wilson for single samples, bootstrap over questions otherwise. Ungraded samples count in none."
+        "95% intervals: Wilson for single samples, bootstrap over questions otherwise. Ungraded samples count in none. "
+        "Constant answer: what always giving the most frequent gold answer would reach."
     )
     return page.Table("Accuracy", columns, rows, note)
 

@@ -19,6 +19,7 @@ from data.prompts import check_lengths, render_problem, token_ids
 from data.think_format import ThinkFormat
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from evaluation.plan import Task
+from evaluation.results import repeated_answer
 from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from models.engines.base import Engine
@@ -62,6 +63,8 @@ class Measure:
         greedy, average = (Interval(**{key: figures[f][key] for key in FIELDS}) for f in ("greedy", "avg_at_k"))
         seconds = time.perf_counter() - started
         print(f"{when} training: greedy {greedy}, avg@{config.eval.k} {average}  ({seconds:.0f} s)", flush=True)
+        if repeated := repeated_answer([sample for sample in samples if sample.point == "greedy"]):
+            print(f"warned  {when} training: {repeated}", flush=True)
         if when == "after" and self.store("before").path.is_file():
             gained = changes(*(list(self.store(at).load().values()) for at in ("before", "after")))
             self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})

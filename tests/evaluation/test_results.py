@@ -1,5 +1,6 @@
 """From rows of samples to the points of results.json."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from evaluation.results import (
     majority_at,
     pass_at,
     questions,
+    repeated_answer,
     results,
     scores,
     summary,
@@ -49,6 +51,17 @@ def test_ungraded_samples_bound_the_accuracy() -> None:
     assert graded["accuracy_bounds"] == {"low": pytest.approx(0.95), "high": 1.0}
     assert is_mostly_graded(graded)
     assert summary(Point("a", {}, [row()]))["accuracy_bounds"] is None
+
+
+def test_one_answer_to_everything_is_said() -> None:
+    """150 questions of 11 classes, all answered alike: right on those of that class, and no skill."""
+    golds = [str(at % 11) for at in range(150)]
+    rows = [replace(row(f"q{at}", extracted="3", score=float(gold == "3")), gold=gold) for at, gold in enumerate(golds)]
+    assert summary(Point("a", {}, rows))["constant_answer"] == {"answer": "0", "accuracy": pytest.approx(14 / 150)}
+    assert repeated_answer(rows) == "150 of 150 answers are '3'; always answering '0' would be right on 9.3%"
+    assert repeated_answer([*rows[:100], *(replace(one, extracted=one.gold) for one in rows[100:])]) is None
+    assert repeated_answer([row(f"q{at}") for at in range(20)]) is None  # the gold answers are all 7 too
+    assert repeated_answer(rows[:9]) is None
 
 
 def test_ungraded_point_has_no_accuracy() -> None:
