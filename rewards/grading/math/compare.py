@@ -15,12 +15,13 @@ from functools import lru_cache
 
 from rewards.grading.denial import denies_after
 from rewards.grading.math.answer import Answer, Clock, Quantity, Text
+from rewards.grading.math.brackets import split_top
 from rewards.grading.math.equality import equal, words_of
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK
 from rewards.grading.math.scanner import Unread
-from rewards.grading.math.structure import read_answer, split_top
+from rewards.grading.math.structure import read_answer
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.tree import Number, variables
 from rewards.grading.math.value import TooBig
