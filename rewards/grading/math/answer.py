@@ -146,3 +146,8 @@ Answer = (
 
 Reader = Callable[[str], Answer]
 """Reads a part of an answer; raises `rewards.grading.math.scanner.Unread` where the part is none."""
+
+
+def without_name(answer: Answer) -> Answer:
+    """The value of `x = 5`; any other answer itself."""
+    return answer.value if isinstance(answer, Assignment) else answer
