@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from rewards.grading.math.answer import Answer, Assignment, Family, Matrix, Quantity, Reader, Text
 from rewards.grading.math.brackets import MOST_PARTS
 from rewards.grading.math.families import integer_clause
-from rewards.grading.math.named_sets import ALL_REALS, named_set
+from rewards.grading.math.named_sets import named_set
 from rewards.grading.math.relations import read_relation
 from rewards.grading.math.scanner import Unread
 from rewards.grading.math.sets import read_brackets, read_difference, read_list, read_membership, read_union
@@ -21,7 +21,6 @@ _DEPTH = 12
 _WHOLE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}\.?")
 _MATRIX = re.compile(r"\\begin\{(?:[pbB]?matrix|array|smallmatrix)\}(?:\{[clr|\s]*\})?(.*)\\end\{[A-Za-z]+\}")
 _WRAPPED_MATRIX = re.compile(r"[(\[]\s*(\\begin.*\\end\{[A-Za-z]+\})\s*[)\]]")
-_REALS = {"\\mathbb{R}", "\\Reals", "all real numbers"}
 _POINT = re.compile(r"([A-Z])\s*(\([^()]*,[^()]*\))")
 _FOR_ALL = re.compile(
     r"[,;]?\s*(?:\\text\s*\{)?\s*for (?:all|any|every|each)\b\s*(?:real|numbers?|\s)*\}?"
@@ -43,8 +42,6 @@ def _read(text: str, depth: int) -> Answer:
     whole = _WHOLE_TEXT.fullmatch(text)
     if whole:
         return _read_text(whole[1], read)
-    if text in _REALS:
-        return ALL_REALS
     if "for " in text:
         text = _FOR_ALL.sub("", text) or text
     if (named := named_set(text)) is not None:
@@ -67,8 +64,6 @@ def _read_text(words: str, read: Reader) -> Answer:
             return read(words)
         except Unread:
             pass
-    if words.strip().lower() in _REALS:
-        return ALL_REALS
     return named_set(words) or Text(words.strip())
 
 
