@@ -1,5 +1,6 @@
 """The kinds of things that an answer can be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -142,3 +143,11 @@ Answer = (
     | Ratio
     | Clock
 )
+
+Reader = Callable[[str], Answer]
+"""Reads a part of an answer; raises `rewards.grading.math.scanner.Unread` where the part is none."""
+
+
+def without_name(answer: Answer) -> Answer:
+    """The value of `x = 5`; any other answer itself."""
+    return answer.value if isinstance(answer, Assignment) else answer

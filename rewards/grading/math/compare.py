@@ -15,15 +15,17 @@ from functools import lru_cache
 
 from rewards.grading.denial import denies_after
 from rewards.grading.math.answer import Answer, Clock, Quantity, Text
-from rewards.grading.math.equality import equal, words_of
+from rewards.grading.math.brackets import split_top
+from rewards.grading.math.equality import equal
 from rewards.grading.math.equivalence import Equivalence
 from rewards.grading.math.normalize import normalize
 from rewards.grading.math.parser import FUNCTIONS, GREEK
 from rewards.grading.math.scanner import Unread
-from rewards.grading.math.structure import read_answer, split_top
+from rewards.grading.math.structure import read_answer
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.math.tree import Number, variables
 from rewards.grading.math.value import TooBig
+from rewards.grading.math.words import words_of
 
 _INTEGER = re.compile(r"-?\d{1,400}", re.ASCII)
 _OPTION = re.compile(r"^(?:option|choice)\s+(?=\W?[A-J]\b)|^选项?\s*(?=\W?[A-J]\b)", re.IGNORECASE)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from rewards.grading.math.answer import Answer, Family, Quantity
+from rewards.grading.math.answer import Answer, Assignment, Family, Group, Quantity, without_name
+from rewards.grading.math.pairing import Equal
 from rewards.grading.math.same_value import same_value
 from rewards.grading.math.tree import Negative, Node, Number, Product, Sum, Variable, substitute, variables
 
@@ -62,7 +63,28 @@ def integer_clause(text: str) -> tuple[str, tuple[str, ...], str] | None:
     return text[: found.start()].strip(), names, found[2] or "Z"
 
 
-def same_family(gold: Family, answer: Answer) -> bool | None:
+def equal_families(gold: Answer, answer: Answer, equal: Equal) -> bool | None:
+    """As sets of values for all integers; which of the two says what its letter stands for does not matter."""
+    if isinstance(gold, Assignment) or isinstance(answer, Assignment):
+        return equal(without_name(gold), without_name(answer))
+    family, other = (gold, answer) if isinstance(gold, Family) else (answer, gold)
+    assert isinstance(family, Family)
+    if isinstance(family.value, Assignment | Family):
+        family = Family(without_name(family.value), family.names, family.domain)
+    if isinstance(other, Family) and isinstance(other.value, Assignment):
+        other = Family(other.value.value, other.names, other.domain)
+    if isinstance(other, Family | Quantity) and isinstance(family.value, Quantity):
+        return _same_family(family, other)
+    value = other.value if isinstance(other, Family) else other
+    names = other.names if isinstance(other, Family) else family.names
+    if isinstance(value, Quantity) or len(names) != len(family.names):
+        return False
+    renaming = dict(zip(names, family.names, strict=True))
+    first, second = (family.value, renamed_answer(value, renaming)) if family is not answer else (value, family.value)
+    return equal(first, second)
+
+
+def _same_family(gold: Family, answer: Answer) -> bool | None:
     """Whether a family equals another, or a value whose letter is not said to be an integer. Raises TooBig."""
     if isinstance(answer, Family) and gold.domain != answer.domain:
         return False
@@ -82,6 +104,15 @@ def same_family(gold: Family, answer: Answer) -> bool | None:
 def renamed(node: Node, names: Mapping[str, str]) -> Node:
     """The expression with other names for its variables."""
     return substitute(node, {Variable(old): Variable(new) for old, new in names.items()})
+
+
+def renamed_answer(answer: Answer, names: dict[str, str]) -> Answer:
+    """A value, or a list of values, with other names for its variables."""
+    if isinstance(answer, Quantity):
+        return Quantity(renamed(answer.node, names), answer.unit, answer.sign)
+    if isinstance(answer, Group):
+        return Group(answer.brackets, tuple(renamed_answer(item, names) for item in answer.items), answer.name)
+    return Assignment(answer.name, renamed_answer(answer.value, names)) if isinstance(answer, Assignment) else answer
 
 
 def _implied(gold: Family, value: Quantity) -> tuple[str, ...]:

@@ -6,158 +6,17 @@ The result is not LaTeX: frequent commands become one character (`\\cdot` → `*
 """
 
 import re
-import unicodedata
 from decimal import Decimal
 from functools import lru_cache
 
+from rewards.grading.math.characters import plain_characters
+from rewards.grading.math.commands import with_plain_commands
 from rewards.grading.math.number_words import number_words
 from rewards.grading.prose import tidy
 
-_GREEK_LOWER = (
-    *(
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-    ),
-    *("omicron", "", "rho", "varsigma", "sigma", "tau", "upsilon", "varphi", "chi", "psi", "omega"),
-)
-_GREEK_LETTERS = {
-    **{code: name for code, name in enumerate(_GREEK_LOWER, 0x3B1) if name},  # π is read as it is
-    **{0x3D5: "phi", 0x3F5: "epsilon", 0x394: "Delta", 0x398: "Theta", 0x39B: "Lambda", 0x3A3: "Sigma"},
-    **{0x3A6: "Phi", 0x3A8: "Psi", 0x3A9: "Omega", 0x393: "Gamma"},
-}
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
-_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
-_SUBSCRIPT_RUN = re.compile("[₀-₉]+")
-_VULGAR = re.compile(r"(\d?)\s*([¼-¾⅐-⅞])")
-_SYMBOLS = str.maketrans(
-    {
-        "−": "-",
-        "–": "-",
-        "—": "-",
-        "‐": "-",
-        "×": "*",
-        "·": "*",
-        "⋅": "*",
-        "∙": "*",
-        "÷": "/",
-        "⁄": "/",
-        "∕": "/",
-        "∶": ":",
-        "≦": "≤",
-        "⩽": "≤",
-        "≧": "≥",
-        "⩾": "≥",
-        "º": "°",
-        "˚": "°",
-        "。": ".",
-        "、": ",",
-        "“": '"',
-        "”": '"',
-        "‘": "'",
-        "⟨": "(",
-        "⟩": ")",
-        "√": "\\sqrt ",
-        "％": "%",
-        "￥": "¥",
-        "ℝ": "\\mathbb{R}",
-        "ℤ": "\\mathbb{Z}",
-        "ℕ": "\\mathbb{N}",
-        "ℚ": "\\mathbb{Q}",
-        "ℂ": "\\mathbb{C}",
-        "∅": "\\emptyset ",
-        "∣": "|",
-        "∧": ",",
-        "∨": "∨",
-        "∛": "\\sqrt[3]",
-        "∆": "\\triangle ",
-        "△": "\\triangle ",
-        "∠": "\\angle ",
-        "″": "′′",
-        "⋯": "…",
-        "’": "'",
-        **{chr(code): f"\\{name} " for code, name in _GREEK_LETTERS.items()},
-    }
-)
-_COMMANDS = {
-    **dict.fromkeys(["cdot", "times", "ast", "bullet"], "*"),
-    **dict.fromkeys(["leq", "le", "leqslant"], "≤"),
-    **dict.fromkeys(["geq", "ge", "geqslant"], "≥"),
-    **dict.fromkeys(["neq", "ne"], "≠"),
-    **dict.fromkeys(["approx", "simeq"], "≈"),
-    **dict.fromkeys(["lbrace"], "⦃"),
-    **dict.fromkeys(["rbrace"], "⦄"),
-    **dict.fromkeys(["langle", "lparen"], "("),
-    **dict.fromkeys(["rangle", "rparen"], ")"),
-    **dict.fromkeys(["lbrack"], "["),
-    **dict.fromkeys(["rbrack"], "]"),
-    **dict.fromkeys(["lvert", "rvert", "vert", "mid"], "|"),
-    **dict.fromkeys(["dfrac", "tfrac", "cfrac"], "\\frac"),
-    **dict.fromkeys(["dbinom", "tbinom"], "\\binom"),
-    **dict.fromkeys(["varnothing"], "\\emptyset"),
-    **dict.fromkeys(["land", "wedge"], ","),
-    **dict.fromkeys(["lor", "vee"], "∨"),
-    **dict.fromkeys(["quad", "qquad", "space", "enspace", "thinspace"], " "),
-    **dict.fromkeys(["cdots", "ldots", "dots", "dotsc", "dotsb"], "…"),
-    **dict.fromkeys(["arccot", "arcctg"], "\\arccot"),
-    **dict.fromkeys(["tg"], "\\tan"),
-    **dict.fromkeys(["ctg"], "\\cot"),
-    **dict.fromkeys(["prime"], "′"),
-    **dict.fromkeys(["setminus", "smallsetminus"], "∖"),
-    "lfloor": "⌊",
-    "rfloor": "⌋",
-    "lceil": "⌈",
-    "rceil": "⌉",
-    "Z": "\\mathbb{Z}",
-    "div": "/",
-    "lt": "<",
-    "gt": ">",
-    "infty": "∞",
-    "cup": "∪",
-    "in": "∈",
-    "pm": "±",
-    "mp": "∓",
-    "pi": "π",
-    "degree": "°",
-    "degrees": "°",
-    "euro": "€",
-    "pounds": "£",
-    "yen": "¥",
-}
-_TYPESETTING = {
-    *("left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr"),
-    *("displaystyle", "textstyle", "limits", "boxed", "fbox", "ensuremath", "negthinspace", "rm", "bf", "it"),
-}
-_FONTS = {
-    *("text", "textbf", "textit", "textrm", "textnormal", "texttt", "textsf", "mathrm", "mathbf", "mathit", "mathsf"),
-    *("mbox", "hbox", "operatorname", "boldsymbol", "emph"),
-}
-_TOKEN = re.compile(
-    r"\\(?P<name>(?![hv]?phantom)[A-Za-z]+)(?P<gap>\s*)"
-    r"|\\(?P<mark>[^A-Za-z])"
-    r"|(?P<arc>\^\s*(?:\{\s*(?:\\prime\s*)+\}|\\prime(?![A-Za-z])))"
-    r"|(?P<degree>\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z])|°|\{\s*°\s*\}))"
-    r"|(?P<comma>\{\s*,\s*\}|,\s*\\!\s*)"
-    r"|(?P<phantom>\\[hv]?phantom\s*(?:\{[^{}]*\}|.))"
-    r"|(?P<power>\*\*)"
-    r"|~"
-)
-_MARKS = {"{": "⦃", "}": "⦄", "$": "$", "%": "%", "|": "|", "!": "", "\\": "\\\\", "(": "(", ")": ")", "#": "#"}
 _CONJUNCTION = re.compile(
     r"\\text\{\s*,?\s*(and|or)\s*\}|(?<![A-Za-z\\{])\s*,?\s*\b(and|or)\b(?![A-Za-z}])", re.IGNORECASE
 )
-_CJK_CONJUNCTION = re.compile("[和或与]")
 _MULTIPLIERS = {
     "hundred": 10**2,
     "thousand": 10**3,
@@ -194,7 +53,6 @@ _OPEN_ENDS = re.compile(r"([\[\]])([^\[\](),;]+[,;][^\[\](),;]+)([\[\]])")
 _INDIAN_GROUPS = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _POINT_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?")
 _MARK_GROUPS = re.compile(r"[-+]?\d{1,3}(?:_\d{3})+|[-+]?\d{1,3}(?:['′]\d{3})+")
-_CIRCLED = re.compile("[①-⑳]")
 _NOTE = re.compile(r"(?<=[\d}])\s*\((?:\\text\s*\{)?\s*([A-Za-z][A-Za-z ]{2,30})\s*\}?\)$")
 _SPACES = re.compile(r"\s+")
 _THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
@@ -209,7 +67,7 @@ _SPACED_GROUPS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 @lru_cache(maxsize=8192)
 def normalize(answer: str) -> str:
     """The canonical spelling of one extracted answer; linear in its length."""
-    text = answer if answer.isascii() and answer.isprintable() else _plain_characters(answer)
+    text = answer if answer.isascii() and answer.isprintable() else plain_characters(answer)
     if "'" in text and not text.lstrip("$ ").startswith("'"):  # of minutes, or of a derivative: not a quotation
         text = _PRIME.sub("′", text)
     if ".." in text:
@@ -222,7 +80,7 @@ def normalize(answer: str) -> str:
     if "\\" in text:
         text = _SEGMENT.sub(r"\1", _CHOOSE.sub(r"\\binom{\1}{\2}", _OPERATOR.sub(_operator, text)))
     if "\\" in text or "^" in text or "{" in text or "~" in text or "*" in text:
-        text = _LABEL.sub("", _TOKEN.sub(_respelled, _BOLD.sub("", text)))
+        text = _LABEL.sub("", with_plain_commands(_BOLD.sub("", text)))
     text = _ABOUT.sub("", text.strip())
     if text[:1] == "]" or text[-1:] == "[" or "[ ∪" in text or "∪ ]" in text:
         text = _OPEN_ENDS.sub(_usual_brackets, text)
@@ -252,46 +110,6 @@ def normalize(answer: str) -> str:
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
     return _SPACES.sub(" ", text).strip().rstrip(".")
-
-
-def _plain_characters(text: str) -> str:
-    """Half-width, without control characters and lone surrogates, superscripts as powers, symbols in one form."""
-    text = text.encode("utf-8", "ignore").decode("utf-8")
-    text = (
-        _CIRCLED.sub(lambda match: f" {ord(match[0]) - 0x245F}, ", text).strip(" ,") if _CIRCLED.search(text) else text
-    )
-    text = _SUPERSCRIPT_RUN.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
-    text = _SUBSCRIPT_RUN.sub(lambda match: "_{" + unicodedata.normalize("NFKC", match.group()) + "}", text)
-    text = _VULGAR.sub(lambda match: f"{match[1]} {unicodedata.normalize('NFKC', match[2])}", text)
-    text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).translate(_SYMBOLS)
-    text = "".join(" " if char.isspace() else char for char in text if char.isspace() or char.isprintable())
-    return _CJK_CONJUNCTION.sub(", ", text)
-
-
-def _respelled(match: re.Match[str]) -> str:
-    """The canonical form of one command or mark."""
-    name, gap = match["name"], match["gap"]
-    if name is not None:
-        if name in _TYPESETTING:
-            return ""
-        if name in _FONTS:
-            return "\\text"
-        known = _COMMANDS.get(name)
-        return f"\\{name}{gap}" if known is None else known + (gap if known.startswith("\\") else "")
-    if match["mark"] is not None:
-        mark = match["mark"]
-        if mark in ", ":
-            return "\u2009" if mark == "," else " "
-        return _MARKS.get(mark, " " if mark in ";:>" else mark)
-    if match["degree"]:
-        return "°"
-    if match["arc"]:
-        return "′" * match["arc"].count("prime")
-    if match["comma"]:
-        return "\u2009"
-    if match["phantom"]:
-        return ""
-    return "^" if match["power"] else " "
 
 
 def _operator(match: re.Match[str]) -> str:

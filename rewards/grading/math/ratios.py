@@ -1,9 +1,9 @@
-"""What is written with colons: times of day and ratios."""
+"""What is written with colons: times of day and ratios; whether two of them are equivalent."""
 
 import re
 from fractions import Fraction
 
-from rewards.grading.math.answer import Clock, Quantity, Ratio
+from rewards.grading.math.answer import Answer, Clock, Quantity, Ratio, without_name
 from rewards.grading.math.parser import parse
 from rewards.grading.math.same_value import same_value
 from rewards.grading.math.scanner import Unread
@@ -38,7 +38,24 @@ def read_ratio(text: str) -> Ratio | None:
         return None
 
 
-def same_ratio(gold: Ratio, answer: Ratio) -> bool | None:
+def equal_ratios(gold: Answer, answer: Answer) -> bool | None:
+    """Times of day, ratios, and a ratio of two as its quotient."""
+    gold, answer = without_name(gold), without_name(answer)
+    if isinstance(gold, Clock) and isinstance(answer, Clock):
+        return _same_clock(gold, answer)
+    for clock, other in ((gold, answer), (answer, gold)):
+        if isinstance(clock, Clock) and clock.half and not clock.minute and isinstance(other, Quantity):
+            return isinstance(other.node, Number) and other.node.value == clock.hour
+    ratios = [_as_ratio(side) if isinstance(side, Clock) else side for side in (gold, answer)]
+    if isinstance(ratios[0], Ratio) and isinstance(ratios[1], Ratio):
+        return _same_ratio(ratios[0], ratios[1])
+    for ratio, value in (ratios, ratios[::-1]):
+        if isinstance(ratio, Ratio) and isinstance(value, Quantity):
+            return _same_as_ratio(ratio, value)
+    return False
+
+
+def _same_ratio(gold: Ratio, answer: Ratio) -> bool | None:
     """Whether the parts are in proportion."""
     if len(gold.parts) != len(answer.parts):
         return False
@@ -50,14 +67,14 @@ def same_ratio(gold: Ratio, answer: Ratio) -> bool | None:
     return False if False in verdicts else None if None in verdicts else True
 
 
-def same_as_ratio(ratio: Ratio, value: Quantity) -> bool | None:
+def _same_as_ratio(ratio: Ratio, value: Quantity) -> bool | None:
     """Whether `value` is the quotient of a ratio of two."""
     if len(ratio.parts) != 2 or value.unit is not None or same_value(ratio.parts[1], _ZERO):
         return False
     return same_value(Quotient(*ratio.parts), value.node, (1, value.sign))
 
 
-def same_clock(gold: Clock, answer: Clock) -> bool:
+def _same_clock(gold: Clock, answer: Clock) -> bool:
     """The same time; a.m. or p.m. may be missing on one side, and 24 hours may be counted."""
     if gold.minute != answer.minute:
         return False
@@ -66,7 +83,7 @@ def same_clock(gold: Clock, answer: Clock) -> bool:
     return gold.hour == answer.hour or _hour(gold) == _hour(answer)
 
 
-def as_ratio(clock: Clock) -> Ratio | None:
+def _as_ratio(clock: Clock) -> Ratio | None:
     """`3:10` as a ratio; None for what can only be a time."""
     if clock.half:
         return None
