@@ -2,9 +2,9 @@
 
     python -m serving.chat --model smollm2-135m --budget high --waits 1
 
-Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/budget low|medium|high|auto|N`, `/waits N`
-and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves. It decodes with Transformers,
-which starts fastest.
+Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/budget low|medium|high|auto|N`, `/waits N`,
+`/system TEXT` and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves. A line that ends
+with a backslash goes on in the next one. It decodes with Transformers, which starts fastest.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
     parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter")
     parser.add_argument("--think-format", help="s1, deepseek, xml or none; default: the run's own, else the model's")
+    parser.add_argument("--system", help="system message")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])
     parser.add_argument("--budget", default="auto", help="low, medium, high, auto, or a number of thinking tokens")
     parser.add_argument("--waits", type=int, default=0, help="how many ends of thinking become --wait-text")
@@ -32,6 +33,15 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--top-p", type=float, default=0.95)
     parser.add_argument("--seed", type=int, help="makes the conversation repeatable")
     return parser.parse_args(argv)
+
+
+def read_turn(prompt: str) -> str:
+    """What the user says next: a line, and where it ends with a backslash the next ones too. Raises `EOFError`."""
+    lines = [input(prompt)]
+    while lines[-1].endswith("\\"):
+        lines[-1] = lines[-1][:-1]
+        lines.append(input("… " if prompt else ""))
+    return "\n".join(lines).strip()
 
 
 def main(argv: list[str]) -> None:
@@ -46,7 +56,7 @@ def main(argv: list[str]) -> None:
     prompt = "› " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     while True:
         try:
-            line = input(prompt).strip()
+            line = read_turn(prompt)
         except EOFError:
             return
         if line == "/quit":

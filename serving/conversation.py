@@ -28,21 +28,28 @@ NO_THINKING = "think format none: there is no thinking to limit"
 
 @dataclass(slots=True)
 class Conversation:
-    """An engine, a budget, and the turns so far; earlier thinking is left out of the prompt, as models are trained."""
+    """An engine, a budget, and the turns so far; earlier thinking is left out of the prompt, as models are trained.
+
+    `system`: the system message; None: the think format's own, or what the chat template inserts.
+    """
 
     engine: TransformersEngine
     budget: Budget
     sampling: Any
     seed: int | None
+    system: str | None
     turns: list[dict[str, str]]
 
     def say(self, text: str, writer: Writer) -> Generation:
         """Answer `text`, written as it comes. Raises `EngineError` if it no longer fits the context."""
         turns = [*self.turns, {"role": "user", "content": text}]
         seed = None if self.seed is None else self.seed + len(turns)
+        head = [] if self.system is None else [{"role": "system", "content": self.system}]
         self.engine.on_token = lambda at, row: writer.token(row)
         try:
-            generation = self.engine.generate([Request(turns, self.sampling, seed=seed, budget=self.budget)])[0]
+            generation = self.engine.generate([Request([*head, *turns], self.sampling, seed=seed, budget=self.budget)])[
+                0
+            ]
         finally:
             writer.finish()
         self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]
@@ -54,6 +61,9 @@ class Conversation:
         if name == "reset":
             self.turns = []
             return "a new conversation"
+        if name == "system":
+            self.system, self.turns = value.strip() or None, []
+            return "a new conversation, " + ("without a system message" if self.system is None else "under it")
         if name in ("budget", "waits") and not self.engine.think_format.has_thinking:
             raise ConfigError(f"/{name}: {NO_THINKING}")
         if name == "budget":
@@ -63,7 +73,7 @@ class Conversation:
         if name == "waits" and value.strip().isdecimal():
             self.budget = replace(self.budget, num_waits=int(value))
             return f"{value.strip()} ends of thinking become {self.budget.wait_text!r}"
-        raise ConfigError(f"{line}: the commands are /budget NAME, /waits N, /reset and /quit")
+        raise ConfigError(f"{line}: the commands are /budget NAME, /waits N, /system TEXT, /reset and /quit")
 
 
 def checked(section: type[Section], options: Mapping[str, str], **values: Any) -> Any:
@@ -110,7 +120,7 @@ def start(options: argparse.Namespace) -> Conversation:
             f"--think-format: this model's tokenizer splits the delimiters of {think_format.name}; use s1"
         )
     print(f"{loaded.choice}\n/quit leaves", file=sys.stderr)
-    return Conversation(engine, budget, sampling, options.seed, [])
+    return Conversation(engine, budget, sampling, options.seed, options.system, [])
 
 
 def think_format_of_model(model: str, tokenizer: PreTrainedTokenizerBase) -> ThinkFormat:

@@ -20,7 +20,7 @@ from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
 from data.think_format import NONE
-from serving.chat import chat_arguments
+from serving.chat import chat_arguments, read_turn
 from serving.conversation import Conversation, budget_named, start, think_format_of_model
 from serving.writer import DIM, MARK, PLAIN, Writer
 from tests.release.gguf.test_vocabulary import llama_tokenizer
@@ -78,6 +78,36 @@ def test_history_drops_earlier_thinking(folder: Path) -> None:
     assert prompt.count("<|im_start|>think") == 1
     assert talk.command("/reset") == "a new conversation"
     assert talk.turns == []
+
+
+@pytest.mark.engine
+def test_system_message_begins_every_prompt(folder: Path) -> None:
+    talk = conversation(folder, "--budget", "5", "--system", "Be brief.")
+    for text in ("one", "two"):
+        made = talk.say(text, Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+        assert talk.engine.tokenizer.decode(made.prompt_ids).startswith("<|im_start|>system\nBe brief.<|im_end|>")
+    assert talk.command("/system Be long.") == "a new conversation, under it"
+    made = talk.say("three", Writer(io.StringIO(), talk.engine.tokenizer, ansi=False))
+    prompt = talk.engine.tokenizer.decode(made.prompt_ids)
+    assert "Be long." in prompt
+    assert "one" not in prompt
+    assert talk.command("/system") == "a new conversation, without a system message"
+
+
+def test_turn_may_have_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = iter(["first\\", "  second\\", "third", "next", "cut\\"])
+
+    def typed(_: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", typed)
+    assert read_turn("› ") == "first\n  second\nthird"
+    assert read_turn("› ") == "next"
+    with pytest.raises(EOFError):
+        read_turn("› ")
 
 
 @pytest.mark.engine
