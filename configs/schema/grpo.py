@@ -62,6 +62,13 @@ class GrpoConfig(TrainingConfig):
         self._check_sampling()
         if self.think_format == "none" and self.rollout.budget:
             raise ValueError("rollout.budget: think_format none has no thinking to limit; leave it out")
+        if self.trains_every_weight and self.rollout.engine == "vllm":
+            raise ValueError(
+                "rollout.engine: vllm gets the adapter anew at every step, and adapter: null trains every weight; set "
+                "rollout.engine=transformers, or give an adapter"
+            )
+        if self.rollout.engine == "unsloth" and self.model.backend == "transformers":
+            raise ValueError("rollout.engine: unsloth draws with a model that Unsloth loads; set model.backend=unsloth")
         for key in UNMEASURED & self.trainer.keys():
             raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
         if self.trainer.get("use_vllm"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs.command import prepare_libraries
-from configs.errors import ConfigError, DataError, EngineError, MullError, RunError
+from configs.errors import ConfigError, DataError, MullError, RunError
 from rl.grpo import main
 from tests.tiny import tiny_model
 
@@ -48,7 +48,7 @@ def test_overrides_may_stand_between_options(tmp_path: Path) -> None:
         (["trainer.adam_beta1=3.0"], ConfigError, "trainer: Invalid beta parameter"),
         (["trainer.lr_scheduler_type=cosine_with_min_lr"], ConfigError, "trainer: .*min_lr"),
         (["trainer.router_aux_loss_coef=0.1"], ConfigError, "trainer: .*not a Mixture-of-Experts model"),
-        (["rollout.engine=vllm", "adapter=null"], EngineError, "this run trains none"),
+        (["rollout.engine=vllm", "adapter=null"], ConfigError, "rollout.engine: vllm gets the adapter anew"),
     ],
 )
 def test_refused_command_leaves_no_folder(

@@ -131,6 +131,24 @@ def test_custom_think_format_is_a_section(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["adapter=null", "rollout.engine=vllm"],
+            r"rollout\.engine: vllm gets the adapter anew .* adapter: null trains",
+        ),
+        (
+            ["rollout.engine=unsloth", "model.backend=transformers"],
+            r"rollout\.engine: unsloth .* model\.backend=unsloth",
+        ),
+    ],
+)
+def test_engine_that_cannot_follow_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("grpo", "demo", overrides)
+
+
+@pytest.mark.parametrize(
     ("stage", "recipe", "limits"),
     [("grpo", "demo", "rollout.budget={max_answer: 9}"), ("eval", "gsm8k", "budgets=[{max_thinking: 9}]")],
 )
