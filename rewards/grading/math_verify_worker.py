@@ -56,6 +56,7 @@ def _parsed_gold(gold: str) -> list[Any]:
         return []
 
 
+@lru_cache(maxsize=512)  # parsing takes most of the time; one answer comes with several golds, and is one in places
 def _parsed(answer: str) -> list[Any]:
     """math-verify's reading of one answer as a whole, without the string that it falls back on."""
     found = parse(

@@ -3,9 +3,10 @@
 Each of the pool's threads owns one process (`rewards.grading.worker`) and hands it one task at a time, so the clock of
 a task starts when a ready process gets it: neither queueing nor booting counts, and a process that the machine left
 without a CPU for most of its time gets that time again. A process that overruns its limit or dies is killed, its task
-yields None with a reason, and a fresh one takes over. No signal handler and no event loop is involved, so any thread
-may call, also under asyncio; processes are started by exec, never by fork, so a parent full of torch threads is safe,
-and a forked child (a data loader) finds an empty pool and starts its own.
+yields None with a reason, and a fresh one takes over. A process remembers what it parsed, so one gold answer's tasks go
+to one process where there is work for all. No signal handler and no event loop is involved, so any thread may call,
+also under asyncio; processes are started by exec, never by fork, so a parent full of torch threads is safe, and a
+forked child (a data loader) finds an empty pool and starts its own.
 """
 
 import atexit
@@ -31,6 +32,10 @@ MEMORY_MB = 1024
 BOOT_SECONDS = 120.0
 _MOST_PROCESSES = 8
 _MOST_EXTENSIONS = 8  # times the limit, for a process that gets no CPU
+_SHARES = 4  # of a batch, for each process
+
+_Task = tuple[Future[Equivalence], dict[str, Any], float]
+"""Where the verdict goes, the pair, and its limit in seconds."""
 
 
 class _Died(Exception):
@@ -143,7 +148,7 @@ class GraderPool:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._size = size or min(cores, _MOST_PROCESSES)
         self._memory_mb = memory_mb
-        self._tasks: queue.SimpleQueue[tuple[Future[Equivalence], dict[str, Any], float] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[list[_Task] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._processes: dict[int, _Process] = {}  # by thread number
@@ -155,8 +160,13 @@ class GraderPool:
         with self._lock:
             if self._closed:
                 raise RewardError("the grader pool is closed")
+            by_gold: dict[str, list[_Task]] = {}
             for future, (gold, answer) in zip(futures, pairs, strict=True):
-                self._tasks.put((future, {"gold": gold, "answer": answer}, timeout))
+                by_gold.setdefault(gold, []).append((future, {"gold": gold, "answer": answer}, timeout))
+            share = -(-len(pairs) // (_SHARES * self._size))  # no more at once, so that no process waits for another
+            for tasks in by_gold.values():
+                for start in range(0, len(tasks), share):
+                    self._tasks.put(tasks[start : start + share])
             for number in range(len(self._threads), min(self._size, len(pairs))):
                 thread = threading.Thread(target=self._serve, args=(number,), name=f"grader-{number}", daemon=True)
                 self._threads.append(thread)
@@ -189,15 +199,15 @@ class GraderPool:
             process.forget()
 
     def _serve(self, number: int) -> None:
-        """One thread's life: take a task, have its process up, ask, and answer the future."""
-        while (item := self._tasks.get()) is not None:
-            future, task, timeout = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._ask(number, task, timeout))
-            except Exception as error:
-                future.set_exception(error)
+        """One thread's life: take a gold answer's tasks, have its process up, ask, and answer the futures."""
+        while (tasks := self._tasks.get()) is not None:
+            for future, task, timeout in tasks:
+                if not future.set_running_or_notify_cancel():
+                    continue
+                try:
+                    future.set_result(self._ask(number, task, timeout))
+                except Exception as error:
+                    future.set_exception(error)
         self._discard(number)
 
     def _ask(self, number: int, task: dict[str, Any], timeout: float) -> Equivalence:
