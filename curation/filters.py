@@ -61,8 +61,8 @@ def _as_trace(identity: str, question: str, thinking: str, reply: str, answer: s
 
 
 def duplicates(table: "Dataset", rows: Sequence[int], words: float) -> Removals:
-    """Rows whose question an earlier row has."""
-    questions = column(table, "question", rows)
+    """Rows whose question an earlier row has; a task's is its key, without the instruction that all rows share."""
+    questions = column(table, "key", rows)
     ids = column(table, "id", rows)
     return {
         rows[i]: Removal("near-duplicate", {"of": ids[first], "question": questions[first]})
@@ -74,7 +74,7 @@ def contamination(table: "Dataset", rows: Sequence[int], config: DecontaminateCo
     """Rows that repeat a benchmark's question, with that question."""
     labels = distinct([" ".join(filter(None, (it.path or it.source, it.split))) for it in config.benchmarks])
     benchmarks = {label: load_problems(source) for label, source in zip(labels, config.benchmarks, strict=True)}
-    questions, answers = column(table, "question", rows), column(table, "answer", rows)
+    questions, answers = column(table, "key", rows), column(table, "answer", rows)
     items = [{"question": q, "answer": a or ""} for q, a in zip(questions, answers, strict=True)]
     return {
         rows[match.row]: Removal(
@@ -144,5 +144,5 @@ def _domains(
         row_domains = [domain or "" for domain in column(table, "domain", rows)]
         return dict(zip(rows, row_domains, strict=True)), dict(config.quota) or None
     benchmark = [problem.question for problem in load_problems(config.shape)] if config.shape else []
-    row_domains, theirs = clusters(column(table, "question", rows), config.clusters, seed, benchmark)
+    row_domains, theirs = clusters(column(table, "key", rows), config.clusters, seed, benchmark)
     return dict(zip(rows, row_domains, strict=True)), shape(theirs) if theirs else dict(config.quota) or None

@@ -245,7 +245,7 @@ def _write(
 
     parts = {name: list(range(len(chosen))) for name in config.splits}
     if len(config.splits) > 1:
-        parts = split_rows(column(table, "question", chosen), config.splits, config.seed)
+        parts = split_rows(column(table, "key", chosen), config.splits, config.seed)
     outputs = {}
     for name, places in parts.items():
         rows = [chosen[place] for place in places]

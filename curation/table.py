@@ -21,10 +21,11 @@ COLUMNS = (
     "history",
     "source",
     "grader",
+    "key",
     "domain",
     "metadata",
 )
-"""All strings; `history` and `metadata` as JSON."""
+"""All strings; `history` and `metadata` as JSON. `key` is what rows are told apart by, `Trace.identity`."""
 
 _BATCH = 1000
 
@@ -77,6 +78,7 @@ def as_json(trace: Trace) -> str:
         "history": [list(pair) for pair in trace.history],
         "source": trace.source,
         "grader": None if trace.grader == "math" else trace.grader,
+        "key": trace.key or None,
         **{key: value for key, value in trace.metadata.items() if key not in COLUMNS or key == "domain"},
     }
     return json.dumps(
@@ -96,6 +98,7 @@ def _fields(trace: Trace) -> dict[str, str | None]:
         "history": json.dumps(trace.history, ensure_ascii=False),
         "source": trace.source,
         "grader": trace.grader,
+        "key": trace.identity,
         "domain": None if domain is None else str(domain),
         "metadata": json.dumps(trace.metadata, ensure_ascii=False, default=str),
     }
@@ -105,4 +108,5 @@ def _trace(row: dict[str, Any]) -> Trace:
     history = tuple((user, assistant) for user, assistant in json.loads(row["history"]))
     names = ("id", "question", "thinking", "reply", "answer", "system", "source", "grader")
     fields = {name: row[name] for name in names}
-    return Trace(**fields, history=history, metadata=json.loads(row["metadata"]))
+    key = "" if row["key"] == row["question"] else row["key"]
+    return Trace(**fields, key=key, history=history, metadata=json.loads(row["metadata"]))

@@ -9,7 +9,7 @@ from data.formats import Reject, of_rows, open_traces, stop
 from data.hub_rows import hub_rows
 from data.layouts import worked
 from data.problem import LITERAL_GRADERS, Problem, Trace
-from data.sources import BENCHMARKS, drawn, load_problems
+from data.sources import BENCHMARKS, drawn, load_problems, traces_of_task
 
 
 def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
@@ -19,6 +19,8 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
     `data.formats.read`). A bad row goes to `rejected`, or stops where that is None. Problems must have a solution,
     which is the thinking. Raises `DataError`.
     """
+    if config.task is not None:
+        return traces_of_task(config, rejected)
     if config.path is None and (config.source in BENCHMARKS or "/" not in config.source):
         return solution_traces(load_problems(config, rejected), rejected)
     read = drawn(list(_read(config, rejected)), config.limit, config.seed)
@@ -58,4 +60,7 @@ def of_problem(problem: Problem) -> Trace:
         answer=problem.answer,
         metadata=dict(problem.metadata),
         grader=problem.grader,
+        system=problem.system,
+        history=tuple(problem.history),
+        key=problem.key,
     )

@@ -30,6 +30,8 @@ MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", 
 """What a mapping may name a column for."""
 
 _LOOKED_AT = 100
+_OWN_FIELDS = ("grader", "key")
+"""Of our own traces: what else they say of themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,9 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             answer=turn.answer,
             system=turn.system,
             history=turn.history,
-            metadata={key: value for key, value in turn.metadata.items() if not (is_own and key == "grader")},
+            metadata={name: value for name, value in turn.metadata.items() if not (is_own and name in _OWN_FIELDS)},
             grader=str(row.fields.get("grader") or "math") if is_own else "math",
+            key=str(row.fields.get("key") or "") if is_own else "",
         )
 
 

@@ -18,6 +18,7 @@ class Problem:
     For one of `LITERAL_GRADERS` it is as the source wrote it. `grader` names what judges an answer
     (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's own at `my_module:my_grader`.
     `system` and `history` (earlier turns, oldest first, as (user, assistant) pairs) come before the question.
+    `key` is the question without its instruction, where a task (`data.task`) says what that is.
     """
 
     id: str
@@ -29,6 +30,12 @@ class Problem:
     grader: str = "math"
     system: str | None = None
     history: Sequence[tuple[str, str]] = ()
+    key: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What makes two problems the same: the key, or the question."""
+        return self.key or self.question
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Trace:
 
     `thinking` is empty for question-reply pairs without reasoning. `reply` is what comes after thinking, as text;
     `answer` is the checkable answer inside it, where one is known. `history` holds earlier turns, oldest first, as
-    (user, assistant) pairs. `grader` is the `Problem.grader` of its answer.
+    (user, assistant) pairs. `grader` and `key` are the `Problem`'s.
     """
 
     id: str
@@ -50,6 +57,12 @@ class Trace:
     history: tuple[tuple[str, str], ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: str = "math"
+    key: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What makes two traces the same: the key, or the question."""
+        return self.key or self.question
 
 
 def problem_of(trace: Trace, answer: str) -> Problem:
@@ -64,4 +77,5 @@ def problem_of(trace: Trace, answer: str) -> Problem:
         grader=trace.grader,
         system=trace.system,
         history=trace.history,
+        key=trace.key,
     )

@@ -22,10 +22,11 @@ from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
 from data.option_letters import gold_letter, without_own_letters
-from data.problem import LITERAL_GRADERS, Problem
+from data.problem import LITERAL_GRADERS, Problem, Trace, problem_of
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
 from data.rows import read_rows
+from data.task import load_task, task_traces
 
 log = logging.getLogger("mull.data")
 
@@ -122,6 +123,8 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     """
     if isinstance(config, str):
         config = DataConfig(source="file", path=config) if Path(config).is_file() else DataConfig(source=config)
+    if config.task is not None:
+        return [problem_of(trace, trace.reply) for trace in traces_of_task(config, rejected)]
     name, _, family = config.source.partition(":")
     if name == "arithmetic" and not config.path:
         return _arithmetic(config)
@@ -131,6 +134,18 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     origin, rows = _rows(config, benchmark)
     problems = _problems(config, benchmark, origin, rows, rejected or stop)
     return drawn(problems, config.limit, config.seed)
+
+
+def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
+    """The rows of a file or a hub data set as `config.task` declares them. Raises as `load_problems` does."""
+    task = load_task(str(config.task))
+    origin, rows = _rows(config, _FILE)
+    traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
+    if not traces:
+        raise DataError(f"{origin}: no row fits the task {task.name}")
+    if config.grader is not None:
+        traces = [replace(trace, grader=config.grader) for trace in traces]
+    return drawn(traces, config.limit, config.seed)
 
 
 def drawn(items: Sequence[T], limit: int | None, seed: int) -> list[T]:

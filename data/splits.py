@@ -47,8 +47,8 @@ def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -
 
 
 def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str, held_out: HeldOutConfig) -> list[Asked]:
-    questions = {_key(text) for problem in measured for text in (problem.question, stem(problem))}
-    kept = [item for item in items if _key(item.question) not in questions]
+    questions = {_key(text) for problem in measured for text in (problem.identity, stem(problem))}
+    kept = [item for item in items if _key(item.identity) not in questions]
     if not kept:
         way_out = "raise data.limit, or lower eval.problems" if held_out.data is None else "name others in eval.data"
         raise DataError(f"data: all {len(items)} {noun} are held out by eval; {way_out}")

@@ -143,5 +143,5 @@ def _validation(
     if config.data is not None:
         return traces, load_traces(config.data, rejected)
     shares = {"train": 1 - config.share, "validation": config.share}
-    parts = split_rows([t.question for t in traces], shares, seed, key="validation.share")
+    parts = split_rows([trace.identity for trace in traces], shares, seed, key="validation.share")
     return [traces[i] for i in parts["train"]], [traces[i] for i in parts["validation"]]

@@ -91,10 +91,13 @@ class DataConfig(Section):
     """Order and generation."""
     params: dict[str, Any] = {}
     """Parameters of a generated source."""
+    task: str | None = None
+    """How a row's columns become prompt and reply: a task's name in `configs/tasks`, or its file. `fields` then maps
+    the task's columns to the file's."""
     grader: str | None = None
     """What judges an answer: `math`, `choice`, `reasoning_gym`; `text`, `terms`, `json`, `entities` for whole replies
-    as they are written; or your own at `my_module:my_grader`. None: what fits the source, `choice` for rows with
-    options."""
+    as they are written; or your own at `my_module:my_grader`. None: the task's, or what fits the source, `choice` for
+    rows with options."""
 
 
 class RewardSpec(Section):

@@ -19,13 +19,16 @@ _SKETCH = 6
 _TRIPLE = 3
 _NEIGHBOURS = 24
 _BATCH = 1 << 15
+SHORT = 20
+"""Characters below which texts are alike only if they have the same words: 左 for 右, or one "not", is another text."""
 
 
 def near_duplicates(texts: Sequence[str], words: float = WORDS) -> dict[int, int]:
     """Each near-duplicate's index → the index of the first text of its group, which stays."""
     # 1. pairs: the same words throughout, or nearly
     hashed = hash_words(texts)
-    pairs = [*_exact(hashed), *_near(hashed, words)]
+    is_long = [len(text) >= SHORT for text in texts]
+    pairs = [*_exact(hashed), *(pair for pair in _near(hashed, words) if all(is_long[i] for i in pair))]
 
     # 2. groups, by union-find: the first text of a group is its root
     parents = list(range(len(texts)))

@@ -1,0 +1,140 @@
+"""Tasks: rows of a file as prompts, replies, keys and gold answers."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.errors import ConfigError, DataError
+from configs.recipe import RECIPES
+from configs.schema.sections import DataConfig
+from configs.schema.training import HeldOutConfig
+from curation.mixture import split_rows
+from data.corpus import load_traces
+from data.formats import Reject
+from data.similarity.near_duplicates import near_duplicates
+from data.sources import load_problems
+from data.splits import split_traces
+from data.task import load_task
+from rewards.grading.grade import grade
+from rewards.grading.graders import GRADERS
+
+TERMS = "term_normalisation_zh"
+ROWS: dict[str, dict[str, Any]] = {
+    TERMS: {"原始词": "右肺癌伴转移", "标准词": "肺恶性肿瘤##肺继发恶性肿瘤"},
+    "intent_zh": {"query": "糖尿病能治好吗", "label": "疾病表述"},
+    "ner_zh": {
+        "text": "鲁迅在北京",
+        "entities": [
+            {"entity_text": "鲁迅", "entity_label": "人名"},
+            {"entity_text": "北京", "entity_label": "地点"},
+        ],
+    },
+    "report_zh": {
+        "dialogue": [{"speaker": "患者", "sentence": "咳嗽<3天"}],
+        "report": [{"主诉": "咳嗽<3天"}, {"主诉": "咳"}],
+    },
+}
+
+
+def written(path: Path, *rows: dict[str, Any]) -> str:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (RECIPES / "tasks").glob("*.yaml")))
+def test_shipped_task_reads_its_row_and_grades_its_reply(tmp_path: Path, name: str) -> None:
+    config = DataConfig(path=written(tmp_path / "a.jsonl", ROWS[name]), task=name)
+    [trace], [problem] = load_traces(config), load_problems(config)
+    assert (problem.question, problem.answer, problem.key) == (trace.question, trace.reply, trace.key)
+    assert problem.grader == trace.grader == load_task(name).config.grader
+    assert problem.grader in GRADERS
+    assert trace.key in trace.question
+    assert trace.key != trace.question
+    assert "&" not in trace.reply  # no HTML's spelling of < and '
+    assert grade([problem], [trace.reply], None)[0].is_right
+    assert (RECIPES / "tasks" / f"{name}.yaml").read_text("utf-8").startswith("# ")
+
+
+def test_templates_make_the_texts(tmp_path: Path) -> None:
+    rows = [ROWS["ner_zh"], {"text": "无人", "entities": []}]
+    some, none = load_traces(DataConfig(path=written(tmp_path / "a.jsonl", *rows), task="ner_zh"))
+    assert some.reply.splitlines() == [
+        '{"entity_text": "鲁迅", "entity_label": "人名"}',
+        '{"entity_text": "北京", "entity_label": "地点"}',
+    ]
+    assert none.reply == "没有找到任何实体"
+    [report] = load_traces(DataConfig(path=written(tmp_path / "b.jsonl", ROWS["report_zh"]), task="report_zh"))
+    assert report.reply == '{"主诉": "咳嗽<3天"}'
+    assert report.question.endswith("主诉、现病史、辅助检查、既往史、诊断、建议。\n患者：咳嗽<3天")
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", {"text": "右肺癌", "normalized": "肺恶性肿瘤"})
+    fields = {"原始词": "text", "标准词": "normalized"}
+    [trace] = load_traces(DataConfig(path=path, task=TERMS, fields=fields))
+    assert (trace.key, trace.reply) == ("右肺癌", "肺恶性肿瘤")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: no column 'normal' for data\.fields\.标准词; it has text, n"):
+        load_traces(DataConfig(path=path, task=TERMS, fields=fields | {"标准词": "normal"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "reason"),
+    [
+        (TERMS, {"原始词": "癌"}, r"task term_normalisation_zh: reply: '标准词' is undefined; the row has 原始词"),
+        (TERMS, {"原始词": "癌", "标准词": None}, "task term_normalisation_zh: empty reply"),
+        (TERMS, {"原始词": " ", "标准词": "癌"}, "task term_normalisation_zh: empty key"),
+        ("intent_zh", {"query": "?", "label": "天气"}, "task intent_zh: unknown label '天气'; known: 病情诊断, "),
+        ("report_zh", {"dialogue": [], "report": []}, r"task report_zh: .*list object has no element 0"),
+    ],
+)
+def test_row_that_does_not_fit_is_named(tmp_path: Path, name: str, row: dict[str, Any], reason: str) -> None:
+    path = written(tmp_path / "a.jsonl", ROWS[name], row)
+    with pytest.raises(DataError, match=rf"a\.jsonl:2: {reason}"):
+        load_traces(DataConfig(path=path, task=name))
+    rejected: list[Reject] = []
+    assert len(load_traces(DataConfig(path=path, task=name), rejected.append)) == 1
+    assert [reject.line for reject in rejected] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prompt: a\nreply: b\n", "key: missing"),
+        ("key: a\nprompt: a\nreplies: b\nreply: b\n", "replies: unknown key; did you mean 'reply'"),
+        ("key: a\nprompt: '{{ x'\nreply: b\n", r"t\.yaml: prompt, line 1: "),
+        ("key: [\n", "not valid YAML"),
+    ],
+)
+def test_broken_task_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_task(str(tmp_path / "t.yaml"))
+
+
+def test_unknown_task_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"data\.task: .* did you mean 'term_normalisation_zh'"):
+        load_task("term_normalization_zh")
+
+
+def test_template_cannot_leave_its_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("key: a\nprompt: \"{{ ''.__class__.__mro__[1].__subclasses__() }}\"\nreply: b\n")
+    with pytest.raises(DataError, match="unsafe"):
+        load_traces(DataConfig(path=written(tmp_path / "a.jsonl", {"x": "1"}), task=str(tmp_path / "t.yaml")))
+
+
+def test_instruction_makes_no_duplicates(tmp_path: Path) -> None:
+    """600 terms inside one instruction are 600 rows to splits and duplicates, sides and numbers told apart."""
+    sides, places, kinds = ("左", "右", "双"), ("肺", "肾", "膝", "乳", "耳"), ("炎", "癌", "瘤", "痛")
+    combined = itertools.product(sides, places, kinds, map(str, range(10)))
+    terms = ["".join(parts) + "期" for parts in combined]
+    rows = [{"原始词": term, "标准词": term} for term in terms]
+    traces = load_traces(DataConfig(path=written(tmp_path / "a.jsonl", *rows), task=TERMS))
+    assert len(near_duplicates([trace.question for trace in traces])) > 300  # by the whole prompt
+    assert near_duplicates([trace.key for trace in traces]) == {}
+    split = split_rows([trace.identity for trace in traces], {"train": 0.9, "test": 0.1}, seed=0)
+    assert len(split["test"]) == 60
+    kept, held_out = split_traces(traces, HeldOutConfig(problems=60), seed=0)
+    assert (len(kept), len(held_out)) == (540, 60)
