@@ -11,7 +11,7 @@ from rewards.grading.extract import extract
 from rewards.rollout import Reward, Rollout
 
 _STEP = re.compile(
-    r"\bStep \d+:|^\s*\d+[.)、]\s|^\s*[-*•]\s|\b(?:First|Second|Third|Next|Then|Finally)(?:ly)?,"
+    r"\bStep \d+:|^[^\S\n]*\d+[.)、]\s|^[^\S\n]*[-*•]\s|\b(?:First|Second|Third|Next|Then|Finally)(?:ly)?,"
     r"|第[一二三四五六七八九十\d]+步|首先|其次|然后|接着|最后",
     re.MULTILINE,
 )

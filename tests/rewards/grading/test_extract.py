@@ -210,6 +210,20 @@ def test_gold_answer_is_read_from_solution(gold: str, answer: str) -> None:
     assert gold_answer(gold) == answer
 
 
+@pytest.mark.parametrize(  # each took minutes while its time grew with the square of its length, the last exponentially
+    ("text", "answer"),
+    [
+        ("18" + "\n" * 200_000, "18"),
+        ("1. Half of it\n" + "\n" * 200_000 + "2. So it is 18", "18"),
+        ("\\boxed{1, 2, ..." + " " * 90_000 + "3}", "1, 2, ..." + " " * 90_000 + "3"),
+        ("a é " * 40 + "ab 5", "5"),
+    ],
+    ids=["blank lines", "blank lines between steps", "ellipsis", "leads"],
+)
+def test_long_input_does_not_hang(text: str, answer: str) -> None:
+    assert extract(text).answer == answer
+
+
 def test_outer_box_counts() -> None:
     assert last_boxed("\\boxed{\\boxed{1} + 2}") == "\\boxed{1} + 2"
 
