@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from data.turn_reader import END_OF_TURN
+from data.turn_reader import without_any_end_of_turn
 from rewards.grading.extract import extract
 from rewards.rollout import Reward, Rollout
 
@@ -67,7 +67,7 @@ def repetition(*, ngram_size: int = 3, max_penalty: float = -1.0) -> Reward:
 
 def words(text: str) -> list[str]:
     """The words of a text without the end of its turn, in lower case."""
-    text = END_OF_TURN.sub("", text).lower()
+    text = without_any_end_of_turn(text).lower()
     if not _CHINESE.search(text):
         return text.split()
     return [word for word in _jieba().cut(text) if not word.isspace()]
