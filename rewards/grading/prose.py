@@ -15,6 +15,7 @@ _DIGIT_ZEROS = (  # Arabic, Persian, Devanagari, Bengali, …: ten digits each
 _PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Arabic decimal point and comma
 _PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
+_NOT_PLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
 SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
 _LONGEST_TIDIED = 100_000  # characters; no longer answer is the equivalent of any
 _MOST_SENTENCES = 3  # at the end of a text without a marker
@@ -81,7 +82,8 @@ _SINGLE = re.compile(r"(?<!\\)\\[A-Za-z(\[]")
 def plain_characters(text: str) -> str:
     """`text` with half-width characters and the digits of one script; commands that are escaped twice, once."""
     if not text.isascii():
-        text = text.translate(_PLAIN)
+        if _NOT_PLAIN.search(text):
+            text = text.translate(_PLAIN)
         text = _CHEER.sub("", text)
     if "</" in text:
         text = _HTML.sub("", text)
@@ -114,6 +116,8 @@ def settled(statement: str, behind: str = "") -> str:
     """The answer of a statement, tidied; "not 5" where the sentence `behind` it takes it back."""
     answer = from_prose(tidy(statement))
     sentence = first_sentence(behind)
+    if not sentence:
+        return answer
     other = next(values_of(sentence), None) if answer and offers_another(sentence) else None
     if other is not None:
         return f"{answer} or {other.text}"

@@ -184,6 +184,7 @@ def test_answer_section_is_extracted(section: str, answer: str) -> None:
         ("AZYUK2A", "AZYUK2A", False),
         ("Soucis : 2,74 $ a..", "2,74", False),
         ("   ", None, False),
+        *((f"{word}: 18", "18", True) for word in ("ANSWER", "Antwort", "RESPUESTA", "Resposta", "Risposta")),
     ],
 )
 def test_bare_text_is_extracted(text: str, answer: str | None, explicit: bool) -> None:
