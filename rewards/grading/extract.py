@@ -158,10 +158,11 @@ def _marked_answer(text: str) -> str | None:
     content = tidy(box.content)
     lead = SENTENCE_END.split(text[: box.start].rpartition("\n")[2][-LONGEST:])[-1]
     tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
-    if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
+    behind = first_sentence(tail)
+    if denies_before(lead) or denies_after(behind) or retracts(behind):
         return f"not {content}"
-    sentence = first_sentence(tail) if offers_another(first_sentence(tail)) else ""
+    sentence = behind if offers_another(behind) else ""
     if (joined := _OTHER_ANSWER.match(tail)) is not None:
         sentence = tail[joined.end() :][:80].lstrip().split("\n", 1)[0]
-    other = next(values_of(sentence), None)
+    other = next(values_of(sentence), None) if sentence else None
     return content if other is None else f"{content} or {other.text}"
