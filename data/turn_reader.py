@@ -32,6 +32,7 @@ ENDS_OF_TURN = (
 """What models end a turn with, or begin the next one of the user with."""
 
 END_OF_TURN = re.compile("|".join(map(re.escape, ENDS_OF_TURN)))
+_SIGNS_OF_AN_END = ("|", "s>", "n>", "S]", "｜")  # each end of a turn holds one of them, and few texts do
 
 
 class Delimiters(Hashable, Protocol):
@@ -66,6 +67,11 @@ class Parts:
     is_complete: bool
     thinking_end: int
     answer_start: int
+
+
+def without_any_end_of_turn(text: str) -> str:
+    """`text` without what ends a turn, wherever it stands."""
+    return END_OF_TURN.sub("", text) if any(map(text.__contains__, _SIGNS_OF_AN_END)) else text
 
 
 def read_turn(think_format: Delimiters, text: str, is_growing: bool = False) -> Parts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import RewardError
-from data.turn_reader import END_OF_TURN
+from data.turn_reader import without_any_end_of_turn
 from rewards.rollout import Reward, Rollout
 
 TIMEOUT = 300.0
@@ -99,7 +99,7 @@ class TrlReward:
         return scores
 
     def _call(self, rollouts: Sequence[Rollout], conversational: bool) -> list[float | None]:
-        texts = [END_OF_TURN.sub("", rollout.text) for rollout in rollouts]
+        texts = [without_any_end_of_turn(rollout.text) for rollout in rollouts]
         given: dict[str, Any] = _columns(rollouts) | {
             "prompts": [rollout.prompt or rollout.problem.question for rollout in rollouts],
             "completions": texts,

@@ -71,7 +71,7 @@ def last_marked(text: str) -> Marked | None:
         if position < 0:
             break
         statement, behind = _statement_at(text, position)
-        if statement and not _ABOUT_THE_ANSWER.match(statement):
+        if statement and (statement[0].isdigit() or not _ABOUT_THE_ANSWER.match(statement)):
             answer = settled(statement, behind)
             is_denied = denies_before(_sentence_up_to(text, position))
             return Marked(statement, f"not {answer}" if is_denied else answer)
@@ -88,11 +88,13 @@ def _sentence_up_to(text: str, end: int) -> str:
 def _statement_at(text: str, start: int) -> tuple[str, str]:
     """(the statement that starts there, one sentence at most, of one line that is not empty; what stands behind it)."""
     rest = text[start:].lstrip(" \t*}").lstrip()
-    formula = FORMULA.match(rest)
+    formula = FORMULA.match(rest) if rest.startswith(("$", "\\")) else None
     skipped = formula.end() if formula and not _PRICE.match(rest) else 0
     line_end = rest.find("\n", skipped)
     line = rest if line_end < 0 else rest[:line_end]
-    stop = next((found for found in SENTENCE_END.finditer(line, skipped) if line[: found.start()].strip()), None)
+    stop = SENTENCE_END.search(line, skipped)
+    while stop and not line[: stop.start()].strip():
+        stop = SENTENCE_END.search(line, stop.end())
     end = stop.start() if stop else len(line)
     return _without_half_emphasis(line[:end].strip()), rest[end : end + 2 * LONGEST]
 
@@ -109,17 +111,24 @@ def _ends_a_sentence(text: str, marker: re.Match[str]) -> bool:
     return _HEADING.fullmatch(text[text.rfind("\n", 0, marker.start()) + 1 : marker.start()][-80:]) is None
 
 
+def _has_latin_word(lowered: str) -> bool:
+    """Whether a text in lower case holds a word of ASCII letters that one of `_MARKERS` begins with."""
+    return "answer" in lowered or "antwort" in lowered or "sposta" in lowered or "spuesta" in lowered
+
+
 def _last_marker_end(text: str) -> int:
     """Where the last marker ends; -1 without one. Searched from the end, so that a long text costs little."""
     found = text.rfind("####")
     best = found + 4 if found >= 0 else -1
     position = len(text)
-    while (position := text.rfind("A:", 0, position)) > best:
+    while (position := text.rfind("A:", best + 1, position)) >= 0:
         line_start = text.rfind("\n", 0, position) + 1
         first = text.find("A:", line_start)
         if _LINE_START.fullmatch(text, line_start, first):
             best = max(best, first + 2)
         position = line_start
+    if text.isascii() and not _has_latin_word(text[max(best, 0) :].lower()):
+        return best
     for word, pattern in _MARKERS:
         starts = deque((match.start() for match in word.finditer(text, max(best, 0))), maxlen=_MOST_MARKERS)
         for start in reversed(starts):

@@ -111,6 +111,8 @@ _OPEN_CHOICE = re.compile(
 
 def denies_before(lead: str) -> bool:
     """Whether what stands before a value, up to it, denies it: "not", "I don't think that it is"."""
+    if len(lead) < 3 and lead.isascii():  # shorter than "not"
+        return False
     near = lead[-_NEAR:]
     return _NOT_BEFORE.search(near[-40:]) is not None or _DOUBTED_BEFORE.search(near) is not None
 

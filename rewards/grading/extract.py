@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from data.boxed import last_box
 from data.think_format import ThinkFormat, delimiters, without_end_of_turn
-from data.turn_reader import END_OF_TURN, last_block
+from data.turn_reader import END_OF_TURN, last_block, without_any_end_of_turn
 from rewards.grading.answer_marker import last_marked
 from rewards.grading.denial import denies_after, denies_before, offers_another, retracts
 from rewards.grading.json_reply import json_answer
@@ -48,7 +48,7 @@ class Extracted:
 def extract(text: str, think_format: ThinkFormat | None = None) -> Extracted:
     """Take `text` (a completion with special tokens and the prefilled part, without the prompt) apart."""
     if think_format is None:
-        answer, explicit = _bare_answer(END_OF_TURN.sub("", text))
+        answer, explicit = _bare_answer(without_any_end_of_turn(text))
         return Extracted(None, (answer or "").strip() or None, explicit)
     parts = think_format.split(text)
     answer = section_answer(parts.answer) if parts.answer else None
@@ -158,10 +158,11 @@ def _marked_answer(text: str) -> str | None:
     content = tidy(box.content)
     lead = SENTENCE_END.split(text[: box.start].rpartition("\n")[2][-LONGEST:])[-1]
     tail = text[box.end : box.end + LONGEST].lstrip(" \t$*)")
-    if denies_before(lead) or denies_after(first_sentence(tail)) or retracts(first_sentence(tail)):
+    behind = first_sentence(tail)
+    if denies_before(lead) or denies_after(behind) or retracts(behind):
         return f"not {content}"
-    sentence = first_sentence(tail) if offers_another(first_sentence(tail)) else ""
+    sentence = behind if offers_another(behind) else ""
     if (joined := _OTHER_ANSWER.match(tail)) is not None:
         sentence = tail[joined.end() :][:80].lstrip().split("\n", 1)[0]
-    other = next(values_of(sentence), None)
+    other = next(values_of(sentence), None) if sentence else None
     return content if other is None else f"{content} or {other.text}"

@@ -65,6 +65,8 @@ def without_setting(answer: str) -> str:
 
 def clean_pair(gold: str, answer: str) -> tuple[str, str]:
     """Gold and answer about one thing: where one is a letter with its value and the other is not, that part of it."""
+    if gold.upper() == gold.lower() and answer.upper() == answer.lower():  # no letters in either
+        return gold, answer
     letters = _letters(gold) if len(gold) > 1 else None
     if letters is not None and _letters(answer) == letters:
         return letters, letters

@@ -15,6 +15,7 @@ _DIGIT_ZEROS = (  # Arabic, Persian, Devanagari, Bengali, …: ten digits each
 _PLAIN: dict[int, str | int] = {0x3000: 0x20, 0x66B: ".", 0x66C: ","}  # the Arabic decimal point and comma
 _PLAIN |= {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PLAIN |= {zero + digit: str(digit) for zero in _DIGIT_ZEROS for digit in range(10)}
+_NOT_PLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
 SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*\"”')])|[。！？।]")
 _LONGEST_TIDIED = 100_000  # characters; no longer answer is the equivalent of any
 _MOST_SENTENCES = 3  # at the end of a text without a marker
@@ -30,7 +31,7 @@ _LED = re.compile(
     r"|il y a|hay|há|ci sono|es sind|er zijn|jest|(?:\w+ ){1,3}(?:är|é|adalah|jest)"
     r"|got|result|solution|total|sum|final|value|is|are|equals)\b|(?!not|wrong|incorrect"
     r"|false)[^\W\d_]{2,}(?:\s[^\W\d_]+){0,2}:(?=\s))"
-    r"\W*)+(?=[-+$\\\d(\[])",
+    r"\W*){1,6}(?=[-+$\\\d(\[])",  # bounded: "a é a é …" can be cut into leads in exponentially many ways
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(  # what may follow a value that it confirms
@@ -45,7 +46,7 @@ _OTHER_SCRIPT = re.compile(r"[\uac00-\ud7af]|[\u0080-\u00ff\u0100-\u2fff\u3040-\
 _CLEAN = re.compile(r"-?(?!_)\w+(?:[.,/]\w+)*(?<!_)%?", re.ASCII)
 _TRAILING = " \t\r\n*_`\"'“”.,;:?।"
 _LEADING = " \t\r\n*_`\"'“”"
-_ELLIPSIS = re.compile(r",\s*\.\.\.\s*\$?\s*$")
+_ELLIPSIS = re.compile(r",\s*+\.\.\.\s*+(?:\$\s*+)?$")
 _CHINESE_LEAD = re.compile(r"[\u4e00-\u9fff]*(?:是|为|等于|共)\s*(?=[-\\(\[$\d])")
 _EXCLAMATION = re.compile(r"(?<=[a-z]{2})!$")
 _VALUE_START = re.compile(r"\s*[-+$€£¥\\(\[{.\d]")
@@ -58,7 +59,8 @@ _REASON_BEHIND = re.compile(
     r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b"
 )
 _CHEER = re.compile("[\u2705\u2714\u2728\ufe0f\U0001f389\U0001f38a\U0001f3af\U0001f44d\U0001f4a1\U0001f600-\U0001f64f]")
-_STEP_NUMBER = re.compile(r"^\s*\d{1,2}[.)]\s+(?=[A-Z][a-z])", re.MULTILINE)
+# Matched from where the white space before it begins, not from each of its lines: blank lines would cost their square.
+_STEP_NUMBER = re.compile(r"(\A|(?<=\S)[^\S\n]*+\n)\s*+\d{1,2}[.)]\s++(?=[A-Z][a-z])")
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|span)>")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(\S[^*\n]{0,200})\*\*(?![\w(*])")
 _ABOUT = re.compile(r"approx(?:imately)?|about|exact(?:ly)?|in total|total|rounded", re.IGNORECASE)
@@ -80,7 +82,8 @@ _SINGLE = re.compile(r"(?<!\\)\\[A-Za-z(\[]")
 def plain_characters(text: str) -> str:
     """`text` with half-width characters and the digits of one script; commands that are escaped twice, once."""
     if not text.isascii():
-        text = text.translate(_PLAIN)
+        if _NOT_PLAIN.search(text):
+            text = text.translate(_PLAIN)
         text = _CHEER.sub("", text)
     if "</" in text:
         text = _HTML.sub("", text)
@@ -113,6 +116,8 @@ def settled(statement: str, behind: str = "") -> str:
     """The answer of a statement, tidied; "not 5" where the sentence `behind` it takes it back."""
     answer = from_prose(tidy(statement))
     sentence = first_sentence(behind)
+    if not sentence:
+        return answer
     other = next(values_of(sentence), None) if answer and offers_another(sentence) else None
     if other is not None:
         return f"{answer} or {other.text}"
@@ -154,7 +159,7 @@ def unmarked(text: str) -> tuple[str, bool]:
     whole text.
     """
     if len(_STEP_NUMBER.findall(text)) > 1:
-        text = _STEP_NUMBER.sub("", text)
+        text = _STEP_NUMBER.sub(r"\1", text)
     whole = tidy(text)
     if not plain_words(text) or not plain_words(whole) or split_letter(whole):
         return _last_computation(whole), True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from data.think_format import DEEPSEEK, ThinkFormat, delimiters, without_end_of_turn
-from data.turn_reader import END_OF_TURN
+from data.turn_reader import without_any_end_of_turn
 from rewards.grading.extract import format_fault, is_well_formed, written_once
 from rewards.rollout import Reward, Rollout
 
@@ -98,7 +98,7 @@ def _translated(text: str, fmt: ThinkFormat) -> str:
     if text.count(opening) > 1 or text.count(closing) > 1:
         return ""
     spelled = text.lstrip().replace(opening, DEEPSEEK.open).replace(closing, DEEPSEEK.end.strip())
-    return END_OF_TURN.sub("", spelled)
+    return without_any_end_of_turn(spelled)
 
 
 def xmlcount(*, per_tag: float = 0.125, per_character: float = 0.001) -> Reward:

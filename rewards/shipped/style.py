@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from data.turn_reader import END_OF_TURN
+from data.turn_reader import without_any_end_of_turn
 from rewards.grading.extract import extract
 from rewards.rollout import Reward, Rollout
 
 _STEP = re.compile(
-    r"\bStep \d+:|^\s*\d+[.)、]\s|^\s*[-*•]\s|\b(?:First|Second|Third|Next|Then|Finally)(?:ly)?,"
+    r"\bStep \d+:|^[^\S\n]*\d+[.)、]\s|^[^\S\n]*[-*•]\s|\b(?:First|Second|Third|Next|Then|Finally)(?:ly)?,"
     r"|第[一二三四五六七八九十\d]+步|首先|其次|然后|接着|最后",
     re.MULTILINE,
 )
@@ -67,7 +67,7 @@ def repetition(*, ngram_size: int = 3, max_penalty: float = -1.0) -> Reward:
 
 def words(text: str) -> list[str]:
     """The words of a text without the end of its turn, in lower case."""
-    text = END_OF_TURN.sub("", text).lower()
+    text = without_any_end_of_turn(text).lower()
     if not _CHINESE.search(text):
         return text.split()
     return [word for word in _jieba().cut(text) if not word.isspace()]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat
-from data.turn_reader import ENDS_OF_TURN
+from data.turn_reader import ENDS_OF_TURN, without_any_end_of_turn
 from models.engines.generation import decode, positions
 from rewards.grading.extract import extract, format_fault, section_answer
 from tests.tiny import tiny_tokenizer
@@ -20,6 +20,11 @@ SPOKEN_END = ThinkFormat(
 UNPREFILLED = ThinkFormat(name="open", open="<t>", prefill="", end="</t><a>", end_tokens=("</t>",), answer_open="<a>")
 FORMATS = [*THINK_FORMATS.values(), SPOKEN_END, UNPREFILLED]
 TWICE = "<reasoning>a</reasoning><answer>5</answer> no: <reasoning>b</reasoning><answer>6</answer>"
+
+
+@pytest.mark.parametrize("end", ENDS_OF_TURN)
+def test_every_end_of_turn_is_left_out(end: str) -> None:
+    assert without_any_end_of_turn(f"18{end} 1") == "18 1"
 
 
 def marks(think: ThinkFormat) -> list[str]:

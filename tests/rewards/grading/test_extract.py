@@ -184,6 +184,7 @@ def test_answer_section_is_extracted(section: str, answer: str) -> None:
         ("AZYUK2A", "AZYUK2A", False),
         ("Soucis : 2,74 $ a..", "2,74", False),
         ("   ", None, False),
+        *((f"{word}: 18", "18", True) for word in ("ANSWER", "Antwort", "RESPUESTA", "Resposta", "Risposta")),
     ],
 )
 def test_bare_text_is_extracted(text: str, answer: str | None, explicit: bool) -> None:
@@ -208,6 +209,20 @@ def test_bare_text_is_extracted(text: str, answer: str | None, explicit: bool) -
 )
 def test_gold_answer_is_read_from_solution(gold: str, answer: str) -> None:
     assert gold_answer(gold) == answer
+
+
+@pytest.mark.parametrize(  # each took minutes while its time grew with the square of its length, the last exponentially
+    ("text", "answer"),
+    [
+        ("18" + "\n" * 200_000, "18"),
+        ("1. Half of it\n" + "\n" * 200_000 + "2. So it is 18", "18"),
+        ("\\boxed{1, 2, ..." + " " * 90_000 + "3}", "1, 2, ..." + " " * 90_000 + "3"),
+        ("a é " * 40 + "ab 5", "5"),
+    ],
+    ids=["blank lines", "blank lines between steps", "ellipsis", "leads"],
+)
+def test_long_input_does_not_hang(text: str, answer: str) -> None:
+    assert extract(text).answer == answer
 
 
 def test_outer_box_counts() -> None:

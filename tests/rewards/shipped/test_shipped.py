@@ -169,6 +169,11 @@ def test_reasoning_steps_count_up_to_three(thinking: str, score: float) -> None:
     assert scores("reasoning_steps", rollout(XML.render(thinking, "1"))) == pytest.approx([score])
 
 
+def test_blank_lines_between_steps_do_not_hang() -> None:
+    thinking = "1. a" + "\n" * 200_000 + "2. b\n\n- c"
+    assert scores("reasoning_steps", rollout(XML.render(thinking, "1"))) == [1.0]
+
+
 def test_steps_in_answer_earn_nothing() -> None:
     assert scores("reasoning_steps", rollout(XML.render("a", "1. b\n2. c\n3. d"))) == [0.0]
 
