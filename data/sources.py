@@ -139,6 +139,10 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
 def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
     """The rows of a file or a hub data set as `config.task` declares them. Raises as `load_problems` does."""
     task = load_task(str(config.task))
+    if config.path is None and "/" not in config.source:
+        raise DataError(
+            f"data.task: {task.name} reads the rows of a file; name it in data.path (or a hub id in source)"
+        )
     origin, rows = _rows(config, _FILE)
     traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
     if not traces:

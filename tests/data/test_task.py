@@ -114,6 +114,13 @@ def test_broken_task_is_one_line(tmp_path: Path, text: str, message: str) -> Non
         load_task(str(tmp_path / "t.yaml"))
 
 
+@pytest.mark.parametrize("source", ["file", "arithmetic", "gsm8k"])
+def test_task_needs_a_file(source: str) -> None:
+    for load in (load_traces, load_problems):
+        with pytest.raises(DataError, match=r"data\.task: ner_zh reads the rows of a file; name it in data\.path"):
+            load(DataConfig(source=source, task="ner_zh"))
+
+
 def test_unknown_task_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"data\.task: .* did you mean 'term_normalisation_zh'"):
         load_task("term_normalization_zh")

@@ -62,6 +62,8 @@ _SYMBOLS = str.maketrans(
         "″": "′′",
         "⋯": "…",
         "’": "'",
+        "İ": "I",  # these two match an i whose case is ignored, and no word of ours holds them
+        "ı": "i",
         **{chr(code): f"\\{name} " for code, name in _GREEK_LETTERS.items()},
     }
 )
