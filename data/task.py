@@ -28,7 +28,7 @@ TEMPLATES = ("prompt", "reply", "key")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class CompiledTask:
     """A task with its templates compiled."""
 
     name: str
@@ -69,7 +69,7 @@ class Task:
 
 
 @cache
-def load_task(name: str) -> Task:
+def load_task(name: str) -> CompiledTask:
     """The task in the file `name`, or of that name in `configs/tasks`. Raises `ConfigError`."""
     # 1. the file
     shipped = RECIPES / "tasks" / f"{name.removesuffix('.yaml')}.yaml"
@@ -91,7 +91,7 @@ def load_task(name: str) -> Task:
             templates[part] = _environment().from_string(getattr(config, part))
         except TemplateSyntaxError as error:
             raise ConfigError(f"{path}: {part}, line {error.lineno}: {error.message}") from None
-    return Task(path.stem, config, templates)
+    return CompiledTask(path.stem, config, templates)
 
 
 @cache
@@ -109,7 +109,11 @@ def _to_json(value: Any) -> str:
 
 
 def task_traces(
-    task: Task, rows: Iterable[Row], origin: Path, columns: Mapping[str, str], rejected: Callable[[Reject], None]
+    task: CompiledTask,
+    rows: Iterable[Row],
+    origin: Path,
+    columns: Mapping[str, str],
+    rejected: Callable[[Reject], None],
 ) -> Iterator[Trace]:
     """The traces of a file's rows; a bad row goes to `rejected`.
 

@@ -17,7 +17,7 @@ from evaluation.sample_store import SampleStore, grade_samples
 from rewards.grading.grade import extracted_answer
 
 
-def answers_of(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
+def load_answers(config: EvalConfig, problems: Sequence[Problem]) -> list[Answer]:
     """The answers in the recipe's file to these problems. Raises `DataError`.
 
     A file may answer the whole benchmark, and count it whole, though `data.limit` has drawn only some of it.

@@ -17,7 +17,7 @@ def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: b
         print(describe(config, len(problems)))
         return None
     if config.answers is not None:
-        points = [answers_file.grade_file(config, problems, answers_file.answers_of(config, problems), run)]
+        points = [answers_file.grade_file(config, problems, answers_file.load_answers(config, problems), run)]
     else:
         from models.engines.select import load_engine  # torch: answers that another tool made are graded without it
 

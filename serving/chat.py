@@ -35,7 +35,7 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_turn(prompt: str) -> str:
+def typed_turn(prompt: str) -> str:
     """What the user says next: a line, and where it ends with a backslash the next ones too. Raises `EOFError`."""
     lines = [input(prompt)]
     while lines[-1].endswith("\\"):
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     prompt = "› " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     while True:
         try:
-            line = read_turn(prompt)
+            line = typed_turn(prompt)
         except EOFError:
             return
         if line == "/quit":

@@ -20,7 +20,7 @@ from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
 from data.think_format import NONE
-from serving.chat import chat_arguments, read_turn
+from serving.chat import chat_arguments, typed_turn
 from serving.conversation import Conversation, budget_named, start, think_format_of_model
 from serving.writer import DIM, MARK, PLAIN, Writer
 from tests.release.gguf.test_vocabulary import llama_tokenizer
@@ -104,10 +104,10 @@ def test_turn_may_have_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
             raise EOFError from None
 
     monkeypatch.setattr("builtins.input", typed)
-    assert read_turn("› ") == "first\n  second\nthird"
-    assert read_turn("› ") == "next"
+    assert typed_turn("› ") == "first\n  second\nthird"
+    assert typed_turn("› ") == "next"
     with pytest.raises(EOFError):
-        read_turn("› ")
+        typed_turn("› ")
 
 
 @pytest.mark.engine
