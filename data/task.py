@@ -19,6 +19,7 @@ from configs.errors import ConfigError
 from configs.recipe import RECIPES, explain
 from configs.schema.task import TaskConfig
 from configs.suggestion import did_you_mean
+from data.cells import text_at
 from data.compressed import plain_name
 from data.formats import Reject
 from data.problem import Trace
@@ -115,11 +116,11 @@ def task_traces(
     columns: Mapping[str, str],
     rejected: Callable[[Reject], None],
 ) -> Iterator[Trace]:
-    """The traces of a file's rows; a bad row goes to `rejected`.
+    """The traces of a file's rows, ids unique; a bad row goes to `rejected`.
 
     `columns`: the task's name of a column → the file's.
     """
-    stem = Path(plain_name(origin)).stem
+    stem, line_of = Path(plain_name(origin)).stem, dict[str, int]()
     for row in rows:
         try:
             if row.error:
@@ -128,7 +129,10 @@ def task_traces(
                 if column not in row.fields:
                     raise BadRow(f"no column {column!r} for data.fields.{name}; it has {', '.join(row.fields)}")
             fields = row.fields | {name: row.fields[column] for name, column in columns.items()}
-            trace = task.trace(fields, str(row.fields.get("id") or f"{stem}-{row.line}"), origin.name)
+            named = text_at(row.fields, "id")
+            trace = task.trace(fields, named or f"{stem}-{row.line}", origin.name)
+            if line_of.setdefault(trace.id, row.line) != row.line:
+                raise BadRow(f"id {trace.id!r} is already row {line_of[trace.id]}'s")
         except BadRow as error:
             rejected(Reject(str(origin), row.line, str(error), row.fields, row.lines))
             continue

@@ -86,12 +86,13 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         (TERMS, {"原始词": "癌"}, r"task term_normalisation_zh: reply: '标准词' is undefined; the row has 原始词"),
         (TERMS, {"原始词": "癌", "标准词": None}, "task term_normalisation_zh: empty reply"),
         (TERMS, {"原始词": " ", "标准词": "癌"}, "task term_normalisation_zh: empty key"),
+        (TERMS, ROWS[TERMS] | {"id": "a"}, "id 'a' is already row 1's"),
         ("intent_zh", {"query": "?", "label": "天气"}, "task intent_zh: unknown label '天气'; known: 病情诊断, "),
         ("report_zh", {"dialogue": [], "report": []}, r"task report_zh: .*list object has no element 0"),
     ],
 )
 def test_row_that_does_not_fit_is_named(tmp_path: Path, name: str, row: dict[str, Any], reason: str) -> None:
-    path = written(tmp_path / "a.jsonl", ROWS[name], row)
+    path = written(tmp_path / "a.jsonl", ROWS[name] | {"id": "a"}, row)
     with pytest.raises(DataError, match=rf"a\.jsonl:2: {reason}"):
         load_traces(DataConfig(path=path, task=name))
     rejected: list[Reject] = []
