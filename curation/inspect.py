@@ -1,17 +1,22 @@
 """What is in a file of traces: its layout, its bad rows, three rows as a model would see them, and how long they are.
 
-python -m curation.inspect FILE [--model NAME] [--think-format s1] [--split NAME] [key=column …]
+python -m curation.inspect FILE [--model NAME] [--think-format s1] [--split NAME] [--task NAME] [key=column …]
 """
 
 import argparse
 import logging
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, DataError
 from data.encoding import detect_encoding
-from data.formats import MAPPED, Reject, open_traces, registered
+from data.formats import MAPPED, Opened, Reject, open_traces, registered
+from data.rows import read_rows
+from data.sheet_rows import SHEETS
+from data.task import load_task, task_traces
 from data.think_format import resolve_think_format
 
 SHOWN = 3
@@ -21,12 +26,15 @@ QUANTILES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
 def main(argv: list[str]) -> int:
     """Print what was found; exit code 1 if a row was rejected."""
     parser = argparse.ArgumentParser(prog="python -m curation.inspect", description="Say what a file of traces holds.")
-    parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, or FOLDER/dataset_info.json#NAME")
+    parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, a spreadsheet, or FOLDER/dataset_info.json#NAME")
     parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
     parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml", "none"))
-    parser.add_argument("--split", help="which one, where a JSON file holds several")
+    parser.add_argument("--split", help="which one, where a JSON file or a workbook holds several")
+    parser.add_argument(
+        "--task", help="a task's name in configs/tasks, or its file: how columns become prompt and reply"
+    )
     parser.add_argument("mapping", nargs="*", metavar="key=column", help=f"columns of {', '.join(MAPPED)}")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     mapping = dict(_pair(text) for text in args.mapping)
 
     from configs.schema.sections import ModelConfig
@@ -36,10 +44,13 @@ def main(argv: list[str]) -> int:
     prepare_libraries()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     rejects: list[Reject] = []
-    opened = open_traces(args.file, mapping, rejects.append, args.split)
+    if args.task is None:
+        opened = open_traces(args.file, mapping, rejects.append, args.split)
+    else:
+        opened = _of_task(args, mapping, rejects)
     print(f"layout: {opened.layout}")
     file, _ = registered(args.file)
-    if file.suffix.lower() != ".parquet":
+    if file.suffix.lower() not in (".parquet", *SHEETS):
         print(f"encoding: {detect_encoding(file)}")
     tokenizer = load_tokenizer(ModelConfig(name=args.model))
     think_format = resolve_think_format(args.think_format)
@@ -62,6 +73,13 @@ def main(argv: list[str]) -> int:
     if lengths:
         print("tokens:", ", ".join(f"{name} {value:,}" for name, value in quantiles(lengths).items()))
     return 1 if rejects else 0
+
+
+def _of_task(args: argparse.Namespace, mapping: Mapping[str, str], rejects: list[Reject]) -> Opened:
+    """The file as the task reads it."""
+    task, file = load_task(args.task), Path(args.file)
+    rows = read_rows(file, split=args.split)
+    return Opened(f"task {task.name}", task_traces(task, rows, file, mapping, rejects.append))
 
 
 def quantiles(lengths: list[int]) -> dict[str, int]:

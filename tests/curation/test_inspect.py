@@ -8,6 +8,7 @@ import pytest
 
 from configs.errors import ConfigError
 from curation.inspect import main, quantiles
+from tests.data.test_sheet_rows import Cell, workbook
 
 REAL = os.environ.get("MULL_DATA")
 
@@ -35,6 +36,18 @@ def test_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "rows: 1, 0 with thinking" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="write key=column"):
         main([str(tmp_path / "a.csv"), "question"])
+
+
+def test_file_is_shown_as_its_task_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet: list[list[Cell]] = [["text", "标准词"], ["右肺癌", "肺恶性肿瘤"], ["左肾", None]]
+    path = workbook(tmp_path / "a.xlsx", {"词": sheet})
+    assert main([str(path), "--task", "term_normalisation_zh", "原始词=text"]) == 1
+    said = capsys.readouterr().out
+    assert "layout: task term_normalisation_zh\n" in said
+    assert "encoding" not in said
+    assert "原始词：右肺癌<|im_end|>" in said
+    assert "⟦肺恶性肿瘤<|im_end|>⟧" in said
+    assert f"1 × task term_normalisation_zh: empty reply (first: {path}:3)" in said
 
 
 def test_quantiles_are_lengths_of_rows() -> None:
