@@ -24,11 +24,12 @@ import numpy as np
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
+from data.benchmarks import BENCHMARKS
 from data.multiple_choice import stem
 from data.problem import Problem, Trace
 from data.similarity.bags import Bags, Bools, Floats, Postings
 from data.similarity.words import Ints, Words, hash_words, ngrams
-from data.sources import BENCHMARKS, load_problems, nearest
+from data.sources import load_problems, nearest
 
 Item = str | Problem | Trace | Mapping[str, object]
 Benchmarks = Mapping[str, Sequence[Item]] | Sequence[Item]

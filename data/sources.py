@@ -4,11 +4,12 @@ A known benchmark is read from `data.path`, else from a folder of local copies n
 `MULL_DATA`, else from the hub. Without `limit` the source keeps its order; with it, that many are drawn by `seed`.
 """
 
+import itertools
 import logging
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +17,10 @@ from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.suggestion import did_you_mean
 from data import answers, arithmetic
+from data.benchmarks import BENCHMARKS, Benchmark
 from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
+from data.clinic_notes import note_rows
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
@@ -35,68 +38,6 @@ T = TypeVar("T")
 GENERATED = 1000
 """How many problems a generated source makes without `data.limit`."""
 
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """Where a known data set lives and how its columns read.
-
-    hub        hub id and configuration
-    split      its default split
-    local      where local copies have it; `{split}` is filled in
-    fields     column names, as in `data.fields`
-    answer     makes the answer column clean
-    unanswered True where published copies are known to lack some answers: those rows are left out, and counted
-    """
-
-    hub: tuple[str, str | None]
-    split: str
-    local: str
-    fields: dict[str, str]
-    answer: Callable[[object], str] = answers.clean
-    unanswered: bool = False
-
-
-def _aime_answer(value: object) -> str:
-    return answers.unpadded(answers.clean(value))
-
-
-_MATH_FIELDS = {"question": "problem", "answer": "answer", "solution": "solution"}
-
-BENCHMARKS = {
-    "gsm8k": Benchmark(
-        hub=("openai/gsm8k", "main"),
-        split="train",
-        local="gsm8k/{split}.jsonl",
-        fields={"question": "question", "answer": "answer", "solution": "answer"},
-    ),
-    "math": Benchmark(
-        hub=("DigitalLearningGmbH/MATH-lighteval", None),
-        split="train",
-        local="math_train/{split}.json",
-        fields=_MATH_FIELDS,
-        unanswered=True,
-    ),
-    "math500": Benchmark(
-        hub=("HuggingFaceH4/MATH-500", None),
-        split="test",
-        local="math500/{split}.jsonl",
-        fields={**_MATH_FIELDS, "id": "unique_id"},
-    ),
-    "aime24": Benchmark(
-        hub=("HuggingFaceH4/aime_2024", None),
-        split="train",
-        local="aime2024/test.jsonl",
-        fields={**_MATH_FIELDS, "id": "id"},
-        answer=_aime_answer,
-    ),
-    "aime25": Benchmark(
-        hub=("math-ai/aime25", None),
-        split="test",
-        local="aime2025/test.jsonl",
-        fields={**_MATH_FIELDS, "id": "id"},
-        answer=_aime_answer,
-    ),
-}
 
 _FILE = Benchmark(
     hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
@@ -139,11 +80,15 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
 def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
     """The rows of a file or a hub data set as `config.task` declares them. Raises as `load_problems` does."""
     task = load_task(str(config.task))
-    if config.path is None and "/" not in config.source:
+    if config.path is None and config.source == "clinic_notes":
+        origin = f"clinic_notes-{config.seed}"
+        rows: Iterable[Row] = itertools.islice(note_rows(config.seed), config.limit or GENERATED)
+    elif config.path is None and "/" not in config.source:
         raise DataError(
             f"data.task: {task.name} reads the rows of a file; name it in data.path (or a hub id in source)"
         )
-    origin, rows = _rows(config, _FILE)
+    else:
+        origin, rows = _rows(config, _FILE)
     traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
     if not traces:
         raise DataError(f"{origin}: no row fits the task {task.name}")
@@ -211,7 +156,7 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
         return f"{benchmark.hub[0]} ({split})", hub_rows(*benchmark.hub, split)
     if "/" in config.source:
         return f"{config.source} ({split})", hub_rows(config.source, None, split)
-    names = [*BENCHMARKS, "arithmetic", "file", _PREFIX]
+    names = [*BENCHMARKS, "arithmetic", "clinic_notes", "file", _PREFIX]
     raise DataError(f"data.source: unknown source {config.source!r}{nearest(config.source, names)}")
 
 

@@ -77,7 +77,8 @@ class DataConfig(Section):
     """Where problems come from, or traces for SFT; see `data.sources` and `data.corpus`."""
 
     source: str = "file"
-    """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `file`, or a hub id."""
+    """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its
+    task), `file`, or a hub id."""
     path: str | None = None
     """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub."""
     split: str | None = None

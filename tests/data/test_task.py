@@ -12,6 +12,7 @@ from configs.recipe import RECIPES
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
 from curation.mixture import split_rows
+from data.clinic_notes import TEMPLATES, note_rows
 from data.corpus import load_traces
 from data.formats import Reject
 from data.similarity.near_duplicates import near_duplicates
@@ -32,6 +33,7 @@ ROWS: dict[str, dict[str, Any]] = {
             {"entity_text": "北京", "entity_label": "地点"},
         ],
     },
+    "clinic_zh": next(note_rows(0)).fields,
     "report_zh": {
         "dialogue": [{"speaker": "患者", "sentence": "咳嗽<3天"}],
         "report": [{"主诉": "咳嗽<3天"}, {"主诉": "咳"}],
@@ -120,6 +122,22 @@ def test_task_needs_a_file(source: str) -> None:
     for load in (load_traces, load_problems):
         with pytest.raises(DataError, match=r"data\.task: ner_zh reads the rows of a file; name it in data\.path"):
             load(DataConfig(source=source, task="ner_zh"))
+
+
+def test_generated_notes_tell_their_fields() -> None:
+    """The same for one seed; every field of the reply can be read off the note."""
+    config = DataConfig(source="clinic_notes", task="clinic_zh", limit=300, seed=5)
+    traces = load_traces(config)
+    assert len(traces) == 300
+    assert load_traces(config.model_copy(update={"limit": 20})) == traces[:20]
+    for trace in traces:
+        fields = json.loads(trace.reply)
+        complaint, days = fields.pop("主诉").rstrip("天"), fields["年龄"]
+        assert list(fields) == ["性别", "年龄", "诊断", "用药"]
+        assert all(str(value) in trace.key for value in (*fields.values(), complaint.rstrip("0123456789"), days))
+    others = load_problems(config.model_copy(update={"seed": 6}))
+    assert len({problem.key for problem in others} & {trace.key for trace in traces}) < 3
+    assert len(TEMPLATES) == 5
 
 
 def test_unknown_task_names_the_nearest() -> None:
