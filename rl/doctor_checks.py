@@ -55,7 +55,7 @@ def lengths(
     """Whether every prompt, held-out ones too, and the budget fit."""
 
     def check() -> Finding:
-        heldout.check_held_out(config, held_out, tokenizer, think_format)
+        heldout.fitting(config, list(held_out), tokenizer, think_format)
         longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
         rollout.check_budget(config, tokenizer, think_format, longest)
         text = f"prompts up to {longest} tokens + completions up to {config.completion_length}"

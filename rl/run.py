@@ -63,7 +63,7 @@ def run_grpo(
     think_format = resolve_think_format(config.think_format)
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
-    heldout.check_held_out(config, held_out, tokenizer, think_format)
+    held_out = heldout.fitting(config, held_out, tokenizer, think_format)
     prompts = rollout.prompts(problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)

@@ -23,10 +23,10 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         print("think_format: none, as no row has thinking: trained, measured and served without")
     print(data.summary())
     data.check(config)
-    heldout.check_held_out(config, data.held_out, tokenizer, think_format)
+    held_out = heldout.fitting(config, data.held_out, tokenizer, think_format)
     print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     if dry_run:
-        print(sft_plan(config, data.ledger, data.sequences(config), len(data.held_out)))
+        print(sft_plan(config, data.ledger, data.sequences(config), len(held_out)))
         return
 
     # 2. model and trainer; the first batch is looked at before anything is trained
@@ -37,10 +37,10 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         trainer = build_sft_trainer(config, loaded, data, run)
         check_first_batch(trainer, config, data)
         engine = engine_of(loaded, config, think_format) if config.generates else None
-        measure = heldout.Measure(run, engine, config, data.held_out)
+        measure = heldout.Measure(run, engine, config, held_out)
 
     # 3. measure, train, save, measure, report
-    start_run(run, config, loaded, data.held_out, resume)
+    start_run(run, config, loaded, held_out, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_jsonl(run / "rejected.jsonl", data.rejected)

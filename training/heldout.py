@@ -155,17 +155,28 @@ def plan_points(
     ]
 
 
-def check_held_out(
-    config: TrainingConfig, problems: Sequence[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
-) -> None:
-    """Raise `DataError` for a problem whose prompt leaves no room for a sample, where the recipe measures at all.
+def fitting(
+    config: TrainingConfig, problems: list[Problem], tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
+) -> list[Problem]:
+    """The problems whose prompt leaves room for a sample, where the recipe measures at all; else all.
 
-    Raises `RewardError` for a problem whose grader is unknown.
+    Those that don't are left out and counted where the recipe leaves out long rows to train on. Raises `DataError`
+    where it does not, or none fits, and `RewardError` for a problem whose grader is unknown.
     """
     check_graders(problems)
-    if config.eval is not None and config.eval.when:
-        ids = problem_prompt_ids(problems, tokenizer, think_format)
+    if config.eval is None or not config.eval.when:
+        return problems
+    ids = problem_prompt_ids(problems, tokenizer, think_format)
+    longest = config.model.max_length - config.eval.max_tokens
+    kept = [problem for problem, prompt in zip(problems, ids, strict=True) if len(prompt) <= longest]
+    if kept == problems or not kept or not config.drops_long_rows:
         check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
+        return problems
+    print(
+        f"left out {len(problems) - len(kept)} of {len(problems)} held-out problems: longer than the {longest} tokens "
+        "that model.max_length and eval.max_tokens leave"
+    )
+    return kept
 
 
 def problem_prompt_ids(

@@ -49,7 +49,7 @@ class GrpoConfig(TrainingConfig):
 
     long_prompts: Literal["error", "drop"] = "error"
     """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or
-    leave it out; those are counted. Held-out problems have to fit."""
+    leave it out; those are counted, held-out ones too."""
     rollout: RolloutConfig = RolloutConfig()
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
     """What is rewarded, and how much."""
@@ -124,6 +124,11 @@ class GrpoConfig(TrainingConfig):
     def generates(self) -> bool:
         """Every step does."""
         return True
+
+    @property
+    def drops_long_rows(self) -> bool:
+        """As `long_prompts` says."""
+        return self.long_prompts == "drop"
 
     @property
     def engine(self) -> str:

@@ -72,3 +72,8 @@ class SftConfig(TrainingConfig):
                 f"model.precision: {self.model.precision} weights can't be trained; set bf16, or give an adapter"
             )
         return self
+
+    @property
+    def drops_long_rows(self) -> bool:
+        """As `truncation` says; a held-out problem is not cut, but left out."""
+        return self.truncation != "error"

@@ -72,6 +72,11 @@ class TrainingConfig(Section):
         return self.eval is not None and bool(self.eval.when)
 
     @property
+    def drops_long_rows(self) -> bool:
+        """Whether a row that is too long is left out, and not a reason to stop."""
+        return False
+
+    @property
     def engine(self) -> str:
         """The name of the engine that draws them."""
         return "auto"

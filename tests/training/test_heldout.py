@@ -1,6 +1,7 @@
 """Held-out accuracy: paired seeds, samples kept, changes with their interval."""
 
 from collections.abc import Container, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
-from training.heldout import Measure, changes, check_held_out, measure, problem_prompt_ids
+from training.heldout import Measure, changes, fitting, measure, problem_prompt_ids
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -48,9 +49,34 @@ def test_long_problem_is_refused(engine: Engine) -> None:
     with pytest.raises(
         DataError, match=r"5 of 5 prompts don't fit: problem p\d has \d+ tokens, with eval.max_tokens=250"
     ):
-        check_held_out(config, PROBLEMS, engine.tokenizer, S1)
-    check_held_out(load_recipe("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
-    check_held_out(load_recipe("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
+        fitting(config, PROBLEMS, engine.tokenizer, S1)
+    fitting(load_recipe("grpo", "demo", ["eval.max_tokens=250", "eval.when=[]"]), PROBLEMS, engine.tokenizer, S1)
+    fitting(load_recipe("grpo", "demo"), PROBLEMS, engine.tokenizer, S1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "setting", "drops"),
+    [
+        ("grpo", "long_prompts=drop", True),
+        ("grpo", "long_prompts=error", False),
+        ("sft", "truncation=drop", True),
+        ("sft", "truncation=cut", True),
+        ("sft", "truncation=error", False),
+    ],
+)
+def test_long_problem_is_left_out_where_long_rows_are(
+    engine: Engine, capsys: pytest.CaptureFixture[str], stage: str, setting: str, drops: bool
+) -> None:
+    config = load_recipe(stage, "demo", [setting])
+    long = replace(PROBLEMS[0], id="long", question="1 + " * 300 + "1?")
+    if not drops:
+        with pytest.raises(DataError, match="1 of 6 prompts don't fit: problem long has"):
+            fitting(config, [*PROBLEMS, long], engine.tokenizer, S1)
+        return
+    assert fitting(config, [*PROBLEMS, long], engine.tokenizer, S1) == PROBLEMS
+    assert "left out 1 of 6 held-out problems" in capsys.readouterr().out
+    with pytest.raises(DataError, match="1 of 1 prompts don't fit"):
+        fitting(config, [long], engine.tokenizer, S1)
 
 
 def measured(numbers: Iterable[int], right: Container[int], other: str = "?") -> list[Sample]:
