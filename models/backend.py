@@ -10,6 +10,7 @@ from configs.schema.sections import ModelConfig
 from configs.schema.training import TrainingConfig
 from models import embedded
 from models.adapter_files import check_adapter
+from models.gguf_cache import is_gguf
 from models.processor import has_bf16_units
 from models.source import HUB_ID
 
@@ -51,6 +52,10 @@ def check_model_config(
         raise ModelError(
             f"model.name: {config.name} is no folder, no GGUF file and no hub id; "
             f"the embedded model is called {embedded.NAME}"
+        )
+    if local.is_file() and not is_gguf(local):
+        raise ModelError(
+            f"model.name: {config.name} is a file, and no GGUF file (those begin with GGUF); name the model's folder"
         )
     if local.is_dir() and not (local / "config.json").is_file():
         raise ModelError(f"model.name: {config.name} holds no config.json, so it is not a model folder")

@@ -25,10 +25,20 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 """Part of the folder's name: raise it when the conversion changes."""
+MAGIC = b"GGUF"
+"""The first bytes of every GGUF file."""
 ENDS = ("eos", "eot", "eom")
 """The ends of a turn that a file has a place for; llama.cpp stops at each."""
 
 Finish = Callable[["PreTrainedConfig", "PreTrainedTokenizerBase"], None]
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether it is a GGUF file, by its first bytes: Ollama's are called by their hash."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def cache_root() -> Path:

@@ -18,7 +18,7 @@ def base_of(config: ModelConfig) -> str:
 
 def source_of(base: str) -> str:
     """Where `from_pretrained` and vLLM find `base`: a GGUF file's weights lie in the user's cache."""
-    return str(gguf_cache.converted(Path(base))) if Path(base).suffix == ".gguf" else base
+    return str(gguf_cache.converted(Path(base))) if gguf_cache.is_gguf(Path(base)) else base
 
 
 @lru_cache

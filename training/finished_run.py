@@ -142,7 +142,7 @@ def base_of_name(name: str) -> str:
     """The folder of a model that is converted into the cache, without converting it; any other name as it is."""
     if name == embedded.NAME:
         return f"{embedded.NAME}-instruct-v{embedded.VERSION}"
-    return str(gguf_cache.folder_of(Path(name))) if Path(name).suffix == ".gguf" else name
+    return str(gguf_cache.folder_of(Path(name))) if gguf_cache.is_gguf(Path(name)) else name
 
 
 def _same(name: str) -> str:

@@ -159,6 +159,15 @@ def test_bad_model_section_is_refused(fields: dict[str, Any], message: str) -> N
         backend.check_model_config(ModelConfig(**fields))
 
 
+def test_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    for name, content in (("model.safetensors", b"\x40\0\0"), ("model.gguf", b"version https://git-lfs")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=rf"{name} is a file, and no GGUF file .*; name the model's folder"):
+            backend.check_model_config(ModelConfig(name=str(tmp_path / name)))
+    (tmp_path / "sha256-0123").write_bytes(b"GGUF\x03\0\0\0")
+    backend.check_model_config(ModelConfig(name=str(tmp_path / "sha256-0123")))
+
+
 def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no config\.json"):
         backend.check_model_config(ModelConfig(name=str(tmp_path)))
