@@ -85,7 +85,12 @@ def _fields(budget: Row, names: Sequence[str]) -> str:
 
 
 def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:
-    """A line for each setting of what varies besides `max_thinking`; one line where a setting has a single point."""
+    """A line for each setting of what varies besides `max_thinking`; one line where a setting has a single point.
+
+    None where nothing was thought: a model that answers at once has no curve.
+    """
+    if not any(point["thinking_tokens"] and point["thinking_tokens"]["mean"] for point in points):
+        return {}
     varying = [name for name in _varying(points) if name != "max_thinking"]
     groups: dict[str, list[plots.CurvePoint]] = defaultdict(list)
     for point in points:
