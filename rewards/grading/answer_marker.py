@@ -17,8 +17,9 @@ _ANSWER = re.compile(
     r"answer\b[ \t*]*(?:[^.:：=\n]{0,50}?\b(?:is|are)\b|[:：=]|$)[ \t]*[:：]?", re.IGNORECASE | re.MULTILINE
 )
 _CHINESE_ANSWER = re.compile(r"答案[ \t]*(?:(?:应该|应)?(?:是|为|[:：])[:：]?|】)|答[:：]")
+_ASCII_FOREIGN = ("respuesta", "resposta", "risposta", "antwort")
 _FOREIGN_ANSWER = re.compile(
-    r"(?:\b(?:ответ|відповідь|respuesta|réponse|resposta|risposta|antwort|lösung|đáp (?:án|số))|الجواب"
+    rf"(?:\b(?:{'|'.join(_ASCII_FOREIGN)}|ответ|відповідь|réponse|lösung|đáp (?:án|số))|الجواب"
     r"|الإجابة|उत्तर"
     r"|정답|답|答え)(?:[^.:：=\n\d]{0,30}?(?:[:：=]|\b(?:là|es|est|ist|é|è|равен|равно)\b)|은|는|は"
     r"|[ \t]+هو|[ \t]+هي|[ \t]*(?=\d)|[ \t]+(?=\(?(?-i:[A-J])(?!\w|[ \t]+\w)))"
@@ -29,6 +30,8 @@ _MOST_MARKERS = 200  # looked at from the end
 _MOST_STATEMENTS = 8  # of markers, from the end, one of which may give a value
 _LINE_START = re.compile(r"[ \t>*]*")
 _ANSWER_WORD = re.compile(r"[Aa]nswer|ANSWER")
+_ASCII_WORDS = ("answer", *_ASCII_FOREIGN)
+"""One of them begins every marker of `_MARKERS` in a text of ASCII, in lower case."""
 _MARKERS = ((_ANSWER_WORD, _ANSWER), (_CHINESE_ANSWER, _CHINESE_ANSWER), (_FOREIGN_ANSWER, _FOREIGN_ANSWER))
 _ABOUT_THE_ANSWER = re.compile(
     r"\W*(?:(?:indeed|also|therefore|thus|now|the|a|very|definitely|absolutely|verified|to be)\s+)*"
@@ -111,11 +114,6 @@ def _ends_a_sentence(text: str, marker: re.Match[str]) -> bool:
     return _HEADING.fullmatch(text[text.rfind("\n", 0, marker.start()) + 1 : marker.start()][-80:]) is None
 
 
-def _has_latin_word(lowered: str) -> bool:
-    """Whether a text in lower case holds a word of ASCII letters that one of `_MARKERS` begins with."""
-    return "answer" in lowered or "antwort" in lowered or "sposta" in lowered or "spuesta" in lowered
-
-
 def _last_marker_end(text: str) -> int:
     """Where the last marker ends; -1 without one. Searched from the end, so that a long text costs little."""
     found = text.rfind("####")
@@ -127,8 +125,10 @@ def _last_marker_end(text: str) -> int:
         if _LINE_START.fullmatch(text, line_start, first):
             best = max(best, first + 2)
         position = line_start
-    if text.isascii() and not _has_latin_word(text[max(best, 0) :].lower()):
-        return best
+    if text.isascii():
+        lowered = text[max(best, 0) :].lower()
+        if not any(map(lowered.__contains__, _ASCII_WORDS)):
+            return best
     for word, pattern in _MARKERS:
         starts = deque((match.start() for match in word.finditer(text, max(best, 0))), maxlen=_MOST_MARKERS)
         for start in reversed(starts):

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from data.think_format import ThinkFormat
-from data.turn_reader import END_OF_TURN
+from data.turn_reader import without_any_end_of_turn
 
 _SPACE = re.compile(r"\s+")
 _SPACE_BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\uf900-\ufaff]) | (?=[\u3400-\u9fff\uf900-\ufaff])")
@@ -16,7 +16,7 @@ def literal_answer(completion: str, think_format: ThinkFormat | None) -> str | N
 
     Nothing is looked for inside: a number in a sentence is no answer of its own.
     """
-    answer = END_OF_TURN.sub("", completion) if think_format is None else think_format.split(completion).answer
+    answer = without_any_end_of_turn(completion) if think_format is None else think_format.split(completion).answer
     return answer.strip() or None
 
 
