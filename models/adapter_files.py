@@ -7,6 +7,8 @@ from typing import Any
 from configs.errors import ModelError, first_line
 from models.source import HUB_ID
 
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The linear maps of a decoder layer: what `all-linear` means of Llama's and Qwen's kind."""
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """LoRA ranks that vLLM 0.30 has room for (`vllm.config.lora.MaxLoRARanks`)."""
 

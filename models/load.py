@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from configs.errors import ModelError, first_line
 from configs.schema.sections import AdapterConfig, ModelConfig
-from models.adapter_files import check_adapter
+from models.adapter_files import LINEAR, check_adapter
 from models.backend import BackendChoice, check_model_config, choose_backend
 from models.gpu import dtype_of
 from models.protocols import CausalLM
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-
-LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # Unsloth has no "all-linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +213,8 @@ def _load_unsloth(
             r=adapter.r,
             lora_alpha=adapter.alpha,
             lora_dropout=adapter.dropout,
-            target_modules=LINEAR if adapter.target_modules == "all-linear" else adapter.target_modules,
+            # Unsloth has no "all-linear"
+            target_modules=[*LINEAR] if adapter.target_modules == "all-linear" else adapter.target_modules,
             use_rslora=adapter.rslora,
             use_gradient_checkpointing="unsloth",
             random_state=seed,

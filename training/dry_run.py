@@ -9,12 +9,12 @@ import yaml
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
-from models.adapter_files import check_adapter
+from models.adapter_files import LINEAR, check_adapter
 from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
 from models.weights import count_weights
 from training.preflight import GIB, device
-from training.step_memory import TARGETS, Shape, Step, peak
+from training.step_memory import Shape, Step, peak
 
 Tokens = Sequence[Sequence[int]]
 
@@ -109,7 +109,7 @@ def _step(config: TrainingConfig, **batch: Any) -> Step:
         shape=Shape.of(AutoConfig.from_pretrained(source).get_text_config(), count_weights(source)),
         precision=choice.precision,
         rank=0 if config.trains_every_weight else int(shape.get("r", 16)),
-        targets=TARGETS if isinstance(targets, str) else tuple(targets),
+        targets=LINEAR if isinstance(targets, str) else tuple(targets),
         optimizer=str(config.trainer.get("optim", "adamw_torch")),
         has_autocast=bool(config.trainer.get("bf16", on_gpu) or config.trainer.get("fp16")),
         has_kernel=on_gpu,

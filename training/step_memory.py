@@ -7,10 +7,9 @@ of a decoder layer; the logits that a loss keeps. `tests/training/test_step_memo
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from models.adapter_files import LINEAR
 from models.weights import BYTES, Weights
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear maps of a decoder layer: what a LoRA on `all-linear` is on."""
 SAME_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 """Linear maps that share their input with another."""
 SFT_CHUNK = 256
@@ -50,7 +49,7 @@ class Shape:
     def maps(self) -> dict[str, tuple[int, int]]:
         """Name → (input width, output width) of a layer's linear maps."""
         h, q, k, f = self.hidden, self.query, self.key, self.mlp
-        return dict(zip(TARGETS, [(h, q), (h, k), (h, k), (q, h), (h, f), (h, f), (f, h)], strict=True))
+        return dict(zip(LINEAR, [(h, q), (h, k), (h, k), (q, h), (h, f), (h, f), (f, h)], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Step:
     kept: int
     loss: Literal["grpo", "chunked_nll", "nll"]
     rank: int = 0
-    targets: tuple[str, ...] = TARGETS
+    targets: tuple[str, ...] = LINEAR
     trained_layers: int | None = None
     optimizer: str = "adamw_torch"
     has_reference: bool = False
@@ -166,7 +165,7 @@ def _layer_bytes(step: Step) -> float:
 
     # 2. inputs of trained maps: one for those that share it, or a copy for each where it is cast for the map. Without a
     #    cast, and without a LoRA, that of o_proj is what attention gives
-    names = [name for name in (step.targets if step.rank else TARGETS) if name in shape.maps]
+    names = [name for name in (step.targets if step.rank else LINEAR) if name in shape.maps]
     is_cast = stream != compute or (step.rank > 0 and compute == 2)
     copies = set(names) if is_cast else {SAME_INPUT.get(name, name) for name in names}
     copies -= set() if is_cast and step.rank else {"o_proj"}
