@@ -149,6 +149,18 @@ def _s1k(row: Fields) -> Turn:
     )
 
 
+def _turn(dialogue: Dialogue, metadata: Fields) -> Turn:
+    """The turn of a row that says nothing beside its dialogue."""
+    return Turn(
+        question=dialogue.question,
+        thinking=dialogue.thinking,
+        reply=dialogue.reply,
+        system=dialogue.system,
+        history=dialogue.history,
+        metadata=metadata,
+    )
+
+
 def _titled(question: str) -> Layout:
     """Medical dialogues: a title, the patient's words in the column `question`, a doctor's answer."""
 
@@ -156,12 +168,7 @@ def _titled(question: str) -> Layout:
         parts = dict.fromkeys(text_at(row, key) for key in ("title", question))
         asked = "\n".join(part for part in parts if part.lower() not in _NOTHING)
         dialogue = dialogue_of([Message("user", asked), Message("assistant", text_at(row, "answer"))])
-        return Turn(
-            question=dialogue.question,
-            thinking=dialogue.thinking,
-            reply=dialogue.reply,
-            metadata=_rest(row, ["title", question, "answer"]),
-        )
+        return _turn(dialogue, _rest(row, ["title", question, "answer"]))
 
     # a title beside a context is the article's that is asked about, as in SQuAD
     needed = {question, "answer"} | ({"title"} if question != "ask" else set())
@@ -189,13 +196,7 @@ def _spoken(row: Fields) -> Turn:
             raise BadRow(f"column 'data': text {at + 1} does not begin with {'问：' if at % 2 == 0 else '答：'}")
         messages.append(Message("assistant" if at % 2 else "user", text[said.end() :].strip()))
     dialogue = dialogue_of(messages)
-    return Turn(
-        question=dialogue.question,
-        thinking=dialogue.thinking,
-        reply=dialogue.reply,
-        history=dialogue.history,
-        metadata=_rest(row, ["data"]),
-    )
+    return _turn(dialogue, _rest(row, ["data"]))
 
 
 def _gsm8k(row: Fields) -> Turn:

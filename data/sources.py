@@ -80,15 +80,11 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
 def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:
     """The rows of a file or a hub data set as `config.task` declares them. Raises as `load_problems` does."""
     task = load_task(str(config.task))
-    if config.path is None and config.source == "clinic_notes":
-        origin = f"clinic_notes-{config.seed}"
-        rows: Iterable[Row] = itertools.islice(note_rows(config.seed), config.limit or GENERATED)
-    elif config.path is None and "/" not in config.source:
+    if config.path is None and "/" not in config.source and config.source != "clinic_notes":
         raise DataError(
             f"data.task: {task.name} reads the rows of a file; name it in data.path (or a hub id in source)"
         )
-    else:
-        origin, rows = _rows(config, _FILE)
+    origin, rows = _rows(config, _FILE)
     traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
     if not traces:
         raise DataError(f"{origin}: no row fits the task {task.name}")
@@ -149,6 +145,8 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
         return config.path, read_rows(Path(config.path), split=config.split)
     if config.source == "file":
         raise DataError("data.source: file needs data.path")
+    if config.source == "clinic_notes":
+        return f"clinic_notes-{config.seed}", itertools.islice(note_rows(config.seed), config.limit or GENERATED)
     copies = os.environ.get("MULL_DATA")
     if copies and benchmark.local and (local := Path(copies, benchmark.local.format(split=split))).is_file():
         return str(local), read_rows(local)
@@ -217,13 +215,12 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
     solution = text_at(row.fields, names.get("solution")) or None
-    is_literal = config.grader in LITERAL_GRADERS
-    if is_literal:
+    if config.grader in LITERAL_GRADERS:
         answer = answers.literal(cell(row.fields, names["answer"]))
     else:
         answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
-    if not answer and solution and not is_literal:
-        answer = last_boxed(solution) or answers.after_hashes(solution) or ""
+        if not answer and solution:
+            answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}

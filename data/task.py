@@ -38,8 +38,9 @@ class CompiledTask:
 
     def trace(self, fields: Mapping[str, Any], id: str, source: str) -> Trace:
         """The row's trace; its reply is its gold answer. Raises `BadRow`."""
-        names = {name: "" if value is None else value for name, value in fields.items()}
-        texts = {part: self._text(part, names) for part in TEMPLATES}
+        columns = {name: "" if value is None else value for name, value in fields.items()}
+        names = self.config.params | {"labels": self.config.labels} | columns
+        texts = {part: self._text(part, names, columns) for part in TEMPLATES}
         if self.config.labels and texts["reply"] not in self.config.labels:
             known = ", ".join(self.config.labels)
             raise BadRow(f"task {self.name}: unknown label {texts['reply'][:40]!r}; known: {known}")
@@ -56,12 +57,11 @@ class CompiledTask:
             key=texts["key"],
         )
 
-    def _text(self, part: str, names: Mapping[str, Any]) -> str:
+    def _text(self, part: str, names: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
         try:
-            params = self.config.params | {"labels": self.config.labels}
-            text = self.templates[part].render(params | dict(names)).strip()
+            text = self.templates[part].render(names).strip()
         except UndefinedError as error:
-            raise BadRow(f"task {self.name}: {part}: {error}; the row has {', '.join(names)}") from None
+            raise BadRow(f"task {self.name}: {part}: {error}; the row has {', '.join(columns)}") from None
         except (TemplateError, ValueError, TypeError, ArithmeticError) as error:
             raise BadRow(f"task {self.name}: {part}: {' '.join(str(error).split())}") from None
         if not text:
