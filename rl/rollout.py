@@ -26,7 +26,7 @@ def fitting(
     config: GrpoConfig, problems: list[Problem], rendered: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Problem], list[str]]:
     """Problems and their prompts, without those that `long_prompts: drop` leaves out; if none fits, all stay."""
-    if config.long_prompts == "drop":
+    if config.drops_long_rows:
         problems, rendered = _without_long(config, problems, rendered, tokenizer)
     check_count(config, problems)
     return problems, rendered

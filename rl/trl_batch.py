@@ -34,11 +34,12 @@ def trimmed(inputs: TrlBatch) -> TrlBatch:
     width = inputs["completion_ids"].shape[1]
     masks = inputs["prompt_mask"], inputs["completion_mask"]
     prompt, completion = torch.stack([mask.sum(1).max() for mask in masks]).tolist()  # in one copy to the host
+    completion = max(completion, 1)
     cut = {key: inputs[key][:, -prompt:] for key in ("prompt_ids", "prompt_mask")}
     for key in PER_TOKEN:
         value = inputs.get(key)
         if isinstance(value, torch.Tensor) and value.dim() == 2 and value.shape[1] == width:
-            cut[key] = value[:, : max(completion, 1)]
+            cut[key] = value[:, :completion]
     return inputs | cut
 
 

@@ -47,9 +47,8 @@ class Conversation:
         head = [] if self.system is None else [{"role": "system", "content": self.system}]
         self.engine.on_token = lambda at, row: writer.token(row)
         try:
-            generation = self.engine.generate([Request([*head, *turns], self.sampling, seed=seed, budget=self.budget)])[
-                0
-            ]
+            request = Request([*head, *turns], self.sampling, seed=seed, budget=self.budget)
+            [generation] = self.engine.generate([request])
         finally:
             writer.finish()
         self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]

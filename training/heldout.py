@@ -169,14 +169,14 @@ def fitting(
     ids = problem_prompt_ids(problems, tokenizer, think_format)
     longest = config.model.max_length - config.eval.max_tokens
     kept = [problem for problem, prompt in zip(problems, ids, strict=True) if len(prompt) <= longest]
-    if kept == problems or not kept or not config.drops_long_rows:
-        check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
-        return problems
-    print(
-        f"left out {len(problems) - len(kept)} of {len(problems)} held-out problems: longer than the {longest} tokens "
-        "that model.max_length and eval.max_tokens leave"
-    )
-    return kept
+    if config.drops_long_rows and 0 < len(kept) < len(problems):
+        print(
+            f"left out {len(problems) - len(kept)} of {len(problems)} held-out problems: longer than the {longest} "
+            "tokens that model.max_length and eval.max_tokens leave"
+        )
+        return kept
+    check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
+    return problems
 
 
 def problem_prompt_ids(
