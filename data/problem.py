@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-LITERAL_GRADERS = ("text", "terms", "json", "entities")
+TEXT_GRADERS = ("sentence_bleu", "chrf", "rouge1", "rouge2", "rougeL")
+"""Graders that say how near a reply is to its gold text."""
+LITERAL_GRADERS = ("text", "terms", "json", "entities", *TEXT_GRADERS)
 """Graders for which a gold answer is what the whole reply has to be, as it is written."""
 
 

@@ -51,20 +51,19 @@ class Comparison:
     needed: int | None
     unpaired: int
 
-    def verdict(self) -> str:
-        """The comparison in words."""
+    def verdict(self, a: str = "A", b: str = "B") -> str:
+        """The comparison in words, in which the runs are called `a` and `b`."""
         if self.better == self.worse == 0:
-            return f"A and B score the same on each of {self.questions} questions."
+            return f"{a} and {b} score the same on each of {self.questions} questions."
         if self.needed is None:  # no difference but for rounding
-            lead = f"A and B are equal over {self.questions} questions: A ahead on {self.worse}, B on {self.better}."
-            return f"{lead} Nothing speaks for either."
+            ahead = f"{a} ahead on {self.worse}, {b} on {self.better}"
+            return f"{a} and {b} are equal over {self.questions} questions: {ahead}. Nothing speaks for either."
         net = self.difference.value * self.questions
         size = f"{abs(net):.0f}" if abs(net - round(net)) < 1e-9 else f"{abs(net):.1f}"
         side = "better" if net > 0 else "worse"
         chance = "less than 0.1%" if self.p < 0.001 else f"{100 * self.p:.{0 if self.p >= 0.095 else 1}f}%"
-        text = (
-            f"B is {size} of {self.questions} {side}; a difference of this size appears by chance {chance} of the time."
-        )
+        by_chance = f"a difference of this size appears by chance {chance} of the time"
+        text = f"{b} is {size} of {self.questions} {side}; {by_chance}."
         if self.p < 0.05:
             return text
         return f"{text} To see a difference like this would take about {self.needed:,} questions."
@@ -102,24 +101,26 @@ def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Com
 
 def read_run(name: str) -> dict[str, list[Sample]]:
     """Samples by point of the run `RUN` or `RUN@LABEL`; a run is a folder or a file. Raises `RunError`."""
-    parts = name.split("@")  # a folder's own name may hold one, and so may a label
-    readings = [("@".join(parts[:at]), "@".join(parts[at:])) for at in range(len(parts), 0, -1)]
-    folders = [reading for reading in readings if _file_of(reading[0]).is_file()]
-    if not folders:
-        raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation, or a file of samples")
-    folder, label = folders[0]
     from evaluation.sample_store import SampleStore
 
+    file, label = find_run(name)
     points: dict[str, list[Sample]] = {}
-    for sample in SampleStore(_file_of(folder)).load().values():
+    for sample in SampleStore(file).load().values():
         points.setdefault(sample.point, []).append(sample)
     if label and label not in points:
-        raise RunError(f"{folder}: no point {label!r}; it has {', '.join(map(repr, points))}")
+        raise RunError(f"{file}: no point {label!r}; it has {', '.join(map(repr, points))}")
     return {label: points[label]} if label else points
 
 
-def _file_of(run: str) -> Path:
-    return Path(run) if Path(run).suffix == ".jsonl" else Path(run) / "samples.jsonl"
+def find_run(name: str) -> tuple[Path, str]:
+    """(file of samples, label or "") of `RUN` or `RUN@LABEL`. Raises `RunError`."""
+    parts = name.split("@")  # a folder's own name may hold one, and so may a label
+    for at in range(len(parts), 0, -1):
+        run = Path("@".join(parts[:at]))
+        file = run if run.suffix == ".jsonl" else run / "samples.jsonl"
+        if file.is_file():
+            return file, "@".join(parts[at:])
+    raise RunError(f"{name}: no samples.jsonl there; give the folder of an evaluation, or a file of samples")
 
 
 def pairs(a: Mapping[str, list[Sample]], b: Mapping[str, list[Sample]]) -> dict[str, tuple[list[Sample], list[Sample]]]:

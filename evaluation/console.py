@@ -51,6 +51,17 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
         yield move
 
 
+def _metrics_of(point: dict[str, Any], name: str) -> Table:
+    """A point's metrics beside what answers without a model reach."""
+    table = Table(title=escape(name) or None, box=SIMPLE)
+    for column in ("metric", "value, 95% interval", *point["baselines"]):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+    for metric, figure in point["metrics"].items():
+        trivial = (percent(its[metric]) if metric in its else "–" for its in point["baselines"].values())
+        table.add_row(escape(metric), optional_interval(figure), *trivial)
+    return table
+
+
 def show_results(found: dict[str, Any], run: RunDir) -> None:
     """The table of points, the sweep's figures, the warnings, and where everything is."""
     title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
@@ -69,6 +80,9 @@ def show_results(found: dict[str, Any], run: RunDir) -> None:
         )
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
     console.print(table)
+    for point in found["points"]:
+        if point.get("metrics") and "comparison" not in found:
+            console.print(_metrics_of(point, names[point["label"]] if len(found["points"]) > 1 else ""))
     if found["scaling"] is not None:
         console.print(
             f"control {percent(found['control'])}, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"

@@ -1,6 +1,7 @@
 """Budget-forced evaluation: one engine, every problem under every budget, with statistics and every sample.
 
     python -m evaluation.evaluate --config aime24.yaml [key.path=value …] [--resume] [--dry-run] [--lm-eval]
+                                  [--compare base|RUN]
 
 Departs from s1's evaluation (arXiv 2501.19393 §4.1): one budget covers the whole thinking instead of each round, an
 answer phase always follows, truncated thinking is never graded as the answer, and every figure has its interval.
@@ -29,9 +30,15 @@ def main(argv: list[str]) -> int:
         dry_run="print the resolved config and the plan, make nothing",
     )
     parser.add_argument("--lm-eval", action="store_true", help="also write samples in lm-evaluation-harness's format")
+    parser.add_argument(
+        "--compare",
+        metavar="base|RUN",
+        help="also say what changed, question by question: against the model without its adapter, or another run",
+    )
     args = parser.parse_intermixed_args(argv)
 
-    results = evaluate(args.config, args.overrides, resume=args.resume, dry_run=args.dry_run, lm_eval=args.lm_eval)
+    options = {name: getattr(args, name) for name in ("resume", "dry_run", "lm_eval", "compare")}
+    results = evaluate(args.config, args.overrides, **options)
 
     from evaluation.results import is_mostly_graded
 
@@ -45,13 +52,15 @@ def evaluate(
     resume: bool = False,
     dry_run: bool = False,
     lm_eval: bool = False,
+    compare: str | None = None,
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 
     `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `data.limit=50`. `resume`
     keeps the run's samples and makes those that are missing; `dry_run` prints the plan and returns None; `lm_eval` also
-    writes samples as lm-evaluation-harness does. Raises a `MullError`, before torch is imported, for all that can be
-    seen without it.
+    writes samples as lm-evaluation-harness does; `compare`: "base" evaluates the model without its adapter too, into
+    `<output_dir>-base`, a run's folder is taken as it is, and the paired changes are `comparison`. Raises a
+    `MullError`, before torch is imported, for all that can be seen without it.
     """
     from configs.recipe import load_recipe
 
@@ -62,6 +71,10 @@ def evaluate(
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
+    if compare is not None:
+        from evaluation.against import check_compared
+
+        check_compared(config, compare)
     if config.answers is None:
         check_model_config(config.model)
     if not dry_run:
@@ -73,7 +86,7 @@ def evaluate(
         import_backend(config.model)
     from evaluation.run import run_evaluation
 
-    return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval)
+    return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval, compare=compare)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,29 @@ from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import answers_file, runner
+from evaluation.against import BASE, base_config, compare_with
+from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
 
 
-def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: bool) -> dict[str, Any] | None:
+def run_evaluation(
+    config: EvalConfig, run: RunDir, *, dry_run: bool = False, lm_eval: bool = False, compare: str | None = None
+) -> dict[str, Any] | None:
     """Evaluate, or print the plan. Returns what `results.json` holds. Raises `MullError`s."""
     problems = runner.problems_of(config)
     if dry_run:
         print(describe(config, len(problems)))
         return None
+
+    # 1. what it is compared with: the untrained model, evaluated first, or another run
+    against = compare
+    if compare == BASE:
+        base = base_config(config)
+        run_evaluation(base, RunDir(base.output_dir))
+        against = base.output_dir
+    earlier = read_run(against) if against else None
+
+    # 2. samples and grades
     if config.answers is not None:
         points = [answers_file.grade_file(config, problems, answers_file.load_answers(config, problems), run)]
     else:
@@ -25,8 +39,13 @@ def run_evaluation(config: EvalConfig, run: RunDir, *, dry_run: bool, lm_eval: b
         with progress_line() as progress:
             points = runner.generate(config, problems, run, engine, progress)
         engine.close()
+
+    # 3. results, comparison, report
     try:
         results = runner.finish(config, problems, run, points)
+        if earlier is not None and compare and against:
+            results["comparison"] = compare_with(config, problems, run, points, compare, earlier, find_run(against)[0])
+        runner.report(config, run)
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}; go on with --resume") from error
     if lm_eval:

@@ -25,10 +25,12 @@ from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
+from evaluation.task_figures import task_figures
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
+from rewards.grading.text_metrics.registry import text_metric
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
@@ -43,6 +45,8 @@ def problems_of(config: EvalConfig) -> list[Problem]:
     """The benchmark's problems as they are asked: the instruction appended. Raises `DataError` and `RewardError`."""
     problems = load_problems(config.data)
     check_graders(problems)
+    for name in config.metrics or ():
+        text_metric(name)
     if not config.instruction:
         return problems
     return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
@@ -200,7 +204,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
 
 
 def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> Row:
-    """Write `results.json`, `summary.json`, the curve and `report.html`; return the results.
+    """Write `results.json` and `summary.json`; return the results.
 
     `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
     """
@@ -213,6 +217,8 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         "seed": config.seed,
         **results(points, config.seed),
     }
+    for entry, point in zip(summary["points"], points, strict=True):
+        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed))
     write_json(run / "results.json", summary)
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
@@ -221,10 +227,13 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )
-    write_evaluation_report(
-        run.path, f"Evaluation · {config.data.source} · {config.model.adapter or config.model.name}"
-    )
     return summary
+
+
+def report(config: EvalConfig, run: RunDir) -> None:
+    """Write the curve and `report.html`."""
+    name = config.data.task or config.data.source
+    write_evaluation_report(run.path, f"Evaluation · {name} · {config.model.adapter or config.model.name}")
 
 
 def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:

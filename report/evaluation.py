@@ -4,6 +4,7 @@ results.json     the points of the sweep, and what is said over them
 samples.jsonl    `configs.sample.Sample`, a line each
 prompts.jsonl    {hash, prompt}
 summary.json     `warnings`: what a reader of the accuracy must know
+comparison.json  where the run was compared with another one
 config.yaml      the resolved recipe
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
-from report import page, plots
+from report import before_after, page, plots
 from report.samples import Samples, ShownSample, cut
 
 Row = Mapping[str, Any]
@@ -34,13 +35,20 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
     if curves:
         plots.write_curve(run_dir, curves, f"{benchmark['source']}, {benchmark['problems']} problems")
         sections.append(page.Figures("Accuracy over thinking", [("", plots.curve(curves))]))
-    sections += [accuracy_table(points), thinking_table(points)]
+    comparison = before_after.read_comparison(run_dir)
+    sections += before_after.tables(comparison) if comparison else []
+    sections.append(accuracy_table(points))
+    sections += [*metric_tables(points), *label_tables(points), thinking_table(points)]
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     names = names_of(points)
     samples = [sample for sample in read_samples(run_dir / "samples.jsonl") if sample.point in names]
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run_dir / "prompts.jsonl")}
-    sections.append(Samples(shown_samples(samples, prompts, names), "samples.jsonl", "Samples", "budget"))
+    shown = shown_samples(samples, prompts, names)
+    if comparison:
+        earlier = read_samples(run_dir / comparison["samples"])
+        shown = before_after.beside(shown, samples, earlier, comparison["names"][0])
+    sections.append(Samples(shown, "samples.jsonl", "Samples", "budget"))
     path = run_dir / "report.html"
     page.write(path, title, sections, f"{benchmark['problems']:,} problems · benchmark {benchmark['hash']}")
     return path
@@ -61,12 +69,17 @@ def headline(results: Row) -> page.Headline:
         small = f"{page.percent_bounds(value)}, n = {value['n']}, {names_of(known)[best['label']]}"
         name = "Accuracy" if len(known) == 1 else "Performance (best accuracy)"
         cards.append((name, page.percent(value["value"]), small))
-    if results["control"] is not None:
+    if results["control"] is not None and any(has_thinking(point) for point in results["points"]):
         cards.append(("Control", page.percent(results["control"]), "of samples kept to their thinking budget"))
     if results["scaling"] is not None:
         slope = 100_000 * results["scaling"]
         cards.append(("Scaling", f"{slope:+.1f}", "accuracy points per 1,000 thinking tokens, mean over pairs"))
     return page.Headline(cards)
+
+
+def has_thinking(point: Row) -> bool:
+    """Whether anything was thought at a point: a model may answer at once."""
+    return bool(point["thinking_tokens"] and point["thinking_tokens"]["mean"])
 
 
 def names_of(points: Sequence[Row]) -> dict[str, str]:
@@ -89,7 +102,7 @@ def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:
 
     None where nothing was thought: a model that answers at once has no curve.
     """
-    if not any(point["thinking_tokens"] and point["thinking_tokens"]["mean"] for point in points):
+    if not any(map(has_thinking, points)):
         return {}
     varying = [name for name in _varying(points) if name != "max_thinking"]
     groups: dict[str, list[plots.CurvePoint]] = defaultdict(list)
@@ -133,6 +146,46 @@ def accuracy_table(points: Sequence[Row]) -> page.Table:
         "Constant answer: what always giving the most frequent gold answer would reach."
     )
     return page.Table("Accuracy", columns, rows, note)
+
+
+def metric_tables(points: Sequence[Row]) -> list[page.Table]:
+    """Metrics of a domain task, a table a point that has some."""
+    names = names_of(points)
+    measured = [point for point in points if point.get("metrics")]
+    return [
+        page.Table(
+            "Metrics" if len(measured) == 1 else f"Metrics: {names[point['label']]}",
+            ["metric", "value, 95% interval", *point["baselines"], "n", "how"],
+            [
+                [
+                    name,
+                    page.percent_interval(one),
+                    *(page.percent(its[name]) if name in its else None for its in point["baselines"].values()),
+                    one["n"],
+                    one["about"],
+                ]
+                for name, one in point["metrics"].items()
+            ],
+            "Intervals from resampling questions. Beside them: what answers that take no model reach.",
+        )
+        for point in measured
+    ]
+
+
+def label_tables(points: Sequence[Row]) -> list[page.Table]:
+    """What was answered to the questions of each gold label, a table a point of a task with labels."""
+    names = names_of(points)
+    found = []
+    for point in points:
+        counts = {label: its for label, its in (point.get("labels") or {}).items() if its}
+        answered = list(dict.fromkeys(label for its in counts.values() for label in its))
+        if counts:
+            title = "Labels" if len(points) == 1 else f"Labels: {names[point['label']]}"
+            rows = [[label, sum(its.values()), *(its.get(one, 0) for one in answered)] for label, its in counts.items()]
+            rows.append(["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])])
+            note = "A row a gold label, a column an answered one: how many samples."
+            found.append(page.Table(title, ["gold label", "samples", *answered], rows, note))
+    return found
 
 
 def thinking_table(points: Sequence[Row]) -> page.Table:

@@ -26,7 +26,7 @@
   const plain = (pieces) => (pieces || []).map((piece) => piece[0]).join("");
   const searchText = (sample) =>
     (sample.haystack ??= [sample.id, plain(sample.question), plain(sample.gold), plain(sample.answer), sample.reason,
-      ...sample.spans.map((span) => plain(span[1]))].join("\n").toLowerCase());
+      ...[...sample.spans, ...(sample.other?.spans ?? [])].map((span) => plain(span[1]))].join("\n").toLowerCase());
 
   // ---- drawing one sample
   const withTokens = (text) =>
@@ -49,6 +49,9 @@
     });
   const fact = (name, value) => el("span", {}, el("i", {}, name), el("b", {}, format(value)));
   const titles = { prefill: "put there by the prompt", forced: "forced by the budget: the model did not choose this" };
+
+  const completion = (spans) => el("div", { class: "text completion" }, ...spans.map(([kind, pieces]) =>
+    el("span", { class: "span-" + kind, title: titles[kind] ?? null }, ...drawn(pieces))));
 
   const siblings = (sample) => samples.filter((other) => other.id === sample.id);
   const detail = (sample) => {
@@ -77,9 +80,12 @@
           el("b", {}, other.answer ? plain(other.answer).slice(0, 16) : "none")))) : null,
       sample.prompt ? el("details", {}, el("summary", {}, "Prompt as the model saw it"),
         el("div", { class: "text completion" }, ...withTokens(sample.prompt))) : null,
-      el("h4", {}, "Completion"),
-      el("div", { class: "text completion" }, ...sample.spans.map(([kind, pieces]) =>
-        el("span", { class: "span-" + kind, title: titles[kind] ?? null }, ...drawn(pieces)))),
+      ...(sample.other ? [] : [el("h4", {}, "Completion"), completion(sample.spans)]),
+      sample.other ? el("div", { class: "beside" },
+        el("div", {}, el("h4", {}, sample.other.name, " ", el("span", { class: "badge " + sample.other.verdict }, sample.other.verdict)),
+          completion(sample.other.spans)),
+        el("div", {}, el("h4", {}, "this run ", el("span", { class: "badge " + sample.verdict }, sample.verdict)),
+          completion(sample.spans))) : null,
     ].filter((node) => node !== null);
   };
 

@@ -13,6 +13,7 @@ from report.latex import split_answer, split_formulas
 MOST_SAMPLES = 2_000
 MOST_CHARACTERS = 8_000_000  # of samples' text; a page beyond ~20 MB opens slowly
 LONGEST_TEXT = 60_000  # characters of one text; the rest is in the run's own file
+VERDICTS = {True: "right", False: "wrong", None: "ungraded"}
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -23,6 +24,16 @@ class Span:
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCompletion:
+    """What another run, called `name`, answered to the same question."""
+
+    name: str
+    spans: Sequence[Span]
+    answer: str | None
+    verdict: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +57,11 @@ class ShownSample:
     scores: Mapping[str, float | None] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    other: OtherCompletion | None = None
 
     def characters(self) -> int:
-        return len(self.question) + len(self.prompt) + sum(len(s.text) for s in self.spans)
+        spans = [*self.spans, *(self.other.spans if self.other else ())]
+        return len(self.question) + len(self.prompt) + sum(len(s.text) for s in spans)
 
 
 def spread(
@@ -116,16 +129,31 @@ def payload(samples: Sequence[ShownSample], group_name: str, source: str) -> dic
             return text
         return f"{text[:LONGEST_TEXT]} […{len(text) - LONGEST_TEXT:,} more characters in {source}]"
 
+    def spanned(spans: Sequence[Span]) -> list[list[Any]]:
+        return [[span.kind, pieces(split_formulas(clip(span.text)))] for span in spans if span.text]
+
+    def answered(answer: str | None) -> list[list[Any]] | None:
+        return None if answer is None else pieces(split_answer(answer))
+
+    def beside(other: OtherCompletion) -> dict[str, Any]:
+        return {
+            "name": _text(other.name),
+            "spans": spanned(other.spans),
+            "answer": answered(other.answer),
+            "verdict": VERDICTS[other.verdict],
+        }
+
     rows = [
         {
             "id": _text(s.id),
             "group": _text(s.group),
             "question": pieces(split_formulas(clip(s.question))),
             "prompt": _text(clip(s.prompt)),
-            "spans": [[span.kind, pieces(split_formulas(clip(span.text)))] for span in s.spans if span.text],
-            "gold": None if s.gold is None else pieces(split_answer(s.gold)),
-            "answer": None if s.answer is None else pieces(split_answer(s.answer)),
-            "verdict": {True: "right", False: "wrong", None: "ungraded"}[s.verdict],
+            "spans": spanned(s.spans),
+            "gold": answered(s.gold),
+            "answer": answered(s.answer),
+            "verdict": VERDICTS[s.verdict],
+            "other": None if s.other is None else beside(s.other),
             "reason": _text(s.reason),
             "tags": list(s.tags),
             "scores": {name: _number(score) for name, score in s.scores.items()},

@@ -4,6 +4,8 @@
                       `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts
     rollouts.jsonl    `configs.sample.Sample`, a line each
     summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
+    comparison.json   the held-out problems before against after, with the metrics of a domain task
+    heldout_*.jsonl   their samples, `configs.sample.Sample`
     truncation.json   SFT: what was cut, dropped or split
     config.yaml       the resolved recipe
     run.json          the command, versions, what was loaded
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from configs.sample import Sample
-from report import page, plots
+from report import before_after, page, plots
 from report.correlation import correlation
 from report.samples import Samples, ShownSample, cut
 
@@ -55,6 +57,8 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
             f"lines of metrics.jsonl or rollouts.jsonl that were cut short, left out: {broken + broken_rollouts}"
         )
     sections: list[page.ReportSection] = [_headline(metrics, summary), page.Alarms(alarms)]
+    comparison = before_after.read_comparison(run_dir)
+    sections += before_after.tables(comparison) if comparison else []
     sections.append(page.Figures("Training", _figures(metrics)))
     if rollouts:
         sections.append(_reward_table(rollouts))
@@ -68,6 +72,8 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     if rollouts:
         sections.append(Samples(_shown(rollouts), "rollouts.jsonl", "Rollouts", "step"))
+    elif comparison:
+        sections.append(before_after.held_out_samples(run_dir, comparison))
     path = run_dir / "report.html"
     run_dir = run_dir.resolve()
     done = max((int(row["step"]) for row in metrics), default=0)

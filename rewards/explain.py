@@ -27,6 +27,11 @@ def _answer(rollout: Rollout) -> str:
     return f"answer {_short(extract(rollout.text, rollout.think_format).answer)}"
 
 
+def _reply(rollout: Rollout) -> str:
+    reply = rollout.think_format.split(rollout.text).answer.strip() or None
+    return f"reply {_short(reply)}, gold {_short(rollout.problem.answer)}"
+
+
 def _strict(rollout: Rollout) -> str:
     wrong = _format(rollout)
     if wrong != "well-formed" or form.has_format(rollout.text, rollout.think_format):
@@ -77,6 +82,7 @@ def _short(answer: str | None) -> str:
 _EXPLAIN: dict[str, Callable[[Rollout], str]] = {
     "correctness": _verdict,
     "exact": _verdict,
+    "grade": _reply,
     "cosine": _verdict_and_tokens,
     "length": _verdict_and_tokens,
     "integer": _answer,

@@ -34,6 +34,7 @@ SHIPPED = {
     "soft_overlong": "length",
     "budget": "length",
     "exact": "correctness",
+    "grade": "correctness",
 }
 """Each name is a function in this module of `rewards.shipped`."""
 

@@ -10,18 +10,20 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.progress import Progress
-from configs.run_directory import RunDir
+from configs.run_directory import RunDir, write_json
 from configs.sample import Sample
 from configs.schema.sections import SamplingConfig
 from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_problem, token_ids
 from data.think_format import ThinkFormat
+from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
 from evaluation.plan import Task
-from evaluation.results import repeated_answer
+from evaluation.results import repeated_answer, scores
 from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
+from evaluation.task_figures import baselines, metrics_of
 from models.engines.base import Engine
 from rewards.grading.graders import check_graders
 
@@ -66,10 +68,29 @@ class Measure:
         if repeated := repeated_answer([sample for sample in samples if sample.point == "greedy"]):
             print(f"warned  {when} training: {repeated}", flush=True)
         if when == "after" and self.store("before").path.is_file():
-            gained = changes(*(list(self.store(at).load().values()) for at in ("before", "after")))
-            self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
-            said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
-            print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
+            self.compare()
+
+    def compare(self) -> None:
+        """Write and print what changed; of a domain task each of its metrics."""
+        before, after = (list(self.store(at).load().values()) for at in ("before", "after"))
+        gained = changes(before, after)
+        self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
+        said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
+        print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
+        data = self.config.eval.data if self.config.eval and self.config.eval.data else self.config.data
+        both = {(s.id, s.question) for s in before} & {(s.id, s.question) for s in after}
+        earlier, later = (
+            [s for s in samples if s.point == "greedy" and (s.id, s.question) in both] for samples in (before, after)
+        )
+        metrics = metrics_of(data, None, [*earlier, *later])
+        if not metrics or not scores(earlier).keys() & scores(later).keys():
+            return
+        names = ("before", "after")
+        trivial = baselines(metrics, self.problems, later)
+        point = compare_point("greedy", names, metrics, earlier, later, trivial, self.config.seed)
+        comparison = {"names": names, "samples": self.store("before").path.name, "points": [point]}
+        write_json(self.run / COMPARISON_FILE, comparison)
+        show_point(point, names)
 
     def store(self, when: str) -> SampleStore:
         """The file of the samples of one measurement."""

@@ -54,6 +54,9 @@ class EvalConfig(Section):
     sampling: SamplingConfig = SamplingConfig(temperature=0.0)
     samples: Positive = 1
     """Samples a problem and budget, for avg@k, pass@k and maj@k."""
+    metrics: list[str] | None = None
+    """Text metrics of the replies: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, … (`rewards.grading.text_metrics`), in
+    place of the task's own. What the grader knows (F1 of entities, fields of an object) comes by itself."""
     answers: str | None = None
     """A JSONL file of answers that another tool made: they are graded, nothing is generated."""
     seed: int = 42

@@ -18,6 +18,8 @@ class TaskConfig(Section):
     """The system message; none: the think format's own."""
     grader: str = "text"
     """What judges a reply, as in `data.grader`."""
+    metrics: list[str] = []
+    """Text metrics of replies, beside those that the grader knows: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, …"""
     labels: list[str] = []
     """What a reply may be, where there are but a few; a row with another is bad. The templates may list them."""
     params: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from functools import cache
 
 from configs.errors import RewardError
 from configs.suggestion import did_you_mean
-from data.problem import Problem
+from data.problem import TEXT_GRADERS, Problem
 from data.think_format import ThinkFormat
 from rewards import plugin
 from rewards.grading.extract import extract
@@ -17,6 +17,7 @@ from rewards.grading.literal.terms import grade_terms, grade_text
 from rewards.grading.math_equivalence import grade_math
 from rewards.grading.multiple_choice import grade_choice
 from rewards.grading.reasoning_gym import grade_reasoning_gym
+from rewards.grading.text_metrics.nearness import nearness
 from rewards.grading.verdict import Verdict
 
 Judge = Callable[[Sequence[Problem], Sequence[str | None], float], list[Verdict]]
@@ -50,6 +51,7 @@ GRADERS: dict[str, Grader] = {
     "terms": Grader(grade_terms, literal_answer),
     "json": Grader(grade_json, literal_answer),
     "entities": Grader(grade_entities, literal_answer),
+    **{metric: Grader(nearness(metric), literal_answer) for metric in TEXT_GRADERS},
 }
 """The shipped graders. A new one is a line here."""
 

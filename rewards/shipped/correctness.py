@@ -1,4 +1,4 @@
-"""Rewards for the answer: `correctness`, `exact`, `integer`."""
+"""Rewards for the answer: `correctness`, `grade`, `exact`, `integer`."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import replace
 from data.problem import Problem
 from rewards.grading.extract import extract, gold_answer
 from rewards.grading.grade import extracted_answer, grade_answers
+from rewards.grading.graders import grader_named
 from rewards.grading.math.compare import list_elements
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
 from rewards.grading.unevaluated import is_unevaluated
@@ -47,6 +48,26 @@ def correctness(
                 if scores[row] == 0.0 and answer is not None and problem.grader == "math":
                     scores[row] = score * partial * _share_right(problem, answer, timeout)
         return scores
+
+    return reward
+
+
+def grade(*, grader: str | None = None, score: float = 1.0) -> Reward:
+    """`grade`: the answer's score by a grader that may be another than its problem's.
+
+    `grader`: a shipped one (`entities`, `rougeL`, …) or `my_module:my_grader`; None: the problem's own. `score` for a
+    right answer.
+
+    Range: [0, score], as the grader scores; None when the answer could not be judged. Source: `rewards.grading`.
+    """
+    if grader is not None:
+        grader_named(grader)
+
+    def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
+        named = [grader or rollout.problem.grader for rollout in rollouts]
+        pairs = zip(rollouts, named, strict=True)
+        asked = [replace(rollout, problem=replace(rollout.problem, grader=name)) for rollout, name in pairs]
+        return [None if verdict.score is None else score * verdict.score for verdict in judged(asked)]
 
     return reward
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report import page
-from report.samples import Samples, ShownSample, Span, cut
+from report.samples import OtherCompletion, Samples, ShownSample, Span, cut
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -63,3 +63,19 @@ def test_filters_keep_only_matching_samples(report: Path, tmp_path: Path) -> Non
 
 def test_link_opens_its_sample(report: Path, tmp_path: Path) -> None:
     assert "<h3>p3</h3>" in dom(report, tmp_path / "profile", "sample=3")
+
+
+def test_two_runs_stand_side_by_side(tmp_path: Path) -> None:
+    other = OtherCompletion("base", [Span("answer", "beforehand")], None, False)
+    shown = ShownSample("p", "g", "?", [Span("answer", "afterwards")], verdict=True, tags=["gained"], other=other)
+    page.write(tmp_path / "report.html", "Run", [Samples([shown], "samples.jsonl")])
+    document = dom(tmp_path / "report.html", tmp_path / "profile")
+    beside = re.search('<div class="beside">.*?</div></div></div>', document, re.DOTALL)
+    assert beside
+    assert re.findall("(base|this run|beforehand|afterwards)", beside[0]) == [
+        "base",
+        "beforehand",
+        "this run",
+        "afterwards",
+    ]
+    assert "gained 1" in document

@@ -1,5 +1,6 @@
 """Held-out accuracy: paired seeds, samples kept, changes with their interval."""
 
+import json
 from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from configs.errors import DataError
 from configs.recipe import load_recipe
-from configs.run_directory import RunDir
+from configs.run_directory import RunDir, write_jsonl
 from configs.sample import Sample, read_samples
 from configs.schema.sections import ModelConfig, SamplingConfig
 from configs.schema.training import HeldOutConfig
@@ -17,6 +18,7 @@ from data.think_format import S1
 from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
+from report.training import write_training_report
 from tests.tiny import tiny_model
 from training.heldout import Measure, changes, fitting, measure, problem_prompt_ids
 
@@ -135,3 +137,23 @@ def test_other_problems_are_not_paired(engine: Engine, tmp_path: Path, capsys: p
     assert "paired change: none, no problem was measured both before and after" in capsys.readouterr().out
     assert {"greedy_before", "greedy_after"} <= run.summary().keys()
     assert "greedy_change" not in run.summary()
+
+
+def test_metrics_of_a_task_are_compared(engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["data={path: x, task: term_normalisation_zh}", "eval={k: 1, max_tokens: 8}", "think_format=none"]
+    config = load_recipe("sft", "demo", overrides)
+    run = RunDir(tmp_path)
+    terms = [replace(problem, grader="terms", key=problem.question) for problem in PROBLEMS]
+    Measure(run, engine, config, terms)("before")
+    right = [replace(s, extracted=s.gold, score=1.0, parts={"matched": 1, "given": 1, "wanted": 1}) for s in
+             Measure(run, engine, config, terms).store("before").load().values()]  # fmt: skip
+    Measure(run, engine, config, terms).store("after").write(right[1:])  # one problem fewer
+    Measure(run, engine, config, terms).compare()
+    [point] = json.loads((tmp_path / "comparison.json").read_text("utf-8"))["points"]
+    f1 = next(row for row in point["rows"] if row["name"] == "f1")
+    assert (f1["before"], f1["after"], f1["change"]["n"], f1["better"]) == (0.0, 1.0, 4, 4)
+    assert "constant answer" in capsys.readouterr().out
+    write_jsonl(tmp_path / "metrics.jsonl", [{"step": 1, "loss": 1.0}])
+    page = write_training_report(tmp_path).read_text("utf-8")
+    assert "before against after" in page
+    assert page.count('"gained"') == 4

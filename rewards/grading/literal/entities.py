@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from data.problem import Problem
 from rewards.grading.literal.answer import normal, unfenced
 from rewards.grading.literal.json_fields import parsed, spelled
-from rewards.grading.literal.terms import overlap
+from rewards.grading.literal.terms import missing, overlap
 from rewards.grading.verdict import Verdict
+
+TYPE_KEYS = ("entity_label", "entity_type", "label", "type", "类别", "类型")
 
 
 def grade_entities(problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0) -> list[Verdict]:
@@ -21,12 +23,35 @@ def grade_entities(problems: Sequence[Problem], answers: Sequence[str | None], _
 def _verdict(gold: str, answer: str | None) -> Verdict:
     if not normal(gold):
         return Verdict(None, "no gold answer")
+    wanted = wanted_records(gold)
     if answer is None:
-        return Verdict(0.0, "no answer")
-    wanted, given = _records(gold), _records(unfenced(answer))
-    if not any(record.startswith("{") for record in wanted):  # words for "there is none"
-        return overlap(set(), given - wanted, "entities")
-    return overlap(wanted, given, "entities")
+        return missing(wanted)
+    return overlap(wanted, given_records(gold, answer), "entities")
+
+
+def wanted_records(gold: str) -> set[str]:
+    """The gold records as `spelled` has them; none where the gold answer is words for "there is none"."""
+    records = _records(gold)
+    return records if _has_record(records) else set()
+
+
+def given_records(gold: str, answer: str) -> set[str]:
+    """The answer's records. Words alone are none where the gold answer has some, else unless they are its own words."""
+    given = _records(unfenced(answer))
+    if wanted_records(gold):
+        return given if _has_record(given) else set()
+    return given - _records(gold)
+
+
+def _has_record(records: set[str]) -> bool:
+    return any(record.startswith("{") for record in records)
+
+
+def type_of(record: str) -> str:
+    """The type that a record names, under one of the usual keys; "" where it names none."""
+    value = parsed(record)
+    fields = value if isinstance(value, dict) else {}
+    return next((str(fields[key]) for key in TYPE_KEYS if key in fields), "")
 
 
 def _records(text: str) -> set[str]:

@@ -12,8 +12,8 @@ from rewards.grading.verdict import Verdict
 def grade_json(problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0) -> list[Verdict]:
     """The share of fields that are right, of those that the gold object or the answer has.
 
-    `parts` holds 1 or 0 for each gold field. Texts are compared as `text` compares them, numbers by value, lists in
-    order, objects field by field.
+    `parts` holds 1 or 0 for each gold field, 0 for all where the answer is no JSON object. Texts are compared as `text`
+    compares them, numbers by value, lists in order, objects field by field.
     """
     return [_verdict(problem.answer, answer) for problem, answer in zip(problems, answers, strict=True)]
 
@@ -23,13 +23,14 @@ def _verdict(gold: str, answer: str | None) -> Verdict:
     wanted = parsed(gold)
     if not isinstance(wanted, dict) or not wanted:
         return Verdict(None, "the gold answer is no JSON object with fields")
+    none = dict.fromkeys(wanted, 0.0)
     if answer is None:
-        return Verdict(0.0, "no answer")
+        return Verdict(0.0, "no answer", none)
     given = parsed(unfenced(answer))
     if isinstance(given, ValueError):
-        return Verdict(0.0, f"not JSON: {given}")
+        return Verdict(0.0, f"not JSON: {given}", none)
     if not isinstance(given, dict):
-        return Verdict(0.0, "JSON, but no object")
+        return Verdict(0.0, "JSON, but no object", none)
     # 2. field by field
     parts = {key: float(key in given and spelled(given[key]) == spelled(value)) for key, value in wanted.items()}
     missing = [key for key in wanted if key not in given]

@@ -33,11 +33,16 @@ def _same_terms(gold: str, answer: str | None) -> Verdict:
     wanted = _terms(gold)
     if not wanted:
         return Verdict(None, "no gold answer")
-    return overlap(wanted, _terms(answer or ""), "terms")
+    return missing(wanted) if answer is None else overlap(wanted, _terms(answer), "terms")
 
 
 def _terms(text: str) -> set[str]:
     return {normal(term) for line in text.splitlines() for term in line.split(SEPARATOR) if normal(term)}
+
+
+def missing(wanted: Collection[str]) -> Verdict:
+    """The verdict on no answer at all, with the counts of `overlap`."""
+    return Verdict(0.0, "no answer", {"matched": 0, "given": 0, "wanted": len(wanted)})
 
 
 def overlap(wanted: Collection[str], given: Collection[str], noun: str) -> Verdict:

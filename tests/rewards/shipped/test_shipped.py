@@ -278,6 +278,7 @@ RANGES = {
     "soft_overlong": (-1, 0),
     "budget": (-1, 0),
     "exact": (0, 1),
+    "grade": (0, 1),
 }
 PIECES = [
     "<reasoning>",

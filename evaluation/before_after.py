@@ -1,0 +1,142 @@
+"""Before against after: each figure of two runs on the same questions, with the interval of its change.
+
+`comparison.json`, of an evaluation and of a training, is `{names, samples, points}`: what the two runs are called, the
+file of the earlier one's samples, and what `compare_point` says of each point.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from configs.sample import Sample
+from evaluation.compare import Comparison, compare_samples
+from evaluation.metrics import Interval
+from evaluation.pooled import pooled_change, swap_test
+from evaluation.sample_metrics import SampleMetric, rows_of
+from report.before_after import columns, table_row
+
+COMPARISON_FILE = "comparison.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure before and after, from 0 to 1, over the `change.n` questions that both runs have.
+
+    `better`, `worse`: questions on which it is higher, and lower; None for a figure of the whole corpus. `baselines`:
+    what answers that take no model reach (`evaluation.task_figures.baselines`).
+    """
+
+    name: str
+    about: str
+    before: float
+    after: float
+    change: Interval
+    better: int | None
+    worse: int | None
+    p: float
+    baselines: Mapping[str, float]
+
+
+def changes(
+    comparison: Comparison,
+    metrics: Sequence[SampleMetric],
+    before: Sequence[Sample],
+    after: Sequence[Sample],
+    baselines: Mapping[str, Mapping[str, float]],
+    seed: int = 0,
+) -> list[Change]:
+    """Accuracy first (`comparison`), then each metric that both runs have."""
+    accuracy = Change(
+        "accuracy", f"right as a whole; {comparison.test}", comparison.a.value, comparison.b.value,
+        comparison.difference, comparison.better, comparison.worse, comparison.p, _of("accuracy", baselines),
+    )  # fmt: skip
+    return [accuracy, *(c for m in metrics if (c := _change(m, before, after, baselines, seed)) is not None)]
+
+
+def _change(
+    metric: SampleMetric,
+    before: Sequence[Sample],
+    after: Sequence[Sample],
+    baselines: Mapping[str, Mapping[str, float]],
+    seed: int,
+) -> Change | None:
+    earlier, later = rows_of(metric, before), rows_of(metric, after)
+    both = [id for id in earlier if id in later and (earlier[id].any() or later[id].any())]
+    if not both:
+        return None
+    a, b = (np.array([rows[id] for id in both]) for rows in (earlier, later))
+    ups = np.sign([metric.value(late) - metric.value(early) for early, late in zip(a, b, strict=True)])
+    return Change(
+        name=metric.name,
+        about=metric.about,
+        before=metric.value(a.sum(axis=0)),
+        after=metric.value(b.sum(axis=0)),
+        change=pooled_change(a, b, metric.value, seed=seed),
+        better=None if metric.of_corpus else int((ups > 0).sum()),
+        worse=None if metric.of_corpus else int((ups < 0).sum()),
+        p=swap_test(a, b, metric.value, seed=seed),
+        baselines=_of(metric.name, baselines),
+    )
+
+
+def _of(figure: str, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {name: values[figure] for name, values in baselines.items() if figure in values}
+
+
+def verdict(comparison: Comparison, accuracy: Change, names: tuple[str, str]) -> str:
+    """The change of accuracy in words: whether it is more than chance, and more than answers without a model reach."""
+    text = comparison.verdict(*names)
+    trivial = {name: value for name, value in accuracy.baselines.items() if value >= accuracy.after}
+    if accuracy.change.value > 0 and trivial:
+        name, value = max(trivial.items(), key=lambda item: item[1])
+        text += f" But the {name} reaches {100 * value:.1f}%, no less than the model."
+    return text
+
+
+def compare_point(
+    label: str,
+    names: tuple[str, str],
+    metrics: Sequence[SampleMetric],
+    before: Sequence[Sample],
+    after: Sequence[Sample],
+    baselines: Mapping[str, Mapping[str, float]],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """One point of the two runs, called `names`, for JSON: `{label, questions, unpaired, ungraded, verdict, rows}`.
+
+    Raises `RunError` where they share no graded question, or a question has another gold answer.
+    """
+    comparison = compare_samples(label, before, after)
+    rows = changes(comparison, metrics, before, after, baselines, seed)
+    return {
+        "label": label,
+        "questions": comparison.questions,
+        "unpaired": comparison.unpaired,
+        "ungraded": [sum(sample.score is None for sample in side) for side in (before, after)],
+        "verdict": verdict(comparison, rows[0], names),
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def show_point(point: Mapping[str, Any], names: tuple[str, str], heading: bool = False) -> None:
+    """Print the table of a point, and its verdict."""
+    title = f"{point['label']}, {point['questions']} questions" if heading else f"{point['questions']} questions"
+    table = Table(box=SIMPLE, title=escape(title))
+    for column in columns(names):
+        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+    for row in point["rows"]:
+        table.add_row(*(escape("–" if cell is None else str(cell)) for cell in table_row(row)))
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console.print(table)
+    console.print(point["verdict"], highlight=False)
+    if any(point["ungraded"]):
+        console.print("ungraded samples: {} before, {} after".format(*point["ungraded"]), highlight=False)
+    if point["unpaired"]:
+        console.print(f"left out, answered or graded in one run only: {point['unpaired']} questions", highlight=False)

@@ -1,0 +1,82 @@
+"""What an evaluation of a domain task says beside its accuracy: metrics, what trivial answers reach, label counts."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from configs.sample import Sample
+from configs.schema.sections import DataConfig
+from data.problem import Problem
+from data.task import load_task
+from evaluation.results import constant_answer, questions
+from evaluation.sample_metrics import SampleMetric, figures, rows_of, sample_metrics
+from evaluation.sample_store import judged_samples
+from rewards.grading.literal.answer import normal
+
+OTHER = "another text"
+"""What the confusion table calls a reply that is none of the labels."""
+
+
+def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[Sample]) -> list[SampleMetric]:
+    """The metrics of samples of `data`: those of the recipe (`names`), else of its task. Raises `RewardError`."""
+    task = load_task(data.task).config if data.task else None
+    if names is None:
+        names = task.metrics if task else []
+    return sample_metrics(names, samples, task.labels if task else ())
+
+
+def task_figures(
+    data: DataConfig, names: Sequence[str] | None, problems: Sequence[Problem], samples: Sequence[Sample], seed: int
+) -> dict[str, Any]:
+    """`{metrics, baselines, labels}` of one point, for JSON; a part that has nothing to say is empty."""
+    metrics = metrics_of(data, names, samples)
+    labels = load_task(data.task).config.labels if data.task else []
+    return {
+        "metrics": figures(metrics, samples, seed),
+        "baselines": baselines(metrics, problems, samples) if metrics or labels else {},
+        "labels": label_counts(labels, samples),
+    }
+
+
+def baselines(
+    metrics: Sequence[SampleMetric], problems: Sequence[Problem], samples: Sequence[Sample]
+) -> dict[str, dict[str, float]]:
+    """Accuracy and metrics of answers that take no model: the most frequent gold answer, and the input itself."""
+    by_id = {problem.id: problem for problem in problems}
+    asked = [its[0] for id, its in questions(samples).items() if id in by_id]
+    constant = constant_answer(asked)
+    if constant is None:
+        return {}
+    found = {"constant answer": _scored(metrics, asked, [constant["answer"]] * len(asked), by_id)}
+    if all(by_id[sample.id].key for sample in asked):
+        found["copy of the input"] = _scored(metrics, asked, [by_id[sample.id].key for sample in asked], by_id)
+    return found
+
+
+def _scored(
+    metrics: Sequence[SampleMetric], asked: Sequence[Sample], answers: Sequence[str], problems: Mapping[str, Problem]
+) -> dict[str, float]:
+    """The figures that one answer a question would have."""
+    said = [
+        replace(sample, extracted=answer, answer=answer, sample=0)
+        for sample, answer in zip(asked, answers, strict=True)
+    ]
+    graded = judged_samples(said, [problems[sample.id] for sample in asked])
+    verdicts = [float(sample.is_right) for sample in graded if sample.is_right is not None]
+    found = {"accuracy": fmean(verdicts)} if verdicts else {}
+    return found | {
+        metric.name: metric.value(np.sum([*rows_of(metric, graded).values()], axis=0)) for metric in metrics
+    }
+
+
+def label_counts(labels: Sequence[str], samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    """The confusion table of a task with labels: gold label → what was answered → how often."""
+    known = {normal(label): label for label in labels}
+    table: dict[str, Counter[str]] = {label: Counter() for label in labels}
+    for sample in samples if labels else ():
+        table[known[normal(sample.gold)]][known.get(normal(sample.extracted or ""), OTHER)] += 1
+    return {label: dict(counts) for label, counts in table.items()}

@@ -1,0 +1,113 @@
+"""Two runs on the same questions on a page: the table of their figures, and their samples side by side."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from configs.sample import Sample, read_samples
+from report import page
+from report.samples import OtherCompletion, Samples, ShownSample, cut
+
+NOTE = (
+    "× 100. The change is paired: both runs answered the same questions, which are what is resampled; p by exact "
+    "McNemar or random swaps. Constant answer: the most frequent gold answer, always. Copy: the input as the answer."
+)
+
+
+WHO_WAS_RIGHT = {
+    (False, True): "gained",
+    (True, False): "lost",
+    (True, True): "both right",
+    (False, False): "both wrong",
+}
+"""(right before, right after) → what a pair of samples is filtered by."""
+
+
+def read_comparison(run_dir: Path) -> dict[str, Any] | None:
+    """What `comparison.json` (`evaluation.before_after`) holds; None without one."""
+    file = run_dir / "comparison.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+
+def columns(names: tuple[str, str]) -> list[str]:
+    """The table's columns; `names` of the two runs, the earlier one first."""
+    return ["metric", *names, "change, 95% interval", "better / worse", "p", "constant answer", "copy of the input"]
+
+
+def table_row(row: Mapping[str, Any]) -> list[str | None]:
+    """The cells of one `evaluation.before_after.Change`."""
+    low, value, high = (100 * row["change"][key] for key in ("low", "value", "high"))
+    trivial = [row["baselines"].get(name) for name in ("constant answer", "copy of the input")]
+    return [
+        row["name"],
+        f"{100 * row['before']:.1f}",
+        f"{100 * row['after']:.1f}",
+        f"{value:+.1f} [{low:+.1f}, {high:+.1f}]",
+        None if row["better"] is None else f"{row['better']} / {row['worse']}",
+        "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}",
+        *(None if one is None else f"{100 * one:.1f}" for one in trivial),
+    ]
+
+
+def tables(comparison: Mapping[str, Any]) -> list[page.ReportSection]:
+    """A table a point."""
+    names = tuple(comparison["names"])
+    several = len(comparison["points"]) > 1
+    return [
+        page.Table(
+            f"{names[0]} against {names[1]}" + (f": {point['label']}" if several else ""),
+            columns(names),
+            [table_row(row) for row in point["rows"]],
+            f"{point['verdict']} {point['questions']} questions. {NOTE}",
+        )
+        for point in comparison["points"]
+    ]
+
+
+def beside(
+    shown: Sequence[ShownSample], samples: Iterable[Sample], earlier: Sequence[Sample], name: str
+) -> list[ShownSample]:
+    """The samples with what the earlier run answered, tagged by who was right; `samples` are those shown, in order."""
+    by_place = {(sample.point, sample.id, sample.sample): sample for sample in earlier}
+    only_point = len({sample.point for sample in earlier}) == 1
+    by_question = {(sample.id, sample.sample): sample for sample in earlier} if only_point else {}
+    paired = []
+    for one, sample in zip(shown, samples, strict=True):
+        other = by_place.get(sample.place) or by_question.get((sample.id, sample.sample))
+        paired.append(one if other is None else _paired(one, other, name))
+    return paired
+
+
+def _paired(shown: ShownSample, other: Sample, name: str) -> ShownSample:
+    answer_at = other.text.rfind(other.answer) if other.answer else None
+    spans = cut(other.text, other.forced, other.prefilled, answer_at)
+    tags = [tag for verdicts, tag in WHO_WAS_RIGHT.items() if verdicts == (other.is_right, shown.verdict)]
+    return replace(
+        shown, tags=[*shown.tags, *tags], other=OtherCompletion(name, spans, other.extracted, other.is_right)
+    )
+
+
+def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
+    """The samples of a training's held-out problems after it, beside those before."""
+    earlier, later = (
+        [sample for sample in read_samples(run_dir / file) if sample.point == "greedy"]
+        for file in (comparison["samples"], "heldout_after.jsonl")
+    )
+    shown = [
+        ShownSample(
+            id=sample.id,
+            group="greedy",
+            question=sample.question,
+            spans=cut(sample.text, sample.forced, sample.prefilled),
+            gold=sample.gold,
+            answer=sample.extracted,
+            verdict=sample.is_right,
+            reason=sample.reason,
+            facts=sample.parts,
+        )
+        for sample in later
+    ]
+    paired = beside(shown, later, earlier, comparison["names"][0])
+    return Samples(paired, "heldout_after.jsonl", "Held-out problems", "point")

@@ -1,0 +1,1 @@
+"""How near a text is to its gold text, as the field's libraries measure it: BLEU, chrF, ROUGE, BERTScore."""

@@ -1,0 +1,19 @@
+"""What sacrebleu keeps to itself: the statistics of each pair, whose sums its corpus scores are made of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sacrebleu.metrics.base import Metric
+
+Floats = npt.NDArray[np.float64]
+
+
+def pair_statistics(metric: Metric, answers: Sequence[str], golds: Sequence[str]) -> Floats:
+    """(pairs, S): the counts of each pair."""
+    return np.array(metric._extract_corpus_statistics(answers, [golds]), dtype=np.float64)
+
+
+def corpus_score(metric: Metric, sums: Floats) -> float:
+    """The metric's score, from 0 to 100, of counts (S,) that were added up."""
+    return float(metric._compute_score_from_stats(sums.tolist()).score)

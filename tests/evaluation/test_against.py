@@ -1,0 +1,86 @@
+"""`--compare`: an evaluation against its base, or against another run; table, file and page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError, RunError
+from configs.recipe import validate
+from configs.run_directory import write_jsonl
+from evaluation import evaluate
+from evaluation.against import base_config
+
+NOTES = ["发热3天", "头痛一周", "咳嗽2天", "胸闷", "腹痛1天", "乏力"]
+
+
+def recipe(folder: Path, name: str, answers: list[str]) -> str:
+    """A recipe that grades these answers to the notes, whose gold answer is the note itself."""
+    write_jsonl(folder / "notes.jsonl", [{"id": f"n{at}", "text": note, "term": note} for at, note in enumerate(NOTES)])
+    write_jsonl(folder / f"{name}.jsonl", [{"id": f"n{at}", "answer": text} for at, text in enumerate(answers)])
+    task = folder / "task.yaml"
+    task.write_text(
+        'key: "{{ text }}"\nprompt: "归一：{{ text }}"\nreply: "{{ term }}"\ngrader: terms\nmetrics: [rougeL]\n',
+        "utf-8",
+    )
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        f"model: {{name: none}}\nthink_format: none\ndata: {{path: {folder / 'notes.jsonl'}, task: {task}}}\n"
+        f"answers: {folder / f'{name}.jsonl'}\noutput_dir: {folder / 'runs' / name}\n",
+        "utf-8",
+    )
+    return str(path)
+
+
+def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.evaluate(recipe(tmp_path, "earlier", ["发热", "头痛一周", "不知道", "不知道", "不知道", "不知道"]))
+    later = recipe(tmp_path, "later", ["发热3天", "不知道", "咳嗽2天", "胸闷", "腹痛1天", "乏力"])
+    results = evaluate.evaluate(later, compare=str(tmp_path / "runs" / "earlier"))
+    assert results is not None
+    [point] = results["comparison"]["points"]
+    rows = {row["name"]: row for row in point["rows"]}
+    assert (rows["accuracy"]["before"], rows["accuracy"]["after"]) == (pytest.approx(1 / 6), pytest.approx(5 / 6))
+    assert (rows["accuracy"]["better"], rows["accuracy"]["worse"]) == (5, 1)
+    assert rows["accuracy"]["change"]["value"] == pytest.approx(4 / 6)
+    assert rows["accuracy"]["baselines"]["copy of the input"] == 1.0
+    assert {"f1", "score", "rougeL"} <= rows.keys()
+    assert rows["rougeL"]["before"] > rows["f1"]["before"]  # 发热 is near 发热3天
+    assert "But the copy of the input reaches 100.0%, no less than the model." in point["verdict"]
+    said = capsys.readouterr().out
+    assert "+66.7" in said
+    assert "copy of the input reaches 100.0%" in said
+
+    written = json.loads((tmp_path / "runs" / "later" / "comparison.json").read_text("utf-8"))
+    assert written["points"] == json.loads(json.dumps([point]))
+    assert (tmp_path / "runs" / "later" / written["samples"]).is_file()
+    page = (tmp_path / "runs" / "later" / "report.html").read_text("utf-8")
+    assert "against this run" in page
+    assert page.count('"gained"') == 5
+    assert page.count('"lost"') == 1
+
+
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no samples\.jsonl there"):
+        evaluate.evaluate(recipe(tmp_path, "run", NOTES), compare=str(tmp_path / "nowhere"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_base_is_the_model_without_its_adapter() -> None:
+    values = {"model": {"name": "m", "adapter": "a"}, "data": {"source": "gsm8k"}, "output_dir": "outputs/eval/x"}
+    base = base_config(validate("eval", values, "x.yaml"))
+    assert (base.model.name, base.model.adapter, base.output_dir) == ("m", None, "outputs/eval/x-base")
+
+
+def test_base_of_a_fully_trained_model(tmp_path: Path) -> None:
+    loaded = {"name": "smollm2-135m", "base": "b", "backend": "transformers", "precision": "fp32"}
+    record = {"stage": "sft", "command": "c", "versions": {}, "loaded": loaded}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "run.json").write_text(json.dumps(record), "utf-8")
+    values = {"model": {"name": str(tmp_path / "model")}, "data": {"source": "gsm8k"}}
+    assert base_config(validate("eval", values, "x.yaml")).model.name == "smollm2-135m"
+
+
+@pytest.mark.parametrize("extra", [{}, {"answers": "a.jsonl"}])
+def test_no_base(extra: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="--compare base"):
+        base_config(validate("eval", {"model": {"name": "m"}, "data": {"source": "gsm8k"}, **extra}, "x.yaml"))
