@@ -87,7 +87,8 @@ def _apply(tree: DictConfig, override: str) -> None:
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
     """The first problem in one line: key, what is wrong, the nearest valid name; and how many more there are."""
-    problems = _of_the_branch_meant(error.errors())
+    found = _of_the_branch_meant(error.errors())
+    problems = sorted(found, key=lambda problem: bool(problem["type"] == "missing"))  # a typo before what it lacks
     first = problems[0]
     written = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()  # whatever an unknown key looks like
     above = first["loc"][: len(first["loc"]) - len(written)]
@@ -109,7 +110,7 @@ def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
         return problems
     above = first["loc"][:-1]
     inner = [p for p in problems[1:] if p["loc"][: len(above)] == above and len(p["loc"]) > len(first["loc"])]
-    return sorted(inner, key=lambda p: bool(p["type"] != "extra_forbidden")) or problems  # a typo before what it lacks
+    return inner or problems
 
 
 def _is_union_branch(part: int | str) -> bool:

@@ -13,6 +13,7 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
 from evaluation.compare import find_run, pairs
+from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
 from evaluation.results import Point
 from evaluation.task_figures import baselines, metrics_of
 from models.backend import check_model_config
@@ -66,6 +67,9 @@ def compare_with(
     for label, (before, after) in pairs(earlier, {point.label: list(point.samples) for point in points}).items():
         metrics = metrics_of(config.data, config.metrics, [*before, *after])
         trivial = baselines(metrics, problems, after)
+        if config.judge:
+            texts = judgements_in(run / JUDGEMENTS_FILE, earlier_file.parent / JUDGEMENTS_FILE)
+            metrics.append(judge_metric(config.judge, texts))
         found.append(compare_point(label, names, metrics, before, after, trivial, config.seed))
     comparison = {"names": names, "samples": os.path.relpath(earlier_file, run.path), "points": found}
     write_json(run / COMPARISON_FILE, comparison)

@@ -1,10 +1,11 @@
 """Two runs on the same questions: is one better, or is it chance?
 
-    python -m evaluation.compare RUN_A RUN_B [--json FILE]
+    python -m evaluation.compare RUN_A RUN_B [--judge FILE] [--json FILE]
 
 A run is an evaluation's folder, or a file of samples such as a training's `heldout_after.jsonl`; `RUN@LABEL` takes one
 point of it (a budget's label in `results.json`), so that two budgets of one run can be compared too. Without a label,
-points with the same label are paired, or the only ones.
+points with the same label are paired, or the only ones. `--judge` also puts both replies to a model, side by side and
+in both orders; FILE is YAML as an evaluation's `judge:` section, and the judgements are kept beside B's samples.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -20,11 +21,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from configs.command import run_command
-from configs.errors import RunError
+from configs.errors import ConfigError, RunError
 from configs.sample import Sample
 from evaluation import metrics
 from evaluation.results import questions, scores
 from report.page import percent
+
+if TYPE_CHECKING:
+    from configs.schema.judge import JudgeConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +143,50 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.compare", description="Compare two evaluations.")
     parser.add_argument("a", metavar="RUN_A", help="an evaluation's folder or a file of samples; RUN@LABEL: one point")
     parser.add_argument("b", metavar="RUN_B", help="the other")
+    parser.add_argument(
+        "--judge", type=Path, metavar="FILE", help="ask a model which reply is better; its YAML section"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
-    comparisons = [compare_samples(label, *rows) for label, rows in pairs(read_run(args.a), read_run(args.b)).items()]
+    judge = read_judge(args.judge) if args.judge else None
+    paired = pairs(read_run(args.a), read_run(args.b))
+    comparisons = [compare_samples(label, *rows) for label, rows in paired.items()]
     _show(comparisons)
+    written = [as_dict(one) for one in comparisons]
+    if judge is not None:
+        for one, (label, rows) in zip(written, paired.items(), strict=True):
+            one["judge"] = _preference(judge, label, rows, find_run(args.b)[0])
     if args.json:
         from configs.run_directory import write_json
 
-        write_json(args.json, [as_dict(one) for one in comparisons])
+        write_json(args.json, written)
+
+
+def read_judge(file: Path) -> "JudgeConfig":
+    """The judge that a YAML file describes. Raises `ConfigError`."""
+    import yaml
+    from pydantic import ValidationError
+
+    from configs.recipe import explain
+    from configs.schema.judge import JudgeConfig
+
+    try:
+        return JudgeConfig.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--judge {file}: can't be read: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise ConfigError(f"--judge {file}: {explain(JudgeConfig, error)}") from None
+
+
+def _preference(
+    judge: "JudgeConfig", label: str, rows: tuple[list[Sample], list[Sample]], samples: Path
+) -> dict[str, Any] | None:
+    """What the judge prefers, printed and for JSON; None where it said nothing."""
+    from evaluation.pairwise import prefer
+
+    found = prefer(judge, *rows, samples.with_name("judgements_of_pairs.jsonl"))
+    print(f"{label}: {found or f'judge {judge.server.model}: nothing that could be read'}")
+    return found.as_dict() if found else None
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:

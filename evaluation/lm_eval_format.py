@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from configs.run_directory import RunDir, read_jsonl, write_jsonl
 from configs.sample import Sample
+from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
+from evaluation.results import Point, questions
 
 TEXTS = ("text", "response", "output", "completion", "generation", "prediction", "answer", "model_output")
 """Names under which tools keep a completion, the first that is there counts."""
@@ -156,3 +159,21 @@ def lm_eval_rows(
             "target_hash": sha256(problem.answer.encode()).hexdigest(),
             "exact_match": sum(graded) / len(graded) if graded else None,
         }
+
+
+def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> list[Path]:
+    """`lm_eval/samples_<benchmark>_<point>.jsonl`, a file a point; the files."""
+    prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run / "prompts.jsonl")}
+    (run / "lm_eval").mkdir(exist_ok=True)
+    names = [
+        "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
+        for point in points
+    ]
+    files = []
+    for point, name in zip(points, names, strict=True):
+        if names.count(name) > 1:  # labels that differ in nothing that a file's name may hold
+            name += "_" + sha256(point.label.encode()).hexdigest()[:8]
+        arguments = config.sampling.model_dump() | {"budget": dict(point.budget)}
+        files.append(run / "lm_eval" / f"samples_{name}.jsonl")
+        write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.samples), prompts, arguments)))
+    return files

@@ -10,6 +10,7 @@ from evaluation import answers_file, runner
 from evaluation.against import BASE, base_config, compare_with
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
+from evaluation.lm_eval_format import export_lm_eval
 
 
 def run_evaluation(
@@ -49,7 +50,7 @@ def run_evaluation(
     except OSError as error:
         raise RunError(f"{error.filename}: can't be written: {error.strerror}; go on with --resume") from error
     if lm_eval:
-        for file in runner.export_lm_eval(config, problems, run, points):
+        for file in export_lm_eval(config, problems, run, points):
             print(f"wrote {file}")
     show_results(results, run)
     return results

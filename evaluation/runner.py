@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import RunError
@@ -20,8 +19,8 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
+from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, judge_metric, judged_figures
 from evaluation.length_prompts import rejection_sample
-from evaluation.lm_eval_format import lm_eval_rows
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
@@ -217,17 +216,38 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         "seed": config.seed,
         **results(points, config.seed),
     }
+    texts = judgements(config, run, points)
     for entry, point in zip(summary["points"], points, strict=True):
-        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed))
+        judged = [judge_metric(config.judge, texts)] if config.judge else []
+        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, judged))
+        entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=warnings(problems, points),
+        warnings=[*warnings(problems, points), *unjudged(summary["points"])],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )
     return summary
+
+
+def unjudged(points: Sequence[Row]) -> list[str]:
+    """What a reader of the judge's score must know: replies that it gave none."""
+    return [
+        f"{point['label']}: the judge gave {point['judge']['unjudged']} of {point['samples']} replies no score that "
+        "can be read; its mean leaves them out"
+        for point in points
+        if point["judge"] and point["judge"]["unjudged"]
+    ]
+
+
+def judgements(config: EvalConfig, run: RunDir, points: Sequence[Point]) -> dict[str, str]:
+    """What the recipe's judge says of every sample, asked for where `judgements.jsonl` does not have it."""
+    if config.judge is None:
+        return {}
+    cases = [case_of(config.judge, sample) for point in points for sample in point.samples]
+    return ask_judge(config.judge, cases, run / JUDGEMENTS_FILE)
 
 
 def report(config: EvalConfig, run: RunDir) -> None:
@@ -269,21 +289,3 @@ def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
         if unanswered > WORTH_SAYING * len(samples):
             messages.append(f"{point.label}: {unanswered} of {len(samples)} samples hold no answer and count as wrong")
     return messages
-
-
-def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> list[Path]:
-    """`lm_eval/samples_<benchmark>_<point>.jsonl`, a file a point; the files."""
-    prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run / "prompts.jsonl")}
-    (run / "lm_eval").mkdir(exist_ok=True)
-    names = [
-        "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
-        for point in points
-    ]
-    files = []
-    for point, name in zip(points, names, strict=True):
-        if names.count(name) > 1:  # labels that differ in nothing that a file's name may hold
-            name += "_" + sha256(point.label.encode()).hexdigest()[:8]
-        arguments = config.sampling.model_dump() | {"budget": dict(point.budget)}
-        files.append(run / "lm_eval" / f"samples_{name}.jsonl")
-        write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.samples), prompts, arguments)))
-    return files

@@ -57,12 +57,14 @@ def sample_metrics(names: Iterable[str], samples: Sequence[Sample], labels: Sequ
     ):
         found.append(SampleMetric("macro_f1", "mean F1 of entity types", _typed(types), _macro_f1))
     if "json" in graders:
-        found.append(_share("json_valid", "the answer is a JSON object", _is_object))
+        found.append(share_metric("json_valid", "the answer is a JSON object", _is_object))
     if graders & {"terms", "entities", "json", *TEXT_GRADERS}:
-        found.append(_share("score", "mean score of a row, by its grader", lambda sample: sample.score))
+        found.append(share_metric("score", "mean score of a row, by its grader", lambda sample: sample.score))
     if "json" in graders:
         fields = dict.fromkeys(name for sample in samples if sample.grader == "json" for name in sample.parts)
-        found += [_share(f"field {name}", "the share of rows that have it right", _field(name)) for name in fields]
+        found += [
+            share_metric(f"field {name}", "the share of rows that have it right", _field(name)) for name in fields
+        ]
     if labels:
         found.append(SampleMetric("macro_f1", "mean F1 of labels", _labelled(labels), _macro_f1))
     return found + [_text(name) for name in names]
@@ -92,7 +94,7 @@ def rows_of(metric: SampleMetric, samples: Sequence[Sample]) -> dict[str, Floats
     return rows
 
 
-def _share(name: str, about: str, score: Callable[[Sample], float | None]) -> SampleMetric:
+def share_metric(name: str, about: str, score: Callable[[Sample], float | None]) -> SampleMetric:
     """The mean over the samples that have a score."""
 
     def statistics(samples: Sequence[Sample]) -> Floats:

@@ -22,7 +22,10 @@ OTHER = "another text"
 
 
 def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[Sample]) -> list[SampleMetric]:
-    """The metrics of samples of `data`: those of the recipe (`names`), else of its task. Raises `RewardError`."""
+    """The metrics of samples of `data`: what graders know, and those of the recipe (`names`), else of its task.
+
+    Raises `RewardError`.
+    """
     task = load_task(data.task).config if data.task else None
     if names is None:
         names = task.metrics if task else []
@@ -30,13 +33,21 @@ def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[
 
 
 def task_figures(
-    data: DataConfig, names: Sequence[str] | None, problems: Sequence[Problem], samples: Sequence[Sample], seed: int
+    data: DataConfig,
+    names: Sequence[str] | None,
+    problems: Sequence[Problem],
+    samples: Sequence[Sample],
+    seed: int,
+    judged: Sequence[SampleMetric] = (),
 ) -> dict[str, Any]:
-    """`{metrics, baselines, labels}` of one point, for JSON; a part that has nothing to say is empty."""
+    """`{metrics, baselines, labels}` of one point, for JSON; a part that has nothing to say is empty.
+
+    `judged`: metrics that answers without a model can't be measured by.
+    """
     metrics = metrics_of(data, names, samples)
     labels = load_task(data.task).config.labels if data.task else []
     return {
-        "metrics": figures(metrics, samples, seed),
+        "metrics": figures([*metrics, *judged], samples, seed),
         "baselines": baselines(metrics, problems, samples) if metrics or labels else {},
         "labels": label_counts(labels, samples),
     }

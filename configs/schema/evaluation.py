@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from configs.schema.judge import JudgeConfig
 from configs.schema.sections import (
     BudgetConfig,
     DataConfig,
@@ -57,6 +58,8 @@ class EvalConfig(Section):
     metrics: list[str] | None = None
     """Text metrics of the replies: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, … (`rewards.grading.text_metrics`), in
     place of the task's own. What the grader knows (F1 of entities, fields of an object) comes by itself."""
+    judge: JudgeConfig | None = None
+    """A model that scores every reply."""
     answers: str | None = None
     """A JSONL file of answers that another tool made: they are graded, nothing is generated."""
     seed: int = 42

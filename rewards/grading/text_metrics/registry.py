@@ -5,6 +5,7 @@ from functools import cache
 
 from configs.errors import RewardError
 from configs.suggestion import did_you_mean
+from rewards.grading.text_metrics.bert_score import PREFIX, bert_score
 from rewards.grading.text_metrics.bleu import bleu, bleu4_llamafactory, chrf, sentence_bleu
 from rewards.grading.text_metrics.metric import TextMetric
 from rewards.grading.text_metrics.rouge import rouge, rouge_llamafactory
@@ -26,8 +27,10 @@ TEXT_METRICS: dict[str, Callable[[], TextMetric]] = {
 
 @cache
 def text_metric(name: str) -> TextMetric:
-    """The metric of that name. Raises `RewardError`."""
+    """The metric of that name, or `bertscore:MODEL` with a folder or hub id. Raises `RewardError`."""
+    if name.startswith(PREFIX):
+        return bert_score(name.removeprefix(PREFIX))
     if name not in TEXT_METRICS:
-        hint = did_you_mean(name, TEXT_METRICS, f"known: {', '.join(TEXT_METRICS)}")
+        hint = did_you_mean(name, TEXT_METRICS, f"known: {', '.join(TEXT_METRICS)}, {PREFIX}MODEL")
         raise RewardError(f"metric '{name}' is unknown; {hint}")
     return TEXT_METRICS[name]()
