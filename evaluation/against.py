@@ -11,6 +11,7 @@ from configs.run_record import read_record
 from configs.sample import Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
+from evaluation import perplexity
 from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
 from evaluation.compare import find_run, pairs
 from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
@@ -70,6 +71,9 @@ def compare_with(
         if config.judge:
             texts = judgements_in(run / JUDGEMENTS_FILE, earlier_file.parent / JUDGEMENTS_FILE)
             metrics.append(judge_metric(config.judge, texts))
+        if perplexity.NAME in (config.metrics or ()):
+            files = (earlier_file.parent / perplexity.FILE, run / perplexity.FILE)
+            metrics.append(perplexity.perplexity_metric(dict(zip(files, (before, after), strict=True))))
         found.append(compare_point(label, names, metrics, before, after, trivial, config.seed))
     comparison = {"names": names, "samples": os.path.relpath(earlier_file, run.path), "points": found}
     write_json(run / COMPARISON_FILE, comparison)

@@ -27,7 +27,7 @@ COMPARISON_FILE = "comparison.json"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure before and after, from 0 to 1, over the `change.n` questions that both runs have.
+    """One figure before and after over the `change.n` questions that both runs have, from 0 to 1 if it `is_share`.
 
     `better`, `worse`: questions on which it is higher, and lower; None for a figure of the whole corpus. `baselines`:
     what answers that take no model reach (`evaluation.task_figures.baselines`).
@@ -42,6 +42,7 @@ class Change:
     worse: int | None
     p: float
     baselines: Mapping[str, float]
+    is_share: bool = True
 
 
 def changes(
@@ -83,6 +84,7 @@ def _change(
         worse=None if metric.of_corpus else int((ups < 0).sum()),
         p=swap_test(a, b, metric.value, seed=seed),
         baselines=_of(metric.name, baselines),
+        is_share=metric.is_share,
     )
 
 

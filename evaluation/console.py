@@ -15,7 +15,7 @@ from budget_forcing.budget import Budget
 from configs.progress import Progress
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
-from report.evaluation import names_of, optional_interval
+from report.evaluation import figure_text, names_of, optional_interval
 from report.page import percent
 
 
@@ -58,7 +58,7 @@ def _metrics_of(point: dict[str, Any], name: str) -> Table:
         table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
     for metric, figure in point["metrics"].items():
         trivial = (percent(its[metric]) if metric in its else "–" for its in point["baselines"].values())
-        table.add_row(escape(metric), optional_interval(figure), *trivial)
+        table.add_row(escape(metric), figure_text(figure), *trivial)
     return table
 
 

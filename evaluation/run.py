@@ -6,7 +6,7 @@ from configs.errors import RunError
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
-from evaluation import answers_file, runner
+from evaluation import answers_file, perplexity, runner
 from evaluation.against import BASE, base_config, compare_with
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
@@ -39,6 +39,8 @@ def run_evaluation(
         engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         with progress_line() as progress:
             points = runner.generate(config, problems, run, engine, progress)
+        if perplexity.NAME in (config.metrics or ()):
+            perplexity.measure_gold_replies(engine, problems, run / perplexity.FILE)
         engine.close()
 
     # 3. results, comparison, report

@@ -19,6 +19,7 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
+from evaluation import perplexity
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, judge_metric, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
@@ -45,7 +46,8 @@ def problems_of(config: EvalConfig) -> list[Problem]:
     problems = load_problems(config.data)
     check_graders(problems)
     for name in config.metrics or ():
-        text_metric(name)
+        if name != perplexity.NAME:
+            text_metric(name)
     if not config.instruction:
         return problems
     return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
@@ -218,8 +220,10 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
     }
     texts = judgements(config, run, points)
     for entry, point in zip(summary["points"], points, strict=True):
-        judged = [judge_metric(config.judge, texts)] if config.judge else []
-        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, judged))
+        measured = [judge_metric(config.judge, texts)] if config.judge else []
+        if perplexity.NAME in (config.metrics or ()):
+            measured.append(perplexity.perplexity_metric({run / perplexity.FILE: point.samples}))
+        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, measured))
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
     sessions = list(read_jsonl(run / "metrics.jsonl"))

@@ -30,9 +30,9 @@ COUNTS = ("matched", "given", "wanted")
 
 @dataclass(frozen=True, slots=True)
 class SampleMetric:
-    """One metric: `statistics` of N samples are (N, S), and `value` is a function of their sums (S,), from 0 to 1.
+    """One metric: `statistics` of N samples are (N, S), and `value` is a function of their sums (S,).
 
-    `of_corpus`: it says nothing of one row (BLEU).
+    `of_corpus`: it says nothing of one row (BLEU). `is_share`: it lies between 0 and 1, and is shown in percent.
     """
 
     name: str
@@ -40,6 +40,7 @@ class SampleMetric:
     statistics: Callable[[Sequence[Sample]], Floats]
     value: Callable[[Floats], float]
     of_corpus: bool = False
+    is_share: bool = True
 
 
 def sample_metrics(names: Iterable[str], samples: Sequence[Sample], labels: Sequence[str] = ()) -> list[SampleMetric]:
@@ -82,7 +83,7 @@ def figures(metrics: Sequence[SampleMetric], samples: Sequence[Sample], seed: in
 
 def figure(interval: Interval, metric: SampleMetric) -> dict[str, Any]:
     """An interval with what was measured, for JSON."""
-    return {**interval.as_dict(), "about": metric.about}
+    return {**interval.as_dict(), "about": metric.about, "is_share": metric.is_share}
 
 
 def rows_of(metric: SampleMetric, samples: Sequence[Sample]) -> dict[str, Floats]:

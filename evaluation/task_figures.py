@@ -12,6 +12,7 @@ from configs.sample import Sample
 from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.task import load_task
+from evaluation import perplexity
 from evaluation.results import constant_answer, questions
 from evaluation.sample_metrics import SampleMetric, figures, rows_of, sample_metrics
 from evaluation.sample_store import judged_samples
@@ -29,6 +30,7 @@ def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[
     task = load_task(data.task).config if data.task else None
     if names is None:
         names = task.metrics if task else []
+    names = [name for name in names if name != perplexity.NAME]  # of the gold replies, not of samples
     return sample_metrics(names, samples, task.labels if task else ())
 
 
@@ -38,16 +40,16 @@ def task_figures(
     problems: Sequence[Problem],
     samples: Sequence[Sample],
     seed: int,
-    judged: Sequence[SampleMetric] = (),
+    measured: Sequence[SampleMetric] = (),
 ) -> dict[str, Any]:
     """`{metrics, baselines, labels}` of one point, for JSON; a part that has nothing to say is empty.
 
-    `judged`: metrics that answers without a model can't be measured by.
+    `measured`: further metrics, which answers without a model don't have.
     """
     metrics = metrics_of(data, names, samples)
     labels = load_task(data.task).config.labels if data.task else []
     return {
-        "metrics": figures([*metrics, *judged], samples, seed),
+        "metrics": figures([*metrics, *measured], samples, seed),
         "baselines": baselines(metrics, problems, samples) if metrics or labels else {},
         "labels": label_counts(labels, samples),
     }

@@ -41,10 +41,10 @@ from models.load import placement, quantization
 from models.processor import has_bf16_units
 from models.protocols import CausalLM
 from models.source import source_of
+from models.teacher_forcing import Pair, completion_logprobs, compute_in_fp32, vocabulary_logprobs
 from release.gate_job import GateAnswer, GateJob
 from training.finished_run import load_run_tokenizer, open_run
 from training.heldout import GREEDY
-from training.teacher_forcing import Pair, completion_logprobs, compute_in_fp32, vocabulary_logprobs
 
 BATCH = 4  # sequences in one forward pass: their logits are what takes memory
 TIE = 0.02

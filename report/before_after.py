@@ -11,10 +11,9 @@ from report import page
 from report.samples import OtherCompletion, Samples, ShownSample, cut
 
 NOTE = (
-    "× 100. The change is paired: both runs answered the same questions, which are what is resampled; p by exact "
-    "McNemar or random swaps. Constant answer: the most frequent gold answer, always. Copy: the input as the answer."
+    "Shares in percent. The change is paired: both runs answered the same questions, which are what is resampled; p is "
+    "of exact McNemar or random swaps. Constant answer: the most frequent gold answer, always. Copy: the input."
 )
-
 
 WHO_WAS_RIGHT = {
     (False, True): "gained",
@@ -38,13 +37,14 @@ def columns(names: tuple[str, str]) -> list[str]:
 
 def table_row(row: Mapping[str, Any]) -> list[str | None]:
     """The cells of one `evaluation.before_after.Change`."""
-    low, value, high = (100 * row["change"][key] for key in ("low", "value", "high"))
+    scale, digits = (100, 1) if row["is_share"] else (1, 2)
+    low, value, high = (scale * row["change"][key] for key in ("low", "value", "high"))
     trivial = [row["baselines"].get(name) for name in ("constant answer", "copy of the input")]
     return [
         row["name"],
-        f"{100 * row['before']:.1f}",
-        f"{100 * row['after']:.1f}",
-        f"{value:+.1f} [{low:+.1f}, {high:+.1f}]",
+        f"{scale * row['before']:.{digits}f}",
+        f"{scale * row['after']:.{digits}f}",
+        f"{value:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]",
         None if row["better"] is None else f"{row['better']} / {row['worse']}",
         "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}",
         *(None if one is None else f"{100 * one:.1f}" for one in trivial),

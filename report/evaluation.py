@@ -59,6 +59,13 @@ def optional_interval(value: Mapping[str, float] | None) -> str | None:
     return None if value is None else page.percent_interval(value)
 
 
+def figure_text(figure: Row) -> str:
+    """A metric with its interval: "36.5% [30.1, 43.4]", or "4.31 [4.02, 4.66]" for what is no share."""
+    if figure["is_share"]:
+        return page.percent_interval(figure)
+    return f"{figure['value']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]"
+
+
 def headline(results: Row) -> page.Headline:
     """The best point, and over a sweep s1's three figures."""
     cards = []
@@ -159,7 +166,7 @@ def metric_tables(points: Sequence[Row]) -> list[page.Table]:
             [
                 [
                     name,
-                    page.percent_interval(one),
+                    figure_text(one),
                     *(page.percent(its[name]) if name in its else None for its in point["baselines"].values()),
                     one["n"],
                     one["about"],

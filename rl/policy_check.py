@@ -26,8 +26,8 @@ from transformers import (
 from configs.errors import RunError
 from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
+from models.teacher_forcing import Pair, completion_logprobs, vocabulary_logprobs
 from training.run_callback import RunCallback
-from training.teacher_forcing import Pair, completion_logprobs, vocabulary_logprobs
 
 PROMPTS, TOKENS = 4, 16
 """How many prompts are asked, and how many tokens of each completion compared."""

@@ -56,8 +56,9 @@ class EvalConfig(Section):
     samples: Positive = 1
     """Samples a problem and budget, for avg@k, pass@k and maj@k."""
     metrics: list[str] | None = None
-    """Text metrics of the replies: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, … (`rewards.grading.text_metrics`), in
-    place of the task's own. What the grader knows (F1 of entities, fields of an object) comes by itself."""
+    """Text metrics of the replies in place of the task's own: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, …
+    (`rewards.grading.text_metrics`), `bertscore:MODEL`; and `perplexity` of the gold replies. What the grader knows (F1
+    of entities, fields of an object) comes by itself."""
     judge: JudgeConfig | None = None
     """A model that scores every reply."""
     answers: str | None = None
@@ -77,6 +78,8 @@ class EvalConfig(Section):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
+        if "perplexity" in (self.metrics or ()) and (self.think_format != "none" or self.answers is not None):
+            raise ValueError("metrics: perplexity is of gold replies right after their prompts; set think_format=none")
         twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
         if twice:
             raise ValueError(f"budgets: the same budget twice: {twice[0].model_dump(exclude_defaults=True)}")

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from models.teacher_forcing import completion_logprobs, compute_in_fp32, vocabulary_logprobs
 from tests.tiny_run import tiny_base
-from training.teacher_forcing import completion_logprobs, compute_in_fp32, vocabulary_logprobs
 
 pytestmark = pytest.mark.engine
 
