@@ -40,8 +40,8 @@ class Note:
     text: str
 
     def __str__(self) -> str:
-        arrow = "→ " if self.kind == "taken" else ""
-        return f"{self.key}: {'…' if self.key in SECRETS else self.value}  {arrow}{self.text}"
+        value = "…" if self.key in SECRETS else self.value
+        return f"{self.key}: {value} " + (f"→ {self.text}" if self.kind == "taken" else f"({self.text})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def import_arguments(arguments: Mapping[str, Any], name: str) -> Imported:
     """The recipe; `name`: of the run that mixes several data sets. Raises `ConfigError` for what is no SFT."""
     tuning = _checked(arguments)
     silent = {key: value for key, value in (DEFAULTS | DEFAULTS_OF[tuning]).items() if arguments.get(key) is None}
-    if "save_steps" in arguments and "save_strategy" not in arguments:
+    is_validated = arguments.get("val_size") or arguments.get("eval_dataset")
+    if "save_steps" in arguments and "save_strategy" not in arguments and not is_validated:
         silent["save_strategy"] = "steps"
     given = {**arguments, **silent}
     # 1. sections that several keys decide
@@ -123,9 +124,8 @@ def _precision(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
         found.notes.append(Note("quantization_bit", bits, "none", "set model.precision to nf4 (4 bits) or int8"))
     elif bits:
         found.notes.append(Note("quantization_bit", bits, "taken", f"model.precision: {precision}"))
-    for key in halves:
-        why = "; 16 bits are fp16 where a GPU has no bf16" if key == "fp16" else ""
-        found.notes.append(Note(key, True, "taken", f"model.precision: {precision}{why}"))
+    how = ", computed in 16 bits on a GPU" if precision == "fp32" else ""
+    found.notes.extend(Note(key, True, "taken", f"model.precision: {precision}{how}") for key in halves)
     if not halves:
         found.set("trainer.bf16", False)
         found.notes.append(Note("bf16 (the default there)", False, "taken", "trainer.bf16"))

@@ -12,7 +12,7 @@ from typing import Any
 from configs.errors import DataError
 from configs.suggestion import did_you_mean
 from data import layouts
-from data.cells import Fields, cell
+from data.cells import Fields, cell, text_at
 from data.draw import drawn
 from data.hub_rows import hub_rows
 from data.layouts import Layout, Turn
@@ -91,10 +91,11 @@ class DataSet:
 
 def find(path: str) -> DataSet:
     """The file, or the data set that `FOLDER/dataset_info.json#NAME` names. Raises `DataError`."""
-    registry, hashed, name = path.partition("#")
-    if Path(registry).name != NAME:
+    folder, hashed, name = path.partition(f"{NAME}#")
+    if not hashed and Path(path).name != NAME:
         return DataSet(Path(path), path)
-    entries = _entries(Path(registry))
+    registry = Path(folder, NAME) if hashed else Path(path)
+    entries = _entries(registry)
     if not hashed:
         shown = ", ".join([*entries][:_SHOWN])
         raise DataError(f"{path}: a registry of data sets; name one: {path}#NAME ({len(entries)} are: {shown}, …)")
@@ -104,7 +105,7 @@ def find(path: str) -> DataSet:
         )
     entry = entries[name]
     _check(path, entry)
-    origin = Path(entry["hf_hub_url"]) if "hf_hub_url" in entry else _file(path, Path(registry).parent, entry)
+    origin = Path(entry["hf_hub_url"]) if "hf_hub_url" in entry else _file(path, registry.parent, entry)
     return DataSet(origin, path, entry)
 
 
@@ -162,8 +163,8 @@ def _layout(where: str, entry: Mapping[str, Any]) -> Layout:
     if entry.get("formatting", FORMATS[0]) != "alpaca":
         names = {"messages": columns.get("messages", "conversations")}
         roles = {tags[tag]: role for tag, role in ROLES.items() if tag in tags}
-        names |= {"system": columns["system"]} if "system" in columns else {}
         read = layouts.conversation(names, name, tags.get("role_tag"), tags.get("content_tag"), roles)
+        read = _with_system(read, columns["system"]) if "system" in columns else read
     else:
         read = layouts.columns(name, _alpaca(where, columns))
     return _refusing(read, {columns[kind]: kind for kind in UNSEEN if kind in columns})
@@ -180,6 +181,17 @@ def _alpaca(where: str, columns: Mapping[str, str]) -> dict[str, str]:
         raise DataError(f"{where}: columns names no prompt and no query; add the column that asks")
     names = dict(zip(("question", "input"), asked, strict=False)) | {"reply": columns["response"]}
     return names | {key: columns[key] for key in ("system", "history") if key in columns}
+
+
+def _with_system(layout: Layout, column: str) -> Layout:
+    """The layout with a column of system prompts, which a system message of the row overrides."""
+
+    def convert(row: Fields) -> Turn:
+        turn = layout.convert(row)
+        rest = {name: value for name, value in turn.metadata.items() if name != column}
+        return replace(turn, system=turn.system or text_at(row, column) or None, metadata=rest)
+
+    return replace(layout, convert=convert)
 
 
 def _refusing(layout: Layout, unseen: Mapping[str, str]) -> Layout:

@@ -145,7 +145,8 @@ def _check_data(found: "Imported", unfound: Sequence[str]) -> None:
     from data.dataset_info import find
 
     sources = (found.mix or {}).get("sources", [found.recipe["data"]])
-    for path in [source["path"] for source in sources if "path" in source and not unfound]:
+    validation = found.recipe.get("validation", {}).get("data", {})
+    for path in [source["path"] for source in (*sources, validation) if "path" in source and not unfound]:
         find(path).layout()
 
 
@@ -154,7 +155,7 @@ def _write(file: Path, targets: dict[Path, dict[str, Any]], found: "Imported") -
 
     from configs.run_directory import write_text
 
-    without = [f"#   {' '.join(str(note).split())}" for note in found.notes if note.kind == "none"]
+    without = [f"#   {note}" for note in found.notes if note.kind == "none"]
     about = _ABOUT.format(file=file.name) + "\n".join(["# Without a counterpart:", *without, ""] if without else [])
     for path, values in targets.items():
         path.parent.mkdir(parents=True, exist_ok=True)

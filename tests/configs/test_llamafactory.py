@@ -106,6 +106,7 @@ def test_key_is_taken(arguments: dict[str, Any], key: str, expected: Any) -> Non
         ({"val_size": 0.1, "eval_strategy": "epoch"}, "eval_strategy", "none"),
         ({"val_size": 0.1, "eval_steps": 0.1}, "eval_steps", "none"),
         ({"val_size": 0.1, "save_steps": 100}, "save_steps", "none"),
+        ({"finetuning_type": "full", "fp16": True}, "fp16", "taken"),
         ({"finetuning_type": "full", "lora_rank": 8}, "lora_rank", "default"),
         ({"freeze_trainable_layers": 4}, "freeze_trainable_layers", "default"),
         ({"finetuning_type": "freeze", "freeze_trainable_layers": -2}, "freeze_trainable_layers", "none"),

@@ -55,6 +55,11 @@ READ: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str, str | None
         {"turns": [{"who": "clinic", "says": "s"}, *SPOKEN]},
         ("q", "a", "s"),
     ),
+    "a system message before a system column": (
+        {"formatting": "sharegpt", "columns": {"messages": "conversations", "system": "s"}},
+        {"conversations": [{"from": "system", "value": "said"}, *CHAT], "s": "4"},
+        ("q", "a", "said"),
+    ),
     "openai": (
         {"formatting": "openai", "columns": {"messages": "messages"}, "tags": {"role_tag": "role"}},
         {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
@@ -181,6 +186,12 @@ def test_data_set_on_the_hub_is_read(
     said = capsys.readouterr().out
     assert "layout: dataset_info mine\n" in said
     assert "encoding" not in said
+
+
+def test_folder_may_have_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "part#1").mkdir()
+    assert only(registry(tmp_path / "part#1", {}, ALPACA)).reply == "3"
+    assert only(tmp_path / "part#1" / "rows.json").reply == "3"
 
 
 def test_missing_name_is_told_what_there_is(tmp_path: Path) -> None:

@@ -80,17 +80,17 @@ def test_recipe_loads_and_tells_each_key(there: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     for line in (
         "taken\n",
-        "  lora_rank: 8  → adapter.r\n",
+        "  lora_rank: 8 → adapter.r\n",
         "stands by default\n",
-        "  template: qwen3_nothink  the model's own chat template is used\n",
+        "  template: qwen3_nothink (the model's own chat template is used)\n",
         "no counterpart\n",
-        "  use_dora: True  leave it out",
+        "  use_dora: True (leave it out: the adapter is a plain LoRA)\n",
     ):
         assert line in said
     assert said.endswith("\nmull sft --config recipes/mine.yaml\n")
     text = Path("recipes/mine.yaml").read_text("utf-8")
     assert text.startswith("# From LLaMA-Factory's train.yaml.")
-    assert "#   use_dora: True leave it out" in text
+    assert "#   use_dora: True (leave it out: the adapter is a plain LoRA)\n" in text
     assert "lora_rank" not in text
 
 
@@ -132,6 +132,13 @@ def test_data_set_is_looked_up(there: Path, names: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         main([train_file(there, names)])
     assert not list(Path().iterdir())
+
+
+def test_validation_rows_are_looked_up(there: Path) -> None:
+    with pytest.raises(DataError, match="no data set 'tow'; did you mean 'two'"):
+        main([train_file(there, more="eval_dataset: tow\n")])
+    main([train_file(there, more="eval_dataset: two\n")])
+    assert load_recipe("sft", "train_mull.yaml").validation.data.path == f"{there}/data/dataset_info.json#two"
 
 
 def test_script_is_read(there: Path) -> None:
