@@ -92,6 +92,12 @@ def _checked(arguments: Mapping[str, Any]) -> str:
         raise ConfigError(
             "model: the arguments of v1 are not imported; write model_name_or_path, dataset, stage and so on"
         )
+    adapter = arguments.get("adapter_name_or_path")
+    if adapter and (tuning != "lora" or "," in str(adapter)):
+        raise ConfigError(
+            "adapter_name_or_path: training goes on with one adapter, as a LoRA; merge others into the model first "
+            "(`mull export`), and name its folder in model_name_or_path"
+        )
     for key in ("model_name_or_path", "dataset"):
         if not arguments.get(key):
             raise ConfigError(
@@ -102,7 +108,7 @@ def _checked(arguments: Mapping[str, Any]) -> str:
 
 
 def _tuning(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
-    goes_on = bool(given.get("adapter_name_or_path")) and not given.get("create_new_adapter")
+    goes_on = bool(given.get("adapter_name_or_path"))
     if tuning == "lora" and not goes_on:
         found.recipe["adapter"] = {"alpha": 2 * whole("lora_rank", given["lora_rank"])}
     elif tuning != "lora":

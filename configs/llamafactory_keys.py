@@ -45,8 +45,6 @@ STANDS = {
     "low_cpu_mem_usage": "it is low",
     "trust_remote_code": "models that Transformers knows need no code of their repository, and none is run",
     "ignore_pad_token_for_loss": "padding has no loss",
-    "mix_strategy": "sources of a mix follow one another in an order drawn by the seed; sources[].share weighs them",
-    "create_new_adapter": "a fresh adapter is what the adapter section makes",
 }
 """Keys that need no counterpart, and why."""
 
@@ -75,6 +73,8 @@ ABSENT = {
     "shift_attn": "leave it out, or lower model.max_length",
     "streaming": "rows are read at once; set data.limit",
     "tokenized_path": "rows are tokenised when the run starts; give the data set itself",
+    "create_new_adapter": "training goes on with the adapter; for a new one merge it first (`mull export`)",
+    "mix_strategy": "set sources[].share in the mix",
     "interleave_probs": "set sources[].share in the mix",
     "compute_accuracy": "name an eval section with held-out problems",
     "predict_with_generate": "run `mull evaluate` on the run",
@@ -91,7 +91,7 @@ ABSENT = {
     "media_dir": "models here read text alone",
 }
 """Keys without a counterpart, and what to do instead; nothing where the key is off."""
-OFF = {"mask_history": True, "freeze_trainable_modules": "all"}
+OFF = {"mask_history": True, "freeze_trainable_modules": "all", "mix_strategy": "concat"}
 """The values at which such a key asks for nothing, where that is not false, null or empty."""
 SECRETS = ("hf_hub_token", "hub_token", "ms_hub_token", "om_hub_token", "swanlab_api_key")
 
@@ -117,13 +117,6 @@ def _layers(value: Any) -> int:
 def _modules(value: Any) -> str | list[str]:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
     return "all-linear" if names == ["all"] else names
-
-
-def _adapter(value: Any) -> str:
-    names = str(value).split(",")
-    if len(names) > 1:
-        raise WithoutCounterpart("training goes on with one adapter; merge the earlier ones first (`mull export`)")
-    return names[0].strip()
 
 
 def _tracker(value: Any) -> str | None:
@@ -154,7 +147,7 @@ def _evaluated(value: Any) -> None:
 
 TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "model_name_or_path": ("model.name", str),
-    "adapter_name_or_path": ("model.adapter", _adapter),
+    "adapter_name_or_path": ("model.adapter", str),
     "cutoff_len": ("model.max_length", int),
     "use_unsloth": ("model.backend", lambda on: "unsloth" if on else None),
     "lora_rank": ("adapter.r", int),
