@@ -29,7 +29,7 @@ def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str]
         origin, tree = f"the {stage} config", OmegaConf.create(name.model_dump())
     else:
         path = find(stage, str(name))
-        origin, tree = str(path), _read(path)
+        origin, tree = str(path), read_yaml(path)
     for override in overrides:
         _apply(tree, override)
     try:
@@ -39,8 +39,8 @@ def load_recipe(stage: str, name: str | Path | Section, overrides: Sequence[str]
     return validate(stage, values, origin)
 
 
-def _read(path: Path) -> DictConfig:
-    """The recipe's file, as it is written."""
+def read_yaml(path: Path) -> DictConfig:
+    """The file as it is written. Raises `ConfigError`."""
     try:
         tree = OmegaConf.load(path)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:

@@ -8,13 +8,12 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, DataError
+from data.dataset_info import find
 from data.encoding import detect_encoding
-from data.formats import MAPPED, Opened, Reject, open_traces, registered
-from data.rows import read_rows
+from data.formats import MAPPED, Opened, Reject, open_traces
 from data.sheet_rows import SHEETS
 from data.task import load_task, task_traces
 from data.think_format import resolve_think_format
@@ -49,8 +48,8 @@ def main(argv: list[str]) -> int:
     else:
         opened = _of_task(args, mapping, rejects)
     print(f"layout: {opened.layout}")
-    file, _ = registered(args.file)
-    if file.suffix.lower() not in (".parquet", *SHEETS):
+    file = find(args.file).file
+    if file and file.suffix.lower() not in (".parquet", *SHEETS):
         print(f"encoding: {detect_encoding(file)}")
     tokenizer = load_tokenizer(ModelConfig(name=args.model))
     think_format = resolve_think_format(args.think_format)
@@ -77,9 +76,9 @@ def main(argv: list[str]) -> int:
 
 def _of_task(args: argparse.Namespace, mapping: Mapping[str, str], rejects: list[Reject]) -> Opened:
     """The file as the task reads it."""
-    task, file = load_task(args.task), Path(args.file)
-    rows = read_rows(file, split=args.split)
-    return Opened(f"task {task.name}", task_traces(task, rows, file, mapping, rejects.append))
+    task, found = load_task(args.task), find(args.file)
+    rows = found.rows(args.split)
+    return Opened(f"task {task.name}", task_traces(task, rows, found.origin, mapping, rejects.append))
 
 
 def quantiles(lengths: list[int]) -> dict[str, int]:

@@ -19,7 +19,8 @@ from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals
 from curation.table import as_json, column, open_table, table_traces, write_table
 from data.corpus import of_problem
-from data.formats import Reject, open_traces, registered, stop
+from data.dataset_info import find
+from data.formats import Reject, open_traces, stop
 from data.problem import Problem, Trace
 from data.sources import load_problems, nearest
 from data.think_format import DEEPSEEK, resolve_think_format
@@ -83,7 +84,9 @@ def _file(source: TraceSourceConfig) -> dict[str, Any]:
     """A source's path, size and hash; raises `DataError` where there is no such file."""
     if source.path is None:
         return {"path": source.name, "bytes": None, "sha256": ""}
-    file, _ = registered(source.path)
+    file = find(source.path).file
+    if file is None:
+        return {"path": source.path, "bytes": None, "sha256": ""}
     if not file.is_file():
         raise DataError(f"sources: {file}: no such file")
     return {"path": source.path, "bytes": file.stat().st_size, "sha256": sha256_of(file)}

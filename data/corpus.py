@@ -6,11 +6,12 @@ from pathlib import Path
 
 from configs.schema.sections import DataConfig
 from data.benchmarks import BENCHMARKS
+from data.draw import drawn
 from data.formats import Reject, of_rows, open_traces, stop
 from data.hub_rows import hub_rows
 from data.layouts import worked
 from data.problem import LITERAL_GRADERS, Problem, Trace
-from data.sources import drawn, load_problems, traces_of_task
+from data.sources import load_problems, traces_of_task
 
 
 def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = None) -> list[Trace]:

@@ -1,7 +1,7 @@
 """Traces out of whatever a file holds: the layout is detected from its columns, or given by a mapping.
 
 Layouts: s1K rows, `messages`, ShareGPT `conversations`, Alpaca, title/ask/answer, GSM8K, our own traces, and plain
-question-answer pairs; a LLaMA-Factory `dataset_info.json` beside the file is followed. Files are streamed.
+question-answer pairs; a `dataset_info.json` that names the file or is beside it is followed. Files are streamed.
 """
 
 import contextlib
@@ -15,13 +15,12 @@ from typing import Any
 
 from configs.errors import DataError
 from configs.suggestion import did_you_mean
-from data import layouts
+from data import dataset_info, layouts
 from data.cells import has_column
 from data.compressed import plain_name
 from data.layouts import Layout
 from data.problem import Trace
 from data.row import BadRow, Row
-from data.rows import read_rows
 from data.thinking import shared_unknown_tags
 
 log = logging.getLogger("mull.data")
@@ -78,9 +77,10 @@ def read(
 ) -> Iterator[Trace]:
     """Every trace of a file, in order.
 
-    `mapping` names the file's column for each of `MAPPED`; None detects. A `dataset_info.json` is read as
-    `FOLDER/dataset_info.json#NAME`. Each bad row goes to `rejected`; where that is None the first one raises
-    `DataError` with file and line. Raises `DataError` for a missing or empty file, and a layout that nobody knows.
+    `mapping` names the file's column for each of `MAPPED`; None detects. A data set of LLaMA-Factory's is
+    `FOLDER/dataset_info.json#NAME`; it may be on the hub. Each bad row goes to `rejected`; where that is None the first
+    one raises `DataError` with file and line. Raises `DataError` for a missing or empty file, and a layout that
+    nobody knows.
     """
     return open_traces(path, mapping, rejected).traces
 
@@ -92,8 +92,8 @@ def open_traces(
     split: str | None = None,
 ) -> Opened:
     """The traces, and the layout that they have; `split`: which one of several that one JSON object holds."""
-    file, layout = registered(str(path))
-    return of_rows(file, read_rows(file, split=split), mapping, rejected, layout)
+    found = dataset_info.find(str(path))
+    return of_rows(found.origin, found.rows(split), mapping, rejected, None if mapping else found.layout())
 
 
 def of_rows(
@@ -191,62 +191,3 @@ def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row])
             origin,
             *tags,
         )
-
-
-def registered(path: str) -> tuple[Path, Layout | None]:
-    """The file to read and its layout, if a LLaMA-Factory registry says so. Raises `DataError`."""
-    registry, hashed, name = path.partition("#")
-    if hashed and Path(registry).name == "dataset_info.json":
-        entries = _registry(Path(registry))
-        if name not in entries:
-            hint = did_you_mean(name, entries, f"{len(entries)} are registered")
-            raise DataError(f"{registry}: no data set {name!r}; {hint}")
-        if "file_name" not in entries[name]:
-            raise DataError(f"{registry}#{name}: not a local file; download it and give its path")
-        file = Path(registry).parent / entries[name]["file_name"]
-        return file, _entry_layout(f"{registry}#{name}", entries[name])
-    file = Path(path)
-    if file.name == "dataset_info.json":
-        raise DataError(f"{file}: a registry of data sets; name one: {file}#NAME")
-    registry_file = file.parent / "dataset_info.json"
-    if registry_file.is_file():
-        for name, entry in _registry(registry_file).items():
-            if entry.get("file_name") == file.name and (entry.get("columns") or entry.get("formatting")):
-                return file, _entry_layout(f"{registry_file}#{name}", entry)
-    return file, None
-
-
-def _registry(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        entries = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable dataset_info.json ({error})") from None
-    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise DataError(f"{path}: not a dataset_info.json; it holds one object of objects")
-    return entries
-
-
-def _entry_layout(where: str, entry: Mapping[str, Any]) -> Layout:
-    """LLaMA-Factory's `columns` and `tags`, with its defaults."""
-    if entry.get("ranking"):
-        raise DataError(f"{where}: a preference data set (chosen and rejected), not one for SFT")
-    if seen := next((kind for kind in ("images", "videos", "audios") if (entry.get("columns") or {}).get(kind)), None):
-        raise DataError(f"{where}: a data set with {seen}, which no model here sees; name one of text alone")
-    columns, tags = dict(entry.get("columns") or {}), dict(entry.get("tags") or {})
-    if entry.get("formatting") == "sharegpt":
-        roles: Sequence[tuple[str, str]] = [
-            (tags[f"{role}_tag"], role) for role in ("user", "assistant", "system") if f"{role}_tag" in tags
-        ]
-        names = {"messages": columns.get("messages", "conversations")}
-        names |= {"system": columns["system"]} if "system" in columns else {}
-        return layouts.conversation(
-            names,
-            name=f"dataset_info {where.rpartition('#')[2]}",
-            role=tags.get("role_tag"),
-            content=tags.get("content_tag"),
-            roles=dict(roles),
-        )
-    names = {"question": columns.get("prompt", "instruction"), "input": columns.get("query", "input")}
-    names["reply"] = columns.get("response", "output")
-    names |= {key: columns[key] for key in ("system", "history") if key in columns}
-    return layouts.columns(f"dataset_info {where.rpartition('#')[2]}", names)

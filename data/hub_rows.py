@@ -12,10 +12,13 @@ log = logging.getLogger("mull.data")
 _PROBE_SECONDS = 10.0
 
 
-def hub_rows(name: str, configuration: str | None, split: str) -> Iterator[Row]:
-    """The split's rows, counted from 1. Raises `DataError` where neither the hub nor the cache has it."""
+def hub_rows(name: str, configuration: str | None, split: str, folder: str | None = None) -> Iterator[Row]:
+    """The split's rows, counted from 1; `folder`: the one of the repository that holds them.
+
+    Raises `DataError` where neither the hub nor the cache has it.
+    """
     try:
-        rows = _loaded(name, configuration, split)
+        rows = _loaded(name, configuration, split, folder)
     except DataError:
         raise
     except Exception as error:  # the hub's clients raise a dozen kinds, with and without a network
@@ -28,7 +31,7 @@ def hub_rows(name: str, configuration: str | None, split: str) -> Iterator[Row]:
         yield Row(line, finite(dict(fields)))
 
 
-def _loaded(name: str, configuration: str | None, split: str) -> Any:
+def _loaded(name: str, configuration: str | None, split: str, folder: str | None) -> Any:
     """One probe first: `load_dataset` alone retries for half a minute before it gives up."""
     import huggingface_hub
     from datasets import config, load_dataset
@@ -45,6 +48,6 @@ def _loaded(name: str, configuration: str | None, split: str) -> Any:
             log.info("the hub can't be reached (%s); looking in its cache", error)
             config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
     try:
-        return load_dataset(name, configuration, split=split)
+        return load_dataset(name, configuration, split=split, data_dir=folder)
     finally:
         config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before

@@ -17,7 +17,9 @@ ROLES = {
 }
 """Our role: what others call it, in any case of the letters."""
 _ROLE_OF = {spelled: role for role, spellings in ROLES.items() for spelled in spellings}
-_TOOL_ROLES = {"tool", "function", "function_call", "observation", "ipython", "tool_call", "tool_response"}
+TOOL = "tool"
+"""The role of what no model here learns: a call of a tool, or what one returned."""
+_TOOL_ROLES = {TOOL, "function", "function_call", "observation", "ipython", "tool_call", "tool_response"}
 _NO_TOOLS = "tool calls are not trained; remove the row, or its turns with tools"
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -83,7 +85,7 @@ def read_message(
     # 1. who speaks
     spelled = str(entry.get(role or ("role" if "role" in entry else "from")))
     speaker = (roles or {}).get(spelled) or _ROLE_OF.get(spelled.lower())
-    if spelled.lower() in _TOOL_ROLES and speaker is None:
+    if speaker == TOOL or (speaker is None and spelled.lower() in _TOOL_ROLES):
         raise BadRow(f"a message from {spelled!r}: {_NO_TOOLS}")
     if speaker is None:
         raise BadRow(f"a message from {spelled!r}; known: {', '.join(_ROLE_OF)}")

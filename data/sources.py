@@ -7,20 +7,19 @@ A known benchmark is read from `data.path`, else from a folder of local copies n
 import itertools
 import logging
 import os
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from configs.suggestion import did_you_mean
-from data import answers, arithmetic
+from data import answers, arithmetic, dataset_info
 from data.benchmarks import BENCHMARKS, Benchmark
 from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
 from data.clinic_notes import note_rows
+from data.draw import drawn
 from data.formats import Reject, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
@@ -32,8 +31,6 @@ from data.rows import read_rows
 from data.task import load_task, task_traces
 
 log = logging.getLogger("mull.data")
-
-T = TypeVar("T")
 
 GENERATED = 1000
 """How many problems a generated source makes without `data.limit`."""
@@ -93,15 +90,6 @@ def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None
     return drawn(traces, config.limit, config.seed)
 
 
-def drawn(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
-    """`limit` items by `seed`, in their own order; a larger limit with the same seed contains a smaller one's."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    order = list(range(len(items)))
-    random.Random(seed).shuffle(order)
-    return [items[i] for i in sorted(order[:limit])]
-
-
 def _arithmetic(config: DataConfig) -> list[Problem]:
     params = {"steps_min": 2, "steps_max": 4, **config.params}
     steps = params.pop("steps_min"), params.pop("steps_max")
@@ -142,7 +130,8 @@ def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]
     """Where the rows are from, for messages, and the rows."""
     split = config.split or benchmark.split
     if config.path:
-        return config.path, read_rows(Path(config.path), split=config.split)
+        found = dataset_info.find(config.path)
+        return str(found.origin), found.rows(config.split)
     if config.source == "file":
         raise DataError("data.source: file needs data.path")
     if config.source == "clinic_notes":

@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": ("curation.inspect", "what a data file is: its layout, bad rows, three rows as a model sees them"),
     "curate": ("curation.curate", "questions and traces → a small, hard, diverse, clean set"),
     "distill": ("curation.distill", "traces of a teacher, graded"),
+    "import-llamafactory": ("sft.import_llamafactory", "LLaMA-Factory's training file → a recipe of sft, key by key"),
     "sft": ("sft.train", "supervised fine-tuning on reasoning traces"),
     "doctor": ("rl.doctor", "what would go wrong in a GRPO run, found in a minute"),
     "grpo": ("rl.grpo", "GRPO with pluggable rewards"),
@@ -33,7 +34,8 @@ COMMANDS = {
 
 def usage() -> str:
     """All commands, a line each."""
-    lines = [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}} {text}" for name, (_, text) in COMMANDS.items()]
     return "usage: mull COMMAND [--help] …\n\n" + "\n".join(lines) + "\n\nmull COMMAND --help says more."
 
 

@@ -72,8 +72,10 @@ def check_recipe(config: "GrpoConfig") -> None:
     """Raise a `MullError` for what the recipe asks of the model and its backend in vain, without torch."""
     from configs.errors import ConfigError
     from models.backend import check_model_config, choose_backend, use_v1_runner
+    from training.tracking import check_tracker
 
     check_model_config(config.model, config)
+    check_tracker(config.tracking)
     if config.rollout.budget is not None:
         use_v1_runner(config.model, config)
     if (

@@ -45,10 +45,12 @@ def train_sft(
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
+    from training.tracking import check_tracker
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
     check_model_config(config.model, config, "python -m sft.train --config gsm8k_traces.yaml")
+    check_tracker(config.tracking)
     run.check(resume)
     if resume:
         config = resumed_config(config, run)

@@ -1,6 +1,5 @@
 """What `sft.train` and `rl.grpo` share: TRL's arguments, the trainer, checkpoints to go on from, the saved product."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
@@ -24,7 +23,7 @@ from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir
 from configs.run_record import HELD_OUT_FILE, LoadedWeights
 from configs.schema.sections import EngineConfig
-from configs.schema.training import TrackingConfig, TrainingConfig
+from configs.schema.training import TrainingConfig
 from data.problem import Problem
 from data.problem_file import write_problems
 from data.think_format import ThinkFormat, resolve_think_format
@@ -37,6 +36,7 @@ from models.load import LoadedModel, load_model
 from report.training import write_training_report
 from training.checkpoint import Newcomers, Rescue, checkpoint_to_resume, is_whole
 from training.sigterm import STOPPED, Interrupt
+from training.tracking import set_tracking
 from training.trainer_internals import (
     build_arguments,
     callbacks_of,
@@ -104,18 +104,6 @@ def refusals() -> Iterator[None]:
         yield
     except (ValueError, TypeError, ImportError, NotImplementedError) as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
-
-
-def set_tracking(tracking: TrackingConfig, run: RunDir) -> None:
-    """Trackers are configured through the environment; a variable that the user has set wins."""
-    if tracking.to == "wandb":
-        os.environ.setdefault("WANDB_PROJECT", tracking.project)
-        os.environ.setdefault("WANDB_MODE", tracking.mode)
-        os.environ.setdefault("WANDB_DIR", str(run.path))
-    elif tracking.to == "trackio":
-        os.environ.setdefault("TRACKIO_PROJECT", tracking.project)
-    elif tracking.to == "tensorboard":
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run / "tensorboard"))
 
 
 def start_run(

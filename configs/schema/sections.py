@@ -80,7 +80,7 @@ class DataConfig(Section):
     """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its
     task), `file`, or a hub id."""
     path: str | None = None
-    """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub."""
+    """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub, or `FOLDER/dataset_info.json#NAME`."""
     split: str | None = None
     """Hub split; each source has its own default."""
     fields: dict[str, str] = {}

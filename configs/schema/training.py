@@ -32,12 +32,12 @@ class HeldOutConfig(Section):
 class TrackingConfig(Section):
     """Where metrics go besides `metrics.jsonl`."""
 
-    to: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    to: Literal["none", "wandb", "tensorboard", "trackio", "swanlab"] = "none"
     """The tracker."""
     project: str = "mull"
     """Its project."""
     mode: Literal["online", "offline"] = "online"
-    """wandb only: `offline` needs no account; `wandb sync` uploads later."""
+    """wandb and swanlab: `offline` needs no account; `wandb sync`, `swanlab sync` upload later."""
 
 
 class TrainingConfig(Section):

@@ -161,37 +161,6 @@ def test_mapping_overrides_detection(tmp_path: Path) -> None:
     assert (trace.question, trace.thinking, trace.reply) == ("q", "t", "a")
 
 
-def test_llama_factory_registry_is_read(tmp_path: Path) -> None:
-    registry = {
-        "one": {"file_name": "one.json", "columns": {"prompt": "q", "query": "more", "response": "a"}},
-        "two": {
-            "file_name": "two.jsonl",
-            "formatting": "sharegpt",
-            "columns": {"messages": "turns"},
-            "tags": {"role_tag": "who", "content_tag": "says", "user_tag": "patient", "assistant_tag": "doctor"},
-        },
-        "far": {"hf_hub_url": "org/far"},
-        "preferred": {"file_name": "p.json", "ranking": True},
-    }
-    (tmp_path / "dataset_info.json").write_text(json.dumps(registry))
-    (tmp_path / "one.json").write_text(
-        json.dumps([{"q": "1", "more": "2", "a": "3", "instruction": "x", "output": "y"}])
-    )
-    write(tmp_path / "two.jsonl", {"turns": [{"who": "patient", "says": "1"}, {"who": "doctor", "says": "2"}]})
-    for path in (tmp_path / "one.json", f"{tmp_path}/dataset_info.json#one"):
-        (trace,) = read(path)
-        assert (trace.question, trace.reply) == ("1\n2", "3")
-    assert only(tmp_path / "two.jsonl").reply == "2"
-    for name, message in (
-        ("", "name one"),
-        ("#onee", "did you mean 'one'"),
-        ("#far", "not a local file"),
-        ("#preferred", "preference data set"),
-    ):
-        with pytest.raises(DataError, match=message):
-            read(f"{tmp_path}/dataset_info.json{name}")
-
-
 BAD = {
     "a row that is not JSON": ("{oops", "not JSON"),
     "an empty answer": (json.dumps({"question": "q", "answer": " "}), "empty answer"),
@@ -439,13 +408,6 @@ def test_shared_unknown_tags_are_logged(tmp_path: Path, caplog: pytest.LogCaptur
     assert len(list(read(path))) == 4
     assert "replies begin with <plan> … </plan>" in caplog.text
     assert "write <think> … </think> instead" in caplog.text
-
-
-def test_registry_of_images_is_refused(tmp_path: Path) -> None:
-    entry = {"file_name": "a.json", "formatting": "sharegpt", "columns": {"messages": "messages", "images": "images"}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps({"seen": entry}))
-    with pytest.raises(DataError, match=r"#seen: a data set with images"):
-        read(f"{tmp_path}/dataset_info.json#seen")
 
 
 @real_data

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from data.task import load_task
 from rewards.grading.grade import grade
 from rewards.grading.graders import GRADERS
 
+REAL = os.environ.get("MULL_DATA")
 TERMS = "term_normalisation_zh"
 ROWS: dict[str, dict[str, Any]] = {
     TERMS: {"原始词": "右肺癌伴转移", "标准词": "肺恶性肿瘤##肺继发恶性肿瘤"},
@@ -38,7 +40,18 @@ ROWS: dict[str, dict[str, Any]] = {
         "dialogue": [{"speaker": "患者", "sentence": "咳嗽<3天"}],
         "report": [{"主诉": "咳嗽<3天"}, {"主诉": "咳"}],
     },
+    "alpaca": {"instruction": "Add them.", "input": "1, 2", "output": "3 < 4"},
+    "medical_qa_zh": {
+        "department": "心血管科",
+        "title": "能吃党参吗？",
+        "ask": "我有高血压。",
+        "answer": "可以<少量>。",
+    },
+    "advertising_zh": {"content": "类型#裤*版型#宽松", "summary": "宽松的裤子，显瘦。"},
+    "sentiment_zh": {"review": "房间干净。", "label": 1},
 }
+UNWRAPPED = {"alpaca"}
+"""Tasks that add nothing to a row's own words."""
 
 
 def written(path: Path, *rows: dict[str, Any]) -> str:
@@ -54,7 +67,7 @@ def test_shipped_task_reads_its_row_and_grades_its_reply(tmp_path: Path, name: s
     assert problem.grader == trace.grader == load_task(name).config.grader
     assert problem.grader in GRADERS
     assert trace.key in trace.question
-    assert trace.key != trace.question
+    assert (trace.key == trace.question) is (name in UNWRAPPED)
     assert "&" not in trace.reply  # no HTML's spelling of < and '
     assert grade([problem], [trace.reply], None)[0].is_right
     assert (RECIPES / "tasks" / f"{name}.yaml").read_text("utf-8").startswith("# ")
@@ -71,6 +84,46 @@ def test_templates_make_the_texts(tmp_path: Path) -> None:
     [report] = load_traces(DataConfig(path=written(tmp_path / "b.jsonl", ROWS["report_zh"]), task="report_zh"))
     assert report.reply == '{"主诉": "咳嗽<3天"}'
     assert report.question.endswith("主诉、现病史、辅助检查、既往史、诊断、建议。\n患者：咳嗽<3天")
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "question", "reply"),
+    [
+        ("alpaca", {"instruction": "Go.", "output": "On."}, "Go.", "On."),
+        ("alpaca", {"instruction": "Add.", "input": "1, 2", "output": "3"}, "Add.\n1, 2", "3"),
+        ("alpaca", {"instruction": "Add.", "input": None, "output": "3"}, "Add.", "3"),
+        (
+            "medical_qa_zh",
+            ROWS["medical_qa_zh"] | {"ask": "无"},
+            "你是心血管科医生，请回答患者的问题。\n能吃党参吗？",
+            "可以<少量>。",
+        ),
+        ("medical_qa_zh", {"title": "咳", "ask": "咳", "answer": "好。"}, "你是医生，请回答患者的问题。\n咳", "好。"),
+        ("sentiment_zh", {"review": "脏", "label": "0"}, "", "负面"),
+        ("sentiment_zh", {"review": "脏", "label": "负面"}, "", "负面"),
+    ],
+)
+def test_rows_as_they_are_found_make_the_texts(
+    tmp_path: Path, name: str, row: dict[str, Any], question: str, reply: str
+) -> None:
+    [trace] = load_traces(DataConfig(path=written(tmp_path / "a.jsonl", row), task=name))
+    assert (question or trace.question, reply) == (trace.question, trace.reply)
+
+
+@pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
+@pytest.mark.parametrize(
+    ("file", "name", "count"),
+    [
+        ("alpaca/alpaca_zh_demo.json", "alpaca", 1000),
+        ("alpaca/dataset_info.json#alpaca_en_demo", "alpaca", 999),
+        ("medical_zh/internal_medicine_gbk.csv", "medical_qa_zh", 7644),
+    ],
+)
+def test_task_reads_every_real_row(file: str, name: str, count: int) -> None:
+    path = f"{REAL}/{file}"
+    traces = load_traces(DataConfig(path=path, task=name))
+    assert len(traces) == count
+    assert [trace.key for trace in traces] == [trace.question for trace in load_traces(DataConfig(path=path))]
 
 
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
@@ -90,6 +143,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         (TERMS, {"原始词": " ", "标准词": "癌"}, "task term_normalisation_zh: empty key"),
         (TERMS, ROWS[TERMS] | {"id": "a"}, "id 'a' is already row 1's"),
         ("intent_zh", {"query": "?", "label": "天气"}, "task intent_zh: unknown label '天气'; known: 病情诊断, "),
+        ("sentiment_zh", {"review": "脏", "label": 2}, "task sentiment_zh: unknown label '2'; known: 正面, 负面"),
         ("report_zh", {"dialogue": [], "report": []}, r"task report_zh: .*list object has no element 0"),
     ],
 )
