@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from configs.sample import Sample
+from data.problem import TEXT_GRADERS
 from evaluation.compare import Comparison, compare_samples
 from evaluation.metrics import Interval
 from evaluation.pooled import pooled_change, swap_test
@@ -92,14 +93,23 @@ def _of(figure: str, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, 
     return {name: values[figure] for name, values in baselines.items() if figure in values}
 
 
-def verdict(comparison: Comparison, accuracy: Change, names: tuple[str, str]) -> str:
-    """The change of accuracy in words: whether it is more than chance, and more than answers without a model reach."""
-    text = comparison.verdict(*names)
-    trivial = {name: value for name, value in accuracy.baselines.items() if value >= accuracy.after}
-    if accuracy.change.value > 0 and trivial:
+def verdict(text: str, first: Change) -> str:
+    """`text` of the first figure, and a word where answers that take no model reach as much."""
+    trivial = {name: value for name, value in first.baselines.items() if value >= first.after}
+    if first.change.value > 0 and trivial:
         name, value = max(trivial.items(), key=lambda item: item[1])
         text += f" But the {name} reaches {100 * value:.1f}%, no less than the model."
     return text
+
+
+def degree(score: Change, name: str) -> str:
+    """The change of a mean score in words."""
+    side = "higher" if score.change.value > 0 else "lower" if score.change.value < 0 else "another"
+    if side == "another" or score.change.low <= 0 <= score.change.high:
+        return f"The mean score of {name} is not surely another: the interval of its change holds 0."
+    return (
+        f"The mean score of {name} is {side} by {abs(100 * score.change.value):.1f} points, more than chance explains."
+    )
 
 
 def compare_point(
@@ -117,12 +127,16 @@ def compare_point(
     """
     comparison = compare_samples(label, before, after)
     rows = changes(comparison, metrics, before, after, baselines, seed)
+    text = comparison.verdict(*names)
+    if {sample.grader for sample in after} <= {*TEXT_GRADERS}:  # right to a degree: no reply is right as a whole
+        rows = rows[1:]
+        text = degree(rows[0], names[1])
     return {
         "label": label,
         "questions": comparison.questions,
         "unpaired": comparison.unpaired,
         "ungraded": [sum(sample.score is None for sample in side) for side in (before, after)],
-        "verdict": verdict(comparison, rows[0], names),
+        "verdict": verdict(text, rows[0]),
         "rows": [asdict(row) for row in rows],
     }
 

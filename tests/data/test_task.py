@@ -48,6 +48,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "answer": "可以<少量>。",
     },
     "advertising_zh": {"content": "类型#裤*版型#宽松", "summary": "宽松的裤子，显瘦。"},
+    "department_zh": {"title": "能吃党参吗？", "ask": "我有高血压。", "department": "心血管科"},
     "sentiment_zh": {"review": "房间干净。", "label": 1},
 }
 UNWRAPPED = {"alpaca"}

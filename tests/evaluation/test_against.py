@@ -59,6 +59,17 @@ def test_two_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert page.count('"lost"') == 1
 
 
+def test_replies_that_are_right_to_a_degree(tmp_path: Path) -> None:
+    earlier = recipe(tmp_path, "earlier", ["发热", "头", "不知道", "不知道", "不知道", "不知道"])
+    later = recipe(tmp_path, "later", ["发热3天了", "头痛", "咳嗽2", "胸闷", "腹痛", "乏力"])
+    evaluate.evaluate(earlier, ["data.grader=chrf"])
+    results = evaluate.evaluate(later, ["data.grader=chrf"], compare=str(tmp_path / "runs" / "earlier"))
+    assert results is not None
+    [point] = results["comparison"]["points"]
+    assert [row["name"] for row in point["rows"]] == ["score", "rougeL"]  # nothing is right as a whole
+    assert "The mean score of this run is higher by" in point["verdict"]
+
+
 def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no samples\.jsonl there"):
         evaluate.evaluate(recipe(tmp_path, "run", NOTES), compare=str(tmp_path / "nowhere"))
