@@ -7,15 +7,15 @@ import argparse
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from configs.command import prepare_libraries, run_command
+from configs.data_files import SHEETS, data_files
 from configs.errors import ConfigError, DataError
 from data.encoding import detect_encoding
 from data.formats import MAPPED, Opened, Reject, open_traces, registered
-from data.rows import read_rows
-from data.sheet_rows import SHEETS
+from data.rows import read_files
 from data.task import load_task, task_traces
 from data.think_format import resolve_think_format
 
@@ -26,7 +26,10 @@ QUANTILES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
 def main(argv: list[str]) -> int:
     """Print what was found; exit code 1 if a row was rejected."""
     parser = argparse.ArgumentParser(prog="python -m curation.inspect", description="Say what a file of traces holds.")
-    parser.add_argument("file", help="JSON, JSONL, CSV, Parquet, a spreadsheet, or FOLDER/dataset_info.json#NAME")
+    parser.add_argument(
+        "file",
+        help="JSON, JSONL, CSV, Parquet, a spreadsheet; a folder or 'PATTERN' of them; FOLDER/dataset_info.json#NAME",
+    )
     parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
     parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml", "none"))
     parser.add_argument("--split", help="which one, where a JSON file or a workbook holds several")
@@ -49,9 +52,8 @@ def main(argv: list[str]) -> int:
     else:
         opened = _of_task(args, mapping, rejects)
     print(f"layout: {opened.layout}")
-    file, _ = registered(args.file)
-    if file.suffix.lower() not in (".parquet", *SHEETS):
-        print(f"encoding: {detect_encoding(file)}")
+    for line in _encodings(args.file):
+        print(line)
     tokenizer = load_tokenizer(ModelConfig(name=args.model))
     think_format = resolve_think_format(args.think_format)
     lengths: list[int] = []
@@ -76,10 +78,25 @@ def main(argv: list[str]) -> int:
 
 
 def _of_task(args: argparse.Namespace, mapping: Mapping[str, str], rejects: list[Reject]) -> Opened:
-    """The file as the task reads it."""
-    task, file = load_task(args.task), Path(args.file)
-    rows = read_rows(file, split=args.split)
-    return Opened(f"task {task.name}", task_traces(task, rows, file, mapping, rejects.append))
+    """The files as the task reads them."""
+    task = load_task(args.task)
+    files = read_files(args.file, args.split)
+    traces = (trace for file, rows in files for trace in task_traces(task, rows, file, mapping, rejects.append))
+    return Opened(f"task {task.name}", traces)
+
+
+def _encodings(path: str) -> Iterator[str]:
+    """A line for each encoding that the text files are in; with several files, how many and the first of them."""
+    place, _ = registered(path)
+    files = data_files(place)
+    texts = [file for file in files if not file.name.lower().endswith((".parquet", *SHEETS))]
+    by_encoding: dict[str, list[Path]] = {}
+    for file in texts:
+        by_encoding.setdefault(detect_encoding(file), []).append(file)
+    if len(files) > 1:
+        yield f"files: {len(files):,}, from {files[0]} to {files[-1]}"
+    for encoding, those in by_encoding.items():
+        yield f"encoding: {encoding}" + (f" ({len(those):,} files, the first: {those[0]})" if len(files) > 1 else "")
 
 
 def quantiles(lengths: list[int]) -> dict[str, int]:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.data_files import data_files
 from configs.errors import DataError
-from configs.run_directory import RunDir, append_jsonl, sha256_of, write_json, write_text
+from configs.run_directory import RunDir, append_jsonl, sha256_of, sha256_of_files, write_json, write_text
 from configs.schema.curation import CurateConfig, DifficultyConfig, TraceSourceConfig
 from configs.schema.sections import ModelConfig
 from curation import filters
@@ -80,13 +81,15 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
 
 
 def _file(source: TraceSourceConfig) -> dict[str, Any]:
-    """A source's path, size and hash; raises `DataError` where there is no such file."""
+    """A source's path, how many files it names, their size and hash; raises `DataError` where there is none."""
     if source.path is None:
-        return {"path": source.name, "bytes": None, "sha256": ""}
-    file, _ = registered(source.path)
-    if not file.is_file():
-        raise DataError(f"sources: {file}: no such file")
-    return {"path": source.path, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
+        return {"path": source.name, "files": 0, "bytes": None, "sha256": ""}
+    place, _ = registered(source.path)
+    files = data_files(place)
+    if missing := [file for file in files if not file.is_file()]:
+        raise DataError(f"sources: {missing[0]}: no such file")
+    size = sum(file.stat().st_size for file in files)
+    return {"path": source.path, "files": len(files), "bytes": size, "sha256": sha256_of_files(files)}
 
 
 def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], target: Path) -> None:

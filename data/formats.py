@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.data_files import REGISTRY
 from configs.errors import DataError
 from configs.suggestion import did_you_mean
 from data import layouts
@@ -21,7 +22,7 @@ from data.compressed import plain_name
 from data.layouts import Layout
 from data.problem import Trace
 from data.row import BadRow, Row
-from data.rows import read_rows
+from data.rows import read_files
 from data.thinking import shared_unknown_tags
 
 log = logging.getLogger("mull.data")
@@ -91,9 +92,28 @@ def open_traces(
     rejected: Callable[[Reject], None] | None = None,
     split: str | None = None,
 ) -> Opened:
-    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds."""
-    file, layout = registered(str(path))
-    return of_rows(file, read_rows(file, split=split), mapping, rejected, layout)
+    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds.
+
+    `path` may name several files (see `configs.data_files`), read as one stream; they have one layout.
+    """
+    place, layout = registered(str(path))
+    opened = (
+        (file, of_rows(file, rows, mapping, rejected, layout or registered(str(file))[1]))
+        for file, rows in read_files(place, split)
+    )
+    file, first = next(opened)
+    return Opened(first.layout, itertools.chain(first.traces, _others(file, first.layout, opened)))
+
+
+def _others(first: Path, layout: str, opened: Iterator[tuple[Path, Opened]]) -> Iterator[Trace]:
+    """The traces of the files after the first. Raises `DataError` for one of another layout."""
+    for file, one in opened:
+        if one.layout != layout:
+            raise DataError(
+                f"{file}: its layout is {one.layout}, and that of {first} is {layout}; read files of one layout "
+                f"together, by a pattern as {first.with_name('*' + first.suffix)}"
+            )
+        yield from one.traces
 
 
 def of_rows(
@@ -136,7 +156,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             rejected(Reject(str(file), row.line, str(error), row.fields, row.lines))
             continue
         yield Trace(
-            id=turn.id or str(row.fields.get("id") or f"{stem}-{row.line}"),
+            id=row.id_of(turn.id or str(row.fields.get("id") or ""), stem),
             question=turn.question,
             thinking=turn.thinking,
             reply=turn.reply,
@@ -196,7 +216,7 @@ def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row])
 def registered(path: str) -> tuple[Path, Layout | None]:
     """The file to read and its layout, if a LLaMA-Factory registry says so. Raises `DataError`."""
     registry, hashed, name = path.partition("#")
-    if hashed and Path(registry).name == "dataset_info.json":
+    if hashed and Path(registry).name == REGISTRY:
         entries = _registry(Path(registry))
         if name not in entries:
             hint = did_you_mean(name, entries, f"{len(entries)} are registered")
@@ -206,9 +226,9 @@ def registered(path: str) -> tuple[Path, Layout | None]:
         file = Path(registry).parent / entries[name]["file_name"]
         return file, _entry_layout(f"{registry}#{name}", entries[name])
     file = Path(path)
-    if file.name == "dataset_info.json":
+    if file.name == REGISTRY:
         raise DataError(f"{file}: a registry of data sets; name one: {file}#NAME")
-    registry_file = file.parent / "dataset_info.json"
+    registry_file = file.parent / REGISTRY
     if registry_file.is_file():
         for name, entry in _registry(registry_file).items():
             if entry.get("file_name") == file.name and (entry.get("columns") or entry.get("formatting")):

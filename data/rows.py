@@ -13,17 +13,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from configs.data_files import COMPRESSIONS, KINDS, SHEETS, data_files, id_prefixes
 from configs.errors import DataError
-from data.compressed import COMPRESSIONS, open_bytes, plain_name
+from data.compressed import open_bytes, plain_name
 from data.csv_rows import csv_rows
 from data.encoding import detect_encoding
 from data.json_rows import json_rows, jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, finite
-from data.sheet_rows import SHEETS, sheet_rows
+from data.sheet_rows import sheet_rows
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", *SHEETS)
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _HINTS = {".zip": "unpack it", ".tar": "unpack it"}
+
+
+def read_files(path: str | Path, split: str | None = None) -> Iterator[tuple[Path, Iterator[Row]]]:
+    """Each file that the path names (see `configs.data_files`) with its `read_rows`.
+
+    Of several files the rows know which one they came from. Raises `DataError` as `data_files` does.
+    """
+    files = data_files(path)
+    if len(files) == 1:
+        yield files[0], read_rows(files[0], split=split)
+        return
+    for file, prefix in zip(files, id_prefixes(files), strict=True):
+        yield file, _placed(read_rows(file, split=split), str(file), prefix)
+
+
+def _placed(rows: Iterator[Row], file: str, prefix: str) -> Iterator[Row]:
+    return (replace(row, file=file, prefix=prefix) for row in rows)
 
 
 def read_rows(path: Path, encoding: str | None = None, split: str | None = None) -> Iterator[Row]:
@@ -35,8 +52,8 @@ def read_rows(path: Path, encoding: str | None = None, split: str | None = None)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     suffix = Path(plain_name(path)).suffix.lower()
-    if suffix not in SUFFIXES:
-        known = f"take one of {' '.join(SUFFIXES)}, also with {' '.join(COMPRESSIONS)}"
+    if suffix not in KINDS:
+        known = f"take one of {' '.join(KINDS)}, also with {' '.join(COMPRESSIONS)}"
         raise DataError(f"{path}: unknown kind of file; {_HINTS.get(suffix, known)}")
     if suffix in (".parquet", *SHEETS):
         if path.suffix.lower() in COMPRESSIONS:

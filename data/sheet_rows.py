@@ -8,8 +8,6 @@ from typing import Any
 from configs.errors import DataError
 from data.row import Row
 
-SHEETS = (".xlsx", ".xls", ".ods")
-
 
 def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
     """Every row below the header, with its number in the sheet; a row that is part of a merged cell is an error.

@@ -28,7 +28,7 @@ from data.option_letters import gold_letter, without_own_letters
 from data.problem import LITERAL_GRADERS, Problem, Trace, problem_of
 from data.problem_columns import question_in, warn_of_two_golds, why_unanswered
 from data.row import BadRow, Row
-from data.rows import read_rows
+from data.rows import read_files, read_rows
 from data.task import load_task, task_traces
 
 log = logging.getLogger("mull.data")
@@ -63,7 +63,7 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     `config.grader`, else what fits the source.
     """
     if isinstance(config, str):
-        config = DataConfig(source="file", path=config) if Path(config).is_file() else DataConfig(source=config)
+        config = DataConfig(source="file", path=config) if Path(config).exists() else DataConfig(source=config)
     if config.task is not None:
         return [problem_of(trace, trace.reply) for trace in traces_of_task(config, rejected)]
     name, _, family = config.source.partition(":")
@@ -72,8 +72,7 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     if name == _PREFIX:
         return _reasoning_gym(config, family)
     benchmark = BENCHMARKS.get(config.source, _FILE)
-    origin, rows = _rows(config, benchmark)
-    problems = _problems(config, benchmark, origin, rows, rejected or stop)
+    problems = _problems(config, benchmark, *_rows(config, benchmark), rejected or stop)
     return drawn(problems, config.limit, config.seed)
 
 
@@ -84,8 +83,10 @@ def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None
         raise DataError(
             f"data.task: {task.name} reads the rows of a file; name it in data.path (or a hub id in source)"
         )
-    origin, rows = _rows(config, _FILE)
-    traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
+    origin, files = _rows(config, _FILE)
+    traces = [
+        trace for file, rows in files for trace in task_traces(task, rows, Path(file), config.fields, rejected or stop)
+    ]
     if not traces:
         raise DataError(f"{origin}: no row fits the task {task.name}")
     if config.grader is not None:
@@ -138,11 +139,16 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
     ]
 
 
-def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]:
-    """Where the rows are from, for messages, and the rows."""
-    split = config.split or benchmark.split
+def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[tuple[str, Iterable[Row]]]]:
+    """What they are called in messages, and the rows of each file that the path names."""
     if config.path:
-        return config.path, read_rows(Path(config.path), split=config.split)
+        return config.path, ((str(file), rows) for file, rows in read_files(config.path, config.split))
+    origin, rows = _rows_by_name(config, benchmark)
+    return origin, [(origin, rows)]
+
+
+def _rows_by_name(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]:
+    split = config.split or benchmark.split
     if config.source == "file":
         raise DataError("data.source: file needs data.path")
     if config.source == "clinic_notes":
@@ -165,13 +171,17 @@ def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
 
 
 def _problems(
-    config: DataConfig, benchmark: Benchmark, origin: str, rows: Iterable[Row], rejected: Callable[[Reject], None]
+    config: DataConfig,
+    benchmark: Benchmark,
+    origin: str,
+    files: Iterable[tuple[str, Iterable[Row]]],
+    rejected: Callable[[Reject], None],
 ) -> list[Problem]:
     seen: dict[str, int] = {}
     problems: list[Problem] = []
     unanswered: list[int] = []
     first = ""
-    for row in rows:
+    for file, row in ((file, row) for file, rows in files for row in rows):
         try:
             problem = _problem(config, benchmark, row)
             if problem.id in seen:
@@ -180,7 +190,7 @@ def _problems(
             first = first or str(error)
             expected = isinstance(error, _Unanswered) and benchmark.unanswered
             unanswered += [row.line] if expected else []
-            rejected(Reject(origin, row.line, str(error), row.fields, row.lines, expected))
+            rejected(Reject(file, row.line, str(error), row.fields, row.lines, expected))
             continue
         seen[problem.id] = row.line
         problems.append(problem)
@@ -226,7 +236,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
     rest = {key: value for key, value in row.fields.items() if key not in used}
     problem = Problem(
-        id=_id(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
+        id=row.id_of(_id(row, names.get("id")), f"{config.source}-{config.split or benchmark.split}"),
         question=question,
         answer=answer,
         source=config.source,

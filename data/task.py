@@ -130,7 +130,7 @@ def task_traces(
                     raise BadRow(f"no column {column!r} for data.fields.{name}; it has {', '.join(row.fields)}")
             fields = row.fields | {name: row.fields[column] for name, column in columns.items()}
             named = text_at(row.fields, "id")
-            trace = task.trace(fields, named or f"{stem}-{row.line}", origin.name)
+            trace = task.trace(fields, row.id_of(named, stem), origin.name)
             if line_of.setdefault(trace.id, row.line) != row.line:
                 raise BadRow(f"id {trace.id!r} is already row {line_of[trace.id]}'s")
         except BadRow as error:

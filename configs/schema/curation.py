@@ -24,7 +24,7 @@ class TraceSourceConfig(Section):
     """One file of traces (see `data.formats`), or problems by name."""
 
     path: str | None = None
-    """JSON, JSONL, CSV or Parquet; or `FOLDER/dataset_info.json#NAME`."""
+    """JSON, JSONL, CSV or Parquet; a folder or a pattern of such files; or `FOLDER/dataset_info.json#NAME`."""
     problems: DataConfig | None = None
     """Instead of a file: problems, whose reference solutions are the thinking."""
     mapping: dict[str, str] = {}

@@ -80,7 +80,8 @@ class DataConfig(Section):
     """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its
     task), `file`, or a hub id."""
     path: str | None = None
-    """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub."""
+    """Local file (JSON, JSONL, CSV, Parquet, a spreadsheet) to read instead of the hub; or several of one layout: a
+    folder, or a pattern such as `wards/*.csv`."""
     split: str | None = None
     """Hub split; each source has its own default."""
     fields: dict[str, str] = {}
