@@ -5,8 +5,10 @@ import itertools
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TextIO
 
+from configs.errors import DataError
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, is_decoded, lost_rows
 
 log = logging.getLogger("mull.data")
@@ -32,7 +34,7 @@ def csv_rows(file: TextIO, delimiter: str | None = None) -> Iterator[Row]:
         delimiter, above, first = named[1], 1, next(lines, "")
     delimiter = delimiter or delimiter_of(first)
     for row in _rows(itertools.chain([first], lines), delimiter):
-        yield Row(row.line + above, row.fields, row.error, row.lines)
+        yield replace(row, line=row.line + above) if above else row
 
 
 def delimiter_of(header: str) -> str:
@@ -59,10 +61,12 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[Row]:
         if not cells:
             continue
         names = [name.strip() for name in cells]
+        if not header and not is_decoded("".join(cells)):
+            raise DataError(f"line {line}: the header is in another encoding than the rows; convert the file to UTF-8")
         if not header:
             header = names
         elif not is_decoded("".join(cells)):
-            yield Row(line, {}, BYTES_OF_ANOTHER_ENCODING)
+            yield Row(line, {}, BYTES_OF_ANOTHER_ENCODING, reads=delimiter.join(cells))
         elif len(cells) != len(header):
             yield lost_rows(line, reader.line_num, f"{len(cells)} columns, the header has {len(header)}")
         elif names != header:

@@ -40,7 +40,7 @@ class Reject:
     """A row that can't be used: where it is, why, and what it held.
 
     `lines`: how many lines of the file are lost with it. `expected`: its source is known to have such rows, which are
-    left out and are no reason to stop.
+    left out and are no reason to stop. `reads`: the text of a row in another encoding than its file's.
     """
 
     file: str
@@ -49,6 +49,7 @@ class Reject:
     fields: Mapping[str, Any]
     lines: int = 1
     expected: bool = False
+    reads: str = ""
 
     @property
     def place(self) -> str:
@@ -57,13 +58,21 @@ class Reject:
 
     @property
     def extent(self) -> str:
-        """The lines that go with it, for the end of a sentence; "" for a row of one line."""
-        return f"; lines {self.line} to {self.line + self.lines - 1} are lost" if self.lines > 1 else ""
+        """What it reads in its own encoding and the lines that go with it, for the end of a sentence; "" for most."""
+        reads = f": {self.reads}" if self.reads else ""
+        return reads + (f"; lines {self.line} to {self.line + self.lines - 1} are lost" if self.lines > 1 else "")
 
     def as_json(self) -> dict[str, Any]:
         """An object of `rejected.jsonl`."""
         fields = json.loads(json.dumps(dict(self.fields), default=str))
-        return {"file": self.file, "line": self.line, "lines": self.lines, "reason": self.reason, "fields": fields}
+        reads = {"reads": self.reads} if self.reads else {}
+        row = {"file": self.file, "line": self.line, "lines": self.lines, "reason": self.reason}
+        return {**row, **reads, "fields": fields}
+
+
+def reject_of(row: Row, file: str, reason: str, expected: bool = False) -> Reject:
+    """The row as one that can't be used."""
+    return Reject(file, row.line, reason, row.fields, row.lines, expected, row.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +162,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             if not turn.reply:
                 raise BadRow("empty answer")
         except BadRow as error:
-            rejected(Reject(str(file), row.line, str(error), row.fields, row.lines))
+            rejected(reject_of(row, str(file), str(error)))
             continue
         yield Trace(
             id=row.id_of(turn.id or str(row.fields.get("id") or ""), stem),

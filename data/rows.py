@@ -7,6 +7,7 @@ are None.
 """
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from configs.data_files import COMPRESSIONS, KINDS, SHEETS, data_files, id_prefi
 from configs.errors import DataError
 from data.compressed import open_bytes, plain_name
 from data.csv_rows import csv_rows
-from data.encoding import detect_encoding
+from data.encoding import detect_encoding, in_another_encoding
 from data.json_rows import json_rows, jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, finite
 from data.sheet_rows import sheet_rows
@@ -65,10 +66,22 @@ def read_rows(path: Path, encoding: str | None = None, split: str | None = None)
         file = io.TextIOWrapper(raw, encoding=encoding, errors="surrogateescape", newline="")
         try:
             for row in _text_rows(file, suffix, split):
-                wrong_bytes = row.error == BYTES_OF_ANOTHER_ENCODING
-                yield replace(row, error=f"bytes that are not {encoding}") if wrong_bytes else row
+                yield _in_encoding(row, encoding)
         except DataError as error:
             raise error if str(path) in str(error) else DataError(f"{path}: {error}") from None
+
+
+def _in_encoding(row: Row, encoding: str) -> Row:
+    """The row, bad where it is in another encoding, with what it would read."""
+    if row.error not in (None, BYTES_OF_ANOTHER_ENCODING):
+        return row
+    if row.error is None and encoding.startswith("utf"):  # UTF-8 of wrong bytes is no text
+        return row
+    other, text = in_another_encoding(row.reads or json.dumps(row.fields, ensure_ascii=False), encoding)
+    if row.error is None and not other:
+        return row
+    error = f"bytes that are not {encoding}" + (f"; they read as {other}" if other else "")
+    return replace(row, fields={}, error=error, reads=text)
 
 
 def _text_rows(file: TextIO, suffix: str, split: str | None) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from data.benchmarks import BENCHMARKS, Benchmark
 from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
 from data.clinic_notes import note_rows
-from data.formats import Reject, stop
+from data.formats import Reject, reject_of, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
 from data.option_letters import gold_letter, without_own_letters
@@ -190,7 +190,7 @@ def _problems(
             first = first or str(error)
             expected = isinstance(error, _Unanswered) and benchmark.unanswered
             unanswered += [row.line] if expected else []
-            rejected(Reject(file, row.line, str(error), row.fields, row.lines, expected))
+            rejected(reject_of(row, file, str(error), expected))
             continue
         seen[problem.id] = row.line
         problems.append(problem)

@@ -21,7 +21,7 @@ from configs.schema.task import TaskConfig
 from configs.suggestion import did_you_mean
 from data.cells import text_at
 from data.compressed import plain_name
-from data.formats import Reject
+from data.formats import Reject, reject_of
 from data.problem import Trace
 from data.row import BadRow, Row
 
@@ -134,6 +134,6 @@ def task_traces(
             if line_of.setdefault(trace.id, row.line) != row.line:
                 raise BadRow(f"id {trace.id!r} is already row {line_of[trace.id]}'s")
         except BadRow as error:
-            rejected(Reject(str(origin), row.line, str(error), row.fields, row.lines))
+            rejected(reject_of(row, str(origin), str(error)))
             continue
         yield trace
