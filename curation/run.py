@@ -22,6 +22,7 @@ from curation.table import as_json, column, open_table, table_traces, write_tabl
 from data.corpus import of_problem
 from data.formats import Reject, open_traces, registered, stop
 from data.problem import Problem, Trace
+from data.residue import NAMES, cleaned_trace, count_residue, residue_lines
 from data.sources import load_problems, nearest
 from data.think_format import DEEPSEEK, resolve_think_format
 
@@ -74,6 +75,9 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     outputs = _write(config, run, table, chosen, domains)
     manifest = {"seed": config.seed, "inputs": inputs, "stages": stages, "outputs": outputs}
     manifest["domains"] = dict(Counter(domains[row] for row in chosen).most_common())
+    manifest["warnings"] = warnings = residue_lines(count_residue(table_traces(table, chosen)))
+    for line in warnings:
+        print(line)
     write_json(run / "manifest.json", manifest)
     run.add_summary(rows_in=len(table), rows_out=len(chosen), **{s["name"]: s["removed"] for s in stages})
     shutil.rmtree(scratch)
@@ -98,7 +102,7 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
     def rows() -> Iterator[Trace]:
         seen: Counter[str] = Counter()
         for entry, source, name in zip(inputs, config.sources, filters.source_names(config.sources), strict=True):
-            entry |= {"rows": 0, "rejected": 0}
+            entry |= {"rows": 0, "rejected": 0, "cleaned": Counter()}
             entry["layout"], traces = _open(source, keep(entry))
             others: set[str] = set()
             for trace in traces:
@@ -106,7 +110,9 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
                 seen[trace.id] += 1
                 others.update(columns := _columns(trace, entry["layout"]))
                 domain = {"domain": columns.get(source.domain)} if source.domain else {}
-                yield _named(trace, domain, name, seen[trace.id])
+                clean, had = cleaned_trace(trace, config.clean)
+                entry["cleaned"].update(had)
+                yield _named(clean, domain, name, seen[trace.id])
             if source.domain and entry["rows"] and source.domain not in others:
                 raise DataError(
                     f"sources: {name}: no column {source.domain!r} (domain){nearest(source.domain, others)}"
@@ -125,6 +131,8 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
     count = write_table(target, rows())
     bad = sum(entry["rejected"] for entry in inputs)
     print(f"read {count:,} rows, rejected {bad:,} ({time.perf_counter() - started:.1f} s)", flush=True)
+    for kind, rows_with in sum((entry["cleaned"] for entry in inputs), Counter[str]()).most_common():
+        print(f"cleaned {rows_with:,} rows of {NAMES[kind]}", flush=True)
 
 
 def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None]) -> tuple[str, Iterable[Trace]]:

@@ -9,10 +9,10 @@ from typing import Any
 from data import answers
 from data.cells import Fields, cell, gold_at, has_column, list_of, text_at
 from data.messages import Dialogue, Message, dialogue_of, history_of, messages_in, read_message, unpaired
+from data.residue import SAYS_NOTHING
 from data.row import BadRow
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
-_NOTHING = {"", "无", "n/a", "none", "-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _titled(question: str) -> Layout:
 
     def convert(row: Fields) -> Turn:
         parts = dict.fromkeys(text_at(row, key) for key in ("title", question))
-        asked = "\n".join(part for part in parts if part.lower() not in _NOTHING)
+        asked = "\n".join(part for part in parts if part.lower() not in SAYS_NOTHING)
         dialogue = dialogue_of([Message("user", asked), Message("assistant", text_at(row, "answer"))])
         return _turn(dialogue, _rest(row, ["title", question, "answer"]))
 

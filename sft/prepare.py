@@ -13,6 +13,7 @@ from curation.mixture import split_rows
 from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
+from data.residue import count_residue, residue_lines
 from data.splits import split_traces
 from data.think_format import NONE, ThinkFormat
 from sft.dataset import Example, Ledger, encode_trace, fit, ledger
@@ -24,6 +25,7 @@ class Prepared:
 
     `rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it. Without
     `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
+    `warnings`: a line each for what is trained on as it is, and may not be meant.
     """
 
     think_format: ThinkFormat
@@ -32,6 +34,7 @@ class Prepared:
     held_out: list[Problem]
     ledger: Ledger
     rejected: list[dict[str, Any]]
+    warnings: list[str]
 
     def summary(self) -> str:
         """What came in and what is lost, for the screen."""
@@ -50,7 +53,7 @@ class Prepared:
         for row in self.rejected:
             reasons[row["reason"]] += row.get("lines", 1)
         lines += [f"rejected {count:,}: {reason}" for reason, count in reasons.most_common(5)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.warnings])
 
     def check(self, config: SftConfig) -> None:
         """Raise `DataError` for rows that `truncation: error` won't have, and where no row is left."""
@@ -109,10 +112,11 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     rest, apart = _validation(kept, config.validation, reject, config.seed)
     _check_thinking(apart, think_format)
     train, validation = encoded(rest), encoded(apart)
+    warnings = residue_lines(count_residue(rest))
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
     return Prepared(
-        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected
+        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected, warnings
     )
 
 
