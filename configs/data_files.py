@@ -12,7 +12,7 @@ from pathlib import Path
 from configs.errors import DataError
 
 SHEETS = (".xlsx", ".xls", ".ods")
-KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", *SHEETS)
+KINDS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet", *SHEETS)
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 REGISTRY = "dataset_info.json"
 """LLaMA-Factory's list of the data sets in a folder."""
@@ -41,6 +41,7 @@ def _of_folder(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: a folder with a registry of data sets; name one: {folder / REGISTRY}#NAME")
     shown = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not _is_lock(file))
     files = [file for file in shown if file.name.lower().endswith(_ENDINGS) and file.is_file()]
+    files = [file for file in files if not file.name.lower().endswith(".txt")] or files  # a licence, a list of columns
     if not files:
         below = any(entry.is_dir() for entry in shown)
         way_out = f"for those in its folders write {folder}/**/*.csv" if below else f"it takes {' '.join(KINDS)}"

@@ -14,7 +14,8 @@ from configs.command import prepare_libraries, run_command
 from configs.data_files import SHEETS, data_files
 from configs.errors import ConfigError, DataError
 from data.encoding import detect_encoding
-from data.formats import MAPPED, Opened, Reject, open_traces, registered
+from data.formats import MAPPED, Opened, Reject, open_traces
+from data.registry import registered
 from data.rows import read_files
 from data.task import load_task, task_traces
 from data.think_format import resolve_think_format
@@ -80,7 +81,7 @@ def main(argv: list[str]) -> int:
 def _of_task(args: argparse.Namespace, mapping: Mapping[str, str], rejects: list[Reject]) -> Opened:
     """The files as the task reads them."""
     task = load_task(args.task)
-    files = read_files(args.file, args.split)
+    files = read_files(args.file, args.split, mapping.values())
     traces = (trace for file, rows in files for trace in task_traces(task, rows, file, mapping, rejects.append))
     return Opened(f"task {task.name}", traces)
 

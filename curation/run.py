@@ -20,8 +20,9 @@ from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals
 from curation.table import as_json, column, open_table, table_traces, write_table
 from data.corpus import of_problem
-from data.formats import Reject, open_traces, registered, stop
+from data.formats import Reject, open_traces, stop
 from data.problem import Problem, Trace
+from data.registry import registered
 from data.residue import NAMES, cleaned_trace, count_residue, residue_lines
 from data.sources import load_problems, nearest
 from data.think_format import DEEPSEEK, resolve_think_format

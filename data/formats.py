@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.data_files import REGISTRY
 from configs.errors import DataError
 from configs.suggestion import did_you_mean
 from data import layouts
 from data.cells import has_column
 from data.compressed import plain_name
-from data.layouts import Layout
+from data.layouts import UNNAMED, Layout
 from data.problem import Trace
+from data.registry import registered
 from data.row import BadRow, Row
 from data.rows import read_files
+from data.text_rows import BY_NUMBER, without_header
 from data.thinking import shared_unknown_tags
 
 log = logging.getLogger("mull.data")
@@ -31,6 +32,8 @@ MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", 
 """What a mapping may name a column for."""
 
 _LOOKED_AT = 100
+_FEWEST = 8  # rows by which labels are told
+_TEXTS_A_LABEL = 4
 _OWN_FIELDS = ("grader", "key")
 """Of our own traces: what else they say of themselves."""
 
@@ -108,7 +111,7 @@ def open_traces(
     place, layout = registered(str(path))
     opened = (
         (file, of_rows(file, rows, mapping, rejected, layout or registered(str(file))[1]))
-        for file, rows in read_files(place, split)
+        for file, rows in read_files(place, split, list((mapping or {}).values()))
     )
     file, first = next(opened)
     return Opened(first.layout, itertools.chain(first.traces, _others(file, first.layout, opened)))
@@ -142,9 +145,13 @@ def of_rows(
     given = _mapped(origin, mapping, first) if mapping else known
     layout = given or layouts.detect_layout([row.fields for row in first if not row.error])
     if layout is None:
-        columns = next((sorted(row.fields) for row in first if not row.error), None)
-        said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
-        raise DataError(f"{origin}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
+        columns = next((list(row.fields) for row in first if not row.error), None)
+        said = f"columns {', '.join(sorted(columns))}" if columns is not None else first[0].error
+        is_table = Path(plain_name(origin)).suffix.lower() in (".csv", ".tsv")
+        hint = without_header(columns or []) or BY_NUMBER * is_table
+        way_out = f"give a mapping of {', '.join(MAPPED)} to its columns{hint}"
+        raise DataError(f"{origin}: no known layout ({said}); {way_out}")
+    _refuse_labels_as_questions(origin, layout, first)
     _warn_of_unknown_thinking(origin, layout, [row for row in first if not row.error])
     return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or stop))
 
@@ -200,10 +207,22 @@ def _mapped(file: Path, mapping: Mapping[str, str], first: Sequence[Row]) -> Lay
     rows = [row.fields for row in first if not row.error]
     for key, column in mapping.items():
         if rows and not any(has_column(row, column) for row in rows):
-            known = ", ".join(dict.fromkeys(name for row in rows for name in row))
-            raise DataError(f"{file}: no column {column!r} for {key}; it has {known}")
+            known = list(dict.fromkeys(name for row in rows for name in row))
+            raise DataError(f"{file}: no column {column!r} for {key}; it has {', '.join(known)}{without_header(known)}")
     make = layouts.conversation if "messages" in mapping else layouts.columns
     return make(names=mapping, name="mapping")
+
+
+def _refuse_labels_as_questions(origin: Path, layout: Layout, rows: Sequence[Row]) -> None:
+    """Raises `DataError` for two columns without names where the first holds the few labels of the second's texts."""
+    if layout.name != UNNAMED:
+        return
+    asked, said = ({row.fields[f"column_{i}"] for row in rows if not row.error} for i in (0, 1))
+    if len(rows) >= _FEWEST and len(asked) * _TEXTS_A_LABEL <= len(said):
+        raise DataError(
+            f"{origin}: column_0 looks like labels ({', '.join(sorted(asked)[:3])}) of the texts in column_1; "
+            "say which one asks: data.fields.question=column_1 data.fields.reply=column_0, or the other way round"
+        )
 
 
 def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row]) -> None:
@@ -220,62 +239,3 @@ def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row])
             origin,
             *tags,
         )
-
-
-def registered(path: str) -> tuple[Path, Layout | None]:
-    """The file to read and its layout, if a LLaMA-Factory registry says so. Raises `DataError`."""
-    registry, hashed, name = path.partition("#")
-    if hashed and Path(registry).name == REGISTRY:
-        entries = _registry(Path(registry))
-        if name not in entries:
-            hint = did_you_mean(name, entries, f"{len(entries)} are registered")
-            raise DataError(f"{registry}: no data set {name!r}; {hint}")
-        if "file_name" not in entries[name]:
-            raise DataError(f"{registry}#{name}: not a local file; download it and give its path")
-        file = Path(registry).parent / entries[name]["file_name"]
-        return file, _entry_layout(f"{registry}#{name}", entries[name])
-    file = Path(path)
-    if file.name == REGISTRY:
-        raise DataError(f"{file}: a registry of data sets; name one: {file}#NAME")
-    registry_file = file.parent / REGISTRY
-    if registry_file.is_file():
-        for name, entry in _registry(registry_file).items():
-            if entry.get("file_name") == file.name and (entry.get("columns") or entry.get("formatting")):
-                return file, _entry_layout(f"{registry_file}#{name}", entry)
-    return file, None
-
-
-def _registry(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        entries = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable dataset_info.json ({error})") from None
-    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise DataError(f"{path}: not a dataset_info.json; it holds one object of objects")
-    return entries
-
-
-def _entry_layout(where: str, entry: Mapping[str, Any]) -> Layout:
-    """LLaMA-Factory's `columns` and `tags`, with its defaults."""
-    if entry.get("ranking"):
-        raise DataError(f"{where}: a preference data set (chosen and rejected), not one for SFT")
-    if seen := next((kind for kind in ("images", "videos", "audios") if (entry.get("columns") or {}).get(kind)), None):
-        raise DataError(f"{where}: a data set with {seen}, which no model here sees; name one of text alone")
-    columns, tags = dict(entry.get("columns") or {}), dict(entry.get("tags") or {})
-    if entry.get("formatting") == "sharegpt":
-        roles: Sequence[tuple[str, str]] = [
-            (tags[f"{role}_tag"], role) for role in ("user", "assistant", "system") if f"{role}_tag" in tags
-        ]
-        names = {"messages": columns.get("messages", "conversations")}
-        names |= {"system": columns["system"]} if "system" in columns else {}
-        return layouts.conversation(
-            names,
-            name=f"dataset_info {where.rpartition('#')[2]}",
-            role=tags.get("role_tag"),
-            content=tags.get("content_tag"),
-            roles=dict(roles),
-        )
-    names = {"question": columns.get("prompt", "instruction"), "input": columns.get("query", "input")}
-    names["reply"] = columns.get("response", "output")
-    names |= {key: columns[key] for key in ("system", "history") if key in columns}
-    return layouts.columns(f"dataset_info {where.rpartition('#')[2]}", names)

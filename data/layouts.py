@@ -249,6 +249,10 @@ _OWN = {key: key for key in ("question", "thinking", "reply", "answer", "system"
 _ALPACA = {"question": "instruction", "input": "input", "system": "system", "history": "history"}
 _ORCA = {"system": "system_prompt", "question": "question", "reply": "response"}
 
+_UNNAMED = {"question": "column_0", "reply": "column_1"}
+UNNAMED = "column_0-column_1"
+"""Two columns of a file without header: the first asks, the second answers."""
+
 LAYOUTS = (
     columns("traces", _OWN, required=("question", "thinking", "reply")),
     Layout("s1k", lambda row: bool({"thinking_trajectories", "deepseek_thinking_trajectory"} & set(row)), _s1k),
@@ -263,4 +267,5 @@ LAYOUTS = (
     Layout("huatuo", _is_spoken, _spoken),
     columns("system-question-answer", _ORCA, required=("system", "question", "reply")),
     *_pairs(),
+    Layout(UNNAMED, lambda row: set(row) == {"column_0", "column_1"}, columns(UNNAMED, _UNNAMED).convert),
 )

@@ -7,6 +7,7 @@ from data.cells import cell, text_at
 from data.messages import messages_in, read_message
 from data.problem import Problem
 from data.row import BadRow, Row
+from data.text_rows import without_header
 
 log = logging.getLogger("mull.data")
 
@@ -35,7 +36,7 @@ def question_in(row: Row, column: str) -> tuple[str, str]:
 
 
 def _way_out(key: str, column: str, row: Row) -> str:
-    has = "" if column in row.fields else f"; it has {', '.join(row.fields)}"
+    has = "" if column in row.fields else f"; it has {', '.join(row.fields)}{without_header(list(row.fields))}"
     return f"(another: data.fields.{key}=COLUMN){has}"
 
 

@@ -43,8 +43,8 @@ _FILE = Benchmark(
     hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
 )
 _OTHER_NAMES = {
-    "question": ("problem", "prompt", "query", "instruction"),
-    "answer": ("gold", "ground_truth", "reward_model.ground_truth", "target", "final_answer"),
+    "question": ("problem", "prompt", "query", "instruction", "column_0"),
+    "answer": ("gold", "ground_truth", "reward_model.ground_truth", "target", "final_answer", "column_1"),
 }
 """What a file's columns are called where they are neither mapped nor called `question` and `answer`."""
 _SYSTEM = "system_message"
@@ -142,7 +142,9 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
 def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[tuple[str, Iterable[Row]]]]:
     """What they are called in messages, and the rows of each file that the path names."""
     if config.path:
-        return config.path, ((str(file), rows) for file, rows in read_files(config.path, config.split))
+        return config.path, (
+            (str(file), rows) for file, rows in read_files(config.path, config.split, config.fields.values())
+        )
     origin, rows = _rows_by_name(config, benchmark)
     return origin, [(origin, rows)]
 
