@@ -19,6 +19,7 @@ from curation import filters
 from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals
 from curation.table import as_json, column, open_table, table_traces, write_table
+from data.balance import part_differences
 from data.corpus import of_problem
 from data.formats import Reject, open_traces, stop
 from data.problem import Problem, Trace
@@ -73,10 +74,14 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     chosen, domains = filters.selection(table, rows, config)
     left_out = {row: Removal("not selected", {"domain": domains[row]}) for row in set(rows) - set(chosen)}
     stages.append(_report(run, table, ids, "select", rows, left_out, time.perf_counter() - started))
-    outputs = _write(config, run, table, chosen, domains)
+    parts = _split(config, table, chosen)
+    outputs = _write(config, run, table, parts, domains)
     manifest = {"seed": config.seed, "inputs": inputs, "stages": stages, "outputs": outputs}
     manifest["domains"] = dict(Counter(domains[row] for row in chosen).most_common())
-    manifest["warnings"] = warnings = residue_lines(count_residue(table_traces(table, chosen)))
+    manifest["warnings"] = warnings = [
+        *residue_lines(count_residue(table_traces(table, chosen))),
+        *part_differences({name: table_traces(table, part) for name, part in parts.items()}),
+    ]
     for line in warnings:
         print(line)
     write_json(run / "manifest.json", manifest)
@@ -249,18 +254,22 @@ def _report(
     return stage
 
 
-def _write(
-    config: CurateConfig, run: RunDir, table: "Dataset", chosen: Sequence[int], domains: dict[int, str]
-) -> dict[str, dict[str, Any]]:
-    """`<split>.jsonl` for every split; what the manifest says of each."""
+def _split(config: CurateConfig, table: "Dataset", chosen: Sequence[int]) -> dict[str, list[int]]:
+    """The rows of every split."""
     from curation.mixture import split_rows
 
-    parts = {name: list(range(len(chosen))) for name in config.splits}
-    if len(config.splits) > 1:
-        parts = split_rows(column(table, "key", chosen), config.splits, config.seed)
+    if len(config.splits) == 1:
+        return {name: list(chosen) for name in config.splits}
+    places = split_rows(column(table, "key", chosen), config.splits, config.seed)
+    return {name: [chosen[place] for place in part] for name, part in places.items()}
+
+
+def _write(
+    config: CurateConfig, run: RunDir, table: "Dataset", parts: dict[str, list[int]], domains: dict[int, str]
+) -> dict[str, dict[str, Any]]:
+    """`<split>.jsonl` for every split; what the manifest says of each."""
     outputs = {}
-    for name, places in parts.items():
-        rows = [chosen[place] for place in places]
+    for name, rows in parts.items():
         lines = [as_json(trace) for trace in table_traces(table, rows)]
         if config.diversity.clusters:
             lines = [

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
 from curation.mixture import split_rows
+from data.balance import part_differences
 from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
@@ -112,12 +113,22 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     rest, apart = _validation(kept, config.validation, reject, config.seed)
     _check_thinking(apart, think_format)
     train, validation = encoded(rest), encoded(apart)
-    warnings = residue_lines(count_residue(rest))
+    warnings = residue_lines(count_residue(rest)) + _part_differences(config, rest, apart, held_out)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
     return Prepared(
         think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected, warnings
     )
+
+
+def _part_differences(
+    config: SftConfig, train: Sequence[Trace], validation: Sequence[Trace], held_out: Sequence[Problem]
+) -> list[str]:
+    """Where validation and held-out rows are others than those that are trained on; a benchmark is meant to be."""
+    parts: dict[str, Sequence[Trace | Problem]] = {"train": train, "validation": validation}
+    if config.eval is None or config.eval.data is None or config.eval.data.path:
+        parts["held-out"] = held_out
+    return part_differences(parts)
 
 
 def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat:

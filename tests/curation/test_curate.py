@@ -123,6 +123,21 @@ def test_residue_is_cleaned_or_removed_if_asked(tmp_path: Path) -> None:
     assert manifest["warnings"] == []
 
 
+def test_splits_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = config(tmp_path, splits={"train": 0.5, "test": 0.5}, decontaminate=None, near_duplicates=None)
+    command.run_curation(recipe, RunDir(tmp_path / "out"))
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["warnings"] == []
+    halves = {"train": list(range(30)), "test": list(range(30, 61))}  # the first half are short, the rest are long
+    rows = [{"question": "q" * (10 + 90 * (i > 29)) + str(i), "answer": "1"} for i in range(61)]
+    (tmp_path / "sorted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr("curation.mixture.split_rows", lambda *_: halves)
+    changed = recipe.model_copy(
+        update={"sources": [recipe.sources[0].model_copy(update={"path": str(tmp_path / "sorted.jsonl")})]}
+    )
+    command.run_curation(changed, RunDir(tmp_path / "sorted"))
+    assert "train differs from test by more than chance" in (tmp_path / "sorted" / "report.html").read_text()
+
+
 def test_bad_row_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl:63: not JSON"):
         command.run_curation(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))
