@@ -83,16 +83,33 @@ def test_rows_are_those_below_the_header(tmp_path: Path) -> None:
     assert [(trace.question, trace.reply) for trace in traces] == [("右肺癌", "肺恶性肿瘤"), ("T2DM & co", "2型糖尿病")]
 
 
-def test_merged_cell_names_its_rows(tmp_path: Path) -> None:
-    sheet: list[list[Cell]] = [["词表", None], ["a", "b"], ["1", "2"], [None, "3"], ["4", "5"]]
-    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:B1", "A3:A4"])
-    found = list(read_rows(path))
-    assert [(row.line, row.error) for row in found] == [
-        (3, "a merged cell (rows 3 to 4, columns 1 to 1); unmerge it and fill its cells"),
-        (4, "a merged cell (rows 3 to 4, columns 1 to 1); unmerge it and fill its cells"),
-        (5, None),
+def test_cell_merged_downwards_is_each_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sheet: list[list[Cell]] = [["词表", None], ["a", "b"], ["1", "2"], [None, "3"], [None, "4"], ["5", "6"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:B1", "A3:A5"])
+    assert [(row.line, row.fields) for row in read_rows(path)] == [
+        (3, {"a": "1", "b": "2"}),
+        (4, {"a": "1", "b": "3"}),
+        (5, {"a": "1", "b": "4"}),
+        (6, {"a": "5", "b": "6"}),
     ]
-    assert found[2].fields == {"a": "4", "b": "5"}
+    assert "2 cells are part of one merged downwards" in caplog.text
+
+
+def test_header_of_two_rows_is_the_lower_one(tmp_path: Path) -> None:
+    sheet: list[list[Cell]] = [["主诉", "诊断", None], [None, "初诊", "确诊"], ["咳嗽", "感冒", "肺炎"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:A2", "B1:C1", "F2:F9"])
+    assert [row.fields for row in read_rows(path)] == [{"主诉": "咳嗽", "初诊": "感冒", "确诊": "肺炎"}]
+
+
+def test_cell_merged_across_names_its_rows(tmp_path: Path) -> None:
+    sheet: list[list[Cell]] = [["a", "b"], ["内科", None], ["1", "2"], ["外科", None], [None, None], ["3", "4"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A2:B2", "A4:B5"])
+    assert [(row.line, row.error) for row in read_rows(path)] == [
+        (2, "a merged cell (rows 2 to 2, columns 1 to 2); unmerge it and fill its cells"),
+        (3, None),
+        (4, "a merged cell (rows 4 to 5, columns 1 to 2); unmerge it and fill its cells"),
+        (6, None),
+    ]
 
 
 def test_cell_without_header_is_named(tmp_path: Path) -> None:
