@@ -11,6 +11,8 @@ from data.text_rows import without_header
 
 log = logging.getLogger("mull.data")
 
+NO_ANSWER = "no answer"
+"""How the reason of a row without an answer begins."""
 SHOWN = 3
 """Questions with several answers that a warning names."""
 
@@ -45,8 +47,8 @@ def why_unanswered(row: Row, column: str) -> str:
     value = cell(row.fields, column)
     if isinstance(value, str) and value.strip():
         column = f"{column!r}, which ends with {value.strip()[-30:]!r}"
-        return f"no answer can be read from column {column} (another: data.fields.answer=COLUMN)"
-    return f"no answer in column {column!r} {_way_out('answer', column, row)}"
+        return f"{NO_ANSWER} can be read from column {column} (another: data.fields.answer=COLUMN)"
+    return f"{NO_ANSWER} in column {column!r} {_way_out('answer', column, row)}"
 
 
 def warn_of_two_golds(origin: str, problems: Sequence[Problem]) -> None:

@@ -52,12 +52,16 @@ _SYSTEM = "system_message"
 _PREFIX = "reasoning_gym"
 
 
-def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] | None = None) -> list[Problem]:
+def load_problems(
+    config: DataConfig | str, rejected: Callable[[Reject], None] | None = None, needs_answer: bool = True
+) -> list[Problem]:
     """All problems of a source, ids unique, answers clean; a string is a source's name, or a file.
 
     A row that can't be read, has no question or answer, or an id that came before goes to `rejected`; where that is
     None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
     those rows are left out). Raises `DataError` for an unknown source, a missing file or hub, and an empty data set.
+
+    Without `needs_answer` a row that has no answer is a problem whose answer is "".
 
     A row with options (`data.multiple_choice`) is a question that lists them. Each problem names its grader:
     `config.grader`, else what fits the source.
@@ -72,7 +76,7 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     if name == _PREFIX:
         return _reasoning_gym(config, family)
     benchmark = BENCHMARKS.get(config.source, _FILE)
-    problems = _problems(config, benchmark, *_rows(config, benchmark), rejected or stop)
+    problems = _problems(config, benchmark, *_rows(config, benchmark), rejected or stop, needs_answer)
     return drawn(problems, config.limit, config.seed)
 
 
@@ -178,6 +182,7 @@ def _problems(
     origin: str,
     files: Iterable[tuple[str, Iterable[Row]]],
     rejected: Callable[[Reject], None],
+    needs_answer: bool,
 ) -> list[Problem]:
     seen: dict[str, int] = {}
     problems: list[Problem] = []
@@ -185,7 +190,7 @@ def _problems(
     first = ""
     for file, row in ((file, row) for file, rows in files for row in rows):
         try:
-            problem = _problem(config, benchmark, row)
+            problem = _problem(config, benchmark, row, needs_answer)
             if problem.id in seen:
                 raise BadRow(f"id {problem.id!r} is already row {seen[problem.id]}'s")
         except BadRow as error:
@@ -211,7 +216,7 @@ class _Unanswered(BadRow):
     """A question without its answer."""
 
 
-def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
+def _problem(config: DataConfig, benchmark: Benchmark, row: Row, needs_answer: bool) -> Problem:
     """The row's problem. Raises `BadRow`."""
     if row.error:
         raise BadRow(row.error)
@@ -226,6 +231,8 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
                 names[key] = next((name for name in others if has_column(row.fields, name)), names[key])
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
+    if names["question"] == "instruction":  # of Alpaca's layout, whose input is what it is about
+        question = "\n".join(filter(None, (question, text_at(row.fields, "input"))))
     solution = text_at(row.fields, names.get("solution")) or None
     if config.grader in LITERAL_GRADERS:
         answer = answers.literal(cell(row.fields, names["answer"]))
@@ -233,7 +240,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
         answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
         if not answer and solution:
             answer = last_boxed(solution) or answers.after_hashes(solution) or ""
-    if not answer:
+    if not answer and needs_answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
     rest = {key: value for key, value in row.fields.items() if key not in used}

@@ -179,6 +179,9 @@ class DistillConfig(Section):
     """Longest answer."""
     keep: Positive = 1
     """Right answers kept a question, the shortest first."""
+    without_gold: Literal["stop", "keep", "majority"] = "stop"
+    """What a question without a gold answer does: it stops the run; its first answers are kept, ungraded; or those that
+    agree with more than half of its `samples`, ungraded too. The traces say so under `verdict`."""
     seed: int = 0
     """Of sampling."""
     output_dir: str
@@ -190,4 +193,6 @@ class DistillConfig(Section):
             raise ValueError("server: name a server or a model, and not both")
         if self.model:
             check_room(self.max_tokens, self.model, "model")
+        if self.without_gold == "majority" and self.samples < 3:
+            raise ValueError("without_gold: a majority needs at least samples=3")
         return self
