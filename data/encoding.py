@@ -78,7 +78,7 @@ def in_another_encoding(text: str, encoding: str) -> tuple[str, str]:
     `text` has what `surrogateescape` makes of bytes that are no characters; in encodings other than UTF-8 all bytes may
     be characters, and wrong ones.
     """
-    if encoding.startswith("utf-16"):
+    if encoding.startswith("utf") and not encoding.startswith("utf-8"):
         return "", ""
     if encoding.startswith("utf-8"):
         pieces = [piece for piece in _pieces(_bytes_of(text, "utf-8")) if _decoded(piece, "utf-8") is None]
