@@ -78,16 +78,21 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     outputs = _write(config, run, table, parts, domains)
     manifest = {"seed": config.seed, "inputs": inputs, "stages": stages, "outputs": outputs}
     manifest["domains"] = dict(Counter(domains[row] for row in chosen).most_common())
-    manifest["warnings"] = warnings = [
-        *residue_lines(count_residue(table_traces(table, chosen))),
-        *part_differences({name: table_traces(table, part) for name, part in parts.items()}),
-    ]
-    for line in warnings:
-        print(line)
+    manifest["warnings"] = _warnings(table, parts)
     write_json(run / "manifest.json", manifest)
     run.add_summary(rows_in=len(table), rows_out=len(chosen), **{s["name"]: s["removed"] for s in stages})
     shutil.rmtree(scratch)
     print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_curation_report(run.path)}")
+
+
+def _warnings(table: "Dataset", parts: dict[str, list[int]]) -> list[str]:
+    """A line, printed too, for each kind of residue in the rows that are kept, and each split that is another."""
+    chosen = sorted(row for part in parts.values() for row in part)
+    lines = residue_lines(count_residue(table_traces(table, chosen)))
+    lines += part_differences({name: table_traces(table, part) for name, part in parts.items()})
+    for line in lines:
+        print(line)
+    return lines
 
 
 def _file(source: TraceSourceConfig) -> dict[str, Any]:

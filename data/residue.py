@@ -110,9 +110,14 @@ def count_residue(traces: Iterable[Trace]) -> dict[str, ResidueCount]:
     """For each kind that some row has: how many, and one of them."""
     counts: dict[str, ResidueCount] = {}
     for trace in traces:
-        for kind, example in residue_in(trace).items():
-            counts.setdefault(kind, ResidueCount(0, trace.id, example)).rows += 1
-    return {kind: counts[kind] for kind in NAMES if kind in counts}
+        add_residue(counts, trace)
+    return counts
+
+
+def add_residue(counts: dict[str, ResidueCount], trace: Trace) -> None:
+    """Count the row where it has some."""
+    for kind, example in residue_in(trace).items():
+        counts.setdefault(kind, ResidueCount(0, trace.id, example)).rows += 1
 
 
 def residue_lines(counts: dict[str, ResidueCount]) -> list[str]:

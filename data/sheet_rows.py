@@ -1,6 +1,9 @@
 """Rows of a spreadsheet: Excel's `.xlsx` and `.xls`, OpenDocument's `.ods`."""
 
+import html
 import logging
+import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, time
 from pathlib import Path
@@ -10,6 +13,9 @@ from configs.errors import DataError
 from data.row import Row
 
 log = logging.getLogger("mull.data")
+
+_ODS_SHEET = re.compile(r'<table:table\b[^>]*\btable:name="([^"]*)".*?</table:table>', re.DOTALL)
+_ODS_MERGED_DOWNWARDS = re.compile(r'table:number-rows-spanned="(?!1")')
 
 
 def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
@@ -27,6 +33,8 @@ def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
     except (CalamineError, OSError) as error:
         raise DataError(f"{path}: not a whole spreadsheet ({' '.join(str(error).split())})") from None
     sheet = held[_chosen(path, [title for title in held if held[title].height], name)]
+    if path.suffix.lower() == ".ods" and _is_merged_downwards(path, sheet.name):
+        raise DataError(f"{path}: it has cells merged downwards, which can't be told in .ods; save it as .xlsx")
     ranges = sheet.merged_cell_ranges or ()
     across = {
         row: cells for cells in ranges if cells[0][1] < cells[1][1] for row in range(cells[0][0], cells[1][0] + 1)
@@ -46,6 +54,14 @@ def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
             yield Row(at + 1, {}, f"a merged cell ({where}); unmerge it and fill its cells")
         else:
             yield _row(at + 1, header, cells)
+
+
+def _is_merged_downwards(path: Path, name: str) -> bool:
+    """Whether a sheet of an `.ods` file has such cells; python-calamine finds them in Excel's files alone."""
+    with zipfile.ZipFile(path) as file:
+        content = file.read("content.xml").decode("utf-8", "replace")
+    sheets = (sheet for sheet in _ODS_SHEET.finditer(content) if html.unescape(sheet[1]) == name)
+    return any(_ODS_MERGED_DOWNWARDS.search(sheet[0]) for sheet in sheets)
 
 
 def _filled(table: list[list[Any]], ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> int:

@@ -95,6 +95,38 @@ def test_cell_merged_downwards_is_each_rows(tmp_path: Path, caplog: pytest.LogCa
     assert "2 cells are part of one merged downwards" in caplog.text
 
 
+def open_document(path: Path, rows: Sequence[str]) -> Path:
+    """An `.ods` file with one sheet, `a & b`, of these rows of cells."""
+    names = {"office": "office", "table": "table", "text": "text"}
+    spaces = " ".join(f'xmlns:{key}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for key, name in names.items())
+    table = "".join(f"<table:table-row>{cells}</table:table-row>" for cells in rows)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="a &amp; b">{table}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return path
+
+
+def test_ods_cell_merged_downwards_is_refused(tmp_path: Path) -> None:
+    def cell(text: str, rows: int = 1) -> str:
+        kind = f'office:value-type="string" table:number-rows-spanned="{rows}"'
+        return f"<table:table-cell {kind}><text:p>{text}</text:p></table:table-cell>"
+
+    header = cell("a") + cell("b")
+    path = open_document(tmp_path / "a.ods", [header, cell("1") + cell("2")])
+    assert [row.fields for row in read_rows(path)] == [{"a": "1", "b": "2"}]
+    path = open_document(
+        tmp_path / "b.ods", [header, cell("1", 2) + cell("2"), "<table:covered-table-cell/>" + cell("3")]
+    )
+    with pytest.raises(DataError, match=r"b\.ods: it has cells merged downwards.*save it as \.xlsx"):
+        list(read_rows(path))
+
+
 def test_header_of_two_rows_is_the_lower_one(tmp_path: Path) -> None:
     sheet: list[list[Cell]] = [["主诉", "诊断", None], [None, "初诊", "确诊"], ["咳嗽", "感冒", "肺炎"]]
     path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:A2", "B1:C1", "F2:F9"])
