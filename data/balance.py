@@ -6,7 +6,7 @@ A part differs where a two-sample test says that chance hardly ever does it (p <
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from data.problem import Problem, Trace
@@ -27,24 +27,26 @@ _DIGIT = re.compile(r"\d")
 
 @dataclass(slots=True)
 class Part:
-    """What is compared of the rows of a part."""
+    """What is compared of the rows of a part; `labels`: how often each is the answer, empty where answers are texts."""
 
     lengths: list[int] = field(default_factory=list)
     answer_lengths: list[int] = field(default_factory=list)
     with_digits: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, rows: Iterable[Trace | Problem]) -> "Part":
         """The figures of these rows; a trace without a known answer is compared by its reply."""
-        part = cls()
+        part, are_labels = cls(), True
         for row in rows:
             answer = row.answer or (row.reply if isinstance(row, Trace) else "")
             part.lengths.append(len(row.identity))
             part.answer_lengths.append(len(answer))
             part.with_digits += bool(_DIGIT.search(row.identity))
-            part.answers[answer] += 1
-        return part
+            if are_labels:
+                part.labels[answer] += 1
+                are_labels = 0 < len(answer) <= _LONGEST_LABEL and len(part.labels) <= _MOST_LABELS
+        return part if are_labels else replace(part, labels=Counter())
 
 
 def part_differences(parts: Mapping[str, Iterable[Trace | Problem]]) -> list[str]:
@@ -91,9 +93,9 @@ def _digits(part: Part, reference: Part) -> Iterator[str]:
 
 def _labels(part: Part, reference: Part) -> list[str]:
     """The answers of both parts, most frequent first, where they are labels: few and short."""
-    both = part.answers + reference.answers
+    both = part.labels + reference.labels
     most = min(_MOST_LABELS, both.total() // _ROWS_A_LABEL)
-    are_labels = 2 <= len(both) <= most and all(0 < len(answer) <= _LONGEST_LABEL for answer in both)
+    are_labels = part.labels and reference.labels and 2 <= len(both) <= most
     return [answer for answer, _ in both.most_common()] if are_labels else []
 
 
@@ -101,17 +103,17 @@ def _label_shares(labels: list[str], part: Part, reference: Part) -> Iterator[st
     from scipy.stats import chi2_contingency
 
     # 1. labels that a part has too few of to be tested are one
-    sizes = part.answers.total(), reference.answers.total()
+    sizes = part.labels.total(), reference.labels.total()
     smaller = min(sizes) / sum(sizes)
-    common = [it for it in labels if (part.answers[it] + reference.answers[it]) * smaller >= _LEAST_EXPECTED]
-    counts = [[it.answers[label] for label in common] for it in (part, reference)]
+    common = [it for it in labels if (part.labels[it] + reference.labels[it]) * smaller >= _LEAST_EXPECTED]
+    counts = [[it.labels[label] for label in common] for it in (part, reference)]
     table = [[*row, size - sum(row)] for row, size in zip(counts, sizes, strict=True)]
     if table[0][-1] + table[1][-1] == 0:
         table = counts
     if len(table[0]) < 2:
         return
     # 2. the test, and the label that differs most
-    shares = {label: (part.answers[label] / sizes[0], reference.answers[label] / sizes[1]) for label in labels}
+    shares = {label: (part.labels[label] / sizes[0], reference.labels[label] / sizes[1]) for label in labels}
     distance = sum(abs(here - there) for here, there in shares.values()) / 2
     if distance >= VISIBLE and chi2_contingency(table).pvalue < LEVEL:
         label = max(shares, key=lambda it: abs(shares[it][0] - shares[it][1]))
