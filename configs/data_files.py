@@ -33,12 +33,15 @@ def data_files(path: str | Path) -> list[Path]:
     found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(one)]
     if not found:
         raise DataError(f"{path}: no file fits this pattern")
-    return [file for file in found if not _is_lock(file)]
+    return [file for file in found if not _is_lock(file) and file.name != REGISTRY]
 
 
 def _of_folder(folder: Path) -> list[Path]:
     if (folder / REGISTRY).is_file():
-        raise DataError(f"{folder}: a folder with a registry of data sets; name one: {folder / REGISTRY}#NAME")
+        raise DataError(
+            f"{folder}: a folder of LLaMA-Factory's, with a registry of data sets; name one: {folder / REGISTRY}#NAME; "
+            f"or some of its files by a pattern such as {folder}/*.csv"
+        )
     shown = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not _is_lock(file))
     files = [file for file in shown if file.name.lower().endswith(_ENDINGS) and file.is_file()]
     files = [file for file in files if not file.name.lower().endswith(".txt")] or files  # a licence, a list of columns

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TextIO
 
 from configs.errors import DataError
+from data.header import names_columns, numbered_columns
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, is_decoded, lost_rows
-from data.text_rows import NUMBERED
 
 log = logging.getLogger("mull.data")
 
@@ -68,10 +68,9 @@ def _rows(lines: Iterator[str], delimiter: str, columns: Collection[str]) -> Ite
             raise DataError(f"line {line}: the header is in another encoding than the rows; convert the file to UTF-8")
         if not header:
             header = names
-            numbered = [name for name in columns if NUMBERED.fullmatch(name)]
-            if not numbered or set(numbered) & set(names):
+            if names_columns(names, columns):
                 continue
-            header = [f"column_{i}" for i in range(len(cells))]
+            header = numbered_columns(len(cells))
         if not is_decoded("".join(cells)):
             yield Row(line, {}, BYTES_OF_ANOTHER_ENCODING, reads=delimiter.join(cells))
         elif len(cells) != len(header):

@@ -18,12 +18,12 @@ from configs.suggestion import did_you_mean
 from data import layouts
 from data.cells import has_column
 from data.compressed import plain_name
+from data.header import BY_NUMBER, without_header
 from data.layouts import UNNAMED, Layout
 from data.problem import Trace
 from data.registry import registered
 from data.row import BadRow, Row
 from data.rows import read_files
-from data.text_rows import BY_NUMBER, without_header
 from data.thinking import shared_unknown_tags
 
 log = logging.getLogger("mull.data")

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 
 from data.cells import cell, text_at
+from data.header import without_header
 from data.messages import messages_in, read_message
 from data.problem import Problem
 from data.row import BadRow, Row
-from data.text_rows import without_header
 
 log = logging.getLogger("mull.data")
 

@@ -22,7 +22,7 @@ from data.encoding import detect_encoding, in_another_encoding
 from data.json_rows import json_rows, jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, finite
 from data.sheet_rows import sheet_rows
-from data.text_rows import NUMBERED, text_rows
+from data.text_rows import text_rows
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _HINTS = {".zip": "unpack it", ".tar": "unpack it"}
@@ -64,7 +64,7 @@ def read_rows(
     if suffix in (".parquet", *SHEETS):
         if path.suffix.lower() in COMPRESSIONS:
             raise DataError(f"{path}: a packed {suffix} file; unpack it")
-        yield from _parquet(path) if suffix == ".parquet" else sheet_rows(path, split)
+        yield from _parquet(path) if suffix == ".parquet" else sheet_rows(path, split, columns)
         return
     encoding = encoding or detect_encoding(path)
     with open_bytes(path) as raw:
@@ -96,7 +96,7 @@ def _text_rows(file: TextIO, path: Path, suffix: str, split: str | None, columns
         case ".tsv":
             return csv_rows(file, "\t", columns)
         case ".txt":
-            return text_rows(file, path, any(map(NUMBERED.fullmatch, columns)))
+            return text_rows(file, path, columns)
         case ".json":
             return json_rows(file, split)
         case _:

@@ -4,12 +4,13 @@ import html
 import logging
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from data.header import names_columns, numbered_columns
 from data.row import Row
 
 log = logging.getLogger("mull.data")
@@ -18,12 +19,13 @@ _ODS_SHEET = re.compile(r'<table:table\b[^>]*\btable:name="([^"]*)".*?</table:ta
 _ODS_MERGED_DOWNWARDS = re.compile(r'table:number-rows-spanned="(?!1")')
 
 
-def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
+def sheet_rows(path: Path, name: str | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
     """Every row below the header, with its number in the sheet; rows of a cell merged downwards each have its value.
 
     A row of a cell merged across columns is an error: whose value it is can't be told. The header is the first row that
-    is neither empty nor merged across. `name`: which sheet, where several hold something. Dates are ISO text; an empty
-    cell is None. Raises `DataError` for a file that is no spreadsheet, and where the sheet is not clear.
+    is neither empty nor merged across. `name`: which sheet, where several hold something; `columns`: those that are
+    asked for, by number where there is no header. Dates are ISO text; an empty cell is None. Raises `DataError` for a
+    file that is no spreadsheet, and where the sheet is not clear.
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -46,9 +48,14 @@ def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
     for at, cells in enumerate(table):
         if not any(cell != "" for cell in cells):
             continue
+        if not header and at in across:
+            continue  # a title, merged over its table
         if not header:
-            header = [] if at in across else [str(cell).strip() for cell in cells]  # a title is merged over its table
-        elif at in across:
+            header = [str(cell).strip() for cell in cells]
+            if names_columns(header, columns):
+                continue
+            header = numbered_columns(len(cells))
+        if at in across:
             (first, left), (last, right) = across[at]
             where = f"rows {first + 1} to {last + 1}, columns {left + 1} to {right + 1}"
             yield Row(at + 1, {}, f"a merged cell ({where}); unmerge it and fill its cells")

@@ -22,9 +22,9 @@ from configs.suggestion import did_you_mean
 from data.cells import text_at
 from data.compressed import plain_name
 from data.formats import Reject, reject_of
+from data.header import without_header
 from data.problem import Trace
 from data.row import BadRow, Row
-from data.text_rows import without_header
 
 TEMPLATES = ("prompt", "reply", "key")
 

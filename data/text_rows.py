@@ -8,18 +8,15 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from data.header import names_columns, numbered_columns
 from data.json_rows import jsonl_rows
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, is_decoded
 
 log = logging.getLogger("mull.data")
-
-NUMBERED = re.compile(r"column_\d+")
-BY_NUMBER = "; without a header they are column_0, column_1, …"
-"""The end of a message about columns that are not there."""
 
 _LOOKED_AT = 100
 _SHOWN = 20
@@ -27,13 +24,10 @@ _NAME = re.compile(
     r"[A-Za-z_]\w*|序号|编号|问题?|提问|问句|答案?|回答|回复|文本|内容|正文|标题|标签|类别|分类|意图|情感|科室",
     re.ASCII,
 )
-_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*%?")
-_LONG = 40
-_SENTENCE_END = tuple("。？！?!；")
 
 
-def text_rows(file: TextIO, path: Path, is_numbered: bool = False) -> Iterator[Row]:
-    """One row a line that is not blank; `is_numbered`: a recipe names columns by number, so there is no header.
+def text_rows(file: TextIO, path: Path, columns: Collection[str] = ()) -> Iterator[Row]:
+    """One row a line that is not blank; `columns`: those that are asked for, by number where there is no header.
 
     What the lines were taken for is logged.
     """
@@ -45,8 +39,9 @@ def text_rows(file: TextIO, path: Path, is_numbered: bool = False) -> Iterator[R
             yield from jsonl_rows([text], first=line)
         return
     width = Counter(text.count("\t") + 1 for _, text in first).most_common(1)[0][0] if first else 1
-    header = [f"column_{i}" for i in range(width)]
-    if width > 1 and not is_numbered and _is_header([text.split("\t") for _, text in first[:2]]):
+    header = numbered_columns(width)
+    lines_of_cells = [text.split("\t") for _, text in first[:2]]
+    if width > 1 and _is_header(lines_of_cells) and names_columns(lines_of_cells[0], columns):
         header = [name.strip() for name in first.pop(0)[1].split("\t")]
         log.warning("%s: the first line is read as the header: %s", path, ", ".join(header))
     elif first:
@@ -70,17 +65,3 @@ def _is_header(lines: Sequence[Sequence[str]]) -> bool:
     """Whether all cells of the first line are names, and those of the second are not."""
     are_names = [all(_NAME.fullmatch(cell.strip()) for cell in cells) for cells in lines]
     return are_names == [True, False]
-
-
-def looks_like_data(columns: Sequence[str]) -> bool:
-    """Whether a header holds numbers, long texts or sentences, and so is a row; pandas numbers columns 0, 1, …."""
-    if list(columns) == [str(i) for i in range(len(columns))]:
-        return False
-    return any(
-        _NUMBER.fullmatch(name) or len(name) > _LONG or name.endswith(_SENTENCE_END) for name in map(str.strip, columns)
-    )
-
-
-def without_header(columns: Sequence[str]) -> str:
-    """The end of a message about columns that are not there, where the first row seems to have become the header."""
-    return f"; the first row looks like data{BY_NUMBER}" if looks_like_data(columns) else ""

@@ -95,6 +95,7 @@ def test_folder_with_a_registry_is_read_by_name(wards: Path) -> None:
     with pytest.raises(DataError, match=r"name one: .*dataset_info\.json#NAME"):
         list(read(wards))
     assert len(list(read(f"{wards}/dataset_info.json#内科"))) == 20
+    assert [file.name for file in data_files(f"{wards}/*.[cj]s*")] == ["内科.csv", "外科.csv"]
 
 
 def test_hash_is_of_all_data_files(wards: Path) -> None:

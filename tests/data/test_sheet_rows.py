@@ -133,6 +133,14 @@ def test_header_of_two_rows_is_the_lower_one(tmp_path: Path) -> None:
     assert [row.fields for row in read_rows(path)] == [{"主诉": "咳嗽", "初诊": "感冒", "确诊": "肺炎"}]
 
 
+def test_columns_of_a_sheet_go_by_number(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", {"s": [["几点了？", "询问"], ["开灯", "控制"]]})
+    with pytest.raises(DataError, match="the first row looks like data; without a header they are column_0"):
+        open_traces(path)
+    traces = list(open_traces(path, {"question": "column_0", "reply": "column_1"}).traces)
+    assert [(trace.id, trace.reply) for trace in traces] == [("a-1", "询问"), ("a-2", "控制")]
+
+
 def test_cell_merged_across_names_its_rows(tmp_path: Path) -> None:
     sheet: list[list[Cell]] = [["a", "b"], ["内科", None], ["1", "2"], ["外科", None], [None, None], ["3", "4"]]
     path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A2:B2", "A4:B5"])

@@ -8,9 +8,9 @@ from configs.errors import DataError
 from configs.schema.sections import DataConfig
 from data.corpus import load_traces
 from data.formats import read
+from data.header import looks_like_data
 from data.rows import read_rows
 from data.sources import load_problems
-from data.text_rows import looks_like_data
 
 
 def file(tmp_path: Path, text: str, name: str = "a.txt") -> Path:
