@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from configs.data_files import data_files
 from configs.errors import RunError
 from configs.run_record import (
     HELD_OUT_FILE,
@@ -130,9 +131,10 @@ def stage_of(config: Section) -> str:
 
 
 def data_hash(config: Section) -> str | None:
-    """SHA-256 of the file that `data.path` names; None where the data comes from elsewhere."""
+    """SHA-256 of the files that `data.path` names; None where the data comes from elsewhere."""
     path = getattr(getattr(config, "data", None), "path", None)
-    return sha256_of(Path(path)) if path and Path(path).is_file() else None
+    files = data_files(path) if path and "#" not in path else []
+    return sha256_of_files(files) if files and all(file.is_file() for file in files) else None
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], default: Callable[[Any], Any] | None = None) -> None:
@@ -145,6 +147,14 @@ def sha256_of(path: Path) -> str:
     """A file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_files(files: Sequence[Path]) -> str:
+    """The SHA-256 of the file; of several that of their names and hashes."""
+    if len(files) == 1:
+        return sha256_of(files[0])
+    listed = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@
 
 The teacher is an OpenAI-compatible server or a model on one of our engines. Every answer is kept in `samples.jsonl`
 with its verdict; the right ones that end by themselves, `keep` a question and the shortest first, become
-`traces.jsonl`.
+`traces.jsonl`. Answers to questions without a gold answer are kept as `without_gold` says, and marked as ungraded.
 """
 
 from collections.abc import Sequence
@@ -42,14 +42,24 @@ def distill(
 
     config: DistillConfig = load_recipe("distill", recipe, overrides)
 
+    from configs.errors import DataError
     from configs.run_directory import RunDir
+    from data.formats import Reject, stop
+    from data.problem_columns import NO_ANSWER
     from data.sources import load_problems
     from rewards.grading.graders import check_graders
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
     run.check(resume)
-    problems = load_problems(config.data)
+
+    def refuse(reject: Reject) -> None:
+        if not reject.expected and reject.reason.startswith(NO_ANSWER):
+            kept = "without_gold=keep, or without_gold=majority"
+            raise DataError(f"{reject.place}: {reject.reason}; to distill without gold answers: {kept}")
+        stop(reject)
+
+    problems = load_problems(config.data, refuse, needs_answer=config.without_gold == "stop")
     check_graders(problems)
     if dry_run:
         print(config.model_dump_json(indent=2))

@@ -9,6 +9,7 @@ from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, 
 from configs.schema.curation import DistillConfig
 from curation import ask_model
 from curation.table import as_json
+from curation.ungraded import has_no_gold, in_majority
 from data.problem import Problem, Trace
 from data.think_format import ThinkFormat, resolve_think_format
 
@@ -31,6 +32,11 @@ class TeacherRequest:
 
 
 NOT_ASKED = "not asked"
+RIGHT, UNGRADED, MAJORITY = "right", "ungraded", "ungraded, of the majority"
+KEPT = (RIGHT, UNGRADED, MAJORITY)
+"""What became of the samples that traces are made of."""
+VERDICT = "verdict"
+"""The column of a trace that was not graded: one of the last two."""
 
 Answered = Callable[[TeacherRequest, str, str, str], None]
 """(ask, text, finish, error)."""
@@ -61,6 +67,8 @@ def _row(request: TeacherRequest, text: str, finish: str, error: str, think_form
     row |= {"text": text, "finish": finish, "error": error}
     if error:
         return row | {"correct": None, "reason": "no answer"}
+    if has_no_gold(request.problem):
+        return row | {"correct": None, "reason": "no gold answer"}
     verdict = grade([request.problem], [text], think_format)[0]
     return row | {"correct": verdict.is_right, "reason": verdict.reason}
 
@@ -112,46 +120,64 @@ def _from_engine(
 
 def _keep(config: DistillConfig, run: RunDir, problems: Sequence[Problem], think_format: ThinkFormat) -> None:
     """`traces.jsonl` out of `samples.jsonl`, and what became of every answer."""
+    # 1. the samples of each problem, in order
     known = {problem.id: problem for problem in problems}
-    traces: dict[str, list[Trace]] = defaultdict(list)
+    samples: dict[str, list[dict[str, Any]]] = defaultdict(list)
     latest = {_known_by(row): row for row in read_jsonl(run / "samples.jsonl")}
     fates: Counter[str] = Counter()
-    for row in latest.values():
+    for row in sorted(latest.values(), key=lambda row: int(row["sample"])):
         problem = known.get(row["id"])
         if problem is None or TeacherRequest(problem, row["sample"]).known_by != _known_by(row):
             fates["of another data set"] += 1
-            continue
-        fate = _fate(row)
-        fates[fate] += 1
-        if fate == "right":
-            parts = think_format.split(row["text"])
-            metadata = {"sample": row["sample"], "solution": problem.solution}
-            if problem.grader != "math":  # its grader reads them: options, what a family made
-                metadata = {**problem.metadata, **metadata}
-            trace = Trace(
-                id=row["key"],
-                question=problem.question,
-                thinking=parts.thinking,
-                reply=parts.answer,
-                source=problem.source,
-                answer=problem.answer,
-                metadata=metadata,
-                grader=problem.grader,
-            )
-            traces[problem.id].append(trace)
-    kept = [
-        trace
-        for problem in problems
-        for trace in sorted(traces[problem.id], key=lambda t: (len(t.thinking), t.id))[: config.keep]
-    ]
+        else:
+            samples[row["id"]].append(row)
+    # 2. what becomes of them; of the right ones and of those that agree, the shortest are kept
+    kept: list[Trace] = []
+    solved = 0
+    for problem in problems:
+        rows = samples[problem.id]
+        is_ungraded = has_no_gold(problem)
+        found = _ungraded_fates(config, problem, rows, think_format) if is_ungraded else list(map(_fate, rows))
+        fates.update(found)
+        good = [
+            _trace(problem, row, think_format, fate if is_ungraded else None)
+            for row, fate in zip(rows, found, strict=True)
+            if fate in KEPT
+        ]
+        if not is_ungraded or config.without_gold == "majority":
+            good.sort(key=lambda trace: (len(trace.thinking), trace.id))
+        kept += good[: config.keep]
+        solved += bool(good)
+    # 3. the files, and what is said
     write_text(run / "traces.jsonl", "".join(as_json(trace) + "\n" for trace in kept))
-    solved = sum(bool(traces[problem.id]) for problem in problems)
+    ungraded = sum(VERDICT in trace.metadata for trace in kept)
     not_asked = list(dict.fromkeys(row["id"] for row in latest.values() if row["finish"] == NOT_ASKED))
-    run.add_summary(problems=len(problems), solved=solved, traces=len(kept), answers=dict(fates), not_asked=not_asked)
+    counts = {"problems": len(problems), "solved": solved, "traces": len(kept), "ungraded": ungraded}
+    run.add_summary(**counts, answers=dict(fates), not_asked=not_asked)
     print(f"{len(kept):,} traces for {solved:,} of {len(problems):,} problems: {run / 'traces.jsonl'}")
+    if ungraded:
+        print(f"{ungraded:,} of the traces are ungraded, as `{VERDICT}` says: their questions have no gold answer")
     print("answers:", ", ".join(f"{count:,} {fate}" for fate, count in fates.most_common()))
     if not_asked:
         print(f"too long to be asked: {', '.join(not_asked[:5])}{' …' * (len(not_asked) > 5)}; see samples.jsonl")
+
+
+def _trace(problem: Problem, row: dict[str, Any], think_format: ThinkFormat, verdict: str | None) -> Trace:
+    """The sample as a trace; `verdict`: why it is kept, where it was not graded."""
+    parts = think_format.split(row["text"])
+    metadata = {"sample": row["sample"], "solution": problem.solution}
+    if problem.grader != "math":  # its grader reads them: options, what a family made
+        metadata = {**problem.metadata, **metadata}
+    return Trace(
+        id=row["key"],
+        question=problem.question,
+        thinking=parts.thinking,
+        reply=parts.answer,
+        source=problem.source,
+        answer=problem.answer or None,
+        metadata=metadata | ({VERDICT: verdict} if verdict else {}),
+        grader=problem.grader,
+    )
 
 
 def _fate(row: dict[str, Any]) -> str:
@@ -159,4 +185,19 @@ def _fate(row: dict[str, Any]) -> str:
         return NOT_ASKED if row["finish"] == NOT_ASKED else "failed"
     if row["finish"] == "length":
         return "cut off"
-    return {True: "right", False: "wrong", None: "not judged"}[row["correct"]]
+    return {True: RIGHT, False: "wrong", None: "not judged"}[row["correct"]]
+
+
+def _ungraded_fates(
+    config: DistillConfig, problem: Problem, rows: Sequence[dict[str, Any]], think_format: ThinkFormat
+) -> list[str]:
+    """What becomes of the samples of a question without a gold answer."""
+    fates = [_fate(row) for row in rows]
+    whole = [place for place, fate in enumerate(fates) if fate == "not judged"]
+    for place in whole:
+        fates[place] = UNGRADED if think_format.split(rows[place]["text"]).answer.strip() else "empty"
+    if config.without_gold == "majority":
+        texts = [rows[place]["text"] for place in whole]
+        for place, agrees in zip(whole, in_majority(problem, texts, think_format, config.samples), strict=True):
+            fates[place] = MAJORITY if agrees else "of no majority"
+    return fates

@@ -9,6 +9,7 @@ from collections import Counter
 
 from configs.schema.curation import QualityConfig
 from data.problem import Trace
+from data.residue import NAMES, residue_in
 
 _FAILED = re.compile(
     r"\A\W*(?:error\b\W*\d{3}|(?:internal server|gateway|connection|rate ?limit|api) ?(?:error|time-?out|exceeded)"
@@ -62,6 +63,8 @@ def quality_fault(trace: Trace, config: QualityConfig) -> str | None:
         return "refers to a figure"
     if broken := _broken(text):
         return broken
+    if left := next(iter(residue_in(trace, config.no_residue)), None):
+        return NAMES[left]
     if config.languages and (found := language(trace.question)) not in config.languages:
         return f"language {found}"
     words = len(text.split())

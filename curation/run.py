@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError
-from configs.run_directory import RunDir, append_jsonl, sha256_of, write_json, write_text
+from configs.run_directory import RunDir, append_jsonl, sha256_of, sha256_of_files, write_json, write_text
 from configs.schema.curation import CurateConfig, DifficultyConfig, TraceSourceConfig
 from configs.schema.sections import ModelConfig
 from curation import filters
 from curation.difficulty import Answered, rates, too_easy_or_hard
 from curation.filters import Removal, Removals
 from curation.table import as_json, column, open_table, table_traces, write_table
+from data.balance import part_differences
 from data.corpus import of_problem
 from data.dataset_info import find
 from data.formats import Reject, open_traces, stop
 from data.problem import Problem, Trace
+from data.residue import NAMES, cleaned_trace, count_residue, residue_lines
 from data.sources import load_problems, nearest
 from data.think_format import DEEPSEEK, resolve_think_format
 
@@ -71,25 +73,38 @@ def run_curation(config: CurateConfig, run: RunDir, resume: bool = False) -> Non
     chosen, domains = filters.selection(table, rows, config)
     left_out = {row: Removal("not selected", {"domain": domains[row]}) for row in set(rows) - set(chosen)}
     stages.append(_report(run, table, ids, "select", rows, left_out, time.perf_counter() - started))
-    outputs = _write(config, run, table, chosen, domains)
+    parts = _split(config, table, chosen)
+    outputs = _write(config, run, table, parts, domains)
     manifest = {"seed": config.seed, "inputs": inputs, "stages": stages, "outputs": outputs}
     manifest["domains"] = dict(Counter(domains[row] for row in chosen).most_common())
+    manifest["warnings"] = _warnings(table, parts)
     write_json(run / "manifest.json", manifest)
     run.add_summary(rows_in=len(table), rows_out=len(chosen), **{s["name"]: s["removed"] for s in stages})
     shutil.rmtree(scratch)
     print(f"{len(chosen):,} of {len(table):,} rows → {', '.join(outputs)}; report: {write_curation_report(run.path)}")
 
 
+def _warnings(table: "Dataset", parts: dict[str, list[int]]) -> list[str]:
+    """A line, printed too, for each kind of residue in the rows that are kept, and each split that is another."""
+    chosen = sorted(row for part in parts.values() for row in part)
+    lines = residue_lines(count_residue(table_traces(table, chosen)))
+    lines += part_differences({name: table_traces(table, part) for name, part in parts.items()})
+    for line in lines:
+        print(line)
+    return lines
+
+
 def _file(source: TraceSourceConfig) -> dict[str, Any]:
-    """A source's path, size and hash; raises `DataError` where there is no such file."""
+    """A source's path, how many files it names, their size and hash; raises `DataError` where there is none."""
     if source.path is None:
-        return {"path": source.name, "bytes": None, "sha256": ""}
-    file = find(source.path).file
-    if file is None:
-        return {"path": source.path, "bytes": None, "sha256": ""}
-    if not file.is_file():
-        raise DataError(f"sources: {file}: no such file")
-    return {"path": source.path, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
+        return {"path": source.name, "files": 0, "bytes": None, "sha256": ""}
+    files = find(source.path).paths
+    if not files:
+        return {"path": source.path, "files": 0, "bytes": None, "sha256": ""}
+    if missing := [file for file in files if not file.is_file()]:
+        raise DataError(f"sources: {missing[0]}: no such file")
+    size = sum(file.stat().st_size for file in files)
+    return {"path": source.path, "files": len(files), "bytes": size, "sha256": sha256_of_files(files)}
 
 
 def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], target: Path) -> None:
@@ -98,7 +113,7 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
     def rows() -> Iterator[Trace]:
         seen: Counter[str] = Counter()
         for entry, source, name in zip(inputs, config.sources, filters.source_names(config.sources), strict=True):
-            entry |= {"rows": 0, "rejected": 0}
+            entry |= {"rows": 0, "rejected": 0, "cleaned": Counter()}
             entry["layout"], traces = _open(source, keep(entry))
             others: set[str] = set()
             for trace in traces:
@@ -106,7 +121,9 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
                 seen[trace.id] += 1
                 others.update(columns := _columns(trace, entry["layout"]))
                 domain = {"domain": columns.get(source.domain)} if source.domain else {}
-                yield _named(trace, domain, name, seen[trace.id])
+                clean, had = cleaned_trace(trace, config.clean)
+                entry["cleaned"].update(had)
+                yield _named(clean, domain, name, seen[trace.id])
             if source.domain and entry["rows"] and source.domain not in others:
                 raise DataError(
                     f"sources: {name}: no column {source.domain!r} (domain){nearest(source.domain, others)}"
@@ -125,6 +142,8 @@ def _read(config: CurateConfig, run: RunDir, inputs: list[dict[str, Any]], targe
     count = write_table(target, rows())
     bad = sum(entry["rejected"] for entry in inputs)
     print(f"read {count:,} rows, rejected {bad:,} ({time.perf_counter() - started:.1f} s)", flush=True)
+    for kind, rows_with in sum((entry["cleaned"] for entry in inputs), Counter[str]()).most_common():
+        print(f"cleaned {rows_with:,} rows of {NAMES[kind]}", flush=True)
 
 
 def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None]) -> tuple[str, Iterable[Trace]]:
@@ -240,18 +259,22 @@ def _report(
     return stage
 
 
-def _write(
-    config: CurateConfig, run: RunDir, table: "Dataset", chosen: Sequence[int], domains: dict[int, str]
-) -> dict[str, dict[str, Any]]:
-    """`<split>.jsonl` for every split; what the manifest says of each."""
+def _split(config: CurateConfig, table: "Dataset", chosen: Sequence[int]) -> dict[str, list[int]]:
+    """The rows of every split."""
     from curation.mixture import split_rows
 
-    parts = {name: list(range(len(chosen))) for name in config.splits}
-    if len(config.splits) > 1:
-        parts = split_rows(column(table, "key", chosen), config.splits, config.seed)
+    if len(config.splits) == 1:
+        return {name: list(chosen) for name in config.splits}
+    places = split_rows(column(table, "key", chosen), config.splits, config.seed)
+    return {name: [chosen[place] for place in part] for name, part in places.items()}
+
+
+def _write(
+    config: CurateConfig, run: RunDir, table: "Dataset", parts: dict[str, list[int]], domains: dict[int, str]
+) -> dict[str, dict[str, Any]]:
+    """`<split>.jsonl` for every split; what the manifest says of each."""
     outputs = {}
-    for name, places in parts.items():
-        rows = [chosen[place] for place in places]
+    for name, rows in parts.items():
         lines = [as_json(trace) for trace in table_traces(table, rows)]
         if config.diversity.clusters:
             lines = [

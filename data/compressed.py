@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from configs.data_files import COMPRESSIONS
 from configs.errors import DataError
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-COMPRESSIONS = (*_OPENERS, ".zst")
 
 
 def plain_name(path: Path) -> str:

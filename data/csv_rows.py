@@ -4,9 +4,12 @@ import csv
 import itertools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import TextIO
 
+from configs.errors import DataError
+from data.header import names_columns, numbered_columns
 from data.row import BYTES_OF_ANOTHER_ENCODING, Row, is_decoded, lost_rows
 
 log = logging.getLogger("mull.data")
@@ -19,9 +22,11 @@ _INDEX = re.compile(r"|Unnamed: 0")
 """The header that pandas gives the column of its index."""
 
 
-def csv_rows(file: TextIO, delimiter: str | None = None) -> Iterator[Row]:
+def csv_rows(file: TextIO, delimiter: str | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
     """Every row below the header; `delimiter` None: told by Excel's `sep=` line, else by the header.
 
+    `columns`: those that are asked for; where some are numbered and the first row does not name them, there is no
+    header, and it is a row: of `column_0`, `column_1`, ….
     The unnamed first column of pandas' index is left out, and so is a header that comes again.
     """
     csv.field_size_limit(_LONGEST_CELL)
@@ -31,8 +36,8 @@ def csv_rows(file: TextIO, delimiter: str | None = None) -> Iterator[Row]:
     if named := _SEPARATOR_LINE.fullmatch(first):
         delimiter, above, first = named[1], 1, next(lines, "")
     delimiter = delimiter or delimiter_of(first)
-    for row in _rows(itertools.chain([first], lines), delimiter):
-        yield Row(row.line + above, row.fields, row.error, row.lines)
+    for row in _rows(itertools.chain([first], lines), delimiter, columns):
+        yield replace(row, line=row.line + above) if above else row
 
 
 def delimiter_of(header: str) -> str:
@@ -44,7 +49,7 @@ def delimiter_of(header: str) -> str:
     return delimiter
 
 
-def _rows(lines: Iterator[str], delimiter: str) -> Iterator[Row]:
+def _rows(lines: Iterator[str], delimiter: str, columns: Collection[str]) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
     while True:
@@ -59,10 +64,15 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[Row]:
         if not cells:
             continue
         names = [name.strip() for name in cells]
+        if not header and not is_decoded("".join(cells)):
+            raise DataError(f"line {line}: the header is in another encoding than the rows; convert the file to UTF-8")
         if not header:
             header = names
-        elif not is_decoded("".join(cells)):
-            yield Row(line, {}, BYTES_OF_ANOTHER_ENCODING)
+            if names_columns(names, columns):
+                continue
+            header = numbered_columns(len(cells))
+        if not is_decoded("".join(cells)):
+            yield Row(line, {}, BYTES_OF_ANOTHER_ENCODING, reads=delimiter.join(cells))
         elif len(cells) != len(header):
             yield lost_rows(line, reader.line_num, f"{len(cells)} columns, the header has {len(header)}")
         elif names != header:

@@ -4,11 +4,12 @@ What its keys mean is said in LLaMA-Factory's `data/README.md`, and their defaul
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from configs.data_files import REGISTRY, data_files
 from configs.errors import DataError
 from configs.suggestion import did_you_mean
 from data import layouts
@@ -18,9 +19,8 @@ from data.hub_rows import hub_rows
 from data.layouts import Layout, Turn
 from data.messages import TOOL
 from data.row import BadRow, Row
-from data.rows import read_rows
+from data.rows import read_files, read_rows
 
-NAME = "dataset_info.json"
 FORMATS = ("alpaca", "sharegpt", "openai")
 TEXT_COLUMNS = ("prompt", "query", "response", "history", "messages", "system")
 UNSEEN = {
@@ -51,50 +51,58 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What a path names. `origin`: the file, or the hub's id; `entry`: what a registry says of it, where it was named
-    there."""
+    """What a path names. `origin`: the file, folder or pattern, or the hub's id; `entry`: what a registry says of it,
+    where it was named there."""
 
     origin: Path
     where: str
     entry: Mapping[str, Any] | None = None
 
     @property
-    def file(self) -> Path | None:
-        """The file that holds it; None for one on the hub."""
-        return None if self.entry and "hf_hub_url" in self.entry else self.origin
+    def paths(self) -> list[Path]:
+        """The files that hold it; none for one on the hub. Raises `DataError`."""
+        if self.entry is None:
+            return data_files(self.origin)
+        return [] if "hf_hub_url" in self.entry else [self.origin]
 
-    def rows(self, split: str | None = None) -> Iterator[Row]:
-        """Its rows; `split`: which one of several, in place of the registry's. Raises `DataError`."""
-        said = self.entry or {}
-        split, count = split or said.get("split"), said.get("num_samples")
-        if self.file is None:
-            rows = hub_rows(str(self.origin), said.get("subset"), split or "train", said.get("folder"))
+    def files(self, split: str | None = None, columns: Collection[str] = ()) -> Iterator[tuple[Path, Iterator[Row]]]:
+        """Each of its files (or its hub id) with its rows; `split`: which one of several, in place of the registry's.
+
+        `columns`: those that are asked for, by number where there is no header. Raises `DataError`.
+        """
+        if self.entry is None:
+            yield from read_files(self.origin, split, columns)
+            return
+        split, count = split or self.entry.get("split"), self.entry.get("num_samples")
+        if not self.paths:
+            rows = hub_rows(str(self.origin), self.entry.get("subset"), split or "train", self.entry.get("folder"))
         elif "[" in (split or ""):
             raise DataError(f"{self.where}: split {split!r} is a part of a file; name a number of rows with data.limit")
         else:
-            rows = read_rows(self.origin, split=split)
-        return rows if count is None else iter(drawn(list(rows), count, seed=0))
+            rows = read_rows(self.origin, split=split, columns=columns)
+        yield self.origin, rows if count is None else iter(drawn(list(rows), count, seed=0))
 
-    def layout(self) -> Layout | None:
-        """How the rows read, as the registry says: the one that names it, or that is beside the file; None: detect it.
+    def layout(self, file: Path) -> Layout | None:
+        """How its rows in `file` read, as the registry says: the one that names it, or that is beside the file; None:
+        detect it.
 
         Raises `DataError` for what is no data set for SFT.
         """
         if self.entry is not None:
             return _layout(self.where, self.entry)
-        registry = self.origin.with_name(NAME)
+        registry = file.with_name(REGISTRY)
         for name, entry in (_entries(registry) if registry.is_file() else {}).items():
-            if entry.get("file_name") == self.origin.name and entry.keys() & {"columns", "formatting", "ranking"}:
+            if entry.get("file_name") == file.name and entry.keys() & {"columns", "formatting", "ranking"}:
                 return _layout(f"{registry}#{name}", entry)
         return None
 
 
 def find(path: str) -> DataSet:
     """The file, or the data set that `FOLDER/dataset_info.json#NAME` names. Raises `DataError`."""
-    folder, hashed, name = path.partition(f"{NAME}#")
-    if not hashed and Path(path).name != NAME:
+    folder, hashed, name = path.partition(f"{REGISTRY}#")
+    if not hashed and Path(path).name != REGISTRY:
         return DataSet(Path(path), path)
-    registry = Path(folder, NAME) if hashed else Path(path)
+    registry = Path(folder, REGISTRY) if hashed else Path(path)
     entries = _entries(registry)
     if not hashed:
         shown = ", ".join([*entries][:_SHOWN])
@@ -113,9 +121,9 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable {NAME} ({error})") from None
+        raise DataError(f"{path}: not a readable {REGISTRY} ({error})") from None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise DataError(f"{path}: not a {NAME}; it holds one object of objects")
+        raise DataError(f"{path}: not a {REGISTRY}; it holds one object of objects")
     return entries
 
 

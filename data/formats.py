@@ -18,7 +18,8 @@ from configs.suggestion import did_you_mean
 from data import dataset_info, layouts
 from data.cells import has_column
 from data.compressed import plain_name
-from data.layouts import Layout
+from data.header import BY_NUMBER, without_header
+from data.layouts import UNNAMED, Layout
 from data.problem import Trace
 from data.row import BadRow, Row
 from data.thinking import shared_unknown_tags
@@ -29,6 +30,8 @@ MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", 
 """What a mapping may name a column for."""
 
 _LOOKED_AT = 100
+_FEWEST = 8  # rows by which labels are told
+_TEXTS_A_LABEL = 4
 _OWN_FIELDS = ("grader", "key")
 """Of our own traces: what else they say of themselves."""
 
@@ -38,7 +41,7 @@ class Reject:
     """A row that can't be used: where it is, why, and what it held.
 
     `lines`: how many lines of the file are lost with it. `expected`: its source is known to have such rows, which are
-    left out and are no reason to stop.
+    left out and are no reason to stop. `reads`: the text of a row in another encoding than its file's.
     """
 
     file: str
@@ -47,6 +50,7 @@ class Reject:
     fields: Mapping[str, Any]
     lines: int = 1
     expected: bool = False
+    reads: str = ""
 
     @property
     def place(self) -> str:
@@ -55,13 +59,21 @@ class Reject:
 
     @property
     def extent(self) -> str:
-        """The lines that go with it, for the end of a sentence; "" for a row of one line."""
-        return f"; lines {self.line} to {self.line + self.lines - 1} are lost" if self.lines > 1 else ""
+        """What it reads in its own encoding and the lines that go with it, for the end of a sentence; "" for most."""
+        reads = f": {self.reads}" if self.reads else ""
+        return reads + (f"; lines {self.line} to {self.line + self.lines - 1} are lost" if self.lines > 1 else "")
 
     def as_json(self) -> dict[str, Any]:
         """An object of `rejected.jsonl`."""
         fields = json.loads(json.dumps(dict(self.fields), default=str))
-        return {"file": self.file, "line": self.line, "lines": self.lines, "reason": self.reason, "fields": fields}
+        reads = {"reads": self.reads} if self.reads else {}
+        row = {"file": self.file, "line": self.line, "lines": self.lines, "reason": self.reason}
+        return {**row, **reads, "fields": fields}
+
+
+def reject_of(row: Row, file: str, reason: str, expected: bool = False) -> Reject:
+    """The row as one that can't be used."""
+    return Reject(file, row.line, reason, row.fields, row.lines, expected, row.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +103,28 @@ def open_traces(
     rejected: Callable[[Reject], None] | None = None,
     split: str | None = None,
 ) -> Opened:
-    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds."""
+    """The traces, and the layout that they have; `split`: which one of several that one JSON object holds.
+
+    `path` may name several files (see `configs.data_files`), read as one stream; they have one layout.
+    """
     found = dataset_info.find(str(path))
-    return of_rows(found.origin, found.rows(split), mapping, rejected, None if mapping else found.layout())
+    opened = (
+        (file, of_rows(file, rows, mapping, rejected, None if mapping else found.layout(file)))
+        for file, rows in found.files(split, list((mapping or {}).values()))
+    )
+    file, first = next(opened)
+    return Opened(first.layout, itertools.chain(first.traces, _others(file, first.layout, opened)))
+
+
+def _others(first: Path, layout: str, opened: Iterator[tuple[Path, Opened]]) -> Iterator[Trace]:
+    """The traces of the files after the first. Raises `DataError` for one of another layout."""
+    for file, one in opened:
+        if one.layout != layout:
+            raise DataError(
+                f"{file}: its layout is {one.layout}, and that of {first} is {layout}; read files of one layout "
+                f"together, by a pattern as {first.with_name('*' + first.suffix)}"
+            )
+        yield from one.traces
 
 
 def of_rows(
@@ -113,9 +144,13 @@ def of_rows(
     given = _mapped(origin, mapping, first) if mapping else known
     layout = given or layouts.detect_layout([row.fields for row in first if not row.error])
     if layout is None:
-        columns = next((sorted(row.fields) for row in first if not row.error), None)
-        said = f"columns {', '.join(columns)}" if columns is not None else first[0].error
-        raise DataError(f"{origin}: no known layout ({said}); give a mapping of {', '.join(MAPPED)} to its columns")
+        columns = next((list(row.fields) for row in first if not row.error), None)
+        said = f"columns {', '.join(sorted(columns))}" if columns is not None else first[0].error
+        is_table = Path(plain_name(origin)).suffix.lower() in (".csv", ".tsv")
+        hint = without_header(columns or []) or BY_NUMBER * is_table
+        way_out = f"give a mapping of {', '.join(MAPPED)} to its columns{hint}"
+        raise DataError(f"{origin}: no known layout ({said}); {way_out}")
+    _refuse_labels_as_questions(origin, layout, first)
     _warn_of_unknown_thinking(origin, layout, [row for row in first if not row.error])
     return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or stop))
 
@@ -133,10 +168,10 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             if not turn.reply:
                 raise BadRow("empty answer")
         except BadRow as error:
-            rejected(Reject(str(file), row.line, str(error), row.fields, row.lines))
+            rejected(reject_of(row, str(file), str(error)))
             continue
         yield Trace(
-            id=turn.id or str(row.fields.get("id") or f"{stem}-{row.line}"),
+            id=row.id_of(turn.id or str(row.fields.get("id") or ""), stem),
             question=turn.question,
             thinking=turn.thinking,
             reply=turn.reply,
@@ -171,10 +206,22 @@ def _mapped(file: Path, mapping: Mapping[str, str], first: Sequence[Row]) -> Lay
     rows = [row.fields for row in first if not row.error]
     for key, column in mapping.items():
         if rows and not any(has_column(row, column) for row in rows):
-            known = ", ".join(dict.fromkeys(name for row in rows for name in row))
-            raise DataError(f"{file}: no column {column!r} for {key}; it has {known}")
+            known = list(dict.fromkeys(name for row in rows for name in row))
+            raise DataError(f"{file}: no column {column!r} for {key}; it has {', '.join(known)}{without_header(known)}")
     make = layouts.conversation if "messages" in mapping else layouts.columns
     return make(names=mapping, name="mapping")
+
+
+def _refuse_labels_as_questions(origin: Path, layout: Layout, rows: Sequence[Row]) -> None:
+    """Raises `DataError` for two columns without names where the first holds the few labels of the second's texts."""
+    if layout.name != UNNAMED:
+        return
+    asked, said = ({row.fields[f"column_{i}"] for row in rows if not row.error} for i in (0, 1))
+    if len(rows) >= _FEWEST and len(asked) * _TEXTS_A_LABEL <= len(said):
+        raise DataError(
+            f"{origin}: column_0 looks like labels ({', '.join(sorted(asked)[:3])}) of the texts in column_1; "
+            "say which one asks: data.fields.question=column_1 data.fields.reply=column_0, or the other way round"
+        )
 
 
 def _warn_of_unknown_thinking(origin: Path, layout: Layout, rows: Sequence[Row]) -> None:

@@ -37,15 +37,16 @@ def _decoded(line: int, text: str) -> Row:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        wrong = f"not JSON ({error.msg} at column {error.colno})"
-        return Row(line, {}, wrong if is_decoded(text) else BYTES_OF_ANOTHER_ENCODING)
+        if not is_decoded(text):
+            return Row(line, {}, BYTES_OF_ANOTHER_ENCODING, reads=text)
+        return Row(line, {}, f"not JSON ({error.msg} at column {error.colno})")
     return _row(line, text, value)
 
 
 def _row(line: int, text: str, value: object) -> Row:
     """The row that `text` was decoded to."""
     if not is_decoded(text):
-        return Row(line, {}, BYTES_OF_ANOTHER_ENCODING)
+        return Row(line, {}, BYTES_OF_ANOTHER_ENCODING, reads=text)
     if "\\" in text and _ESCAPED.search(text) and _UNPAIRED.search(json.dumps(value, ensure_ascii=False)):
         return Row(line, {}, "half a character (an unpaired surrogate, \\ud800 to \\udfff)")
     if isinstance(value, dict):

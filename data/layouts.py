@@ -9,10 +9,10 @@ from typing import Any
 from data import answers
 from data.cells import Fields, cell, gold_at, has_column, list_of, text_at
 from data.messages import Dialogue, Message, dialogue_of, history_of, messages_in, read_message, unpaired
+from data.residue import SAYS_NOTHING
 from data.row import BadRow
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
-_NOTHING = {"", "无", "n/a", "none", "-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _titled(question: str) -> Layout:
 
     def convert(row: Fields) -> Turn:
         parts = dict.fromkeys(text_at(row, key) for key in ("title", question))
-        asked = "\n".join(part for part in parts if part.lower() not in _NOTHING)
+        asked = "\n".join(part for part in parts if part.lower() not in SAYS_NOTHING)
         dialogue = dialogue_of([Message("user", asked), Message("assistant", text_at(row, "answer"))])
         return _turn(dialogue, _rest(row, ["title", question, "answer"]))
 
@@ -249,6 +249,10 @@ _OWN = {key: key for key in ("question", "thinking", "reply", "answer", "system"
 _ALPACA = {"question": "instruction", "input": "input", "system": "system", "history": "history"}
 _ORCA = {"system": "system_prompt", "question": "question", "reply": "response"}
 
+_UNNAMED = {"question": "column_0", "reply": "column_1"}
+UNNAMED = "column_0-column_1"
+"""Two columns of a file without header: the first asks, the second answers."""
+
 LAYOUTS = (
     columns("traces", _OWN, required=("question", "thinking", "reply")),
     Layout("s1k", lambda row: bool({"thinking_trajectories", "deepseek_thinking_trajectory"} & set(row)), _s1k),
@@ -263,4 +267,5 @@ LAYOUTS = (
     Layout("huatuo", _is_spoken, _spoken),
     columns("system-question-answer", _ORCA, required=("system", "question", "reply")),
     *_pairs(),
+    Layout(UNNAMED, lambda row: set(row) == {"column_0", "column_1"}, columns(UNNAMED, _UNNAMED).convert),
 )

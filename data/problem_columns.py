@@ -4,12 +4,15 @@ import logging
 from collections.abc import Sequence
 
 from data.cells import cell, text_at
+from data.header import without_header
 from data.messages import messages_in, read_message
 from data.problem import Problem
 from data.row import BadRow, Row
 
 log = logging.getLogger("mull.data")
 
+NO_ANSWER = "no answer"
+"""How the reason of a row without an answer begins."""
 SHOWN = 3
 """Questions with several answers that a warning names."""
 
@@ -35,7 +38,7 @@ def question_in(row: Row, column: str) -> tuple[str, str]:
 
 
 def _way_out(key: str, column: str, row: Row) -> str:
-    has = "" if column in row.fields else f"; it has {', '.join(row.fields)}"
+    has = "" if column in row.fields else f"; it has {', '.join(row.fields)}{without_header(list(row.fields))}"
     return f"(another: data.fields.{key}=COLUMN){has}"
 
 
@@ -44,8 +47,8 @@ def why_unanswered(row: Row, column: str) -> str:
     value = cell(row.fields, column)
     if isinstance(value, str) and value.strip():
         column = f"{column!r}, which ends with {value.strip()[-30:]!r}"
-        return f"no answer can be read from column {column} (another: data.fields.answer=COLUMN)"
-    return f"no answer in column {column!r} {_way_out('answer', column, row)}"
+        return f"{NO_ANSWER} can be read from column {column} (another: data.fields.answer=COLUMN)"
+    return f"{NO_ANSWER} in column {column!r} {_way_out('answer', column, row)}"
 
 
 def warn_of_two_golds(origin: str, problems: Sequence[Problem]) -> None:

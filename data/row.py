@@ -11,13 +11,24 @@ BYTES_OF_ANOTHER_ENCODING = "bytes of another encoding"
 class Row:
     """One row: its place in the file (line, or number of a row in columns; from 1) and its fields, or what is wrong.
 
-    `lines`: how many lines are lost with a broken row, where what is broken hides the end of it.
+    `lines`: how many lines are lost with a broken row, where what is broken hides the end of it. `file`: which one it
+    came from, and `prefix`: what its id begins with, where several files are read. `reads`: the text of a row
+    in another encoding than its file's.
     """
 
     line: int
     fields: dict[str, Any]
     error: str | None = None
     lines: int = 1
+    file: str = ""
+    prefix: str = ""
+    reads: str = ""
+
+    def id_of(self, named: str, stem: str) -> str:
+        """The row's id: `named`, which it gives itself, else its line in the file `stem`."""
+        if self.prefix:
+            return f"{self.prefix}-{named or self.line}"
+        return named or f"{stem}-{self.line}"
 
 
 def lost_rows(line: int, last: int, reason: str) -> Row:

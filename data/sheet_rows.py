@@ -1,22 +1,31 @@
 """Rows of a spreadsheet: Excel's `.xlsx` and `.xls`, OpenDocument's `.ods`."""
 
-from collections.abc import Iterator, Sequence
+import html
+import logging
+import re
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from data.header import names_columns, numbered_columns
 from data.row import Row
 
-SHEETS = (".xlsx", ".xls", ".ods")
+log = logging.getLogger("mull.data")
+
+_ODS_SHEET = re.compile(r'<table:table\b[^>]*\btable:name="([^"]*)".*?</table:table>', re.DOTALL)
+_ODS_MERGED_DOWNWARDS = re.compile(r'table:number-rows-spanned="(?!1")')
 
 
-def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
-    """Every row below the header, with its number in the sheet; a row that is part of a merged cell is an error.
+def sheet_rows(path: Path, name: str | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
+    """Every row below the header, with its number in the sheet; rows of a cell merged downwards each have its value.
 
-    The header is the first row that is neither empty nor merged. `name`: which sheet, where several hold something.
-    Dates are ISO text; an empty cell is None. Raises `DataError` for a file that is no spreadsheet, and where the sheet
-    is not clear.
+    A row of a cell merged across columns is an error: whose value it is can't be told. The header is the first row that
+    is neither empty nor merged across. `name`: which sheet, where several hold something; `columns`: those that are
+    asked for, by number where there is no header. Dates are ISO text; an empty cell is None. Raises `DataError` for a
+    file that is no spreadsheet, and where the sheet is not clear.
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -26,19 +35,52 @@ def sheet_rows(path: Path, name: str | None = None) -> Iterator[Row]:
     except (CalamineError, OSError) as error:
         raise DataError(f"{path}: not a whole spreadsheet ({' '.join(str(error).split())})") from None
     sheet = held[_chosen(path, [title for title in held if held[title].height], name)]
-    merged = {row: cells for cells in sheet.merged_cell_ranges or () for row in range(cells[0][0], cells[1][0] + 1)}
+    if path.suffix.lower() == ".ods" and _is_merged_downwards(path, sheet.name):
+        raise DataError(f"{path}: it has cells merged downwards, which can't be told in .ods; save it as .xlsx")
+    ranges = sheet.merged_cell_ranges or ()
+    across = {
+        row: cells for cells in ranges if cells[0][1] < cells[1][1] for row in range(cells[0][0], cells[1][0] + 1)
+    }
+    table = sheet.to_python(skip_empty_area=False)
+    if filled := _filled(table, ranges):
+        log.warning("%s: %d cells are part of one merged downwards and have its value", path, filled)
     header: list[str] = []
-    for at, cells in enumerate(sheet.to_python(skip_empty_area=False)):
+    for at, cells in enumerate(table):
         if not any(cell != "" for cell in cells):
             continue
+        if not header and at in across:
+            continue  # a title, merged over its table
         if not header:
-            header = [] if at in merged else [str(cell).strip() for cell in cells]  # a title is merged over its table
-        elif at in merged:
-            (first, left), (last, right) = merged[at]
+            header = [str(cell).strip() for cell in cells]
+            if names_columns(header, columns):
+                continue
+            header = numbered_columns(len(cells))
+        if at in across:
+            (first, left), (last, right) = across[at]
             where = f"rows {first + 1} to {last + 1}, columns {left + 1} to {right + 1}"
             yield Row(at + 1, {}, f"a merged cell ({where}); unmerge it and fill its cells")
         else:
             yield _row(at + 1, header, cells)
+
+
+def _is_merged_downwards(path: Path, name: str) -> bool:
+    """Whether a sheet of an `.ods` file has such cells; python-calamine finds them in Excel's files alone."""
+    with zipfile.ZipFile(path) as file:
+        content = file.read("content.xml").decode("utf-8", "replace")
+    sheets = (sheet for sheet in _ODS_SHEET.finditer(content) if html.unescape(sheet[1]) == name)
+    return any(_ODS_MERGED_DOWNWARDS.search(sheet[0]) for sheet in sheets)
+
+
+def _filled(table: list[list[Any]], ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> int:
+    """Writes the value of each cell merged downwards into the rows below its first; how many cells that are."""
+    filled = 0
+    for (first, left), (last, right) in ranges:
+        if left == right and first < len(table) and left < len(table[first]):  # what is outside is empty
+            below = table[first + 1 : last + 1]
+            for row in below:
+                row[left] = table[first][left]
+            filled += len(below)
+    return filled
 
 
 def _chosen(path: Path, names: Sequence[str], name: str | None) -> str:

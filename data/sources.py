@@ -20,7 +20,7 @@ from data.boxed import last_boxed
 from data.cells import cell, gold_of, has_column, text_at
 from data.clinic_notes import note_rows
 from data.draw import drawn
-from data.formats import Reject, stop
+from data.formats import Reject, reject_of, stop
 from data.hub_rows import hub_rows
 from data.multiple_choice import pose
 from data.option_letters import gold_letter, without_own_letters
@@ -40,8 +40,8 @@ _FILE = Benchmark(
     hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
 )
 _OTHER_NAMES = {
-    "question": ("problem", "prompt", "query", "instruction"),
-    "answer": ("gold", "ground_truth", "reward_model.ground_truth", "target", "final_answer"),
+    "question": ("problem", "prompt", "query", "instruction", "column_0"),
+    "answer": ("gold", "ground_truth", "reward_model.ground_truth", "target", "final_answer", "column_1"),
 }
 """What a file's columns are called where they are neither mapped nor called `question` and `answer`."""
 _SYSTEM = "system_message"
@@ -49,18 +49,22 @@ _SYSTEM = "system_message"
 _PREFIX = "reasoning_gym"
 
 
-def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] | None = None) -> list[Problem]:
+def load_problems(
+    config: DataConfig | str, rejected: Callable[[Reject], None] | None = None, needs_answer: bool = True
+) -> list[Problem]:
     """All problems of a source, ids unique, answers clean; a string is a source's name, or a file.
 
     A row that can't be read, has no question or answer, or an id that came before goes to `rejected`; where that is
     None the first one raises `DataError` with file and row (not for an answer that published copies are known to lack:
     those rows are left out). Raises `DataError` for an unknown source, a missing file or hub, and an empty data set.
 
+    Without `needs_answer` a row that has no answer is a problem whose answer is "".
+
     A row with options (`data.multiple_choice`) is a question that lists them. Each problem names its grader:
     `config.grader`, else what fits the source.
     """
     if isinstance(config, str):
-        config = DataConfig(source="file", path=config) if Path(config).is_file() else DataConfig(source=config)
+        config = DataConfig(source="file", path=config) if Path(config).exists() else DataConfig(source=config)
     if config.task is not None:
         return [problem_of(trace, trace.reply) for trace in traces_of_task(config, rejected)]
     name, _, family = config.source.partition(":")
@@ -69,8 +73,7 @@ def load_problems(config: DataConfig | str, rejected: Callable[[Reject], None] |
     if name == _PREFIX:
         return _reasoning_gym(config, family)
     benchmark = BENCHMARKS.get(config.source, _FILE)
-    origin, rows = _rows(config, benchmark)
-    problems = _problems(config, benchmark, origin, rows, rejected or stop)
+    problems = _problems(config, benchmark, *_rows(config, benchmark), rejected or stop, needs_answer)
     return drawn(problems, config.limit, config.seed)
 
 
@@ -81,8 +84,10 @@ def traces_of_task(config: DataConfig, rejected: Callable[[Reject], None] | None
         raise DataError(
             f"data.task: {task.name} reads the rows of a file; name it in data.path (or a hub id in source)"
         )
-    origin, rows = _rows(config, _FILE)
-    traces = list(task_traces(task, rows, Path(origin), config.fields, rejected or stop))
+    origin, files = _rows(config, _FILE)
+    traces = [
+        trace for file, rows in files for trace in task_traces(task, rows, Path(file), config.fields, rejected or stop)
+    ]
     if not traces:
         raise DataError(f"{origin}: no row fits the task {task.name}")
     if config.grader is not None:
@@ -126,12 +131,19 @@ def _reasoning_gym(config: DataConfig, family: str) -> list[Problem]:
     ]
 
 
-def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]:
-    """Where the rows are from, for messages, and the rows."""
-    split = config.split or benchmark.split
+def _rows(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[tuple[str, Iterable[Row]]]]:
+    """What they are called in messages, and the rows of each file that the path names."""
     if config.path:
         found = dataset_info.find(config.path)
-        return str(found.origin), found.rows(config.split)
+        return str(found.origin), (
+            (str(file), rows) for file, rows in found.files(config.split, config.fields.values())
+        )
+    origin, rows = _rows_by_name(config, benchmark)
+    return origin, [(origin, rows)]
+
+
+def _rows_by_name(config: DataConfig, benchmark: Benchmark) -> tuple[str, Iterable[Row]]:
+    split = config.split or benchmark.split
     if config.source == "file":
         raise DataError("data.source: file needs data.path")
     if config.source == "clinic_notes":
@@ -154,22 +166,27 @@ def nearest(name: str, names: Iterable[str], prefix: str = "") -> str:
 
 
 def _problems(
-    config: DataConfig, benchmark: Benchmark, origin: str, rows: Iterable[Row], rejected: Callable[[Reject], None]
+    config: DataConfig,
+    benchmark: Benchmark,
+    origin: str,
+    files: Iterable[tuple[str, Iterable[Row]]],
+    rejected: Callable[[Reject], None],
+    needs_answer: bool,
 ) -> list[Problem]:
     seen: dict[str, int] = {}
     problems: list[Problem] = []
     unanswered: list[int] = []
     first = ""
-    for row in rows:
+    for file, row in ((file, row) for file, rows in files for row in rows):
         try:
-            problem = _problem(config, benchmark, row)
+            problem = _problem(config, benchmark, row, needs_answer)
             if problem.id in seen:
                 raise BadRow(f"id {problem.id!r} is already row {seen[problem.id]}'s")
         except BadRow as error:
             first = first or str(error)
             expected = isinstance(error, _Unanswered) and benchmark.unanswered
             unanswered += [row.line] if expected else []
-            rejected(Reject(origin, row.line, str(error), row.fields, row.lines, expected))
+            rejected(reject_of(row, file, str(error), expected))
             continue
         seen[problem.id] = row.line
         problems.append(problem)
@@ -188,7 +205,7 @@ class _Unanswered(BadRow):
     """A question without its answer."""
 
 
-def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
+def _problem(config: DataConfig, benchmark: Benchmark, row: Row, needs_answer: bool) -> Problem:
     """The row's problem. Raises `BadRow`."""
     if row.error:
         raise BadRow(row.error)
@@ -203,6 +220,8 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
                 names[key] = next((name for name in others if has_column(row.fields, name)), names[key])
     # 2. what is asked, and its answer
     question, system = question_in(row, names["question"])
+    if names["question"] == "instruction":  # of Alpaca's layout, whose input is what it is about
+        question = "\n".join(filter(None, (question, text_at(row.fields, "input"))))
     solution = text_at(row.fields, names.get("solution")) or None
     if config.grader in LITERAL_GRADERS:
         answer = answers.literal(cell(row.fields, names["answer"]))
@@ -210,12 +229,12 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row) -> Problem:
         answer = gold_letter(_gold(row, benchmark, names["answer"]), row.fields)
         if not answer and solution:
             answer = last_boxed(solution) or answers.after_hashes(solution) or ""
-    if not answer:
+    if not answer and needs_answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))
     used = {names.get(key) for key in ("question", "answer", "solution", "id")}
     rest = {key: value for key, value in row.fields.items() if key not in used}
     problem = Problem(
-        id=_id(row, names.get("id")) or f"{config.source}-{config.split or benchmark.split}-{row.line}",
+        id=row.id_of(_id(row, names.get("id")), f"{config.source}-{config.split or benchmark.split}"),
         question=question,
         answer=answer,
         source=config.source,

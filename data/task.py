@@ -21,7 +21,8 @@ from configs.schema.task import TaskConfig
 from configs.suggestion import did_you_mean
 from data.cells import text_at
 from data.compressed import plain_name
-from data.formats import Reject
+from data.formats import Reject, reject_of
+from data.header import without_header
 from data.problem import Trace
 from data.row import BadRow, Row
 
@@ -61,7 +62,8 @@ class CompiledTask:
         try:
             text = self.templates[part].render(names).strip()
         except UndefinedError as error:
-            raise BadRow(f"task {self.name}: {part}: {error}; the row has {', '.join(columns)}") from None
+            has = f"{', '.join(columns)}{without_header(list(columns))}"
+            raise BadRow(f"task {self.name}: {part}: {error}; the row has {has}") from None
         except (TemplateError, ValueError, TypeError, ArithmeticError) as error:
             raise BadRow(f"task {self.name}: {part}: {' '.join(str(error).split())}") from None
         if not text:
@@ -127,13 +129,14 @@ def task_traces(
                 raise BadRow(row.error)
             for name, column in columns.items():
                 if column not in row.fields:
-                    raise BadRow(f"no column {column!r} for data.fields.{name}; it has {', '.join(row.fields)}")
+                    has = f"{', '.join(row.fields)}{without_header(list(row.fields))}"
+                    raise BadRow(f"no column {column!r} for data.fields.{name}; it has {has}")
             fields = row.fields | {name: row.fields[column] for name, column in columns.items()}
             named = text_at(row.fields, "id")
-            trace = task.trace(fields, named or f"{stem}-{row.line}", origin.name)
+            trace = task.trace(fields, row.id_of(named, stem), origin.name)
             if line_of.setdefault(trace.id, row.line) != row.line:
                 raise BadRow(f"id {trace.id!r} is already row {line_of[trace.id]}'s")
         except BadRow as error:
-            rejected(Reject(str(origin), row.line, str(error), row.fields, row.lines))
+            rejected(reject_of(row, str(origin), str(error)))
             continue
         yield trace

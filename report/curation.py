@@ -1,6 +1,6 @@
 """`report.html` of a curation, from the files that it wrote.
 
-manifest.json   inputs, stages (`name`, `in`, `removed`, `reasons`, `seconds`), outputs, domains
+manifest.json   inputs, warnings, stages (`name`, `in`, `removed`, `reasons`, `seconds`), outputs, domains
 removed.jsonl   one object a removed row: `stage`, `id`, `question`, `reason`, `match`
 rejected.jsonl  one object a row that could not be read: `file`, `line`, `lines` lost with it, `reason`
 not_asked.jsonl one object a question that a model was not asked: `model`, `id`, `reason`
@@ -24,14 +24,23 @@ def write_curation_report(run_dir: Path) -> Path:
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
     sections: list[page.ReportSection] = [
         _headline(manifest),
-        page.Alarms([*_rejected(run_dir), *_not_asked(run_dir)]),
+        page.Alarms([*_rejected(run_dir), *_not_asked(run_dir), *manifest["warnings"]]),
         _stages(manifest),
         _reasons(manifest),
         page.Table(
             "Inputs",
-            ("file", "layout", "rows", "rejected", "bytes", "SHA-256"),
+            ("path", "files", "layout", "rows", "rejected", "cleaned", "bytes", "SHA-256"),
             [
-                (i["path"], i["layout"], i["rows"], i.get("rejected", 0), i["bytes"], i["sha256"][:16])
+                (
+                    i["path"],
+                    i["files"],
+                    i["layout"],
+                    i["rows"],
+                    i["rejected"],
+                    _cleaned(i),
+                    i["bytes"],
+                    i["sha256"][:16],
+                )
                 for i in manifest["inputs"]
             ],
         ),
@@ -64,6 +73,10 @@ def _not_asked(run_dir: Path) -> list[str]:
         f"{len(rows):,} questions not asked of {model}, and kept: {rows[0]['id']} is {rows[0]['reason']}"
         for model, rows in by_model.items()
     ]
+
+
+def _cleaned(source: dict[str, Any]) -> str:
+    return ", ".join(f"{count:,} × {kind}" for kind, count in source["cleaned"].items())
 
 
 def _headline(manifest: dict[str, Any]) -> page.Headline:

@@ -147,7 +147,8 @@ def _check_data(found: "Imported", unfound: Sequence[str]) -> None:
     sources = (found.mix or {}).get("sources", [found.recipe["data"]])
     validation = found.recipe.get("validation", {}).get("data", {})
     for path in [source["path"] for source in (*sources, validation) if "path" in source and not unfound]:
-        find(path).layout()
+        named = find(path)
+        named.layout(named.origin)
 
 
 def _write(file: Path, targets: dict[Path, dict[str, Any]], found: "Imported") -> None:

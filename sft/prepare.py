@@ -10,9 +10,11 @@ from transformers import PreTrainedTokenizerBase
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
 from curation.mixture import split_rows
+from data.balance import part_differences
 from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
+from data.residue import count_residue, residue_lines
 from data.splits import split_traces
 from data.think_format import NONE, ThinkFormat
 from sft.dataset import Example, Ledger, encode_trace, fit, ledger
@@ -24,6 +26,7 @@ class Prepared:
 
     `rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it. Without
     `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
+    `warnings`: a line each for what is trained on as it is, and may not be meant.
     """
 
     think_format: ThinkFormat
@@ -32,6 +35,7 @@ class Prepared:
     held_out: list[Problem]
     ledger: Ledger
     rejected: list[dict[str, Any]]
+    warnings: list[str]
 
     def summary(self) -> str:
         """What came in and what is lost, for the screen."""
@@ -50,7 +54,7 @@ class Prepared:
         for row in self.rejected:
             reasons[row["reason"]] += row.get("lines", 1)
         lines += [f"rejected {count:,}: {reason}" for reason, count in reasons.most_common(5)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.warnings])
 
     def check(self, config: SftConfig) -> None:
         """Raise `DataError` for rows that `truncation: error` won't have, and where no row is left."""
@@ -109,11 +113,22 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     rest, apart = _validation(kept, config.validation, reject, config.seed)
     _check_thinking(apart, think_format)
     train, validation = encoded(rest), encoded(apart)
+    warnings = residue_lines(count_residue(rest)) + _part_differences(config, rest, apart, held_out)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
     return Prepared(
-        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected
+        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected, warnings
     )
+
+
+def _part_differences(
+    config: SftConfig, train: Sequence[Trace], validation: Sequence[Trace], held_out: Sequence[Problem]
+) -> list[str]:
+    """Where validation and held-out rows are others than those that are trained on; a benchmark is meant to be."""
+    parts: dict[str, Sequence[Trace | Problem]] = {"train": train, "validation": validation}
+    if config.eval is None or config.eval.data is None or config.eval.data.path:
+        parts["held-out"] = held_out
+    return part_differences(parts)
 
 
 def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat:

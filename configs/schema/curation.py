@@ -19,12 +19,15 @@ from configs.schema.sections import (
     check_room,
 )
 
+Markup = Literal["html", "entities", "control_characters", "invisible_characters"]
+"""What may be cleaned out of texts; see `data.residue`."""
+
 
 class TraceSourceConfig(Section):
     """One file of traces (see `data.formats`), or problems by name."""
 
     path: str | None = None
-    """JSON, JSONL, CSV or Parquet; or `FOLDER/dataset_info.json#NAME`."""
+    """JSON, JSONL, CSV or Parquet; a folder or a pattern of such files; or `FOLDER/dataset_info.json#NAME`."""
     problems: DataConfig | None = None
     """Instead of a file: problems, whose reference solutions are the thinking."""
     mapping: dict[str, str] = {}
@@ -59,6 +62,8 @@ class QualityConfig(Section):
     """Remove rows without a checkable answer."""
     no_figures: bool = True
     """Remove questions that refer to a figure."""
+    no_residue: list[Markup | Literal["empty_answer"]] = []
+    """Remove rows with these; `empty_answer`: a reply such as 无, N/A or -, without thinking before it."""
     languages: list[Literal["en", "zh", "ja", "ko", "ru", "ar", "hi", "other", "none"]] = []
     """Keep these alone; empty: all."""
     min_words: NonNegative = 0
@@ -123,6 +128,9 @@ class CurateConfig(Section):
     """What comes in."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a row that can't be read does to the run; skipped ones are counted and kept in `rejected.jsonl`."""
+    clean: list[Markup] = []
+    """What is taken out of all texts before anything else: HTML tags, entities (resolved), characters that nobody sees.
+    What is left in the rows that are kept is counted all the same."""
     quality: QualityConfig = QualityConfig()
     near_duplicates: Share | None = 0.85
     """Overlap of words from which the later of two rows goes; none: keep duplicates."""
@@ -171,6 +179,9 @@ class DistillConfig(Section):
     """Longest answer."""
     keep: Positive = 1
     """Right answers kept a question, the shortest first."""
+    without_gold: Literal["stop", "keep", "majority"] = "stop"
+    """What a question without a gold answer does: it stops the run; its first answers are kept, ungraded; or those that
+    agree with more than half of its `samples`, ungraded too. The traces say so under `verdict`."""
     seed: int = 0
     """Of sampling."""
     output_dir: str
@@ -182,4 +193,6 @@ class DistillConfig(Section):
             raise ValueError("server: name a server or a model, and not both")
         if self.model:
             check_room(self.max_tokens, self.model, "model")
+        if self.without_gold == "majority" and self.samples < 3:
+            raise ValueError("without_gold: a majority needs at least samples=3")
         return self

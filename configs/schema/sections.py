@@ -80,12 +80,13 @@ class DataConfig(Section):
     """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its
     task), `file`, or a hub id."""
     path: str | None = None
-    """Local file (JSON, JSONL, CSV, Parquet) to read instead of the hub, or `FOLDER/dataset_info.json#NAME`."""
+    """Local file (JSON, JSONL, CSV, text, Parquet, spreadsheet) to read instead of the hub; several of one layout: a
+    folder, or a pattern such as `wards/*.csv`; or `FOLDER/dataset_info.json#NAME`."""
     split: str | None = None
     """Hub split; each source has its own default."""
     fields: dict[str, str] = {}
     """Column mapping: `question`, `answer` and optionally `id`, `solution` → the file's own names; for traces those of
-    `data.formats.MAPPED`, and empty means detected."""
+    `data.formats.MAPPED`, and empty means detected. Without a header columns are `column_0`, `column_1`, …."""
     limit: Positive | None = None
     """At most this many problems (how many to generate, for generated sources)."""
     seed: int = 0

@@ -96,6 +96,48 @@ def test_seed_gives_the_same_set(tmp_path: Path) -> None:
     assert len(files[0][1].splitlines()) == 5
 
 
+def residue_source(tmp_path: Path) -> list[dict[str, str]]:
+    replies = ["<p>多喝水</p>", "多喝水&nbsp;早睡", "暂无", "早睡"]
+    rows = [{"question": f"{QUESTIONS[i]}", "answer": reply} for i, reply in enumerate(replies)]
+    (tmp_path / "dirty.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [{"path": str(tmp_path / "dirty.jsonl")}]
+
+
+def test_residue_is_counted_and_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.run_curation(
+        config(tmp_path, sources=residue_source(tmp_path), decontaminate=None), RunDir(tmp_path / "out")
+    )
+    assert {row["reply"] for row in lines(tmp_path / "out" / "train.jsonl")} >= {"<p>多喝水</p>", "暂无"}
+    said = "rows with HTML tags, left as they are: 1, such as dirty-1: <p>多喝水</p>"
+    assert said in capsys.readouterr().out
+    assert "rows with HTML tags" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_residue_is_cleaned_or_removed_if_asked(tmp_path: Path) -> None:
+    changes = {"clean": ["html"], "quality": {"no_residue": ["entities", "empty_answer"]}, "decontaminate": None}
+    command.run_curation(config(tmp_path, sources=residue_source(tmp_path), **changes), RunDir(tmp_path / "out"))
+    assert [row["reply"] for row in lines(tmp_path / "out" / "train.jsonl")] == ["多喝水", "早睡"]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["inputs"][0]["cleaned"] == {"html": 1}
+    assert manifest["stages"][0]["reasons"] == {"HTML entities": 1, "an answer that says nothing": 1}
+    assert manifest["warnings"] == []
+
+
+def test_splits_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = config(tmp_path, splits={"train": 0.5, "test": 0.5}, decontaminate=None, near_duplicates=None)
+    command.run_curation(recipe, RunDir(tmp_path / "out"))
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["warnings"] == []
+    halves = {"train": list(range(30)), "test": list(range(30, 61))}  # the first half are short, the rest are long
+    rows = [{"question": "q" * (10 + 90 * (i > 29)) + str(i), "answer": "1"} for i in range(61)]
+    (tmp_path / "sorted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr("curation.mixture.split_rows", lambda *_: halves)
+    changed = recipe.model_copy(
+        update={"sources": [recipe.sources[0].model_copy(update={"path": str(tmp_path / "sorted.jsonl")})]}
+    )
+    command.run_curation(changed, RunDir(tmp_path / "sorted"))
+    assert "train differs from test by more than chance" in (tmp_path / "sorted" / "report.html").read_text()
+
+
 def test_bad_row_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl:63: not JSON"):
         command.run_curation(config(tmp_path, bad_rows="stop"), RunDir(tmp_path / "out"))

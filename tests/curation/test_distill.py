@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError, EngineError
+from configs.errors import ConfigError, DataError, EngineError
 from configs.recipe import validate
 from configs.run_directory import RunDir
 from configs.schema.curation import DistillConfig
 from curation import ask_model
+from curation.distill import distill
 from curation.distillation import run_distillation
 from data.arithmetic import generate_problems
 from data.formats import read
@@ -127,6 +128,65 @@ def test_only_right_answers_become_traces(tmp_path: Path, teach: Any) -> None:
     body = teacher.bodies[0]
     assert body["path"] == "/v1/chat/completions"
     assert {b["seed"] for b in teacher.bodies} > {body["seed"]}
+
+
+def saying(answers: dict[int, list[str]]) -> Any:
+    """Behaviour of a teacher that gives these answers to a problem, one after the other, and right ones to others."""
+
+    def behave(problem: Any, times: int) -> tuple[int, dict[str, Any]]:
+        said = answers.get(PROBLEMS.index(problem), [problem.answer])
+        return 200, completion(f"<think>\n{'so ' * times}\n</think>\n\n{said[(times - 1) % len(said)]}")
+
+    return behave
+
+
+def test_answers_without_gold_are_kept_as_ungraded(
+    tmp_path: Path, teach: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = [replace(problem, answer="") for problem in PROBLEMS[:2]]
+    made = config(tmp_path, url(teach(saying({1: [""]}))), server={"concurrency": 1}, keep=2, without_gold="keep")
+    run_distillation(made, RunDir(tmp_path), [*bare, PROBLEMS[2]])
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [(t.id, t.answer) for t in traces] == [
+        (f"{PROBLEMS[0].id}#0", None),
+        (f"{PROBLEMS[0].id}#1", None),
+        *((f"{PROBLEMS[2].id}#{i}", PROBLEMS[2].answer) for i in (0, 1)),
+    ]
+    assert [t.metadata.get("verdict") for t in traces] == ["ungraded", "ungraded", None, None]
+    assert "2 of the traces are ungraded, as `verdict` says" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["answers"] == {"ungraded": 2, "empty": 2, "right": 2}
+    assert (summary["solved"], summary["ungraded"]) == (2, 2)
+
+
+def test_answers_without_gold_may_have_to_agree(tmp_path: Path, teach: Any) -> None:
+    bare = [replace(problem, answer="") for problem in PROBLEMS[:2]]
+    said = {0: ["It is 1,000.", "2", r"\boxed{1000}", "1000.0"], 1: ["1", "1", "2", "3"]}
+    made = config(
+        tmp_path, url(teach(saying(said))), server={"concurrency": 1}, samples=4, keep=4, without_gold="majority"
+    )
+    run_distillation(made, RunDir(tmp_path), bare)
+    traces = list(read(tmp_path / "traces.jsonl"))
+    assert [t.id for t in traces] == [f"{PROBLEMS[0].id}#{i}" for i in (0, 2, 3)]
+    assert {t.metadata["verdict"] for t in traces} == {"ungraded, of the majority"}
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["answers"] == {"of no majority": 5, "ungraded, of the majority": 3}
+
+
+def test_questions_of_a_text_file_are_distilled(tmp_path: Path, teach: Any) -> None:
+    (tmp_path / "q.txt").write_text("".join(f"{problem.question}\n" for problem in PROBLEMS[:3]))
+    server = {"url": url(teach(saying({}))), "model": "teacher"}
+    values = {"data": {"path": str(tmp_path / "q.txt")}, "server": server, "output_dir": str(tmp_path / "out")}
+    with pytest.raises(DataError, match=r"q\.txt:1: no answer in column 'answer'.*without_gold=keep, or"):
+        distill(validate("distill", values, "test"))
+    assert not (tmp_path / "out").exists()
+    distill(validate("distill", values | {"without_gold": "keep"}, "test"))
+    assert [t.question for t in read(tmp_path / "out" / "traces.jsonl")] == [p.question for p in PROBLEMS[:3]]
+
+
+def test_majority_needs_three_samples() -> None:
+    with pytest.raises(ConfigError, match="without_gold: a majority needs at least samples=3"):
+        config(Path("out"), "http://localhost:1/v1", without_gold="majority")
 
 
 def test_resumed_run_asks_only_open_questions(tmp_path: Path, teach: Any) -> None:

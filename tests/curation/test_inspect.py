@@ -30,6 +30,12 @@ def test_file_is_described_with_its_bad_rows(tmp_path: Path, capsys: pytest.Capt
     assert "tokens: min" in said
 
 
+def test_residue_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\na?,<p>b</p>\nc?,d\n")
+    assert main([str(tmp_path / "a.csv")]) == 0
+    assert "rows with HTML tags, left as they are: 1, such as a-2: <p>b</p>\n" in capsys.readouterr().out
+
+
 def test_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("q,a\n1 + 1?,2\n")
     assert main([str(tmp_path / "a.csv"), "question=q", "reply=a"]) == 0

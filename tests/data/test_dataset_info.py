@@ -221,7 +221,8 @@ def test_every_real_entry_is_read_or_refused_in_a_line() -> None:
     layouts, refusals = 0, []
     for name in json.loads(path.read_text("utf-8")):
         try:
-            layouts += find(f"{path}#{name}").layout() is not None
+            found = find(f"{path}#{name}")
+            layouts += found.layout(found.origin) is not None
         except DataError as error:
             refusals.append(str(error).partition(f"{path}#{name}: ")[2].partition(" (")[0].partition(" names")[0])
     assert layouts > 60

@@ -218,9 +218,9 @@ def test_row_of_another_encoding_is_an_error_row(tmp_path: Path, name: str, monk
     assert found[1_501].fields["a"] == "fine"
 
 
-@pytest.mark.parametrize("name", ["missing.jsonl", "a.txt"])
+@pytest.mark.parametrize("name", ["missing.jsonl", "a.doc"])
 def test_missing_file_or_unknown_kind_is_named(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "a.doc").write_text("x")
     with pytest.raises(DataError, match=name):
         rows(tmp_path / name)
 

@@ -83,16 +83,73 @@ def test_rows_are_those_below_the_header(tmp_path: Path) -> None:
     assert [(trace.question, trace.reply) for trace in traces] == [("右肺癌", "肺恶性肿瘤"), ("T2DM & co", "2型糖尿病")]
 
 
-def test_merged_cell_names_its_rows(tmp_path: Path) -> None:
-    sheet: list[list[Cell]] = [["词表", None], ["a", "b"], ["1", "2"], [None, "3"], ["4", "5"]]
-    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:B1", "A3:A4"])
-    found = list(read_rows(path))
-    assert [(row.line, row.error) for row in found] == [
-        (3, "a merged cell (rows 3 to 4, columns 1 to 1); unmerge it and fill its cells"),
-        (4, "a merged cell (rows 3 to 4, columns 1 to 1); unmerge it and fill its cells"),
-        (5, None),
+def test_cell_merged_downwards_is_each_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sheet: list[list[Cell]] = [["词表", None], ["a", "b"], ["1", "2"], [None, "3"], [None, "4"], ["5", "6"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:B1", "A3:A5"])
+    assert [(row.line, row.fields) for row in read_rows(path)] == [
+        (3, {"a": "1", "b": "2"}),
+        (4, {"a": "1", "b": "3"}),
+        (5, {"a": "1", "b": "4"}),
+        (6, {"a": "5", "b": "6"}),
     ]
-    assert found[2].fields == {"a": "4", "b": "5"}
+    assert "2 cells are part of one merged downwards" in caplog.text
+
+
+def open_document(path: Path, rows: Sequence[str]) -> Path:
+    """An `.ods` file with one sheet, `a & b`, of these rows of cells."""
+    names = {"office": "office", "table": "table", "text": "text"}
+    spaces = " ".join(f'xmlns:{key}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for key, name in names.items())
+    table = "".join(f"<table:table-row>{cells}</table:table-row>" for cells in rows)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="a &amp; b">{table}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return path
+
+
+def test_ods_cell_merged_downwards_is_refused(tmp_path: Path) -> None:
+    def cell(text: str, rows: int = 1) -> str:
+        kind = f'office:value-type="string" table:number-rows-spanned="{rows}"'
+        return f"<table:table-cell {kind}><text:p>{text}</text:p></table:table-cell>"
+
+    header = cell("a") + cell("b")
+    path = open_document(tmp_path / "a.ods", [header, cell("1") + cell("2")])
+    assert [row.fields for row in read_rows(path)] == [{"a": "1", "b": "2"}]
+    path = open_document(
+        tmp_path / "b.ods", [header, cell("1", 2) + cell("2"), "<table:covered-table-cell/>" + cell("3")]
+    )
+    with pytest.raises(DataError, match=r"b\.ods: it has cells merged downwards.*save it as \.xlsx"):
+        list(read_rows(path))
+
+
+def test_header_of_two_rows_is_the_lower_one(tmp_path: Path) -> None:
+    sheet: list[list[Cell]] = [["主诉", "诊断", None], [None, "初诊", "确诊"], ["咳嗽", "感冒", "肺炎"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A1:A2", "B1:C1", "F2:F9"])
+    assert [row.fields for row in read_rows(path)] == [{"主诉": "咳嗽", "初诊": "感冒", "确诊": "肺炎"}]
+
+
+def test_columns_of_a_sheet_go_by_number(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", {"s": [["几点了？", "询问"], ["开灯", "控制"]]})
+    with pytest.raises(DataError, match="the first row looks like data; without a header they are column_0"):
+        open_traces(path)
+    traces = list(open_traces(path, {"question": "column_0", "reply": "column_1"}).traces)
+    assert [(trace.id, trace.reply) for trace in traces] == [("a-1", "询问"), ("a-2", "控制")]
+
+
+def test_cell_merged_across_names_its_rows(tmp_path: Path) -> None:
+    sheet: list[list[Cell]] = [["a", "b"], ["内科", None], ["1", "2"], ["外科", None], [None, None], ["3", "4"]]
+    path = workbook(tmp_path / "a.xlsx", {"s": sheet}, ["A2:B2", "A4:B5"])
+    assert [(row.line, row.error) for row in read_rows(path)] == [
+        (2, "a merged cell (rows 2 to 2, columns 1 to 2); unmerge it and fill its cells"),
+        (3, None),
+        (4, "a merged cell (rows 4 to 5, columns 1 to 2); unmerge it and fill its cells"),
+        (6, None),
+    ]
 
 
 def test_cell_without_header_is_named(tmp_path: Path) -> None:

@@ -29,6 +29,21 @@ def write(path: Path, *rows: dict[str, Any]) -> str:
     return str(path)
 
 
+def test_questions_may_lack_answers_where_none_is_needed(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl",
+        {"instruction": "Add.", "input": "1 + 1", "answer": "2"},
+        {"instruction": "Say hello.", "input": ""},
+        {"instruction": ""},
+    )
+    rejects: list[Reject] = []
+    problems = load_problems(DataConfig(path=path), rejects.append, needs_answer=False)
+    assert [(p.question, p.answer) for p in problems] == [("Add.\n1 + 1", "2"), ("Say hello.", "")]
+    assert [reject.line for reject in rejects] == [3]
+    with pytest.raises(DataError, match=r"a\.jsonl:2: no answer in column 'answer'"):
+        load_problems(DataConfig(path=path))
+
+
 def test_gsm8k_answers_are_plain_numbers(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl",

@@ -109,6 +109,28 @@ def test_known_bad_benchmark_rows_are_counted(
     assert "rejected 1: no answer in column 'answer'" in data.summary()
 
 
+def test_summary_counts_residue_and_leaves_it(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
+    rows = [{"question": f"{i}?", "answer": f"<p>{i}</p>" if i % 2 else f"{i}"} for i in range(8)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = prepare(config(folder, tmp_path / "out", data={"path": str(path)}), tokenizer, S1)
+    assert "rows with HTML tags, left as they are: 4, such as rows-2: <p>1</p>" in data.summary()
+    assert "<p>1</p>" in tokenizer.decode(data.train[1].input_ids)
+
+
+def test_summary_says_that_validation_rows_differ(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
+    for name, words in (("train", 3), ("validation", 12)):
+        rows = [{"question": f"{'word ' * words}{i}?", "answer": f"{i}"} for i in range(40)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"path": str(tmp_path / "train.jsonl")}
+    validation = {"data": {"path": str(tmp_path / "validation.jsonl")}}
+    recipe = config(folder, tmp_path / "out", data=data, validation=validation)
+    said = "validation differs from train by more than chance: questions of 63 characters in the median, 18 there"
+    assert said in prepare(recipe, tokenizer, S1).summary()
+    same = config(folder, tmp_path / "out", data=data, validation={"share": 0.25})
+    assert "differs" not in prepare(same, tokenizer, S1).summary()
+
+
 def test_none_format_refuses_thinking(folder: Path, tmp_path: Path, tokenizer: Any) -> None:
     rows = [{"question": f"{i}?", "thinking": "hm" * (i % 2), "answer": f"{i}"} for i in range(5)]
     path = tmp_path / "rows.jsonl"
