@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError, DataError
-from configs.recipe import RECIPES
+from configs.recipe import RECIPES, load_recipe
 from configs.schema.sections import DataConfig
 from configs.schema.training import HeldOutConfig
 from curation.mixture import split_rows
@@ -219,3 +219,15 @@ def test_instruction_makes_no_duplicates(tmp_path: Path) -> None:
     assert len(split["test"]) == 60
     kept, held_out = split_traces(traces, HeldOutConfig(problems=60), seed=0)
     assert (len(kept), len(held_out)) == (540, 60)
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo", "eval"])
+def test_recipes_name_tasks_and_columns_that_exist(stage: str) -> None:
+    names = [path.stem for path in (RECIPES / stage).glob("*.yaml")]
+    sections = [load_recipe(stage, name).data for name in names]
+    tasks = [section for section in sections if section.task]
+    assert tasks
+    for section in tasks:
+        task = load_task(section.task)
+        written = " ".join(getattr(task.config, part) for part in ("prompt", "reply", "key"))
+        assert all(column in written for column in section.fields)
