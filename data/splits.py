@@ -47,7 +47,8 @@ def _measured(problems: Sequence[Problem], held_out: HeldOutConfig, seed: int) -
 
 
 def _kept(items: Sequence[Asked], measured: Sequence[Problem], noun: str, held_out: HeldOutConfig) -> list[Asked]:
-    questions = {_key(text) for problem in measured for text in (problem.identity, stem(problem))}
+    asked = [*measured, *(load_problems(held_out.general) if held_out.general else ())]
+    questions = {_key(text) for problem in asked for text in (problem.identity, stem(problem))}
     kept = [item for item in items if _key(item.identity) not in questions]
     if not kept:
         way_out = "raise data.limit, or lower eval.problems" if held_out.data is None else "name others in eval.data"

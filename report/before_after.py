@@ -91,14 +91,15 @@ def _paired(shown: ShownSample, other: Sample, name: str) -> ShownSample:
 
 def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
     """The samples of a training's held-out problems after it, beside those before."""
+    labels = {point["label"] for point in comparison["points"]}
     earlier, later = (
-        [sample for sample in read_samples(run_dir / file) if sample.point == "greedy"]
+        [sample for sample in read_samples(run_dir / file) if sample.point in labels]
         for file in (comparison["samples"], "heldout_after.jsonl")
     )
     shown = [
         ShownSample(
             id=sample.id,
-            group="greedy",
+            group=sample.point,
             question=sample.question,
             spans=cut(sample.text, sample.forced, sample.prefilled),
             gold=sample.gold,

@@ -64,6 +64,7 @@ def run_grpo(
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
     held_out = heldout.fitting(config, held_out, tokenizer, think_format)
+    general = heldout.general_problems(config, tokenizer, think_format)
     prompts = rollout.prompts(problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
@@ -109,7 +110,7 @@ def run_grpo(
             memory_check.try_worst_step(trainer, longest, config.completion_length)
 
         # 4. measure, train
-        measure = heldout.Measure(run, engine, config, held_out)
+        measure = heldout.Measure(run, engine, config, held_out, general)
         if lead:
             start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)

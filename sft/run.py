@@ -24,6 +24,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     print(data.summary())
     data.check(config)
     held_out = heldout.fitting(config, data.held_out, tokenizer, think_format)
+    general = heldout.general_problems(config, tokenizer, think_format)
     print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
     if dry_run:
         print(sft_plan(config, data.ledger, data.sequences(config), len(held_out)))
@@ -37,7 +38,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         trainer = build_sft_trainer(config, loaded, data, run)
         check_first_batch(trainer, config, data)
         engine = engine_of(loaded, config, think_format) if config.generates else None
-        measure = heldout.Measure(run, engine, config, held_out)
+        measure = heldout.Measure(run, engine, config, held_out, general)
 
     # 3. measure, train, save, measure, report
     start_run(run, config, loaded, held_out, resume)

@@ -1,6 +1,7 @@
 """Accuracy on held-out problems, before and after training: an evaluation of two points.
 
-"greedy" is one sample a problem, "sampled" k samples at the training temperature, for avg@k.
+"greedy" is one sample a problem, "sampled" k samples at the training temperature, for avg@k. "general" is one sample a
+problem of another kind, where the recipe names some: what training on its rows forgets.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from configs.schema.sections import SamplingConfig
 from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_problem, token_ids
+from data.sources import load_problems
 from data.think_format import ThinkFormat
 from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
 from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 GREEDY = SamplingConfig(temperature=0.0)
+NAMES = ("before", "after")
 FIELDS = ("value", "low", "high", "n")
-CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change"}
+CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change", "general": "general_change"}
 """Point → the name of its change in `summary.json`."""
 
 
@@ -44,8 +47,15 @@ class Measure:
     `summary.json` gets `greedy_<when>` and `avg_at_k_<when>`, `heldout_<when>.jsonl` every sample.
     """
 
-    def __init__(self, run: RunDir, engine: Engine | None, config: TrainingConfig, held_out: list[Problem]) -> None:
-        self.run, self.engine, self.config, self.problems = run, engine, config, held_out
+    def __init__(
+        self,
+        run: RunDir,
+        engine: Engine | None,
+        config: TrainingConfig,
+        held_out: list[Problem],
+        general: Sequence[Problem] = (),
+    ) -> None:
+        self.run, self.engine, self.config, self.problems, self.general = run, engine, config, held_out, general
 
     def __call__(self, when: Literal["before", "after"]) -> None:
         """Measure, print and write; nothing if the recipe doesn't ask for it, or a resumed run has it already."""
@@ -57,9 +67,10 @@ class Measure:
             or f"greedy_{when}" in self.run.summary()
         ):
             return
-        print(f"measuring {len(self.problems)} held-out problems × {1 + config.eval.k} samples …", flush=True)
+        also = f" and {len(self.general)} general ones" if self.general else ""
+        print(f"measuring {len(self.problems)} held-out problems × {1 + config.eval.k} samples{also} …", flush=True)
         started = time.perf_counter()
-        figures, samples = measure(self.engine, self.problems, config.eval, config.sampling, config.seed)
+        figures, samples = measure(self.engine, self.problems, config.eval, config.sampling, config.seed, self.general)
         self.store(when).write(samples)
         self.run.add_summary(**{f"{name}_{when}": figure for name, figure in figures.items()})
         greedy, average = (Interval(**{key: figures[f][key] for key in FIELDS}) for f in ("greedy", "avg_at_k"))
@@ -77,20 +88,27 @@ class Measure:
         self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
         said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
         print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
-        data = self.config.eval.data if self.config.eval and self.config.eval.data else self.config.data
         both = {(s.id, s.question) for s in before} & {(s.id, s.question) for s in after}
-        earlier, later = (
-            [s for s in samples if s.point == "greedy" and (s.id, s.question) in both] for samples in (before, after)
-        )
+        sides = [[s for s in samples if (s.id, s.question) in both] for samples in (before, after)]
+        points = [point for label in ("greedy", "general") if (point := self._compared(label, *sides)) is not None]
+        if points:
+            comparison = {"names": NAMES, "samples": self.store("before").path.name, "points": points}
+            write_json(self.run / COMPARISON_FILE, comparison)
+        for point in points:
+            show_point(point, NAMES, heading=len(points) > 1)
+
+    def _compared(self, label: str, before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Any] | None:
+        """One point before against after; None where nothing is known of it beside its accuracy."""
+        held_out = self.config.eval
+        data, problems = (held_out and held_out.data) or self.config.data, self.problems
+        if label == "general":
+            data, problems = (held_out and held_out.general) or data, list(self.general)
+        earlier, later = ([s for s in samples if s.point == label] for samples in (before, after))
         metrics = metrics_of(data, None, [*earlier, *later])
-        if not metrics or not scores(earlier).keys() & scores(later).keys():
-            return
-        names = ("before", "after")
-        trivial = baselines(metrics, self.problems, later)
-        point = compare_point("greedy", names, metrics, earlier, later, trivial, self.config.seed)
-        comparison = {"names": names, "samples": self.store("before").path.name, "points": [point]}
-        write_json(self.run / COMPARISON_FILE, comparison)
-        show_point(point, names)
+        if (not metrics and label == "greedy") or not scores(earlier).keys() & scores(later).keys():
+            return None
+        trivial = baselines(metrics, problems, later)
+        return compare_point(label, NAMES, metrics, earlier, later, trivial, self.config.seed)
 
     def store(self, when: str) -> SampleStore:
         """The file of the samples of one measurement."""
@@ -119,16 +137,21 @@ def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float
 
 
 def measure(
-    engine: Engine, problems: Sequence[Problem], config: HeldOutConfig, sampling: SamplingConfig, seed: int
+    engine: Engine,
+    problems: Sequence[Problem],
+    config: HeldOutConfig,
+    sampling: SamplingConfig,
+    seed: int,
+    general: Sequence[Problem] = (),
 ) -> tuple[dict[str, Any], list[Sample]]:
-    """({"greedy": …, "avg_at_k": …, …}, the samples of both points).
+    """({"greedy": …, "avg_at_k": …, …}, the samples of all points).
 
     Greedy: one sample a problem, Wilson's interval. avg@k: the mean over `config.k` samples at `sampling`, its interval
     by bootstrap over problems. An answer that can't be judged counts as wrong here, and is counted as `unjudged`.
     The same seed draws the same noise for the same problem, so that before and after are paired.
     """
     # 1. generate: one call, in which short rows of the one point fill the batch of the other
-    tasks = plan_points(engine, problems, config, sampling, seed)
+    tasks = plan_points(engine, problems, config, sampling, seed, general)
     with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)
         generations = generate_tasks(engine, tasks, lambda *_: progress.update(next(done)))
@@ -137,9 +160,10 @@ def measure(
     drawn = [sample_of(task, generation, engine) for task, generation in zip(tasks, generations, strict=True)]
     samples = judged_samples(drawn, [task.problem for task in tasks])
 
-    # 3. figures: the greedy samples come first, then k a problem
+    # 3. figures: the greedy samples come first, then k a problem, then the general ones
     right = [sample.is_right is True for sample in samples]
-    greedy, sampled = right[: len(problems)], right[len(problems) :]
+    drawn_to = len(problems) * (1 + config.k)
+    greedy, sampled, others = right[: len(problems)], right[len(problems) : drawn_to], right[drawn_to:]
     average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
     figures = {
         "greedy": wilson(sum(greedy), len(greedy)).as_dict(),
@@ -147,33 +171,43 @@ def measure(
         "unjudged": sum(sample.score is None for sample in samples),
         "truncated": sum(sample.is_truncated for sample in samples),
     }
+    if others:
+        figures["general"] = wilson(sum(others), len(others)).as_dict()
     return figures, samples
 
 
 def plan_points(
-    engine: Engine, problems: Sequence[Problem], config: HeldOutConfig, sampling: SamplingConfig, seed: int
+    engine: Engine,
+    problems: Sequence[Problem],
+    config: HeldOutConfig,
+    sampling: SamplingConfig,
+    seed: int,
+    general: Sequence[Problem] = (),
 ) -> list[Task]:
-    """A task a sample: the greedy point, then `config.k` samples a problem that share the problem's seed."""
-    prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in problems]
-    ids = token_ids(engine.tokenizer, prompts)
-    points = (("greedy", GREEDY, 1), ("sampled", sampling, config.k))
-    return [
-        Task(
-            label=label,
-            budget=None,
-            sampling=how,
-            asked={},
-            problem=problem,
-            sample=sample,
-            prompt=prompts[at],
-            prompt_ids=tuple(ids[at]),
-            seed=seed + at,
-            max_tokens=config.max_tokens,
-        )
-        for label, how, count in points
-        for at, problem in enumerate(problems)
-        for sample in range(count)
-    ]
+    """A task a sample: the greedy point, `config.k` samples a problem that share its seed, the general point."""
+    points = [("greedy", GREEDY, 1, problems), ("sampled", sampling, config.k, problems)]
+    points += [("general", GREEDY, 1, general)] if general else []
+    tasks = []
+    for label, how, count, its in points:
+        prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in its]
+        ids = token_ids(engine.tokenizer, prompts)
+        tasks += [
+            Task(
+                label=label,
+                budget=None,
+                sampling=how,
+                asked={},
+                problem=problem,
+                sample=sample,
+                prompt=prompts[at],
+                prompt_ids=tuple(ids[at]),
+                seed=seed + at,
+                max_tokens=config.max_tokens,
+            )
+            for at, problem in enumerate(its)
+            for sample in range(count)
+        ]
+    return tasks
 
 
 def fitting(
@@ -198,6 +232,15 @@ def fitting(
         return kept
     check_lengths(problems, ids, config.eval.max_tokens, config.model.max_length, "eval.max_tokens")
     return problems
+
+
+def general_problems(
+    config: TrainingConfig, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat
+) -> list[Problem]:
+    """The problems of `eval.general` that fit; none where the recipe names none. Raises as `fitting` does."""
+    if config.eval is None or config.eval.general is None:
+        return []
+    return fitting(config, load_problems(config.eval.general), tokenizer, think_format)
 
 
 def problem_prompt_ids(

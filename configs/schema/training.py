@@ -25,6 +25,8 @@ class HeldOutConfig(Section):
     """Samples a problem at the training temperature, for avg@k."""
     max_tokens: Positive = 256
     """Longest completion, in tokens."""
+    general: DataConfig | None = None
+    """Problems of another kind, answered greedily before and after too: what is forgotten. Never trained on either."""
     when: list[Literal["before", "after"]] = ["before", "after"]
     """Measure before training, after it, or both; empty: not at all."""
 

@@ -11,16 +11,17 @@ from configs.errors import DataError
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir, write_jsonl
 from configs.sample import Sample, read_samples
-from configs.schema.sections import ModelConfig, SamplingConfig
+from configs.schema.sections import DataConfig, ModelConfig, SamplingConfig
 from configs.schema.training import HeldOutConfig
 from data.problem import Problem
+from data.splits import split_problems
 from data.think_format import S1
 from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from report.training import write_training_report
 from tests.tiny import tiny_model
-from training.heldout import Measure, changes, fitting, measure, problem_prompt_ids
+from training.heldout import Measure, changes, fitting, general_problems, measure, problem_prompt_ids
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -157,3 +158,35 @@ def test_metrics_of_a_task_are_compared(engine: Engine, tmp_path: Path, capsys: 
     page = write_training_report(tmp_path).read_text("utf-8")
     assert "before against after" in page
     assert page.count('"gained"') == 4
+
+
+def test_what_is_forgotten_is_measured(engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    questions = [{"question": f"What is {i}?", "answer": str(i)} for i in range(4)]
+    write_jsonl(tmp_path / "general.jsonl", questions)
+    overrides = [f"eval.general={{path: {tmp_path / 'general.jsonl'}}}", "eval.k=2", "eval.max_tokens=8"]
+    config = load_recipe("sft", "demo", overrides)
+    general = general_problems(config, engine.tokenizer, S1)
+    run = RunDir(tmp_path / "run")
+    measure_it = Measure(run, engine, config, PROBLEMS, general)
+    (tmp_path / "run").mkdir()
+    measure_it("before")
+    before = list(measure_it.store("before").load().values())
+    assert [sample.point for sample in before].count("general") == 4
+    assert run.summary()["general_before"]["n"] == 4
+    forgotten = [replace(s, score=1.0) if s.point == "general" else s for s in before]
+    measure_it.store("before").write(forgotten)
+    measure_it.store("after").write(before)
+    measure_it.compare()
+    assert run.summary()["general_change"]["value"] == -1.0
+    [point] = json.loads((run / "comparison.json").read_text("utf-8"))["points"]
+    assert point["label"] == "general"
+    assert "general -100.0%" in capsys.readouterr().out
+
+
+def test_general_questions_are_not_trained_on(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {i}?", "answer": str(i)} for i in range(6)]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    write_jsonl(tmp_path / "general.jsonl", rows[:2])
+    held_out = HeldOutConfig(problems=1, general=DataConfig(path=str(tmp_path / "general.jsonl")))
+    kept, _ = split_problems(DataConfig(path=str(tmp_path / "rows.jsonl")), held_out)
+    assert not {"What is 0?", "What is 1?"} & {problem.question for problem in kept}
