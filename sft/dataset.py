@@ -1,4 +1,4 @@
-"""Traces → token ids with a loss mask, and the ledger of what a length limit would have cost."""
+"""Rows of token ids with a loss mask, and the ledger of what a length limit costs."""
 
 from array import array
 from collections.abc import Sequence
@@ -9,9 +9,6 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from configs.errors import DataError
-from data.problem import Trace
-from data.prompts import render_turn
-from data.think_format import ThinkFormat
 
 IGNORED = -100  # the label that PyTorch's cross entropy skips
 
@@ -56,23 +53,6 @@ class Ledger:
     def as_dict(self) -> dict[str, Any]:
         """The object that `truncation.json` holds."""
         return asdict(self)
-
-
-def encode_trace(
-    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool = False
-) -> Example:
-    """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
-
-    Prompt and completion are tokenised apart, exactly as they meet at inference. Raises `DataError` for a trace that
-    contains what ends its own thinking or turn.
-    """
-    prompt, completion = render_turn(tokenizer, trace, think_format)
-    thought = completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking else ""
-    ids = tokenizer([prompt, completion, thought], add_special_tokens=False)["input_ids"]
-    if not ids[1]:
-        raise DataError(f"row {trace.id}: nothing to train on, its completion is empty")
-    start = 0 if prompt_too else len(ids[0])
-    return Example(trace.id, array("i", ids[0] + ids[1]), start, answer_start=len(ids[0]) + len(ids[2]))
 
 
 def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:

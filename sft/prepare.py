@@ -15,7 +15,8 @@ from data.formats import Reject, stop
 from data.problem import Problem, Trace
 from data.splits import split_traces
 from data.think_format import NONE, ThinkFormat
-from sft.dataset import Example, Ledger, encode_trace, fit, ledger
+from sft.dataset import Example, Ledger, fit, ledger
+from sft.encoding import encode_traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,13 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
 
     def encoded(traces: Sequence[Trace]) -> list[Example]:
         examples = []
-        for trace in traces:
-            try:
-                examples.append(encode_trace(trace, tokenizer, think_format, prompt_too))
-            except DataError as error:
-                if not skip:
-                    raise
-                rejected.append({"file": trace.source, "id": trace.id, "reason": str(error)})
+        for trace, example in zip(traces, encode_traces(traces, tokenizer, think_format, prompt_too), strict=True):
+            if isinstance(example, Example):
+                examples.append(example)
+            elif skip:
+                rejected.append({"file": trace.source, "id": trace.id, "reason": str(example)})
+            else:
+                raise example
         return examples
 
     prompt_too = config.trl_setting("completion_only_loss") is False

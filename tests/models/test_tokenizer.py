@@ -95,7 +95,7 @@ def test_pad_without_spare_token_warns(tiny: str, caplog: pytest.LogCaptureFixtu
 def test_pad_as_end_of_turn_keeps_label(tiny: str) -> None:
     from data.problem import Trace
     from data.think_format import S1
-    from sft.dataset import encode_trace
+    from sft.encoding import encode_trace
 
     tokenizer = load_tokenizer(ModelConfig(name=tiny))
     tokenizer.pad_token = tokenizer.eos_token
