@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from configs.errors import DataError
 
 IGNORED = -100  # the label that PyTorch's cross entropy skips
+Span = tuple[int, int]
+"""(start, end) of some tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +22,23 @@ class Example:
 
     id: str
     input_ids: "array[int]"
-    loss_start: int
-    """Index of the first token that carries loss."""
+    loss_spans: tuple[Span, ...]
+    """The tokens that carry loss, in order: one span a reply."""
     answer_start: int
     """Index of the first token after the end of thinking."""
 
     @property
     def labels(self) -> list[int]:
-        """`input_ids` with the part before `loss_start` ignored, (T,)."""
-        return [IGNORED] * self.loss_start + self.input_ids[self.loss_start :].tolist()
+        """`input_ids` with all that is outside of `loss_spans` ignored, (T,)."""
+        labels = [IGNORED] * len(self.input_ids)
+        for start, end in self.loss_spans:
+            labels[start:end] = self.input_ids[start:end]
+        return labels
+
+    def cut_to(self, limit: int) -> "Example":
+        """Its first `limit` tokens."""
+        spans = tuple((start, min(end, limit)) for start, end in self.loss_spans if start < limit)
+        return Example(self.id, self.input_ids[:limit], spans, self.answer_start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
         raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
     over = [e for e in examples if len(e.input_ids) > limit]
-    left_out = {"drop": len(over), "cut": sum(e.loss_start >= limit for e in over)}
+    left_out = {"drop": len(over), "cut": sum(e.loss_spans[0][0] >= limit for e in over)}
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
     return Ledger(
         rows=len(examples),
@@ -86,8 +97,8 @@ def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
         return list(examples)
     if policy == "drop":
         return [e for e in examples if len(e.input_ids) <= limit]
-    kept = [Example(e.id, e.input_ids[:limit], e.loss_start, e.answer_start) for e in examples]
-    return [e for e in kept if len(e.input_ids) > e.loss_start]
+    kept = [e.cut_to(limit) for e in examples]
+    return [e for e in kept if e.loss_spans]
 
 
 def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
@@ -96,10 +107,11 @@ def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
 
     ids = np.concatenate([np.frombuffer(e.input_ids, np.intc) for e in examples])
     ends = np.cumsum([len(e.input_ids) for e in examples])
-    labels = ids.copy()
-    for example, end in zip(examples, ends.tolist(), strict=True):
-        begin = end - len(example.input_ids)
-        labels[begin : begin + example.loss_start] = IGNORED
+    labels = np.full_like(ids, IGNORED)
+    for example, row_end in zip(examples, ends.tolist(), strict=True):
+        row_start = row_end - len(example.input_ids)
+        for start, end in example.loss_spans:
+            labels[row_start + start : row_start + end] = ids[row_start + start : row_start + end]
     offsets = pa.array(np.append(0, ends), pa.int32())
     return {
         name: pa.ListArray.from_arrays(offsets, pa.array(v)) for name, v in (("input_ids", ids), ("labels", labels))
@@ -107,7 +119,7 @@ def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def show_loss(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The row as text with the part that carries loss between ⟦ and ⟧, for a person to check."""
-    ids = example.input_ids.tolist()
-    prompt, trained = tokenizer.batch_decode([ids[: example.loss_start], ids[example.loss_start :]])
-    return f"{prompt}⟦{trained}⟧"
+    """The row as text with the parts that carry loss between ⟦ and ⟧, for a person to check."""
+    ids, edges = example.input_ids.tolist(), [0, *chain.from_iterable(example.loss_spans), len(example.input_ids)]
+    texts = tokenizer.batch_decode([ids[start:end] for start, end in pairwise(edges)])
+    return "".join(f"⟦{text}⟧" if at % 2 else text for at, text in enumerate(texts))

@@ -2,17 +2,21 @@
 
 import os
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 
 from transformers import PreTrainedTokenizerBase
 
-from configs.errors import DataError
+from configs.errors import DataError, ModelError
+from configs.schema.sft import TrainedTokens
 from data.problem import Trace
-from data.prompts import render_turn
+from data.prompts import earlier_replies, render_turn
 from data.think_format import ThinkFormat
-from sft.dataset import Example
+from sft.dataset import Example, Span
 
 CHUNK = 64
 """Rows that one thread renders and tokenises at a time."""
@@ -21,29 +25,33 @@ WINDOW = 32
 
 
 def encode_trace(
-    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool = False
+    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, trained: TrainedTokens = "last_turn"
 ) -> Example:
-    """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
+    """One trace as token ids; loss on thinking, answer and the end of the turn, and on what else `trained` says.
 
     Raises `DataError` for a trace that contains what ends its own thinking or turn.
     """
-    [example] = encode_traces([trace], tokenizer, think_format, prompt_too)
+    [example] = encode_traces([trace], tokenizer, think_format, trained)
     if isinstance(example, DataError):
         raise example
     return example
 
 
 def encode_traces(
-    traces: Sequence[Trace], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool = False
+    traces: Sequence[Trace],
+    tokenizer: PreTrainedTokenizerBase,
+    think_format: ThinkFormat,
+    trained: TrainedTokens = "last_turn",
 ) -> Iterator[Example | DataError]:
     """`encode_trace` of each, in order; in place of a bad row comes its error.
 
-    Prompt and completion are tokenised apart, exactly as they meet at inference.
+    Prompt and completion are tokenised apart, exactly as they meet at inference. So the ids are the same whatever is
+    `trained`: an earlier reply is the part of the prompt's tokens that a chat at inference has for it.
     """
     chunks = [traces[at : at + CHUNK] for at in range(0, len(traces), CHUNK)]
 
     def encode(chunk: Sequence[Trace]) -> list[Example | DataError]:
-        return _encode_chunk(chunk, tokenizer, think_format, prompt_too)
+        return _encode_chunk(chunk, tokenizer, think_format, trained)
 
     tokenizer("", add_special_tokens=False)  # ends any truncation and padding that its files or another call have set
     # the first chunk alone: what is learnt of the template, and said of it once, is kept for the threads
@@ -54,23 +62,20 @@ def encode_traces(
 
 
 def _encode_chunk(
-    traces: Sequence[Trace], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool
+    traces: Sequence[Trace], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, trained: TrainedTokens
 ) -> list[Example | DataError]:
-    # 1. as text: the prompt, the completion, and the completion up to the end of its thinking
-    rendered: list[tuple[str, str, str] | DataError] = []
+    # 1. as text; what is wrong with a row takes its place
+    rendered: list[_Texts | DataError] = []
     for trace in traces:
         try:
-            prompt, completion = render_turn(tokenizer, trace, think_format)
+            rendered.append(_texts(trace, tokenizer, think_format, trained))
         except DataError as error:
             rendered.append(error)
-            continue
-        thought = (
-            completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking.strip() else ""
-        )
-        rendered.append((prompt, completion, thought))
 
     # 2. all of it tokenised in one call
-    ids = iter(_ids([text for texts in rendered if not isinstance(texts, DataError) for text in texts], tokenizer))
+    good = [texts for texts in rendered if not isinstance(texts, DataError)]
+    parts = [part for texts in good for part in (texts.prompt, texts.completion, texts.thought)]
+    tokens = iter(_tokenise(parts, tokenizer, with_offsets=any(texts.replies for texts in good)))
 
     # 3. a row each
     rows: list[Example | DataError] = []
@@ -78,20 +83,60 @@ def _encode_chunk(
         if isinstance(texts, DataError):
             rows.append(texts)
             continue
-        prompt_ids, completion_ids, thought_ids = next(ids), next(ids), next(ids)
-        if not completion_ids:
+        (prompt, offsets), (completion, _), (thought, _) = next(tokens), next(tokens), next(tokens)
+        if not completion:
             rows.append(DataError(f"row {trace.id}: nothing to train on, its completion is empty"))
             continue
-        start = 0 if prompt_too else len(prompt_ids)
-        answer_start = len(prompt_ids) + len(thought_ids)
-        rows.append(Example(trace.id, array("i", prompt_ids + completion_ids), start, answer_start))
+        last = (0 if trained == "every_token" else len(prompt), len(prompt) + len(completion))
+        spans = (*(token_span(offsets, *reply) for reply in texts.replies), last)
+        rows.append(Example(trace.id, array("i", prompt + completion), spans, len(prompt) + len(thought)))
     return rows
 
 
-def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """What `tokenizer(texts, add_special_tokens=False)` returns as `input_ids`, without the masks and offsets
-    that it makes beside them."""
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """A row as text. `thought`: the completion up to the end of its thinking; `replies`: see `earlier_replies`."""
+
+    prompt: str
+    completion: str
+    thought: str
+    replies: list[Span]
+
+
+def _texts(
+    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, trained: TrainedTokens
+) -> _Texts:
+    prompt, completion = render_turn(tokenizer, trace, think_format)
+    thought = (
+        completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking.strip() else ""
+    )
+    has_earlier = trained == "all_turns" and trace.history
+    replies = earlier_replies(tokenizer, trace, think_format, prompt) if has_earlier else []
+    return _Texts(prompt, completion, thought, replies)
+
+
+def token_span(offsets: Sequence[Span], start: int, end: int) -> Span:
+    """The tokens of the characters from `start` to `end`, by their `offsets`.
+
+    A token across an edge belongs to them, as in the assistant masks of Transformers; where special tokens stand
+    around a reply there is none.
+    """
+    return bisect_right(offsets, start, key=itemgetter(1)), bisect_left(offsets, end, key=itemgetter(0))
+
+
+def _tokenise(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, with_offsets: bool
+) -> list[tuple[list[int], list[Span]]]:
+    """(`input_ids`, `offset_mapping` or nothing) of each text, as `tokenizer(texts, add_special_tokens=False)` has it.
+
+    Without the masks that are made there, and without offsets it is several times as fast. Raises `ModelError` for
+    offsets of a tokenizer that has none.
+    """
     core = getattr(tokenizer, "backend_tokenizer", None)
-    if core is None:  # one that is written in Python
-        return [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    return [encoding.ids for encoding in core.encode_batch_fast(list(texts), add_special_tokens=False)]
+    if core is None and with_offsets:
+        raise ModelError("loss_on: all_turns needs a fast tokenizer, which knows where its tokens stand; set last_turn")
+    if core is None:
+        return [(tokenizer(text, add_special_tokens=False)["input_ids"], []) for text in texts]
+    if not with_offsets:
+        return [(found.ids, []) for found in core.encode_batch_fast(list(texts), add_special_tokens=False)]
+    return [(found.ids, found.offsets) for found in core.encode_batch(list(texts), add_special_tokens=False)]

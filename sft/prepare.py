@@ -23,6 +23,7 @@ from sft.encoding import encode_traces
 class Prepared:
     """`think_format`: how the rows are written, and held-out problems asked: see `format_of`.
 
+    `loss`: what of the conversations among the rows carries loss, in words; "" where there are none.
     `rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it. Without
     `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
     """
@@ -32,6 +33,7 @@ class Prepared:
     validation: list[Example]
     held_out: list[Problem]
     ledger: Ledger
+    loss: str
     rejected: list[dict[str, Any]]
 
     def summary(self) -> str:
@@ -47,6 +49,7 @@ class Prepared:
                 f"past the limit are {kept.tokens_lost:,} tokens, {kept.lost_answer:,} answers and "
                 f"{kept.lost_end_of_thinking:,} ends of thinking; {kept.left_out:,} rows are left out"
             )
+        lines += [self.loss] if self.loss else []
         reasons: Counter[str] = Counter()
         for row in self.rejected:
             reasons[row["reason"]] += row.get("lines", 1)
@@ -89,7 +92,9 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
 
     def encoded(traces: Sequence[Trace]) -> list[Example]:
         examples = []
-        for trace, example in zip(traces, encode_traces(traces, tokenizer, think_format, prompt_too), strict=True):
+        for trace, example in zip(
+            traces, encode_traces(traces, tokenizer, think_format, config.trained_tokens), strict=True
+        ):
             if isinstance(example, Example):
                 examples.append(example)
             elif skip:
@@ -98,7 +103,6 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
                 raise example
         return examples
 
-    prompt_too = config.trl_setting("completion_only_loss") is False
     traces = load_traces(config.data, reject)
     if not traces:
         raise DataError(
@@ -112,8 +116,9 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     train, validation = encoded(rest), encoded(apart)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
+    loss = _loss_of_conversations([*rest, *apart], config)
     return Prepared(
-        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected
+        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, loss, rejected
     )
 
 
@@ -123,6 +128,19 @@ def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat
     Such rows are plain replies to plain prompts: a model that learns them is not to be asked with its thinking opened.
     """
     return think_format if any(trace.thinking.strip() for trace in traces) else NONE
+
+
+def _loss_of_conversations(traces: Sequence[Trace], config: SftConfig) -> str:
+    """`Prepared.loss`."""
+    count = sum(bool(trace.history) for trace in traces)
+    if not count:
+        return ""
+    said = {
+        "last_turn": "their last reply carries loss (loss_on=all_turns: every reply)",
+        "all_turns": "every reply carries loss, the earlier ones as they stand in the prompt, without thinking",
+        "every_token": "every token carries loss",
+    }
+    return f"{count:,} rows are conversations of several turns: {said[config.trained_tokens]}"
 
 
 def _check_thinking(traces: Sequence[Trace], think_format: ThinkFormat) -> None:

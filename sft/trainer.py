@@ -96,8 +96,7 @@ def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) ->
         batch = next(iter(trainer.get_train_dataloader()))
     tokenizer = trainer.processing_class
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
-    prompt_too = config.trl_setting("completion_only_loss") is False
-    print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
+    print(check_loss(batch, data.train, tokenizer, end, config.trained_tokens, config.truncation == "cut"))
     if "position_ids" in batch:
         with packed_attention.packed(trainer.model, True):
             print(check_packing(batch, trainer.model))

@@ -8,6 +8,9 @@ from configs.schema import trl_fields
 from configs.schema.sections import DataConfig, Positive, Section
 from configs.schema.training import TrainingConfig
 
+TrainedTokens = Literal["last_turn", "all_turns", "every_token"]
+"""Which tokens of a row carry loss."""
+
 
 class ValidationConfig(Section):
     """Rows that are never trained on: the checkpoint with their lowest loss is the one that is kept."""
@@ -28,7 +31,7 @@ DECIDED = {
     "load_best_model_at_end": "name a validation section",
     "packing_strategy": "leave it out: whole rows are packed, best fit first",
     "padding_free": "set trainer.packing=true",
-    "assistant_only_loss": "leave it out: the loss is on thinking and answer unless trainer.completion_only_loss=false",
+    "assistant_only_loss": "set loss_on=all_turns; replies alone have loss unless trainer.completion_only_loss=false",
     "dataset_text_field": "map the columns with data.fields",
     "eos_token": "leave it out: it is what the chat template ends a turn with",
 }
@@ -51,6 +54,9 @@ class SftConfig(TrainingConfig):
 
     truncation: Literal["error", "drop", "cut"] = "error"
     """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
+    loss_on: Literal["last_turn", "all_turns"] = "last_turn"
+    """Which replies of a conversation carry loss: the last one, or all of them as LLaMA-Factory has it; earlier ones as
+    they stand in the prompt, without their thinking."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a row that can't be read does to the run; skipped ones are counted and kept in `rejected.jsonl`."""
     validation: ValidationConfig | None = None
@@ -65,6 +71,10 @@ class SftConfig(TrainingConfig):
             raise ValueError(f"trainer.{key}: {decided[key]}")
         if self.trainer.get("save_strategy") == "best":
             raise ValueError("trainer.save_strategy: best needs rows to validate on; name a validation section instead")
+        if self.loss_on == "all_turns" and self.trained_tokens == "every_token":
+            raise ValueError(
+                "loss_on: trainer.completion_only_loss=false has loss on every token; leave out one of them"
+            )
         if self.trained_layers and (self.adapter or self.model.adapter):
             raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
         if self.adapter is None and self.model.precision in ("nf4", "int8"):
@@ -72,6 +82,11 @@ class SftConfig(TrainingConfig):
                 f"model.precision: {self.model.precision} weights can't be trained; set bf16, or give an adapter"
             )
         return self
+
+    @property
+    def trained_tokens(self) -> TrainedTokens:
+        """As `loss_on` says, unless TRL's own field has the prompt trained too."""
+        return "every_token" if self.trl_setting("completion_only_loss") is False else self.loss_on
 
     @property
     def drops_long_rows(self) -> bool:

@@ -28,8 +28,8 @@ def test_loss_is_on_the_reply_only(tokenizer: Any, think_format: ThinkFormat) ->
     assert trace.thinking in trained
     assert trained.endswith(tokenizer.eos_token)
     assert trained.count(tokenizer.eos_token) == 1
-    assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_start :])
-    everything = encode_trace(trace, tokenizer, think_format, prompt_too=True)
+    assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_spans[0][0] :])
+    everything = encode_trace(trace, tokenizer, think_format, "every_token")
     assert everything.labels == list(example.input_ids)
 
 
@@ -55,7 +55,7 @@ def test_ledger_counts_cut_rows(tokenizer: Any) -> None:
 @pytest.mark.parametrize("policy", ["drop", "cut"])
 def test_ledger_counts_rows_left_out(tokenizer: Any, policy: str) -> None:
     examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES]
-    limit = sorted(e.loss_start for e in examples)[20]
+    limit = sorted(e.loss_spans[0][0] for e in examples)[20]
     limit = limit if policy == "cut" else sorted(len(e.input_ids) for e in examples)[20]
     ledger = dataset.ledger(examples, limit, policy)
     assert 0 < ledger.left_out < 40
@@ -82,7 +82,7 @@ def test_empty_thinking_has_no_delimiter(tokenizer: Any) -> None:
 
 def test_row_cut_to_prompt_is_left_out(tokenizer: Any) -> None:
     examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES[:5]]
-    shortest = min(e.loss_start for e in examples)
+    shortest = min(e.loss_spans[0][0] for e in examples)
     assert dataset.fit(examples, shortest, "cut") == []
     assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
 

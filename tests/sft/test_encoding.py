@@ -10,6 +10,7 @@ from transformers import ByT5Tokenizer
 
 from configs.errors import DataError
 from configs.schema.sections import DataConfig
+from configs.schema.sft import TrainedTokens
 from data.arithmetic import generate_problems
 from data.corpus import load_traces, solution_traces
 from data.problem import Trace
@@ -36,7 +37,7 @@ ODD = [
 ]
 
 
-def one_by_one(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_too: bool) -> Example | str:
+def one_by_one(trace: Trace, tokenizer: Any, think_format: ThinkFormat, trained: TrainedTokens) -> Example | str:
     """A row by the tokenizer's own call, and nothing of what `encode_traces` does; or what is wrong with it."""
     try:
         prompt, completion = render_turn(tokenizer, trace, think_format)
@@ -47,38 +48,41 @@ def one_by_one(trace: Trace, tokenizer: Any, think_format: ThinkFormat, prompt_t
         completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking.strip() else ""
     )
     answer_start = len(ids) + len(tokenizer(thought, add_special_tokens=False)["input_ids"] if thought else [])
-    return Example(trace.id, array("i", ids + reply), 0 if prompt_too else len(ids), answer_start)
+    start = 0 if trained == "every_token" else len(ids)
+    return Example(trace.id, array("i", ids + reply), ((start, len(ids + reply)),), answer_start)
 
 
-def together(traces: list[Trace], tokenizer: Any, think_format: ThinkFormat, prompt_too: bool) -> list[Example | str]:
-    found = encode_traces(traces, tokenizer, think_format, prompt_too)
+def together(
+    traces: list[Trace], tokenizer: Any, think_format: ThinkFormat, trained: TrainedTokens
+) -> list[Example | str]:
+    found = encode_traces(traces, tokenizer, think_format, trained)
     return [row if isinstance(row, Example) else str(row) for row in found]
 
 
-@pytest.mark.parametrize("prompt_too", [False, True])
+@pytest.mark.parametrize("trained", ["last_turn", "every_token"])
 @pytest.mark.parametrize("think_format", [S1, XML, DEEPSEEK], ids=lambda think: think.name)
-def test_batches_equal_single_rows(tokenizer: Any, think_format: ThinkFormat, prompt_too: bool) -> None:
+def test_batches_equal_single_rows(tokenizer: Any, think_format: ThinkFormat, trained: TrainedTokens) -> None:
     traces = [*ODD, *PLAIN, *ODD]
-    expected = [one_by_one(trace, tokenizer, think_format, prompt_too) for trace in traces]
-    assert together(traces, tokenizer, think_format, prompt_too) == expected
+    expected = [one_by_one(trace, tokenizer, think_format, trained) for trace in traces]
+    assert together(traces, tokenizer, think_format, trained) == expected
     assert sum(isinstance(row, str) for row in expected) >= 2
 
 
 def test_set_truncation_and_padding_don_t_count() -> None:
     tokenizer = tiny_tokenizer()
-    expected = [one_by_one(trace, tokenizer, S1, False) for trace in ODD]
+    expected = [one_by_one(trace, tokenizer, S1, "last_turn") for trace in ODD]
     tokenizer.backend_tokenizer.enable_truncation(7)
     tokenizer.backend_tokenizer.enable_padding(length=9000)
-    assert together(ODD, tokenizer, S1, False) == expected
+    assert together(ODD, tokenizer, S1, "last_turn") == expected
 
 
 def test_python_tokenizer_is_taken_too() -> None:
     tokenizer = ByT5Tokenizer(chat_template=CHATML)
-    assert together(ODD, tokenizer, S1, False) == [one_by_one(trace, tokenizer, S1, False) for trace in ODD]
+    assert together(ODD, tokenizer, S1, "last_turn") == [one_by_one(trace, tokenizer, S1, "last_turn") for trace in ODD]
 
 
 def test_no_rows_are_no_examples(tokenizer: Any) -> None:
-    assert together([], tokenizer, S1, False) == []
+    assert together([], tokenizer, S1, "last_turn") == []
 
 
 @pytest.mark.skipif(not REAL, reason="MULL_DATA names no folder of data sets")
@@ -86,5 +90,5 @@ def test_no_rows_are_no_examples(tokenizer: Any) -> None:
 def test_real_rows_equal_single_rows(tokenizer: Any, file: str) -> None:
     traces = load_traces(DataConfig(path=f"{REAL}/{file}"), lambda reject: None)
     think_format = S1 if "gsm8k" in file else NONE
-    expected = [one_by_one(trace, tokenizer, think_format, False) for trace in traces]
-    assert together(traces, tokenizer, think_format, False) == expected
+    expected = [one_by_one(trace, tokenizer, think_format, "last_turn") for trace in traces]
+    assert together(traces, tokenizer, think_format, "last_turn") == expected

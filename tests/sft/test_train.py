@@ -119,7 +119,7 @@ def test_none_format_refuses_thinking(folder: Path, tmp_path: Path, tokenizer: A
         prepare(recipe, tokenizer, NONE)
     path.write_text("".join(json.dumps(row | {"thinking": ""}) + "\n" for row in rows))
     first = prepare(recipe, tokenizer, NONE).train[0]
-    assert tokenizer.decode(first.input_ids[first.loss_start :]) in {f"{i}<|im_end|>" for i in range(5)}
+    assert tokenizer.decode(first.input_ids[first.loss_spans[0][0] :]) in {f"{i}<|im_end|>" for i in range(5)}
 
 
 def test_rows_without_thinking_are_measured_without(
@@ -316,10 +316,29 @@ def test_completion_only_loss_can_be_off(folder: Path, tmp_path: Path, capsys: p
     assert "packing: the second row's loss is" in said
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_all_turns_are_trained(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], packing: bool) -> None:
+    turns = [{"from": who, "value": f"{who} {i}"} for i in range(3) for who in ("human", "gpt")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"conversations": turns[: 2 * (1 + i % 3)]}) + "\n" for i in range(12)))
+    said = {}
+    for loss_on in ("last_turn", "all_turns"):
+        out = tmp_path / loss_on
+        train_sft(config(folder, out, data={"path": str(path)}, loss_on=loss_on, trainer={"packing": packing}))
+        said[loss_on] = capsys.readouterr().out
+        assert losses(out)
+    assert "8 rows are conversations of several turns: every reply carries loss" in said["all_turns"]
+    assert "assistant\n⟦gpt 0<|im_end|>⟧\n<|im_start|>user\nhuman 1" in said["all_turns"]
+    assert "carry loss (every reply of a conversation, ends of turn included)" in said["all_turns"]
+    assert "their last reply carries loss (loss_on=all_turns: every reply)" in said["last_turn"]
+    assert said["last_turn"].count("⟦gpt") == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"trained_layers": 2}, "set adapter=null"),
+        ({"loss_on": "all_turns", "trainer": {"completion_only_loss": False}}, "has loss on every token; leave out"),
         ({"adapter": None, "model": {"precision": "nf4"}}, "weights can't be trained"),
         ({"trainer": {"eval_steps": 3}}, "set validation.every"),
         ({"trainer": {"padding_free": True}}, "set trainer.packing=true"),
