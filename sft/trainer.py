@@ -1,5 +1,6 @@
 """TRL's `SFTTrainer` as a recipe wants it: what is trained, on which rows, with which checkpoints."""
 
+import math
 from typing import Any
 
 import torch
@@ -63,8 +64,9 @@ def trained_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 
 def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
-    """Measure and save together, and keep the best and the last."""
+    """Measure before the first step, then measure and save together, and keep the best and the last."""
     return {
+        "eval_on_start": True,
         "eval_strategy": "steps",
         "eval_steps": validation.every,
         "save_strategy": "steps",
@@ -84,9 +86,14 @@ def train_and_summarise(trainer: SFTTrainer, config: SftConfig, run: RunDir, res
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
     figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}
     if trainer.state.best_metric is not None:
-        best = trainer.state.best_global_step
-        figures |= {"validation_loss": trainer.state.best_metric, "best_step": best}
-        print(f"best validation loss {trainer.state.best_metric:.4f}, at step {best}: that checkpoint is kept")
+        loss, best = trainer.state.best_metric, trainer.state.best_global_step
+        before = next((row["eval_loss"] for row in rows if row["step"] == 0 and "eval_loss" in row), None)
+        figures |= {"validation_loss_before": before, "validation_loss": loss, "best_step": best}
+        change = "" if before is None else f"; before training {before:.4f} (perplexity {math.exp(before):.2f})"
+        print(
+            f"best validation loss {loss:.4f} (perplexity {math.exp(loss):.2f}), at step {best}: that checkpoint is "
+            f"kept{change}"
+        )
     return figures
 
 

@@ -253,7 +253,8 @@ def test_early_stop_keeps_best_checkpoint(folder: Path, tmp_path: Path) -> None:
     assert min(measured) == measured[-3]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["validation_loss"] == min(measured)
-    assert summary["best_step"] == len(measured) - 2
+    assert summary["best_step"] == len(measured) - 3
+    assert summary["validation_loss_before"] == measured[0]
     best = tmp_path / "out" / "checkpoints" / f"checkpoint-{summary['best_step']}" / "adapter_model.safetensors"
     kept = weights(tmp_path / "out" / "adapter" / "adapter_model.safetensors")
     assert all(kept[name].equal(value) for name, value in weights(best).items())
@@ -484,7 +485,7 @@ def test_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, d
                                       "bad_rows=skip", "trainer.max_steps=2", "validation.every=2",
                                       "validation.share=0.1"]))  # fmt: skip
     assert len(losses(out)) == 2
-    assert len(losses(out, "eval_loss")) == 1
+    assert len(losses(out, "eval_loss")) == 2
 
 
 @pytest.mark.skipif(any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd")), reason="here is a GPU")
