@@ -75,7 +75,11 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
     The assistant's text is appended to the prompt instead of going through the template, because templates drop think
     blocks. A trace without thinking becomes a plain reply: no prefill, no think block. Raises `ModelError` as
     `render_prompt` does, `DataError` where the trace itself contains what ends its thinking or its turn.
+
+    A document has no template and no prompt: it is its text with the tokenizer's own begin and end of one.
     """
+    if trace.is_document:
+        return "", _document(tokenizer, trace)
     prompt = _generation_prompt(tokenizer, trace.question, think_format, trace.system, trace.history)
     end_of_turn = turn_end(tokenizer)
     _check_ends(trace, think_format, end_of_turn)
@@ -85,6 +89,19 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
     prefilled = _prefilled(prompt, think_format)
     opened = prefilled[len(prompt) :] if prefilled != prompt else _opened(prompt, think_format)
     return prefilled, full.removeprefix(opened) + end_of_turn
+
+
+def _document(tokenizer: "PreTrainedTokenizerBase", trace: Trace) -> str:
+    end = loaded_eos(tokenizer) or turn_end(tokenizer)
+    _check_end(trace, trace.reply, end)
+    bos = tokenizer.bos_token if tokenizer.bos_token_id in tokenizer("")["input_ids"] else ""
+    return f"{bos}{trace.reply}{end}"
+
+
+def loaded_eos(tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """The EOS token that the tokenizer's files name, which ends a text; a chat's turns may end with another."""
+    named = tokenizer.init_kwargs.get("eos_token")
+    return None if named is None else str(named)
 
 
 def earlier_replies(

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
 
@@ -26,6 +26,8 @@ class Example:
     """The tokens that carry loss, in order: one span a reply."""
     answer_start: int
     """Index of the first token after the end of thinking."""
+    is_document: bool = False
+    """Whether it is a text of its own, or a piece of one, and no turn."""
 
     @property
     def labels(self) -> list[int]:
@@ -38,7 +40,15 @@ class Example:
     def cut_to(self, limit: int) -> "Example":
         """Its first `limit` tokens."""
         spans = tuple((start, min(end, limit)) for start, end in self.loss_spans if start < limit)
-        return Example(self.id, self.input_ids[:limit], spans, self.answer_start)
+        return replace(self, input_ids=self.input_ids[:limit], loss_spans=spans)
+
+    def pieces(self, limit: int) -> "list[Example]":
+        """A document in pieces of `limit` tokens; the last one is never a single token, which nothing predicts."""
+        length = len(self.input_ids)
+        starts = [at - (at == length - 1 > 0) for at in range(0, length, limit)]
+        ends = [*starts[1:], length]
+        parts = (self.input_ids[start:end] for start, end in zip(starts, ends, strict=True))
+        return [replace(self, input_ids=part, loss_spans=((0, len(part)),)) for part in parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class Ledger:
 
     `over_limit`: rows longer than `limit`; `tokens_lost`: their tokens past it; `lost_answer`: rows whose answer is cut
     into; `lost_end_of_thinking`: rows that would end while thinking; `left_out`: rows that the policy leaves nothing to
-    train on of. `limit_p99` and `limit_max` keep 99% and 100%.
+    train on of; `split`: documents that are in `pieces` instead, and lose nothing. `limit_p99` and `limit_max` keep 99%
+    and 100%.
     """
 
     rows: int
@@ -57,6 +68,8 @@ class Ledger:
     lost_answer: int
     lost_end_of_thinking: int
     left_out: int
+    split: int
+    pieces: int
     limit_p99: int
     limit_max: int
     policy: str
@@ -71,17 +84,21 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
     if not examples:
         raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
-    over = [e for e in examples if len(e.input_ids) > limit]
+    long = [e for e in examples if len(e.input_ids) > limit]
+    split = [e for e in long if is_split(e, limit, policy)]
+    over = [e for e in long if not is_split(e, limit, policy)]
     left_out = {"drop": len(over), "cut": sum(e.loss_spans[0][0] >= limit for e in over)}
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
     return Ledger(
         rows=len(examples),
         limit=limit,
-        over_limit=len(over),
+        over_limit=len(long),
         tokens_lost=sum(len(e.input_ids) - limit for e in over),
         lost_answer=len(over),  # the answer is the end of the turn, so every cut goes into it
         lost_end_of_thinking=sum(e.answer_start > limit for e in over),
         left_out=left_out.get(policy, 0),
+        split=len(split),
+        pieces=sum(len(e.pieces(limit)) for e in split),
         limit_p99=p99,
         limit_max=lengths[-1],
         policy=policy,
@@ -91,14 +108,24 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
 def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
     """Apply the truncation policy; under "error" rows stay as they are, and the ledger tells that they don't fit.
 
-    A row whose cut leaves no token with loss is left out, as TRL would.
+    Documents lose nothing when they are split, so under "error" they are. A row whose cut leaves no token with loss is
+    left out, as TRL would.
     """
-    if policy == "error":
-        return list(examples)
-    if policy == "drop":
-        return [e for e in examples if len(e.input_ids) <= limit]
-    kept = [e.cut_to(limit) for e in examples]
-    return [e for e in kept if e.loss_spans]
+    fitted = chain.from_iterable(_fitted(example, limit, policy) for example in examples)
+    return [example for example in fitted if example.loss_spans]
+
+
+def _fitted(example: Example, limit: int, policy: str) -> list[Example]:
+    if len(example.input_ids) <= limit:
+        return [example]
+    if is_split(example, limit, policy):
+        return example.pieces(limit)
+    return {"error": [example], "drop": []}.get(policy, [example.cut_to(limit)])
+
+
+def is_split(example: Example, limit: int, policy: str) -> bool:
+    """Whether a document is longer than the limit, and the policy says neither to drop it nor to cut it."""
+    return example.is_document and policy == "error" and len(example.input_ids) > limit
 
 
 def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:

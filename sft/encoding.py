@@ -87,9 +87,10 @@ def _encode_chunk(
         if not completion:
             rows.append(DataError(f"row {trace.id}: nothing to train on, its completion is empty"))
             continue
-        last = (0 if trained == "every_token" else len(prompt), len(prompt) + len(completion))
-        spans = (*(token_span(offsets, *reply) for reply in texts.replies), last)
-        rows.append(Example(trace.id, array("i", prompt + completion), spans, len(prompt) + len(thought)))
+        loss_start = 0 if trained == "every_token" else len(prompt)
+        spans = (*(token_span(offsets, *reply) for reply in texts.replies), (loss_start, len(prompt) + len(completion)))
+        ids, answer_start = array("i", prompt + completion), len(prompt) + len(thought)
+        rows.append(Example(trace.id, ids, spans, answer_start, trace.is_document))
     return rows
 
 

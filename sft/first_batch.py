@@ -48,26 +48,26 @@ def check_loss(
     that is another token, no loss on the end of its turn (unless rows may be `cut`), or on part of a reply: a model
     trained on such a batch learns nothing, to ask instead of to answer, or never to stop.
     """
-    # 1. each row of the batch, and its labels by what was prepared
+    # 1. each row of the batch as it was prepared
     rows = documents(batch)
-    expected = _labels([ids for ids, _ in rows], prepared)
+    known = _prepared([ids for ids, _ in rows], prepared)
 
     # 2. a fault of any row stops the run
     for number, (ids, labels) in enumerate(rows, start=1):
-        wanted = expected.get(tuple(ids))
+        example = known.get(tuple(ids))
         text = tokenizer.decode(ids[:40])
         kept = [label for label in labels if label != IGNORED]
-        if wanted is None:
+        if example is None:
             fault = "it is none of the rows that were prepared"
         elif not kept:
             fault = "nothing in it carries loss"
         elif any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
             fault = "a label is not its token"
-        elif any(label != IGNORED == other for label, other in zip(labels, wanted, strict=True)):
+        elif any(label != IGNORED == other for label, other in zip(labels, example.labels, strict=True)):
             fault = "its prompt carries loss"
-        elif not cut and kept[-len(end_of_turn) :] != list(end_of_turn):
+        elif not (cut or example.is_document) and kept[-len(end_of_turn) :] != list(end_of_turn):
             fault = "the end of its turn carries no loss"
-        elif labels[1:] != wanted[1:]:  # nothing predicts a row's first token, and packing leaves it out
+        elif labels[1:] != example.labels[1:]:  # nothing predicts a row's first token, and packing leaves it out
             fault = "a part of its replies carries no loss"
         else:
             continue
@@ -75,14 +75,15 @@ def check_loss(
 
     # 3. the count
     tokens, trained_tokens = (sum(len(part) for part in parts) for parts in zip(*_loss(rows), strict=True))
-    return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({PARTS[trained]})"
+    part = "every token" if all(example.is_document for example in known.values()) else PARTS[trained]
+    return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({part})"
 
 
-def _labels(rows: Sequence[list[int]], prepared: Sequence[Example]) -> dict[tuple[int, ...], list[int]]:
-    """`rows` that are among the `prepared` ones → their labels."""
+def _prepared(rows: Sequence[list[int]], prepared: Sequence[Example]) -> dict[tuple[int, ...], Example]:
+    """`rows` that are among the `prepared` ones → these."""
     wanted, lengths = {tuple(row) for row in rows}, {len(row) for row in rows}
     same_length = (example for example in prepared if len(example.input_ids) in lengths)
-    return {key: example.labels for example in same_length if (key := tuple(example.input_ids)) in wanted}
+    return {key: example for example in same_length if (key := tuple(example.input_ids)) in wanted}
 
 
 def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], list[int]]]:

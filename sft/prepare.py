@@ -40,11 +40,12 @@ class Prepared:
         """What came in and what is lost, for the screen."""
         kept = self.ledger
         lines = [f"{len(self.train):,} rows to train on, {len(self.validation):,} to validate on"]
+        how = f"split into {kept.pieces:,} pieces" if kept.split else kept.policy
         lines.append(
-            f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({kept.policy}); "
+            f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({how}); "
             f"99% fit in {kept.limit_p99:,}, all in {kept.limit_max:,}"
         )
-        if kept.over_limit:
+        if kept.over_limit > kept.split:
             lines.append(
                 f"past the limit are {kept.tokens_lost:,} tokens, {kept.lost_answer:,} answers and "
                 f"{kept.lost_end_of_thinking:,} ends of thinking; {kept.left_out:,} rows are left out"
@@ -59,10 +60,11 @@ class Prepared:
     def check(self, config: SftConfig) -> None:
         """Raise `DataError` for rows that `truncation: error` won't have, and where no row is left."""
         kept, limit = self.ledger, f"model.max_length={self.ledger.limit}"
-        if kept.policy == "error" and kept.over_limit:
+        over = kept.over_limit - kept.split
+        if kept.policy == "error" and over:
             longest = max((*self.train, *self.validation), key=lambda example: len(example.input_ids))
             raise DataError(
-                f"{kept.over_limit} of {kept.rows} rows are longer than {limit} (row {longest.id}: {kept.limit_max} "
+                f"{over} of {kept.rows} rows are longer than {limit} (row {longest.id}: {len(longest.input_ids)} "
                 f"tokens); raise the limit ({kept.limit_p99} keeps 99% of the rows, {kept.limit_max} all), or say what "
                 "to lose: truncation=drop or truncation=cut"
             )

@@ -53,7 +53,8 @@ class SftConfig(TrainingConfig):
     trl_class: ClassVar[str] = "SFTConfig"
 
     truncation: Literal["error", "drop", "cut"] = "error"
-    """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
+    """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end. A document
+    (a row of text alone) is split into pieces instead of refused."""
     loss_on: Literal["last_turn", "all_turns"] = "last_turn"
     """Which replies of a conversation carry loss: the last one, or all of them as LLaMA-Factory has it; earlier ones as
     they stand in the prompt, without their thinking."""

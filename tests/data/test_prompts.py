@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from configs.errors import DataError, ModelError
@@ -247,3 +247,20 @@ def test_untrainable_earlier_reply_is_refused(written: str, error: type[Exceptio
     prompt, _ = render_turn(tok, row, NONE)
     with pytest.raises(error, match=message):
         earlier_replies(tok, row, NONE, prompt)
+
+
+def test_document_has_no_template() -> None:
+    text = Trace(id="d", question="", thinking="", reply="One.\n\nTwo.", source="test")
+    tok = tokenizer(SMOLLM2)
+    tok.eos_token = "<|im_end|>"  # as `load_tokenizer` sets it; a document still ends as the tokenizer's files say
+    assert render_turn(tok, text, NONE) == ("", "One.\n\nTwo.<|eos|>")
+    with pytest.raises(DataError, match=r"d: its text contains '<\|eos\|>'"):
+        render_turn(tok, replace(text, reply="One.<|eos|>Two."), NONE)
+
+
+def test_document_begins_as_the_tokenizer_has_it() -> None:
+    tok = tokenizer(SMOLLM2)
+    bos = tok.convert_tokens_to_ids("<｜begin｜>")
+    tok.backend_tokenizer.post_processor = processors.TemplateProcessing("<｜begin｜> $A", None, [("<｜begin｜>", bos)])
+    text = Trace(id="d", question="", thinking="", reply="One.", source="test")
+    assert render_turn(tok, text, NONE) == ("", "<｜begin｜>One.<|eos|>")

@@ -8,7 +8,8 @@ import pytest
 
 from configs.errors import ModelError
 from configs.schema.sections import ModelConfig
-from models.tokenizer import finish_tokenizer, load_tokenizer, loaded_eos
+from data.prompts import loaded_eos
+from models.tokenizer import finish_tokenizer, load_tokenizer
 from tests.tiny import as_base_model, tiny_model
 
 

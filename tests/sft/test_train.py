@@ -1,6 +1,7 @@
 """`sft.train` on a tiny model: what is read, trained and kept; and a killed run goes on as if it had not been."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -315,6 +316,27 @@ def test_completion_only_loss_can_be_off(folder: Path, tmp_path: Path, capsys: p
     said = capsys.readouterr().out
     assert "(every token)" in said
     assert "packing: the second row's loss is" in said
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_documents_are_pretrained_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], packing: bool
+) -> None:
+    path, out = tmp_path / "corpus.jsonl", tmp_path / "out"
+    texts = [f"{word} is item {i}. " * (1 + 40 * (i == 3)) for i, word in enumerate("abcdefghijkl")]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    trainer = {"packing": packing, "max_steps": 4}
+    recipe = config(folder, out, data={"path": str(path)}, validation={"every": 2, "share": 0.2}, trainer=trainer,
+                    model={"max_length": 256})  # fmt: skip
+    train_sft(recipe)
+    said = capsys.readouterr().out
+    assert "1 of 12 rows are over 256 tokens (split into 3 pieces)" in said
+    assert "carry loss (every token)" in said
+    assert "⟦a is item 0.<|im_end|>⟧" in said
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["validation_loss"] < summary["validation_loss_before"]
+    assert f"(perplexity {math.exp(summary['validation_loss']):.2f})" in said
+    assert json.loads((out / "truncation.json").read_text())["tokens_lost"] == 0
 
 
 @pytest.mark.parametrize("packing", [False, True])
