@@ -85,8 +85,8 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
         raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
     long = [e for e in examples if len(e.input_ids) > limit]
-    split = [e for e in long if is_split(e, limit, policy)]
-    over = [e for e in long if not is_split(e, limit, policy)]
+    split = [e for e in long if e.is_document]
+    over = [e for e in long if not e.is_document]
     left_out = {"drop": len(over), "cut": sum(e.loss_spans[0][0] >= limit for e in over)}
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
     return Ledger(
@@ -108,8 +108,8 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
 def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
     """Apply the truncation policy; under "error" rows stay as they are, and the ledger tells that they don't fit.
 
-    Documents lose nothing when they are split, so under "error" they are. A row whose cut leaves no token with loss is
-    left out, as TRL would.
+    A document is split instead, which loses nothing. A row whose cut leaves no token with loss is left out, as TRL
+    would.
     """
     fitted = chain.from_iterable(_fitted(example, limit, policy) for example in examples)
     return [example for example in fitted if example.loss_spans]
@@ -118,14 +118,9 @@ def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
 def _fitted(example: Example, limit: int, policy: str) -> list[Example]:
     if len(example.input_ids) <= limit:
         return [example]
-    if is_split(example, limit, policy):
+    if example.is_document:
         return example.pieces(limit)
     return {"error": [example], "drop": []}.get(policy, [example.cut_to(limit)])
-
-
-def is_split(example: Example, limit: int, policy: str) -> bool:
-    """Whether a document is longer than the limit, and the policy says neither to drop it nor to cut it."""
-    return example.is_document and policy == "error" and len(example.input_ids) > limit
 
 
 def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from transformers import PreTrainedTokenizerBase
 
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
-from curation.mixture import split_rows
+from curation.mixture import counts, split_rows
 from data.corpus import load_traces
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
+from data.sources import drawn
 from data.splits import split_traces
 from data.think_format import NONE, ThinkFormat
 from sft.dataset import Example, Ledger, fit, ledger
@@ -40,11 +41,12 @@ class Prepared:
         """What came in and what is lost, for the screen."""
         kept = self.ledger
         lines = [f"{len(self.train):,} rows to train on, {len(self.validation):,} to validate on"]
-        how = f"split into {kept.pieces:,} pieces" if kept.split else kept.policy
         lines.append(
-            f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({how}); "
+            f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({kept.policy}); "
             f"99% fit in {kept.limit_p99:,}, all in {kept.limit_max:,}"
         )
+        if kept.split:
+            lines.append(f"{kept.split:,} of them are documents and split into {kept.pieces:,} pieces: nothing is lost")
         if kept.over_limit > kept.split:
             lines.append(
                 f"past the limit are {kept.tokens_lost:,} tokens, {kept.lost_answer:,} answers and "
@@ -105,7 +107,7 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
                 raise example
         return examples
 
-    traces = load_traces(config.data, reject)
+    traces = _mixed(config, reject)
     if not traces:
         raise DataError(
             f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
@@ -122,6 +124,18 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     return Prepared(
         think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, loss, rejected
     )
+
+
+def _mixed(config: SftConfig, rejected: Callable[[Reject], None]) -> list[Trace]:
+    """The rows of `data`, with those of `mix` in their shares."""
+    sections = {"data": config.data} | {f"mix.{at}": section for at, section in enumerate(config.mix)}
+    found = {name: load_traces(section, rejected) for name, section in sections.items()}
+    others = {f"mix.{at}": section.share for at, section in enumerate(config.mix)}
+    shares = {"data": 1 - sum(others.values())} | others
+    wanted = counts({name: len(traces) for name, traces in found.items()}, shares)
+    if config.mix:
+        print("mix: " + ", ".join(f"{wanted[name]:,} of {len(rows):,} rows of {name}" for name, rows in found.items()))
+    return [trace for name, rows in found.items() for trace in drawn(rows, wanted[name], sections[name].seed)]
 
 
 def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat:

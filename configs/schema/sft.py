@@ -25,6 +25,13 @@ class ValidationConfig(Section):
     """Stop after so many measurements in a row without a lower loss; none: train to the end."""
 
 
+class MixedConfig(DataConfig):
+    """Rows beside those of `data`, such as general ones, so that a model does not forget them over a domain's."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    """Their part of all rows; what the shares leave is `data`'s."""
+
+
 DECIDED = {
     "eval_strategy": "set validation.every",
     "eval_steps": "set validation.every",
@@ -52,9 +59,11 @@ class SftConfig(TrainingConfig):
 
     trl_class: ClassVar[str] = "SFTConfig"
 
+    mix: list[MixedConfig] = []
+    """More rows to train on, each source with its share: as many as the scarcest of them has, `data` included."""
     truncation: Literal["error", "drop", "cut"] = "error"
     """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end. A document
-    (a row of text alone) is split into pieces instead of refused."""
+    (a row of text alone) is split into pieces instead, and loses nothing."""
     loss_on: Literal["last_turn", "all_turns"] = "last_turn"
     """Which replies of a conversation carry loss: the last one, or all of them as LLaMA-Factory has it; earlier ones as
     they stand in the prompt, without their thinking."""
@@ -70,6 +79,8 @@ class SftConfig(TrainingConfig):
         decided = DECIDED | (VALIDATED if self.validation else {})
         for key in decided.keys() & self.trainer.keys():
             raise ValueError(f"trainer.{key}: {decided[key]}")
+        if (shares := sum(mixed.share for mixed in self.mix)) >= 1:
+            raise ValueError(f"mix: shares of {shares:g} in all leave nothing for `data`; lower them")
         if self.trainer.get("save_strategy") == "best":
             raise ValueError("trainer.save_strategy: best needs rows to validate on; name a validation section instead")
         if self.loss_on == "all_turns" and self.trained_tokens == "every_token":

@@ -39,7 +39,7 @@ def test_ledger_tells_what_was_split() -> None:
     counted = ledger(rows, 8, "error")
     assert (counted.over_limit, counted.split, counted.pieces) == (2, 1, 3)
     assert (counted.tokens_lost, counted.lost_answer) == (1, 1)
-    assert ledger(rows, 8, "drop").split == 0
+    assert ledger(rows, 8, "drop").split == 1
     assert [len(row.input_ids) for row in fit(rows, 8, "error")] == [8, 8, 4, 3, 9]
-    assert [len(row.input_ids) for row in fit(rows, 8, "drop")] == [3]
-    assert [len(row.input_ids) for row in fit(rows, 8, "cut")] == [8, 3, 8]
+    assert [len(row.input_ids) for row in fit(rows, 8, "drop")] == [8, 8, 4, 3]
+    assert [len(row.input_ids) for row in fit(rows, 8, "cut")] == [8, 8, 4, 3, 8]

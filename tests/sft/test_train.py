@@ -330,7 +330,7 @@ def test_documents_are_pretrained_on(
                     model={"max_length": 256})  # fmt: skip
     train_sft(recipe)
     said = capsys.readouterr().out
-    assert "1 of 12 rows are over 256 tokens (split into 3 pieces)" in said
+    assert "1 of them are documents and split into 3 pieces" in said
     assert "carry loss (every token)" in said
     assert "⟦a is item 0.<|im_end|>⟧" in said
     summary = json.loads((out / "summary.json").read_text())
