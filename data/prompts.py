@@ -94,8 +94,13 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
 def _document(tokenizer: "PreTrainedTokenizerBase", trace: Trace) -> str:
     end = loaded_eos(tokenizer) or turn_end(tokenizer)
     _check_end(trace, trace.reply, end)
-    bos = tokenizer.bos_token if tokenizer.bos_token_id in tokenizer("")["input_ids"] else ""
-    return f"{bos}{trace.reply}{end}"
+    return f"{_begin_of_text(tokenizer)}{trace.reply}{end}"
+
+
+@lru_cache(maxsize=8)
+def _begin_of_text(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """The BOS token, where the tokenizer itself puts one before a text."""
+    return str(tokenizer.bos_token) if tokenizer.bos_token_id in tokenizer("")["input_ids"] else ""
 
 
 def loaded_eos(tokenizer: "PreTrainedTokenizerBase") -> str | None:

@@ -120,7 +120,7 @@ def _fitted(example: Example, limit: int, policy: str) -> list[Example]:
         return [example]
     if example.is_document:
         return example.pieces(limit)
-    return {"error": [example], "drop": []}.get(policy, [example.cut_to(limit)])
+    return {"error": [example], "drop": [], "cut": [example.cut_to(limit)]}[policy]
 
 
 def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:

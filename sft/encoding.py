@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 
 from transformers import PreTrainedTokenizerBase
@@ -19,9 +19,13 @@ from data.think_format import ThinkFormat
 from sft.dataset import Example, Span
 
 CHUNK = 64
-"""Rows that one thread renders and tokenises at a time."""
+"""Most rows that one thread renders and tokenises at a time."""
+CHUNK_LETTERS = 250_000
+"""A chunk ends with the row that brings it to so many letters: tokens in the making take a hundred bytes each."""
+THREADS = 8
+"""Most threads: what is left to Python of the work keeps no more of them busy."""
 WINDOW = 32
-"""Chunks in flight: what memory is needed for beside the examples themselves."""
+"""Chunks whose rows may be done before their turn."""
 
 
 def encode_trace(
@@ -48,17 +52,26 @@ def encode_traces(
     Prompt and completion are tokenised apart, exactly as they meet at inference. So the ids are the same whatever is
     `trained`: an earlier reply is the part of the prompt's tokens that a chat at inference has for it.
     """
-    chunks = [traces[at : at + CHUNK] for at in range(0, len(traces), CHUNK)]
+    chunks = _chunks(traces)
 
     def encode(chunk: Sequence[Trace]) -> list[Example | DataError]:
         return _encode_chunk(chunk, tokenizer, think_format, trained)
 
     tokenizer("", add_special_tokens=False)  # ends any truncation and padding that its files or another call have set
     # the first chunk alone: what is learnt of the template, and said of it once, is kept for the threads
-    yield from chain.from_iterable(map(encode, chunks[:1]))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for at in range(1, len(chunks), WINDOW):
-            yield from chain.from_iterable(pool.map(encode, chunks[at : at + WINDOW]))
+    yield from chain.from_iterable(map(encode, islice(chunks, 1)))
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        while window := list(islice(chunks, WINDOW)):
+            yield from chain.from_iterable(pool.map(encode, window))
+
+
+def _chunks(traces: Sequence[Trace]) -> Iterator[Sequence[Trace]]:
+    start = letters = 0
+    for at, trace in enumerate(traces, start=1):
+        letters += len(trace.thinking) + len(trace.reply)
+        if at - start == CHUNK or letters >= CHUNK_LETTERS or at == len(traces):
+            yield traces[start:at]
+            start, letters = at, 0
 
 
 def _encode_chunk(

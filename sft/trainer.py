@@ -1,6 +1,5 @@
 """TRL's `SFTTrainer` as a recipe wants it: what is trained, on which rows, with which checkpoints."""
 
-import math
 from typing import Any
 
 import torch
@@ -89,12 +88,14 @@ def train_and_summarise(trainer: SFTTrainer, config: SftConfig, run: RunDir, res
         loss, best = trainer.state.best_metric, trainer.state.best_global_step
         before = next((row["eval_loss"] for row in rows if row["step"] == 0 and "eval_loss" in row), None)
         figures |= {"validation_loss_before": before, "validation_loss": loss, "best_step": best}
-        change = "" if before is None else f"; before training {before:.4f} (perplexity {math.exp(before):.2f})"
-        print(
-            f"best validation loss {loss:.4f} (perplexity {math.exp(loss):.2f}), at step {best}: that checkpoint is "
-            f"kept{change}"
-        )
+        change = "" if before is None else f"; before training {with_perplexity(before)}"
+        print(f"best validation loss {with_perplexity(loss)}, at step {best}: that checkpoint is kept{change}")
     return figures
+
+
+def with_perplexity(loss: float) -> str:
+    """A mean loss a token, and its perplexity, which is infinite where a training has come apart."""
+    return f"{loss:.4f} (perplexity {torch.tensor(loss, dtype=torch.float64).exp().item():.2f})"
 
 
 def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) -> None:

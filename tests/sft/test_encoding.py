@@ -16,6 +16,7 @@ from data.corpus import load_traces, solution_traces
 from data.problem import Trace
 from data.prompts import render_turn
 from data.think_format import DEEPSEEK, NONE, S1, XML, ThinkFormat
+from sft import encoding
 from sft.dataset import Example
 from sft.encoding import CHUNK, encode_traces
 from tests.tiny import CHATML, tiny_tokenizer
@@ -79,6 +80,16 @@ def test_set_truncation_and_padding_don_t_count() -> None:
 def test_python_tokenizer_is_taken_too() -> None:
     tokenizer = ByT5Tokenizer(chat_template=CHATML)
     assert together(ODD, tokenizer, S1, "last_turn") == [one_by_one(trace, tokenizer, S1, "last_turn") for trace in ODD]
+
+
+def test_long_rows_make_short_chunks(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = together(PLAIN, tokenizer, S1, "last_turn")
+    sizes = [len(chunk) for chunk in encoding._chunks(PLAIN)]
+    assert sizes == [CHUNK, CHUNK, 5]
+    monkeypatch.setattr(encoding, "CHUNK_LETTERS", 300)
+    assert max(len(chunk) for chunk in encoding._chunks(PLAIN)) < 10
+    assert [trace for chunk in encoding._chunks(PLAIN) for trace in chunk] == PLAIN
+    assert together(PLAIN, tokenizer, S1, "last_turn") == expected
 
 
 def test_no_rows_are_no_examples(tokenizer: Any) -> None:
