@@ -50,7 +50,6 @@ STANDS = {
 
 ABSENT = {
     "use_dora": "leave it out: the adapter is a plain LoRA",
-    "mask_history": "the last reply of a row is learned; for the earlier ones too: one row a reply",
     "pissa_init": "leave it out: a LoRA starts at zero",
     "loraplus_lr_ratio": "leave it out: both matrices have one learning rate",
     "additional_target": "leave it out: a LoRA is on linear layers alone",
@@ -91,7 +90,7 @@ ABSENT = {
     "media_dir": "models here read text alone",
 }
 """Keys without a counterpart, and what to do instead; nothing where the key is off."""
-OFF = {"mask_history": True, "freeze_trainable_modules": "all", "mix_strategy": "concat"}
+OFF = {"freeze_trainable_modules": "all", "mix_strategy": "concat"}
 """The values at which such a key asks for nothing, where that is not false, null or empty."""
 SECRETS = ("hf_hub_token", "hub_token", "ms_hub_token", "om_hub_token", "swanlab_api_key")
 
@@ -167,6 +166,7 @@ TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "swanlab_project": ("tracking.project", str),
     "swanlab_mode": ("tracking.mode", lambda mode: "online" if mode == "cloud" else "offline"),
     "swanlab_run_name": ("trainer.run_name", str),
+    "mask_history": ("loss_on", lambda on: None if on else "all_turns"),
     "train_on_prompt": ("trainer.completion_only_loss", lambda on: False if on else None),
     "packing": ("trainer.packing", bool),
     "neat_packing": ("trainer.packing", bool),

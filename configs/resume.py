@@ -53,6 +53,8 @@ def _changed_fields(config: TrainingConfig, before: dict[str, dict[str, object]]
             old, new = before[section].get(name), now[section][name]
             if old != new:
                 yield f"{section}.{name}: {old} → {new}"
+    if (old := before.get("mix", [])) != (new := now.get("mix", [])):
+        yield f"mix: {old} → {new}"
 
 
 def _changed_file(config: TrainingConfig, record: RunRecord | None) -> list[str]:

@@ -150,6 +150,8 @@ def _open(source: TraceSourceConfig, rejected: Callable[[Reject], None]) -> tupl
     """(layout, traces) of a source."""
     if source.problems is None:
         opened = open_traces(str(source.path), source.mapping, rejected)
+        if opened.layout == "text":
+            raise DataError(f"{source.path}: texts without questions; curation selects questions with their replies")
         return opened.layout, opened.traces
     return "problems", map(of_problem, load_problems(source.problems, rejected))
 

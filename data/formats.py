@@ -1,7 +1,8 @@
 """Traces out of whatever a file holds: the layout is detected from its columns, or given by a mapping.
 
-Layouts: s1K rows, `messages`, ShareGPT `conversations`, Alpaca, title/ask/answer, GSM8K, our own traces, and plain
-question-answer pairs; a `dataset_info.json` that names the file or is beside it is followed. Files are streamed.
+Layouts: s1K rows, `messages`, ShareGPT `conversations`, Alpaca, title/ask/answer, GSM8K, our own traces, plain
+question-answer pairs, and documents in a column `text` alone; a `dataset_info.json` that names the file or is beside it
+is followed. Files are streamed.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from data.thinking import shared_unknown_tags
 
 log = logging.getLogger("mull.data")
 
-MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", "messages", "input")
+MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", "messages", "input", "text")
 """What a mapping may name a column for."""
 
 _LOOKED_AT = 100
@@ -151,7 +152,8 @@ def of_rows(
         way_out = f"give a mapping of {', '.join(MAPPED)} to its columns{hint}"
         raise DataError(f"{origin}: no known layout ({said}); {way_out}")
     _refuse_labels_as_questions(origin, layout, first)
-    _warn_of_unknown_thinking(origin, layout, [row for row in first if not row.error])
+    if layout.is_asked:
+        _warn_of_unknown_thinking(origin, layout, [row for row in first if not row.error])
     return Opened(layout.name, _traces(origin, layout, itertools.chain(first, rows), rejected or stop))
 
 
@@ -163,10 +165,10 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             if row.error:
                 raise BadRow(row.error)
             turn = layout.convert(row.fields)
-            if not turn.question:
+            if layout.is_asked and not turn.question:
                 raise BadRow("empty question")
             if not turn.reply:
-                raise BadRow("empty answer")
+                raise BadRow("empty answer" if layout.is_asked else "empty text")
         except BadRow as error:
             rejected(reject_of(row, str(file), str(error)))
             continue
@@ -201,13 +203,18 @@ def _mapped(file: Path, mapping: Mapping[str, str], first: Sequence[Row]) -> Lay
             raise DataError(
                 f"{file}: the mapping names messages, which hold its {strange[0]} too; leave one of them out"
             )
+    elif "text" in mapping:
+        if strange := sorted(mapping.keys() - {"text", "id"}):
+            raise DataError(f"{file}: the mapping names a document's text and {strange[0]} too; leave one of them out")
     elif not {"question", "reply"} <= set(mapping):
-        raise DataError(f"{file}: a mapping names at least question and reply, or messages")
+        raise DataError(f"{file}: a mapping names at least question and reply, or messages, or text")
     rows = [row.fields for row in first if not row.error]
     for key, column in mapping.items():
         if rows and not any(has_column(row, column) for row in rows):
             known = list(dict.fromkeys(name for row in rows for name in row))
             raise DataError(f"{file}: no column {column!r} for {key}; it has {', '.join(known)}{without_header(known)}")
+    if "text" in mapping:
+        return layouts.documents(mapping)
     make = layouts.conversation if "messages" in mapping else layouts.columns
     return make(names=mapping, name="mapping")
 

@@ -36,6 +36,8 @@ class Layout:
     name: str
     fits: Callable[[Fields], bool]
     convert: Callable[[Fields], Turn]
+    is_asked: bool = True
+    """Whether its rows have a question; documents have none."""
 
 
 def detect_layout(rows: Sequence[Fields]) -> Layout | None:
@@ -118,6 +120,23 @@ def conversation(
         )
 
     return Layout(name, lambda row: list_of(row.get(column)) is not None, convert)
+
+
+_CRAWLED = {"text", "id", "url", "source", "timestamp", "meta", "metadata"}
+"""What a row of a corpus may say beside its text: where that is from."""
+
+
+def documents(names: Mapping[str, str]) -> Layout:
+    """A text a row, to go on pre-training with; `names` gives the column of `text`, and of `id` beside it."""
+    column = names["text"]
+
+    def convert(row: Fields) -> Turn:
+        if not has_column(row, column):
+            raise BadRow(f"no column {column!r}; it has {', '.join(row)}")
+        text = text_at(row, column)
+        return Turn(question="", reply=text, id=_id(row, names.get("id")), metadata=_rest(row, names.values()))
+
+    return Layout("text", lambda row: column in row and set(row) <= _CRAWLED | {column}, convert, is_asked=False)
 
 
 def _id(row: Fields, column: str | None) -> str | None:
@@ -268,4 +287,6 @@ LAYOUTS = (
     columns("system-question-answer", _ORCA, required=("system", "question", "reply")),
     *_pairs(),
     Layout(UNNAMED, lambda row: set(row) == {"column_0", "column_1"}, columns(UNNAMED, _UNNAMED).convert),
+    documents({"text": "text"}),
+    documents({"text": "column_0"}),
 )

@@ -44,6 +44,8 @@ class Problem:
 class Trace:
     """A question with the reasoning and the reply that follow it; what SFT trains on.
 
+    Without a `question` it is a document, whose text is the `reply`.
+
     `thinking` is empty for question-reply pairs without reasoning. `reply` is what comes after thinking, as text;
     `answer` is the checkable answer inside it, where one is known. `history` holds earlier turns, oldest first, as
     (user, assistant) pairs. `grader` and `key` are the `Problem`'s.
@@ -62,9 +64,14 @@ class Trace:
     key: str = ""
 
     @property
+    def is_document(self) -> bool:
+        """Whether it is a text that answers nothing, to go on pre-training with."""
+        return not self.question
+
+    @property
     def identity(self) -> str:
-        """What makes two traces the same: the key, or the question."""
-        return self.key or self.question
+        """What makes two traces the same: the key, or the question, or the text of a document."""
+        return self.key or self.question or self.reply
 
 
 def problem_of(trace: Trace, answer: str) -> Problem:

@@ -75,7 +75,11 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
     The assistant's text is appended to the prompt instead of going through the template, because templates drop think
     blocks. A trace without thinking becomes a plain reply: no prefill, no think block. Raises `ModelError` as
     `render_prompt` does, `DataError` where the trace itself contains what ends its thinking or its turn.
+
+    A document has no template and no prompt: it is its text with the tokenizer's own begin and end of one.
     """
+    if trace.is_document:
+        return "", _document(tokenizer, trace)
     prompt = _generation_prompt(tokenizer, trace.question, think_format, trace.system, trace.history)
     end_of_turn = turn_end(tokenizer)
     _check_ends(trace, think_format, end_of_turn)
@@ -85,6 +89,60 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
     prefilled = _prefilled(prompt, think_format)
     opened = prefilled[len(prompt) :] if prefilled != prompt else _opened(prompt, think_format)
     return prefilled, full.removeprefix(opened) + end_of_turn
+
+
+def _document(tokenizer: "PreTrainedTokenizerBase", trace: Trace) -> str:
+    end = loaded_eos(tokenizer) or turn_end(tokenizer)
+    _check_end(trace, trace.reply, end)
+    return f"{_begin_of_text(tokenizer)}{trace.reply}{end}"
+
+
+@lru_cache(maxsize=8)
+def _begin_of_text(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """The BOS token, where the tokenizer itself puts one before a text."""
+    return str(tokenizer.bos_token) if tokenizer.bos_token_id in tokenizer("")["input_ids"] else ""
+
+
+def loaded_eos(tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """The EOS token that the tokenizer's files name, which ends a text; a chat's turns may end with another."""
+    named = tokenizer.init_kwargs.get("eos_token")
+    return None if named is None else str(named)
+
+
+def earlier_replies(
+    tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format: ThinkFormat, prompt: str
+) -> list[tuple[int, int]]:
+    """Where the replies of `trace.history` stand in its `prompt`, each with the end of its turn: (start, end).
+
+    Found by a rendering with a mark in the place of each reply. Raises `DataError` for a reply that contains an end of
+    turn or that the template changes, `ModelError` for a template that writes no end after earlier turns.
+    """
+    # 1. what the template writes around the replies; together with them it must be the prompt
+    marked = [(question, _MARK) for question, _ in trace.history]
+    rendered = _generation_prompt(tokenizer, trace.question, think_format, trace.system, marked)
+    before, *after = rendered.split(_MARK)
+    replies = [reply for _, reply in trace.history]
+    if len(after) != len(replies) or not prompt.startswith(before + "".join(map(str.__add__, replies, after))):
+        raise DataError(
+            f"{trace.id}: the chat template does not write its earlier replies as they are; set loss_on=last_turn, or "
+            "remove the row"
+        )
+
+    # 2. each reply ends where its turn does
+    end_of_turn = turn_end(tokenizer)
+    spans, at = [], len(before)
+    for reply, following in zip(replies, after, strict=True):
+        _check_end(trace, reply, end_of_turn)
+        found = following.find(end_of_turn)
+        if found < 0 or following[:found].strip():
+            raise ModelError(
+                f"{_name(tokenizer)}: its chat template ends earlier turns otherwise than the last one, with "
+                f"{end_of_turn!r}; set loss_on=last_turn"
+            )
+        if reply:  # an empty one teaches nothing
+            spans.append((at, at + len(reply) + found + len(end_of_turn)))
+        at += len(reply) + len(following)
+    return spans
 
 
 def turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
@@ -207,10 +265,14 @@ def _opened(prompt: str, think_format: ThinkFormat) -> str:
 def _check_ends(trace: Trace, think_format: ThinkFormat, end_of_turn: str) -> None:
     if trace.thinking.strip() and not think_format.has_thinking:
         raise DataError(f"{trace.id}: it has thinking, and think format {think_format.name} has no place for any")
-    ends = [end for end in (*think_format.end_tokens, end_of_turn) if end in trace.thinking]
-    ends += [end_of_turn] if end_of_turn in trace.reply else []
-    if ends:
-        raise DataError(f"{trace.id}: its text contains {ends[0]!r}, which would end the turn early; remove the row")
+    for end in (*think_format.end_tokens, end_of_turn):
+        _check_end(trace, trace.thinking, end)
+    _check_end(trace, trace.reply, end_of_turn)
+
+
+def _check_end(trace: Trace, text: str, end: str) -> None:
+    if end in text:
+        raise DataError(f"{trace.id}: its text contains {end!r}, which would end the turn early; remove the row")
 
 
 def _name(tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -55,12 +55,6 @@ def finish_tokenizer(tokenizer: "PreTrainedTokenizerBase", model: CausalLM | Non
         _tell_ends(model, tokenizer)
 
 
-def loaded_eos(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """The EOS token that the tokenizer's files name."""
-    named = tokenizer.init_kwargs.get("eos_token")
-    return None if named is None else str(named)
-
-
 def _keep_one_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     if tokenizer.chat_template is None:
         raise ModelError(

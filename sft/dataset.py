@@ -1,19 +1,19 @@
-"""Traces → token ids with a loss mask, and the ledger of what a length limit would have cost."""
+"""Rows of token ids with a loss mask, and the ledger of what a length limit costs."""
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from configs.errors import DataError
-from data.problem import Trace
-from data.prompts import render_turn
-from data.think_format import ThinkFormat
 
 IGNORED = -100  # the label that PyTorch's cross entropy skips
+Span = tuple[int, int]
+"""(start, end) of some tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,33 @@ class Example:
 
     id: str
     input_ids: "array[int]"
-    loss_start: int
-    """Index of the first token that carries loss."""
+    loss_spans: tuple[Span, ...]
+    """The tokens that carry loss, in order: one span a reply."""
     answer_start: int
     """Index of the first token after the end of thinking."""
+    is_document: bool = False
+    """Whether it is a text of its own, or a piece of one, and no turn."""
 
     @property
     def labels(self) -> list[int]:
-        """`input_ids` with the part before `loss_start` ignored, (T,)."""
-        return [IGNORED] * self.loss_start + self.input_ids[self.loss_start :].tolist()
+        """`input_ids` with all that is outside of `loss_spans` ignored, (T,)."""
+        labels = [IGNORED] * len(self.input_ids)
+        for start, end in self.loss_spans:
+            labels[start:end] = self.input_ids[start:end]
+        return labels
+
+    def cut_to(self, limit: int) -> "Example":
+        """Its first `limit` tokens."""
+        spans = tuple((start, min(end, limit)) for start, end in self.loss_spans if start < limit)
+        return replace(self, input_ids=self.input_ids[:limit], loss_spans=spans)
+
+    def pieces(self, limit: int) -> "list[Example]":
+        """A document in pieces of `limit` tokens; the last one is never a single token, which nothing predicts."""
+        length = len(self.input_ids)
+        starts = [at - (at == length - 1 > 0) for at in range(0, length, limit)]
+        ends = [*starts[1:], length]
+        parts = (self.input_ids[start:end] for start, end in zip(starts, ends, strict=True))
+        return [replace(self, input_ids=part, loss_spans=((0, len(part)),)) for part in parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +57,8 @@ class Ledger:
 
     `over_limit`: rows longer than `limit`; `tokens_lost`: their tokens past it; `lost_answer`: rows whose answer is cut
     into; `lost_end_of_thinking`: rows that would end while thinking; `left_out`: rows that the policy leaves nothing to
-    train on of. `limit_p99` and `limit_max` keep 99% and 100%.
+    train on of; `split`: documents that are in `pieces` instead, and lose nothing. `limit_p99` and `limit_max` keep 99%
+    and 100%.
     """
 
     rows: int
@@ -49,6 +68,8 @@ class Ledger:
     lost_answer: int
     lost_end_of_thinking: int
     left_out: int
+    split: int
+    pieces: int
     limit_p99: int
     limit_max: int
     policy: str
@@ -58,39 +79,26 @@ class Ledger:
         return asdict(self)
 
 
-def encode_trace(
-    trace: Trace, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, prompt_too: bool = False
-) -> Example:
-    """One trace as token ids; loss on thinking, answer and the end of the turn, on the prompt only if asked for.
-
-    Prompt and completion are tokenised apart, exactly as they meet at inference. Raises `DataError` for a trace that
-    contains what ends its own thinking or turn.
-    """
-    prompt, completion = render_turn(tokenizer, trace, think_format)
-    thought = completion[: completion.rindex(think_format.end) + len(think_format.end)] if trace.thinking else ""
-    ids = tokenizer([prompt, completion, thought], add_special_tokens=False)["input_ids"]
-    if not ids[1]:
-        raise DataError(f"row {trace.id}: nothing to train on, its completion is empty")
-    start = 0 if prompt_too else len(ids[0])
-    return Example(trace.id, array("i", ids[0] + ids[1]), start, answer_start=len(ids[0]) + len(ids[2]))
-
-
 def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
     """Count what `limit` tokens would cut. Raises `DataError` for no rows at all."""
     if not examples:
         raise DataError("data: no row is left to train on; see what was rejected, or name another file")
     lengths = sorted(len(e.input_ids) for e in examples)
-    over = [e for e in examples if len(e.input_ids) > limit]
-    left_out = {"drop": len(over), "cut": sum(e.loss_start >= limit for e in over)}
+    long = [e for e in examples if len(e.input_ids) > limit]
+    split = [e for e in long if e.is_document]
+    over = [e for e in long if not e.is_document]
+    left_out = {"drop": len(over), "cut": sum(e.loss_spans[0][0] >= limit for e in over)}
     p99 = lengths[min(len(lengths) - 1, -(-99 * len(lengths) // 100) - 1)]
     return Ledger(
         rows=len(examples),
         limit=limit,
-        over_limit=len(over),
+        over_limit=len(long),
         tokens_lost=sum(len(e.input_ids) - limit for e in over),
         lost_answer=len(over),  # the answer is the end of the turn, so every cut goes into it
         lost_end_of_thinking=sum(e.answer_start > limit for e in over),
         left_out=left_out.get(policy, 0),
+        split=len(split),
+        pieces=sum(len(e.pieces(limit)) for e in split),
         limit_p99=p99,
         limit_max=lengths[-1],
         policy=policy,
@@ -100,14 +108,19 @@ def ledger(examples: Sequence[Example], limit: int, policy: str) -> Ledger:
 def fit(examples: Sequence[Example], limit: int, policy: str) -> list[Example]:
     """Apply the truncation policy; under "error" rows stay as they are, and the ledger tells that they don't fit.
 
-    A row whose cut leaves no token with loss is left out, as TRL would.
+    A document is split instead, which loses nothing. A row whose cut leaves no token with loss is left out, as TRL
+    would.
     """
-    if policy == "error":
-        return list(examples)
-    if policy == "drop":
-        return [e for e in examples if len(e.input_ids) <= limit]
-    kept = [Example(e.id, e.input_ids[:limit], e.loss_start, e.answer_start) for e in examples]
-    return [e for e in kept if len(e.input_ids) > e.loss_start]
+    fitted = chain.from_iterable(_fitted(example, limit, policy) for example in examples)
+    return [example for example in fitted if example.loss_spans]
+
+
+def _fitted(example: Example, limit: int, policy: str) -> list[Example]:
+    if len(example.input_ids) <= limit:
+        return [example]
+    if example.is_document:
+        return example.pieces(limit)
+    return {"error": [example], "drop": [], "cut": [example.cut_to(limit)]}[policy]
 
 
 def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
@@ -116,10 +129,11 @@ def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
 
     ids = np.concatenate([np.frombuffer(e.input_ids, np.intc) for e in examples])
     ends = np.cumsum([len(e.input_ids) for e in examples])
-    labels = ids.copy()
-    for example, end in zip(examples, ends.tolist(), strict=True):
-        begin = end - len(example.input_ids)
-        labels[begin : begin + example.loss_start] = IGNORED
+    labels = np.full_like(ids, IGNORED)
+    for example, row_end in zip(examples, ends.tolist(), strict=True):
+        row_start = row_end - len(example.input_ids)
+        for start, end in example.loss_spans:
+            labels[row_start + start : row_start + end] = ids[row_start + start : row_start + end]
     offsets = pa.array(np.append(0, ends), pa.int32())
     return {
         name: pa.ListArray.from_arrays(offsets, pa.array(v)) for name, v in (("input_ids", ids), ("labels", labels))
@@ -127,7 +141,7 @@ def arrow_columns(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def show_loss(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The row as text with the part that carries loss between ⟦ and ⟧, for a person to check."""
-    ids = example.input_ids.tolist()
-    prompt, trained = tokenizer.batch_decode([ids[: example.loss_start], ids[example.loss_start :]])
-    return f"{prompt}⟦{trained}⟧"
+    """The row as text with the parts that carry loss between ⟦ and ⟧, for a person to check."""
+    ids, edges = example.input_ids.tolist(), [0, *chain.from_iterable(example.loss_spans), len(example.input_ids)]
+    texts = tokenizer.batch_decode([ids[start:end] for start, end in pairwise(edges)])
+    return "".join(f"⟦{text}⟧" if at % 2 else text for at, text in enumerate(texts))

@@ -6,9 +6,16 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.errors import DataError, ModelError
+from configs.schema.sft import TrainedTokens
 from sft.dataset import IGNORED, Example
 
 TokenBatch = dict[str, torch.Tensor]
+PARTS: dict[TrainedTokens, str] = {
+    "last_turn": "thinking, answer and end of turn",
+    "all_turns": "every reply of a conversation, ends of turn included",
+    "every_token": "every token",
+}
+"""What carries loss, in words."""
 LEAK = 0.1
 """Nats a token that a packed row's loss may differ from its loss alone; bf16 noise stays far below."""
 
@@ -32,49 +39,51 @@ def check_loss(
     prepared: Sequence[Example],
     tokenizer: PreTrainedTokenizerBase,
     end_of_turn: Sequence[int],
-    prompt_too: bool,
+    trained: TrainedTokens,
     cut: bool,
 ) -> str:
     """A line that says how much of the batch carries loss.
 
-    Raises `DataError` where a row is none of the `prepared` ones, has no loss, loss on its prompt (unless that was
-    prepared so), a label that is another token, or no loss on the end of its turn (unless rows may be `cut`): a model
+    Raises `DataError` where a row is none of the `prepared` ones, has no loss, loss where none was prepared, a label
+    that is another token, no loss on the end of its turn (unless rows may be `cut`), or on part of a reply: a model
     trained on such a batch learns nothing, to ask instead of to answer, or never to stop.
     """
-    # 1. each row of the batch, and where its loss starts by what was prepared
+    # 1. each row of the batch as it was prepared
     rows = documents(batch)
-    starts = _loss_starts([ids for ids, _ in rows], prepared)
+    known = _prepared([ids for ids, _ in rows], prepared)
 
     # 2. a fault of any row stops the run
     for number, (ids, labels) in enumerate(rows, start=1):
-        start = starts.get(tuple(ids))
+        example = known.get(tuple(ids))
         text = tokenizer.decode(ids[:40])
-        trained = [label for label in labels if label != IGNORED]
-        if start is None:
+        kept = [label for label in labels if label != IGNORED]
+        if example is None:
             fault = "it is none of the rows that were prepared"
-        elif not trained:
+        elif not kept:
             fault = "nothing in it carries loss"
         elif any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
             fault = "a label is not its token"
-        elif any(label != IGNORED for label in labels[:start]):
+        elif any(label != IGNORED == other for label, other in zip(labels, example.labels, strict=True)):
             fault = "its prompt carries loss"
-        elif not cut and trained[-len(end_of_turn) :] != list(end_of_turn):
+        elif not (cut or example.is_document) and kept[-len(end_of_turn) :] != list(end_of_turn):
             fault = "the end of its turn carries no loss"
+        elif labels[1:] != example.labels[1:]:  # nothing predicts a row's first token, and packing leaves it out
+            fault = "a part of its replies carries no loss"
         else:
             continue
         raise DataError(f"row {number} of the first batch: {fault}: {text!r}; report it, with the recipe")
 
     # 3. the count
     tokens, trained_tokens = (sum(len(part) for part in parts) for parts in zip(*_loss(rows), strict=True))
-    where = "every token" if prompt_too else "thinking, answer and end of turn"
-    return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({where})"
+    part = "every token" if all(example.is_document for example in known.values()) else PARTS[trained]
+    return f"first batch: {len(rows)} rows, {tokens} tokens; {trained_tokens} carry loss ({part})"
 
 
-def _loss_starts(rows: Sequence[list[int]], prepared: Sequence[Example]) -> dict[tuple[int, ...], int]:
-    """`rows` that are among the `prepared` ones → where their loss starts."""
+def _prepared(rows: Sequence[list[int]], prepared: Sequence[Example]) -> dict[tuple[int, ...], Example]:
+    """`rows` that are among the `prepared` ones → these."""
     wanted, lengths = {tuple(row) for row in rows}, {len(row) for row in rows}
     same_length = (example for example in prepared if len(example.input_ids) in lengths)
-    return {key: example.loss_start for example in same_length if (key := tuple(example.input_ids)) in wanted}
+    return {key: example for example in same_length if (key := tuple(example.input_ids)) in wanted}
 
 
 def _loss(rows: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[int], list[int]]]:

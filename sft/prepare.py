@@ -9,21 +9,24 @@ from transformers import PreTrainedTokenizerBase
 
 from configs.errors import DataError
 from configs.schema.sft import SftConfig, ValidationConfig
-from curation.mixture import split_rows
+from curation.mixture import counts, split_rows
 from data.balance import part_differences
 from data.corpus import load_traces
+from data.draw import drawn
 from data.formats import Reject, stop
 from data.problem import Problem, Trace
 from data.residue import count_residue, residue_lines
 from data.splits import split_traces
 from data.think_format import NONE, ThinkFormat
-from sft.dataset import Example, Ledger, encode_trace, fit, ledger
+from sft.dataset import Example, Ledger, fit, ledger
+from sft.encoding import encode_traces
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """`think_format`: how the rows are written, and held-out problems asked: see `format_of`.
 
+    `loss`: what of the conversations among the rows carries loss, in words; "" where there are none.
     `rejected`: one object a row that could not be read or rendered, as `rejected.jsonl` holds it. Without
     `bad_rows: skip` only rows that their source is known to have, such as MATH's without an answer.
     `warnings`: a line each for what is trained on as it is, and may not be meant.
@@ -34,6 +37,7 @@ class Prepared:
     validation: list[Example]
     held_out: list[Problem]
     ledger: Ledger
+    loss: str
     rejected: list[dict[str, Any]]
     warnings: list[str]
 
@@ -45,11 +49,14 @@ class Prepared:
             f"{kept.over_limit:,} of {kept.rows:,} rows are over {kept.limit:,} tokens ({kept.policy}); "
             f"99% fit in {kept.limit_p99:,}, all in {kept.limit_max:,}"
         )
-        if kept.over_limit:
+        if kept.split:
+            lines.append(f"{kept.split:,} of them are documents and split into {kept.pieces:,} pieces: nothing is lost")
+        if kept.over_limit > kept.split:
             lines.append(
                 f"past the limit are {kept.tokens_lost:,} tokens, {kept.lost_answer:,} answers and "
                 f"{kept.lost_end_of_thinking:,} ends of thinking; {kept.left_out:,} rows are left out"
             )
+        lines += [self.loss] if self.loss else []
         reasons: Counter[str] = Counter()
         for row in self.rejected:
             reasons[row["reason"]] += row.get("lines", 1)
@@ -59,10 +66,11 @@ class Prepared:
     def check(self, config: SftConfig) -> None:
         """Raise `DataError` for rows that `truncation: error` won't have, and where no row is left."""
         kept, limit = self.ledger, f"model.max_length={self.ledger.limit}"
-        if kept.policy == "error" and kept.over_limit:
+        over = kept.over_limit - kept.split
+        if kept.policy == "error" and over:
             longest = max((*self.train, *self.validation), key=lambda example: len(example.input_ids))
             raise DataError(
-                f"{kept.over_limit} of {kept.rows} rows are longer than {limit} (row {longest.id}: {kept.limit_max} "
+                f"{over} of {kept.rows} rows are longer than {limit} (row {longest.id}: {len(longest.input_ids)} "
                 f"tokens); raise the limit ({kept.limit_p99} keeps 99% of the rows, {kept.limit_max} all), or say what "
                 "to lose: truncation=drop or truncation=cut"
             )
@@ -92,17 +100,18 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
 
     def encoded(traces: Sequence[Trace]) -> list[Example]:
         examples = []
-        for trace in traces:
-            try:
-                examples.append(encode_trace(trace, tokenizer, think_format, prompt_too))
-            except DataError as error:
-                if not skip:
-                    raise
-                rejected.append({"file": trace.source, "id": trace.id, "reason": str(error)})
+        for trace, example in zip(
+            traces, encode_traces(traces, tokenizer, think_format, config.trained_tokens), strict=True
+        ):
+            if isinstance(example, Example):
+                examples.append(example)
+            elif skip:
+                rejected.append({"file": trace.source, "id": trace.id, "reason": str(example)})
+            else:
+                raise example
         return examples
 
-    prompt_too = config.trl_setting("completion_only_loss") is False
-    traces = load_traces(config.data, reject)
+    traces = _mixed(config, reject)
     if not traces:
         raise DataError(
             f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
@@ -116,8 +125,16 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
     warnings = residue_lines(count_residue(rest)) + _part_differences(config, rest, apart, held_out)
     limit, policy = config.model.max_length, config.truncation
     counted = ledger([*train, *validation], limit, policy)
+    loss = _loss_of_conversations([*rest, *apart], config)
     return Prepared(
-        think_format, fit(train, limit, policy), fit(validation, limit, policy), held_out, counted, rejected, warnings
+        think_format=think_format,
+        train=fit(train, limit, policy),
+        validation=fit(validation, limit, policy),
+        held_out=held_out,
+        ledger=counted,
+        loss=loss,
+        rejected=rejected,
+        warnings=warnings,
     )
 
 
@@ -131,12 +148,37 @@ def _part_differences(
     return part_differences(parts)
 
 
+def _mixed(config: SftConfig, rejected: Callable[[Reject], None]) -> list[Trace]:
+    """The rows of `data`, with those of `mix` in their shares."""
+    sections = {"data": config.data} | {f"mix.{at}": section for at, section in enumerate(config.mix)}
+    found = {name: load_traces(section, rejected) for name, section in sections.items()}
+    others = {f"mix.{at}": section.share for at, section in enumerate(config.mix)}
+    shares = {"data": 1 - sum(others.values())} | others
+    wanted = counts({name: len(traces) for name, traces in found.items()}, shares)
+    if config.mix:
+        print("mix: " + ", ".join(f"{wanted[name]:,} of {len(rows):,} rows of {name}" for name, rows in found.items()))
+    return [trace for name, rows in found.items() for trace in drawn(rows, wanted[name], sections[name].seed)]
+
+
 def format_of(traces: Sequence[Trace], think_format: ThinkFormat) -> ThinkFormat:
     """The recipe's format, or `none` where no row has thinking.
 
     Such rows are plain replies to plain prompts: a model that learns them is not to be asked with its thinking opened.
     """
     return think_format if any(trace.thinking.strip() for trace in traces) else NONE
+
+
+def _loss_of_conversations(traces: Sequence[Trace], config: SftConfig) -> str:
+    """`Prepared.loss`."""
+    count = sum(bool(trace.history) for trace in traces)
+    if not count:
+        return ""
+    said = {
+        "last_turn": "their last reply carries loss (loss_on=all_turns: every reply)",
+        "all_turns": "every reply carries loss, the earlier ones as they stand in the prompt, without thinking",
+        "every_token": "every token carries loss",
+    }
+    return f"{count:,} rows are conversations of several turns: {said[config.trained_tokens]}"
 
 
 def _check_thinking(traces: Sequence[Trace], think_format: ThinkFormat) -> None:

@@ -25,7 +25,8 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     data.check(config)
     held_out = heldout.fitting(config, data.held_out, tokenizer, think_format)
     general = heldout.general_problems(config, tokenizer, think_format)
-    print(f"The first row; loss on what is between ⟦ and ⟧:\n{show_loss(data.train[0], tokenizer)}\n")
+    shown = max(data.train, key=lambda example: len(example.loss_spans))  # of those with most, the first
+    print(f"A row; loss on what is between ⟦ and ⟧:\n{show_loss(shown, tokenizer)}\n")
     if dry_run:
         print(sft_plan(config, data.ledger, data.sequences(config), len(held_out)))
         return

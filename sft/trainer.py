@@ -63,8 +63,9 @@ def trained_end_of_turn(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 
 
 def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
-    """Measure and save together, and keep the best and the last."""
+    """Measure before the first step, then measure and save together, and keep the best and the last."""
     return {
+        "eval_on_start": True,
         "eval_strategy": "steps",
         "eval_steps": validation.every,
         "save_strategy": "steps",
@@ -84,10 +85,17 @@ def train_and_summarise(trainer: SFTTrainer, config: SftConfig, run: RunDir, res
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
     figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}
     if trainer.state.best_metric is not None:
-        best = trainer.state.best_global_step
-        figures |= {"validation_loss": trainer.state.best_metric, "best_step": best}
-        print(f"best validation loss {trainer.state.best_metric:.4f}, at step {best}: that checkpoint is kept")
+        loss, best = trainer.state.best_metric, trainer.state.best_global_step
+        before = next((row["eval_loss"] for row in rows if row["step"] == 0 and "eval_loss" in row), None)
+        figures |= {"validation_loss_before": before, "validation_loss": loss, "best_step": best}
+        change = "" if before is None else f"; before training {with_perplexity(before)}"
+        print(f"best validation loss {with_perplexity(loss)}, at step {best}: that checkpoint is kept{change}")
     return figures
+
+
+def with_perplexity(loss: float) -> str:
+    """A mean loss a token, and its perplexity, which is infinite where a training has come apart."""
+    return f"{loss:.4f} (perplexity {torch.tensor(loss, dtype=torch.float64).exp().item():.2f})"
 
 
 def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) -> None:
@@ -96,8 +104,7 @@ def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) ->
         batch = next(iter(trainer.get_train_dataloader()))
     tokenizer = trainer.processing_class
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
-    prompt_too = config.trl_setting("completion_only_loss") is False
-    print(check_loss(batch, data.train, tokenizer, end, prompt_too, config.truncation == "cut"))
+    print(check_loss(batch, data.train, tokenizer, end, config.trained_tokens, config.truncation == "cut"))
     if "position_ids" in batch:
         with packed_attention.packed(trainer.model, True):
             print(check_packing(batch, trainer.model))

@@ -29,7 +29,7 @@ def checkpoint_to_resume(run: RunDir) -> str | None:
     while checkpoint and not is_whole(Path(checkpoint)):
         Path(checkpoint).rename(Path(checkpoint).with_name(f"incomplete-{Path(checkpoint).name}-{time.time_ns()}"))
         checkpoint = last_checkpoint(folder)
-    step = saved_step(checkpoint) if checkpoint else 0
+    step = saved_step(checkpoint) if checkpoint else -1  # what was measured before the first step is measured again
     if not checkpoint:
         print(
             "no whole checkpoint yet: this run starts from its beginning (trainer.save_steps: how often one is saved)"

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from configs.errors import MullError, RunError
 from configs.schema.training import TrainingConfig
-from data.prompts import token_ids
+from data.prompts import loaded_eos, token_ids
 from data.think_format import ThinkFormat
 from models.backend import choose_backend, has_gpu
 from models.gpu import has_bf16, unfit, visible_gpus
@@ -141,8 +141,6 @@ def rendered(prompt: str, tokenizer: PreTrainedTokenizerBase, think_format: Thin
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> Finding:
     """An end of turn that is the chat template's, and a pad token that is not it."""
-    from models.tokenizer import loaded_eos
-
     text = f"end of turn {tokenizer.eos_token!r} ({tokenizer.eos_token_id}), pad {tokenizer.pad_token!r}"
     if tokenizer.eos_token_id is None:
         return Finding("tokens", "failed", "the tokenizer names no end of turn", "set its eos_token")

@@ -148,6 +148,9 @@ def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1)
         trainer.state = state
         return
 
+    if checkpoint:
+        trainer.args.eval_on_start = False
+
     # 3. train; what fails leaves a checkpoint and says how to go on
     with interrupt.listening():
         try:

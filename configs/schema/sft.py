@@ -8,6 +8,9 @@ from configs.schema import trl_fields
 from configs.schema.sections import DataConfig, Positive, Section
 from configs.schema.training import TrainingConfig
 
+TrainedTokens = Literal["last_turn", "all_turns", "every_token"]
+"""Which tokens of a row carry loss."""
+
 
 class ValidationConfig(Section):
     """Rows that are never trained on: the checkpoint with their lowest loss is the one that is kept."""
@@ -22,13 +25,20 @@ class ValidationConfig(Section):
     """Stop after so many measurements in a row without a lower loss; none: train to the end."""
 
 
+class MixedConfig(DataConfig):
+    """Rows beside those of `data`, such as general ones, so that a model does not forget them over a domain's."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    """Their part of all rows; what the shares leave is `data`'s."""
+
+
 DECIDED = {
     "eval_strategy": "set validation.every",
     "eval_steps": "set validation.every",
     "load_best_model_at_end": "name a validation section",
     "packing_strategy": "leave it out: whole rows are packed, best fit first",
     "padding_free": "set trainer.packing=true",
-    "assistant_only_loss": "leave it out: the loss is on thinking and answer unless trainer.completion_only_loss=false",
+    "assistant_only_loss": "set loss_on=all_turns; replies alone have loss unless trainer.completion_only_loss=false",
     "dataset_text_field": "map the columns with data.fields",
     "eos_token": "leave it out: it is what the chat template ends a turn with",
 }
@@ -49,8 +59,14 @@ class SftConfig(TrainingConfig):
 
     trl_class: ClassVar[str] = "SFTConfig"
 
+    mix: list[MixedConfig] = []
+    """More rows to train on, each source with its share: as many as the scarcest of them has, `data` included."""
     truncation: Literal["error", "drop", "cut"] = "error"
-    """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end."""
+    """What happens to a row longer than `model.max_length`: refuse to train, leave it out, or cut its end. A document
+    (a row of text alone) is split into pieces instead, and loses nothing."""
+    loss_on: Literal["last_turn", "all_turns"] = "last_turn"
+    """Which replies of a conversation carry loss: the last one, or all of them as LLaMA-Factory has it; earlier ones as
+    they stand in the prompt, without their thinking."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a row that can't be read does to the run; skipped ones are counted and kept in `rejected.jsonl`."""
     validation: ValidationConfig | None = None
@@ -63,8 +79,14 @@ class SftConfig(TrainingConfig):
         decided = DECIDED | (VALIDATED if self.validation else {})
         for key in decided.keys() & self.trainer.keys():
             raise ValueError(f"trainer.{key}: {decided[key]}")
+        if (shares := sum(mixed.share for mixed in self.mix)) >= 1:
+            raise ValueError(f"mix: shares of {shares:g} in all leave nothing for `data`; lower them")
         if self.trainer.get("save_strategy") == "best":
             raise ValueError("trainer.save_strategy: best needs rows to validate on; name a validation section instead")
+        if self.loss_on == "all_turns" and self.trained_tokens == "every_token":
+            raise ValueError(
+                "loss_on: trainer.completion_only_loss=false has loss on every token; leave out one of them"
+            )
         if self.trained_layers and (self.adapter or self.model.adapter):
             raise ValueError("trained_layers: an adapter trains no layers of its own; set adapter=null")
         if self.adapter is None and self.model.precision in ("nf4", "int8"):
@@ -72,6 +94,11 @@ class SftConfig(TrainingConfig):
                 f"model.precision: {self.model.precision} weights can't be trained; set bf16, or give an adapter"
             )
         return self
+
+    @property
+    def trained_tokens(self) -> TrainedTokens:
+        """As `loss_on` says, unless TRL's own field has the prompt trained too."""
+        return "every_token" if self.trl_setting("completion_only_loss") is False else self.loss_on
 
     @property
     def drops_long_rows(self) -> bool:

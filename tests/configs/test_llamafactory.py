@@ -91,9 +91,9 @@ def test_key_is_taken(arguments: dict[str, Any], key: str, expected: Any) -> Non
     [
         ({"use_dora": True}, "use_dora", "none"),
         ({"use_dora": False}, "use_dora", "default"),
-        ({"mask_history": False}, "mask_history", "none"),
+        ({"mask_history": False}, "mask_history", "taken"),
         ({"mask_history": True}, "mask_history", "default"),
-        ({}, "mask_history (the default there)", "none"),
+        ({}, "mask_history (the default there)", "taken"),
         ({"deepspeed": "ds_z3_config.json"}, "deepspeed", "none"),
         ({"template": "qwen"}, "template", "default"),
         ({"flash_attn": "fa2"}, "flash_attn", "default"),

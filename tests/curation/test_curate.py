@@ -413,3 +413,10 @@ def test_demo_recipe_runs(tmp_path: Path) -> None:
     )
     assert again.returncode == 2
     assert "is in use" in again.stderr
+
+
+def test_texts_without_questions_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"text": "One."}\n')
+    with pytest.raises(DataError, match=r"corpus\.jsonl: texts without questions; curation selects questions"):
+        command.run_curation(config(tmp_path, sources=[{"path": str(path)}]), RunDir(tmp_path / "out"))

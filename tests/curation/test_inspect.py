@@ -70,3 +70,11 @@ def test_encoding_of_chinese_file_is_named(
     assert main([f"{REAL}/medical_zh/internal_medicine_gbk.csv"]) == 0
     assert "gb18030" in caplog.text
     assert "rows: 7,644" in capsys.readouterr().out
+
+
+def test_document_is_shown_with_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "高血压。\\n\\nA text."}\n')
+    assert main([str(tmp_path / "a.jsonl")]) == 0
+    said = capsys.readouterr().out
+    assert "layout: text\n" in said
+    assert "\n⟦高血压。\n\nA text.<|im_end|>⟧" in said

@@ -106,6 +106,7 @@ def only(path: Path) -> Trace:
         ("gsm8k", {"question": "q", "answer": "2+2=<<2+2=4>>4\n#### 1,004"}, ("q", "2+2=4", "1004")),
         ("question-answer", {"problem": "q", "solution": "s", "answer": "7"}, ("q", "", "s")),
         ("question-answer", {"prompt": "q", "completion": "t</think>a"}, ("q", "t", "a")),
+        ("text", {"text": "One.\n\nTwo.", "url": "u"}, ("", "", "One.\n\nTwo.")),
     ],
 )
 def test_layout_follows_from_the_columns(
@@ -224,7 +225,8 @@ def test_broken_conversation_is_rejected(tmp_path: Path, messages: list[Any], re
     ("content", "mapping", "message"),
     [
         ("", None, "no rows in it"),
-        ('{"text": "t"}\n', None, r"no known layout \(columns text\)"),
+        ('{"text": "t", "label": "l"}\n', None, r"no known layout \(columns label, text\)"),
+        ('{"a": "t"}\n', {"text": "a", "reply": "a"}, "names a document's text and reply too"),
         ("not json\n", None, r"no known layout \(not JSON"),
         ('{"a": 1}\n', {"question": "a"}, "at least question and reply"),
         ('{"a": 1}\n', {"questoin": "a", "reply": "a"}, "did you mean 'question'"),
@@ -438,3 +440,12 @@ def test_odd_files_are_read_or_rejected(file: str, read_rows: int, reasons: list
     rejects: list[Reject] = []
     assert len(list(read(f"{REAL}/reports/{file}", rejected=rejects.append))) == read_rows
     assert [reason in reject.reason for reject, reason in zip(rejects, reasons, strict=True)] == [True] * len(reasons)
+
+
+def test_documents_are_read_by_a_mapping(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"completion": "一段文字", "source": "w", "n": "7"}, {"completion": " "})
+    rejects: list[Reject] = []
+    [document] = read(path, {"text": "completion", "id": "n"}, rejects.append)
+    assert (document.id, document.reply, document.identity) == ("7", "一段文字", "一段文字")
+    assert document.is_document
+    assert [reject.reason for reject in rejects] == ["empty text"]

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, processors
 from transformers import PreTrainedTokenizerFast
 
 from configs.errors import DataError, ModelError
 from data.chat_template import PROBES, carrying, render_template
 from data.problem import Trace, problem_of
-from data.prompts import render_problem, render_prompt, render_turn, turn_end
+from data.prompts import earlier_replies, render_problem, render_prompt, render_turn, turn_end
 from data.think_format import DEEPSEEK, NONE, S1, THINK_FORMATS, XML, ThinkFormat
 from tests.tiny import tiny_tokenizer
 
@@ -208,3 +208,59 @@ def test_format_without_thinking_trains_replies() -> None:
     assert (prompt, completion) == (render_prompt(tokenizer, "2 + 2?", NONE), "4<|im_end|>")
     with pytest.raises(DataError, match="a: it has thinking, and think format none has no place for any"):
         render_turn(tokenizer, replace(reply, thinking="two and two"), NONE)
+
+
+ENDS = END_OF_TURN | {GEMMA: "<end_of_turn>"}
+HISTORY = (("1?", "one\n\n two"), ("-", ""), ("2?", "zwei 二"))
+
+
+@pytest.mark.parametrize("system", [None, "Be brief."])
+@pytest.mark.parametrize("template", [SMOLLM2, QWEN3, DEEPSEEK_R1, GEMMA])
+@pytest.mark.parametrize("think_format", THINK_FORMATS.values(), ids=THINK_FORMATS)
+def test_earlier_replies_are_found(template: str, think_format: ThinkFormat, system: str | None) -> None:
+    tok = tokenizer(template)
+    thinking = "so" if think_format.has_thinking else ""
+    row = replace(trace(thinking, history=HISTORY), system=system)
+    prompt, _ = render_turn(tok, row, think_format)
+    found = [prompt[start:end] for start, end in earlier_replies(tok, row, think_format, prompt)]
+    assert found == [reply + ENDS[template] for _, reply in HISTORY if reply]
+
+
+@pytest.mark.parametrize(
+    ("written", "error", "message"),
+    [
+        (
+            "m.content | replace('one', 'uno') + '<e>'",
+            DataError,
+            "t1: the chat template does not write its earlier replies as they",
+        ),
+        ("(m.content if loop.last else '') + '<e>'", DataError, "does not write its earlier replies as they are"),
+        ("m.content + ('<e>' if loop.last else '<m>')", ModelError, "ends earlier turns otherwise than the last one"),
+    ],
+)
+def test_untrainable_earlier_reply_is_refused(written: str, error: type[Exception], message: str) -> None:
+    tok = tokenizer(
+        "{% for m in messages %}{{ m.role + ':' }}{% if m.role == 'user' %}{{ m.content }}{% else %}"
+        "{{ " + written + " }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+    )
+    row = trace("", history=(("1?", "one"),))
+    prompt, _ = render_turn(tok, row, NONE)
+    with pytest.raises(error, match=message):
+        earlier_replies(tok, row, NONE, prompt)
+
+
+def test_document_has_no_template() -> None:
+    text = Trace(id="d", question="", thinking="", reply="One.\n\nTwo.", source="test")
+    tok = tokenizer(SMOLLM2)
+    tok.eos_token = "<|im_end|>"  # as `load_tokenizer` sets it; a document still ends as the tokenizer's files say
+    assert render_turn(tok, text, NONE) == ("", "One.\n\nTwo.<|eos|>")
+    with pytest.raises(DataError, match=r"d: its text contains '<\|eos\|>'"):
+        render_turn(tok, replace(text, reply="One.<|eos|>Two."), NONE)
+
+
+def test_document_begins_as_the_tokenizer_has_it() -> None:
+    tok = tokenizer(SMOLLM2)
+    bos = tok.convert_tokens_to_ids("<｜begin｜>")
+    tok.backend_tokenizer.post_processor = processors.TemplateProcessing("<｜begin｜> $A", None, [("<｜begin｜>", bos)])
+    text = Trace(id="d", question="", thinking="", reply="One.", source="test")
+    assert render_turn(tok, text, NONE) == ("", "<｜begin｜>One.<|eos|>")

@@ -8,7 +8,8 @@ import pytest
 
 from configs.errors import ModelError
 from configs.schema.sections import ModelConfig
-from models.tokenizer import finish_tokenizer, load_tokenizer, loaded_eos
+from data.prompts import loaded_eos
+from models.tokenizer import finish_tokenizer, load_tokenizer
 from tests.tiny import as_base_model, tiny_model
 
 
@@ -95,7 +96,7 @@ def test_pad_without_spare_token_warns(tiny: str, caplog: pytest.LogCaptureFixtu
 def test_pad_as_end_of_turn_keeps_label(tiny: str) -> None:
     from data.problem import Trace
     from data.think_format import S1
-    from sft.dataset import encode_trace
+    from sft.encoding import encode_trace
 
     tokenizer = load_tokenizer(ModelConfig(name=tiny))
     tokenizer.pad_token = tokenizer.eos_token

@@ -10,6 +10,7 @@ from data.arithmetic import generate_problems
 from data.corpus import solution_traces
 from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from sft import dataset
+from sft.encoding import encode_trace
 
 pytestmark = pytest.mark.engine
 
@@ -19,7 +20,7 @@ TRACES = solution_traces(generate_problems(40, seed=3))
 @pytest.mark.parametrize("think_format", [S1, XML, DEEPSEEK], ids=lambda f: f.name)
 def test_loss_is_on_the_reply_only(tokenizer: Any, think_format: ThinkFormat) -> None:
     trace = TRACES[0]
-    example = dataset.encode_trace(trace, tokenizer, think_format)
+    example = encode_trace(trace, tokenizer, think_format)
     trained = tokenizer.decode([t for t in example.labels if t != dataset.IGNORED])
     ignored = tokenizer.decode([t for t, label in zip(example.input_ids, example.labels, strict=True) if label < 0])
     assert trace.question in ignored
@@ -27,13 +28,13 @@ def test_loss_is_on_the_reply_only(tokenizer: Any, think_format: ThinkFormat) ->
     assert trace.thinking in trained
     assert trained.endswith(tokenizer.eos_token)
     assert trained.count(tokenizer.eos_token) == 1
-    assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_start :])
-    everything = dataset.encode_trace(trace, tokenizer, think_format, prompt_too=True)
+    assert [t for t in example.labels if t != dataset.IGNORED] == list(example.input_ids[example.loss_spans[0][0] :])
+    everything = encode_trace(trace, tokenizer, think_format, "every_token")
     assert everything.labels == list(example.input_ids)
 
 
 def test_shown_row_marks_loss(tokenizer: Any) -> None:
-    shown = dataset.show_loss(dataset.encode_trace(TRACES[0], tokenizer, S1), tokenizer)
+    shown = dataset.show_loss(encode_trace(TRACES[0], tokenizer, S1), tokenizer)
     before, _, after = shown.partition("⟦")
     assert before.endswith("<|im_start|>think\n")
     assert after.startswith(TRACES[0].thinking)
@@ -41,7 +42,7 @@ def test_shown_row_marks_loss(tokenizer: Any) -> None:
 
 
 def test_ledger_counts_cut_rows(tokenizer: Any) -> None:
-    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
+    examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES]
     lengths = sorted(len(e.input_ids) for e in examples)
     ledger = dataset.ledger(examples, lengths[-3], "cut")
     assert (ledger.rows, ledger.over_limit) == (40, sum(n > lengths[-3] for n in lengths))
@@ -53,8 +54,8 @@ def test_ledger_counts_cut_rows(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["drop", "cut"])
 def test_ledger_counts_rows_left_out(tokenizer: Any, policy: str) -> None:
-    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
-    limit = sorted(e.loss_start for e in examples)[20]
+    examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES]
+    limit = sorted(e.loss_spans[0][0] for e in examples)[20]
     limit = limit if policy == "cut" else sorted(len(e.input_ids) for e in examples)[20]
     ledger = dataset.ledger(examples, limit, policy)
     assert 0 < ledger.left_out < 40
@@ -63,7 +64,7 @@ def test_ledger_counts_rows_left_out(tokenizer: Any, policy: str) -> None:
 
 
 def test_policy_drops_or_cuts_long_rows(tokenizer: Any) -> None:
-    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
+    examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES]
     longest = max(len(e.input_ids) for e in examples)
     assert dataset.fit(examples, longest - 1, "error") == examples
     kept = dataset.fit(examples, longest - 1, "drop")
@@ -75,13 +76,13 @@ def test_policy_drops_or_cuts_long_rows(tokenizer: Any) -> None:
 
 
 def test_empty_thinking_has_no_delimiter(tokenizer: Any) -> None:
-    plain = dataset.encode_trace(replace(TRACES[0], thinking=""), tokenizer, S1)
+    plain = encode_trace(replace(TRACES[0], thinking=""), tokenizer, S1)
     assert "think" not in tokenizer.decode([t for t in plain.labels if t != dataset.IGNORED])
 
 
 def test_row_cut_to_prompt_is_left_out(tokenizer: Any) -> None:
-    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES[:5]]
-    shortest = min(e.loss_start for e in examples)
+    examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES[:5]]
+    shortest = min(e.loss_spans[0][0] for e in examples)
     assert dataset.fit(examples, shortest, "cut") == []
     assert len(dataset.fit(examples, shortest + 1, "cut")) < 5
 
@@ -93,13 +94,13 @@ def test_empty_data_is_refused(tokenizer: Any) -> None:
 
 def test_row_with_end_of_turn_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="would end the turn early"):
-        dataset.encode_trace(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
+        encode_trace(replace(TRACES[0], reply="4<|im_end|>"), tokenizer, S1)
 
 
 def test_columns_equal_the_examples(tokenizer: Any) -> None:
     from datasets import Dataset
 
-    examples = [dataset.encode_trace(trace, tokenizer, S1) for trace in TRACES]
+    examples = [encode_trace(trace, tokenizer, S1) for trace in TRACES]
     rows = Dataset.from_dict(dataset.arrow_columns(examples))
     assert list(rows["input_ids"]) == [e.input_ids.tolist() for e in examples]
     assert list(rows["labels"]) == [e.labels for e in examples]

@@ -14,7 +14,7 @@ from tests.tiny import tiny_tokenizer
 pytestmark = pytest.mark.engine
 
 END = [2]
-ROW = Example("r", array("i", [10, 11, 2]), loss_start=1, answer_start=1)
+ROW = Example("r", array("i", [10, 11, 2]), loss_spans=((1, 3),), answer_start=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def padded(*labels: list[int]) -> TokenBatch:
 
 
 def test_good_batch_is_described(tokenizer: Any) -> None:
-    said = check_loss(padded([IGNORED, 11, 2], [IGNORED, IGNORED, 2]), [ROW], tokenizer, END, False, False)
-    assert said == "first batch: 2 rows, 6 tokens; 3 carry loss (thinking, answer and end of turn)"
+    said = check_loss(padded([IGNORED, 11, 2], [IGNORED, 11, 2]), [ROW], tokenizer, END, "last_turn", False)
+    assert said == "first batch: 2 rows, 6 tokens; 4 carry loss (thinking, answer and end of turn)"
 
 
 @pytest.mark.parametrize(
@@ -44,29 +44,30 @@ def test_good_batch_is_described(tokenizer: Any) -> None:
         ([10, 11, 2], "its prompt carries loss"),
         ([IGNORED, 12, 2], "a label is not its token"),
         ([IGNORED, 11, IGNORED], "the end of its turn carries no loss"),
+        ([IGNORED, IGNORED, 2], "a part of its replies carries no loss"),
     ],
 )
 def test_faulty_labels_are_refused(tokenizer: Any, labels: list[int], fault: str) -> None:
     with pytest.raises(DataError, match=rf"row 2 of the first batch: {fault}"):
-        check_loss(padded([IGNORED, 11, 2], labels), [ROW], tokenizer, END, False, False)
+        check_loss(padded([IGNORED, 11, 2], labels), [ROW], tokenizer, END, "last_turn", False)
 
 
 def test_loss_in_prompt_is_refused(tokenizer: Any) -> None:
-    short = Example("s", array("i", [10, 2]), loss_start=1, answer_start=1)
-    row = Example("r", array("i", [10, 11, 2]), loss_start=2, answer_start=2)
+    short = Example("s", array("i", [10, 2]), loss_spans=((1, 2),), answer_start=1)
+    row = Example("r", array("i", [10, 11, 2]), loss_spans=((2, 3),), answer_start=2)
     with pytest.raises(DataError, match="row 2 of the first batch: its prompt carries loss"):
-        check_loss(padded([IGNORED, IGNORED, 2], [IGNORED, 11, 2]), [short, row], tokenizer, END, False, False)
+        check_loss(padded([IGNORED, IGNORED, 2], [IGNORED, 11, 2]), [short, row], tokenizer, END, "last_turn", False)
 
 
 def test_unprepared_row_is_refused(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="row 1 of the first batch: it is none of the rows that were prepared"):
-        check_loss(padded([IGNORED, 11, 12, 2]), [ROW], tokenizer, END, False, False)
+        check_loss(padded([IGNORED, 11, 12, 2]), [ROW], tokenizer, END, "last_turn", False)
 
 
 def test_cut_rows_and_full_loss_are_allowed(tokenizer: Any) -> None:
-    whole = Example("r", ROW.input_ids, loss_start=0, answer_start=1)
-    assert "1 rows" in check_loss(padded([IGNORED, 11, IGNORED]), [ROW], tokenizer, END, False, cut=True)
-    assert "every token" in check_loss(padded([10, 11, 2]), [whole], tokenizer, END, True, False)
+    whole = Example("r", ROW.input_ids, loss_spans=((0, 3),), answer_start=1)
+    assert "1 rows" in check_loss(padded([IGNORED, 11, 2]), [ROW], tokenizer, [7], "last_turn", cut=True)
+    assert "every token" in check_loss(padded([10, 11, 2]), [whole], tokenizer, END, "every_token", False)
 
 
 @pytest.mark.parametrize("padding", [0, 3])

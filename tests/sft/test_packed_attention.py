@@ -14,6 +14,7 @@ from data.arithmetic import generate_problems
 from data.corpus import solution_traces
 from data.think_format import S1
 from sft import dataset
+from sft.encoding import encode_trace
 from sft.first_batch import check_packing, documents
 from sft.packed_attention import PACKED_SDPA, flash_lengths, packed
 from tests.host_waits import HostWaits
@@ -32,9 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trainer_of(folder: Path, tmp_path: Path, packing: bool) -> Any:
     """A trainer over `ROWS` rows that are one batch, packed or padded."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    examples = [
-        dataset.encode_trace(trace, tokenizer, S1) for trace in solution_traces(generate_problems(ROWS, seed=1))
-    ]
+    examples = [encode_trace(trace, tokenizer, S1) for trace in solution_traces(generate_problems(ROWS, seed=1))]
     arguments = SFTConfig(
         output_dir=str(tmp_path),
         per_device_train_batch_size=1 if packing else ROWS,

@@ -1,6 +1,7 @@
 """`sft.train` on a tiny model: what is read, trained and kept; and a killed run goes on as if it had not been."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -141,7 +142,7 @@ def test_none_format_refuses_thinking(folder: Path, tmp_path: Path, tokenizer: A
         prepare(recipe, tokenizer, NONE)
     path.write_text("".join(json.dumps(row | {"thinking": ""}) + "\n" for row in rows))
     first = prepare(recipe, tokenizer, NONE).train[0]
-    assert tokenizer.decode(first.input_ids[first.loss_start :]) in {f"{i}<|im_end|>" for i in range(5)}
+    assert tokenizer.decode(first.input_ids[first.loss_spans[0][0] :]) in {f"{i}<|im_end|>" for i in range(5)}
 
 
 def test_rows_without_thinking_are_measured_without(
@@ -275,7 +276,8 @@ def test_early_stop_keeps_best_checkpoint(folder: Path, tmp_path: Path) -> None:
     assert min(measured) == measured[-3]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["validation_loss"] == min(measured)
-    assert summary["best_step"] == len(measured) - 2
+    assert summary["best_step"] == len(measured) - 3
+    assert summary["validation_loss_before"] == measured[0]
     best = tmp_path / "out" / "checkpoints" / f"checkpoint-{summary['best_step']}" / "adapter_model.safetensors"
     kept = weights(tmp_path / "out" / "adapter" / "adapter_model.safetensors")
     assert all(kept[name].equal(value) for name, value in weights(best).items())
@@ -338,10 +340,50 @@ def test_completion_only_loss_can_be_off(folder: Path, tmp_path: Path, capsys: p
     assert "packing: the second row's loss is" in said
 
 
+@pytest.mark.parametrize("packing", [False, True])
+def test_documents_are_pretrained_on(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], packing: bool
+) -> None:
+    path, out = tmp_path / "corpus.jsonl", tmp_path / "out"
+    texts = [f"{word} is item {i}. " * (1 + 40 * (i == 3)) for i, word in enumerate("abcdefghijkl")]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    trainer = {"packing": packing, "max_steps": 4}
+    recipe = config(folder, out, data={"path": str(path)}, validation={"every": 2, "share": 0.2}, trainer=trainer,
+                    model={"max_length": 256})  # fmt: skip
+    train_sft(recipe)
+    said = capsys.readouterr().out
+    assert "1 of them are documents and split into 3 pieces" in said
+    assert "carry loss (every token)" in said
+    assert "⟦a is item 0.<|im_end|>⟧" in said
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["validation_loss"] < summary["validation_loss_before"]
+    assert f"(perplexity {math.exp(summary['validation_loss']):.2f})" in said
+    assert json.loads((out / "truncation.json").read_text())["tokens_lost"] == 0
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_all_turns_are_trained(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], packing: bool) -> None:
+    turns = [{"from": who, "value": f"{who} {i}"} for i in range(3) for who in ("human", "gpt")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"conversations": turns[: 2 * (1 + i % 3)]}) + "\n" for i in range(12)))
+    said = {}
+    for loss_on in ("last_turn", "all_turns"):
+        out = tmp_path / loss_on
+        train_sft(config(folder, out, data={"path": str(path)}, loss_on=loss_on, trainer={"packing": packing}))
+        said[loss_on] = capsys.readouterr().out
+        assert losses(out)
+    assert "8 rows are conversations of several turns: every reply carries loss" in said["all_turns"]
+    assert "assistant\n⟦gpt 0<|im_end|>⟧\n<|im_start|>user\nhuman 1" in said["all_turns"]
+    assert "carry loss (every reply of a conversation, ends of turn included)" in said["all_turns"]
+    assert "their last reply carries loss (loss_on=all_turns: every reply)" in said["last_turn"]
+    assert said["last_turn"].count("⟦gpt") == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"trained_layers": 2}, "set adapter=null"),
+        ({"loss_on": "all_turns", "trainer": {"completion_only_loss": False}}, "has loss on every token; leave out"),
         ({"adapter": None, "model": {"precision": "nf4"}}, "weights can't be trained"),
         ({"trainer": {"eval_steps": 3}}, "set validation.every"),
         ({"trainer": {"padding_free": True}}, "set trainer.packing=true"),
@@ -487,7 +529,7 @@ def test_recipes_train_on_real_data(folder: Path, tmp_path: Path, recipe: str, d
                                       "bad_rows=skip", "trainer.max_steps=2", "validation.every=2",
                                       "validation.share=0.1"]))  # fmt: skip
     assert len(losses(out)) == 2
-    assert len(losses(out, "eval_loss")) == 1
+    assert len(losses(out, "eval_loss")) == 2
 
 
 @pytest.mark.skipif(any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd")), reason="here is a GPU")
