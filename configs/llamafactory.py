@@ -66,6 +66,8 @@ def import_arguments(arguments: Mapping[str, Any], name: str) -> Imported:
     if "save_steps" in arguments and "save_strategy" not in arguments and not is_validated:
         silent["save_strategy"] = "steps"
     given = {**arguments, **silent}
+    if given.get("train_on_prompt"):  # every token of a row carries loss, so none of its turns is told apart
+        given["mask_history"] = True
     # 1. sections that several keys decide
     found = Imported({"model": {}}, _mix(given), [Note("stage", "sft", "default", "a recipe of sft")])
     _tuning(found, given, tuning)
