@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,11 @@ class ChatServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    @property
+    def asked(self) -> Counter[str]:
+        """How often each last message came."""
+        return Counter(body["messages"][-1]["content"] for body in self.bodies)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,8 +4,8 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,45 +22,9 @@ from curation.distillation import run_distillation
 from data.arithmetic import generate_problems
 from data.formats import read
 from models import server as client
+from tests.chat_server import ChatServer, chat_server, completion
 
 PROBLEMS = generate_problems(6, 0)
-
-
-class Teacher(ThreadingHTTPServer):
-    """An OpenAI-compatible server: `behave` makes each reply from (problem, times asked)."""
-
-    request_queue_size = 256
-
-    def __init__(self, behave: Any) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.behave, self.asked, self.bodies = behave, Counter[str](), list[dict[str, Any]]()
-        self.lock = threading.Lock()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Teacher
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        question = body["messages"][-1]["content"]
-        with self.server.lock:
-            self.server.asked[question] += 1
-            self.server.bodies.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
-        problem = next(p for p in PROBLEMS if question.startswith(p.question))
-        status, reply = self.server.behave(problem, self.server.asked[question])
-        data = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def completion(text: str, finish: str = "stop", reasoning: str | None = None) -> dict[str, Any]:
-    message = {"content": text} | ({"reasoning_content": reasoning} if reasoning else {})
-    return {"choices": [{"message": message, "finish_reason": finish}], "usage": {"completion_tokens": 3}}
 
 
 @pytest.fixture(autouse=True)
@@ -70,18 +34,22 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def teach() -> Iterator[Any]:
-    started: list[Teacher] = []
+    """A server whose replies are made by `behave` from (problem, times asked)."""
+    with ExitStack() as stack:
 
-    def start(behave: Any) -> Teacher:
-        teacher = Teacher(behave)
-        threading.Thread(target=teacher.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        started.append(teacher)
-        return teacher
+        def start(behave: Any) -> ChatServer:
+            asked, lock = Counter[str](), threading.Lock()
 
-    yield start
-    for teacher in started:
-        teacher.shutdown()
-        teacher.server_close()
+            def answer(body: dict[str, Any]) -> tuple[int, Any]:
+                question = body["messages"][-1]["content"]
+                with lock:
+                    asked[question] += 1
+                    times = asked[question]
+                return tuple(behave(next(p for p in PROBLEMS if question.startswith(p.question)), times))
+
+            return stack.enter_context(chat_server(answer))
+
+        yield start
 
 
 def config(tmp_path: Path, url: str, **changes: Any) -> DistillConfig:
@@ -94,10 +62,6 @@ def config(tmp_path: Path, url: str, **changes: Any) -> DistillConfig:
     }
     checked: DistillConfig = validate("distill", values, "test")
     return checked
-
-
-def url(teacher: Teacher) -> str:
-    return f"http://127.0.0.1:{teacher.server_address[1]}/v1"
 
 
 def samples(tmp_path: Path) -> list[dict[str, Any]]:
@@ -116,7 +80,7 @@ def test_only_right_answers_become_traces(tmp_path: Path, teach: Any) -> None:
         return 200, completion(f"<think>\n{'so ' * times}\n</think>\n\nThe answer is {problem.answer}.")
 
     teacher = teach(behave)
-    run_distillation(config(tmp_path, url(teacher)), RunDir(tmp_path), PROBLEMS)
+    run_distillation(config(tmp_path, teacher.url), RunDir(tmp_path), PROBLEMS)
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [t.question for t in traces] == [p.question for p in PROBLEMS[2:]]
     assert [t.answer for t in traces] == [p.answer for p in PROBLEMS[2:]]
@@ -144,7 +108,7 @@ def test_answers_without_gold_are_kept_as_ungraded(
     tmp_path: Path, teach: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = [replace(problem, answer="") for problem in PROBLEMS[:2]]
-    made = config(tmp_path, url(teach(saying({1: [""]}))), server={"concurrency": 1}, keep=2, without_gold="keep")
+    made = config(tmp_path, teach(saying({1: [""]})).url, server={"concurrency": 1}, keep=2, without_gold="keep")
     run_distillation(made, RunDir(tmp_path), [*bare, PROBLEMS[2]])
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [(t.id, t.answer) for t in traces] == [
@@ -163,7 +127,7 @@ def test_answers_without_gold_may_have_to_agree(tmp_path: Path, teach: Any) -> N
     bare = [replace(problem, answer="") for problem in PROBLEMS[:2]]
     said = {0: ["It is 1,000.", "2", r"\boxed{1000}", "1000.0"], 1: ["1", "1", "2", "3"]}
     made = config(
-        tmp_path, url(teach(saying(said))), server={"concurrency": 1}, samples=4, keep=4, without_gold="majority"
+        tmp_path, teach(saying(said)).url, server={"concurrency": 1}, samples=4, keep=4, without_gold="majority"
     )
     run_distillation(made, RunDir(tmp_path), bare)
     traces = list(read(tmp_path / "traces.jsonl"))
@@ -175,7 +139,7 @@ def test_answers_without_gold_may_have_to_agree(tmp_path: Path, teach: Any) -> N
 
 def test_questions_of_a_text_file_are_distilled(tmp_path: Path, teach: Any) -> None:
     (tmp_path / "q.txt").write_text("".join(f"{problem.question}\n" for problem in PROBLEMS[:3]))
-    server = {"url": url(teach(saying({}))), "model": "teacher"}
+    server = {"url": teach(saying({})).url, "model": "teacher"}
     values = {"data": {"path": str(tmp_path / "q.txt")}, "server": server, "output_dir": str(tmp_path / "out")}
     with pytest.raises(DataError, match=r"q\.txt:1: no answer in column 'answer'.*without_gold=keep, or"):
         distill(validate("distill", values, "test"))
@@ -200,7 +164,7 @@ def test_resumed_run_asks_only_open_questions(tmp_path: Path, teach: Any) -> Non
         return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
 
     teacher = teach(behave)
-    made = config(tmp_path, url(teacher), server={"concurrency": 1}, samples=1)
+    made = config(tmp_path, teacher.url, server={"concurrency": 1}, samples=1)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
     rows = {row["id"]: row for row in samples(tmp_path)}
     assert "500" in rows[PROBLEMS[0].id]["error"]
@@ -214,7 +178,7 @@ def test_resumed_run_asks_only_open_questions(tmp_path: Path, teach: Any) -> Non
 
 def test_question_with_a_reused_id_is_asked(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, times: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
-    made = config(tmp_path, url(teacher), samples=1)
+    made = config(tmp_path, teacher.url, samples=1)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
     moved = [replace(problem, id=before.id) for before, problem in pairwise(PROBLEMS)]
     run_distillation(made, RunDir(tmp_path), moved)
@@ -230,7 +194,7 @@ def test_question_with_a_reused_id_is_asked(tmp_path: Path, teach: Any) -> None:
 
 def test_key_comes_from_the_environment(tmp_path: Path, teach: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = teach(lambda problem, _: (200, completion(problem.answer)))
-    made = config(tmp_path, url(teacher), server={"api_key_env": "TEACHER_KEY"}, samples=1)
+    made = config(tmp_path, teacher.url, server={"api_key_env": "TEACHER_KEY"}, samples=1)
     with pytest.raises(EngineError, match="TEACHER_KEY is not set"):
         run_distillation(made, RunDir(tmp_path), PROBLEMS)
     monkeypatch.setenv("TEACHER_KEY", "k")
@@ -246,7 +210,7 @@ def test_requests_run_concurrently(tmp_path: Path, teach: Any) -> None:
         together.wait()
         return 200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")
 
-    made = config(tmp_path, url(teach(behave)), server={"concurrency": 120, "retries": 0}, samples=20)
+    made = config(tmp_path, teach(behave).url, server={"concurrency": 120, "retries": 0}, samples=20)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
     assert not any(row["error"] for row in samples(tmp_path))
 
@@ -254,14 +218,14 @@ def test_requests_run_concurrently(tmp_path: Path, teach: Any) -> None:
 def test_custom_think_format_is_parsed(tmp_path: Path, teach: Any) -> None:
     written = {"open": "[[think]]", "end": "[[answer]]\n", "end_tokens": ["[[answer]]"]}
     teacher = teach(lambda problem, _: (200, completion(f"[[think]]\n2 + 2\n[[answer]]\n{problem.answer}")))
-    run_distillation(config(tmp_path, url(teacher), think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
+    run_distillation(config(tmp_path, teacher.url, think_format=written, samples=1), RunDir(tmp_path), PROBLEMS)
     traces = list(read(tmp_path / "traces.jsonl"))
     assert [(t.thinking, t.reply) for t in traces] == [("2 + 2", p.answer) for p in PROBLEMS]
 
 
 def test_run_killed_while_writing_resumes(tmp_path: Path, teach: Any) -> None:
     teacher = teach(lambda problem, _: (200, completion(f"<think>\nt\n</think>\n\n{problem.answer}")))
-    made = config(tmp_path, url(teacher), samples=1)
+    made = config(tmp_path, teacher.url, samples=1)
     run_distillation(made, RunDir(tmp_path), PROBLEMS)
     file = tmp_path / "samples.jsonl"
     file.write_text(file.read_text()[:-40])
@@ -274,7 +238,7 @@ def test_run_killed_while_writing_resumes(tmp_path: Path, teach: Any) -> None:
 def test_refusing_server_stops_the_run(tmp_path: Path, teach: Any, status: int, message: str) -> None:
     teacher = teach(lambda *_: (status, {"error": "no"}))
     with pytest.raises(EngineError, match=message):
-        run_distillation(config(tmp_path, url(teacher), server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
+        run_distillation(config(tmp_path, teacher.url, server={"concurrency": 1}), RunDir(tmp_path), PROBLEMS)
     assert sum(teacher.asked.values()) == 1
 
 
