@@ -75,6 +75,8 @@ def _change(
         return None
     a, b = (np.array([rows[id] for id in both]) for rows in (earlier, later))
     ups = np.sign([metric.value(late) - metric.value(early) for early, late in zip(a, b, strict=True)])
+    if not metric.is_share:  # a perplexity is better when it is lower
+        ups = -ups
     return Change(
         name=metric.name,
         about=metric.about,

@@ -130,7 +130,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, page.C
 def _headline(metrics: Sequence[Row], summary: Row) -> page.Headline:
     """Accuracy before → after with its intervals, and what the run took."""
     cards = []
-    for name, label in (("greedy", "Greedy accuracy"), ("avg_at_k", "avg@k at the training temperature")):
+    measured = summary.get("measured", "accuracy")
+    for name, label in (
+        ("greedy", "Greedy accuracy" if measured == "accuracy" else f"Greedy: {measured}"),
+        ("avg_at_k", "avg@k at the training temperature"),
+    ):
         stages = [summary[key] for key in (f"{name}_before", f"{name}_after") if _is_interval(summary.get(key))]
         if stages:
             value = " → ".join(page.percent(s["value"]) for s in stages)

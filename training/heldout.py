@@ -1,5 +1,7 @@
 """Accuracy on held-out problems, before and after training: an evaluation of two points.
 
+Where replies are right to a degree (`rougeL`, …) it is their mean score.
+
 "greedy" is one sample a problem, "sampled" k samples at the training temperature, for avg@k. "general" is one sample a
 problem of another kind, where the recipe names some: what training on its rows forgets.
 """
@@ -15,12 +17,12 @@ from configs.run_directory import RunDir, write_json
 from configs.sample import Sample
 from configs.schema.sections import SamplingConfig
 from configs.schema.training import HeldOutConfig, TrainingConfig
-from data.problem import Problem
+from data.problem import TEXT_GRADERS, Problem
 from data.prompts import check_lengths, render_problem, token_ids
 from data.sources import load_problems
 from data.think_format import ThinkFormat
 from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
-from evaluation.metrics import Interval, cluster_bootstrap, paired_bootstrap, wilson
+from evaluation.metrics import Interval, accuracy, cluster_bootstrap, paired_bootstrap
 from evaluation.plan import Task
 from evaluation.results import repeated_answer, scores
 from evaluation.runner import generate_tasks, sample_of
@@ -73,6 +75,8 @@ class Measure:
         figures, samples = measure(self.engine, self.problems, config.eval, config.sampling, config.seed, self.general)
         self.store(when).write(samples)
         self.run.add_summary(**{f"{name}_{when}": figure for name, figure in figures.items()})
+        if graders := {problem.grader for problem in self.problems} & {*TEXT_GRADERS}:
+            self.run.add_summary(measured=f"mean {', '.join(sorted(graders))}")
         greedy, average = (Interval(**{key: figures[f][key] for key in FIELDS}) for f in ("greedy", "avg_at_k"))
         seconds = time.perf_counter() - started
         print(f"{when} training: greedy {greedy}, avg@{config.eval.k} {average}  ({seconds:.0f} s)", flush=True)
@@ -128,12 +132,17 @@ def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Inte
 
 
 def _means(samples: Sequence[Sample], point: str) -> dict[tuple[str, str], float]:
-    """The share of right samples a problem (by id and question: other data may count alike) at one point."""
-    right: dict[tuple[str, str], list[bool]] = {}
+    """A problem (its id and question: other data may count alike) → the mean worth of its samples at one point."""
+    worth: dict[tuple[str, str], list[float]] = {}
     for sample in samples:
         if sample.point == point:
-            right.setdefault((sample.id, sample.question), []).append(sample.is_right is True)
-    return {problem: fmean(verdicts) for problem, verdicts in right.items()}
+            worth.setdefault((sample.id, sample.question), []).append(worth_of(sample))
+    return {problem: fmean(its) for problem, its in worth.items()}
+
+
+def worth_of(sample: Sample) -> float:
+    """1 or 0 for right or not; of a reply that is right to a degree its score."""
+    return sample.score or 0.0 if sample.grader in TEXT_GRADERS else float(sample.is_right is True)
 
 
 def measure(
@@ -146,8 +155,9 @@ def measure(
 ) -> tuple[dict[str, Any], list[Sample]]:
     """({"greedy": …, "avg_at_k": …, …}, the samples of all points).
 
-    Greedy: one sample a problem, Wilson's interval. avg@k: the mean over `config.k` samples at `sampling`, its interval
-    by bootstrap over problems. An answer that can't be judged counts as wrong here, and is counted as `unjudged`.
+    Greedy: one sample a problem, Wilson's interval (of mean scores: by bootstrap). avg@k: the mean over `config.k`
+    samples at `sampling`, its interval by bootstrap over problems. An answer that can't be judged counts as wrong here,
+    and is counted as `unjudged`.
     The same seed draws the same noise for the same problem, so that before and after are paired.
     """
     # 1. generate: one call, in which short rows of the one point fill the batch of the other
@@ -161,18 +171,18 @@ def measure(
     samples = judged_samples(drawn, [task.problem for task in tasks])
 
     # 3. figures: the greedy samples come first, then k a problem, then the general ones
-    right = [sample.is_right is True for sample in samples]
+    worth = [worth_of(sample) for sample in samples]
     drawn_to = len(problems) * (1 + config.k)
-    greedy, sampled, others = right[: len(problems)], right[len(problems) : drawn_to], right[drawn_to:]
+    greedy, sampled, others = worth[: len(problems)], worth[len(problems) : drawn_to], worth[drawn_to:]
     average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
     figures = {
-        "greedy": wilson(sum(greedy), len(greedy)).as_dict(),
+        "greedy": accuracy([[one] for one in greedy]).as_dict(),
         "avg_at_k": average.as_dict() | {"k": config.k},
         "unjudged": sum(sample.score is None for sample in samples),
         "truncated": sum(sample.is_truncated for sample in samples),
     }
     if others:
-        figures["general"] = wilson(sum(others), len(others)).as_dict()
+        figures["general"] = accuracy([[one] for one in others]).as_dict()
     return figures, samples
 
 

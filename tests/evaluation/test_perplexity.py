@@ -63,6 +63,8 @@ def test_command_compares_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [row] = [row for row in results[1]["comparison"]["points"][0]["rows"] if row["name"] == "perplexity"]
     assert row["after"] == pytest.approx(figure["value"])
     assert not row["is_share"]
+    files = (list(read_jsonl(tmp_path / name / "gold_logprobs.jsonl")) for name in ("0", "1"))
+    assert row["better"] == sum(late["logprob"] > early["logprob"] for early, late in zip(*files, strict=True))
     assert "perplexity" in capsys.readouterr().out
     assert "%" not in json.dumps(row)
 

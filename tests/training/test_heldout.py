@@ -106,6 +106,13 @@ def test_changes_are_paired_by_problem() -> None:
     assert found["greedy_change"].low >= 0  # nobody got worse
 
 
+def test_replies_right_to_a_degree_count_by_it() -> None:
+    before, after = (
+        [replace(sample, grader="chrf", score=score) for sample in measured(range(4), ())] for score in (0.25, 0.5)
+    )
+    assert changes(before, after)["greedy_change"].value == pytest.approx(0.25)
+
+
 def test_unpaired_problems_are_left_out() -> None:
     found = changes(measured(range(6), ()), measured(range(3, 9), range(9), "!"))
     assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)  # p5 asks something else
