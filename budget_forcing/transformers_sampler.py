@@ -23,6 +23,7 @@ class BatchRow:
     """One sequence in a batch; `logprobs` are the policy's, 0.0 where a token was forced.
 
     Rounds go on with a sequence whose first `start` tokens are in the prompt; `refuse`: `eos` may not come next.
+    `prompt`: its ids, for a repetition penalty.
     """
 
     sampling: SamplingConfig
@@ -34,6 +35,7 @@ class BatchRow:
     done: bool = False
     start: int = 0
     refuse: bool = False
+    prompt: Sequence[int] = ()
 
     @classmethod
     def of(
@@ -75,7 +77,7 @@ class Sampler:
 
     def step(self, logits: torch.Tensor) -> list[int]:
         """The next token of each row, recorded there. logits (B, V), of any float type."""
-        logits = logits.float()
+        logits = _penalised(logits.float(), self.rows)
         tokens, logprobs = self.all.draw(logits)
         again = []
         for at, row in enumerate(self.rows):
@@ -143,6 +145,20 @@ class _Drawn:
         if self.scaled:
             logits = logits / self.temperature
         return logits if self.truncation is None else self.truncation(logits)
+
+
+def _penalised(logits: torch.Tensor, rows: Sequence[BatchRow]) -> torch.Tensor:
+    """`logits` (B, V) after the rows' repetition penalties (Keskar et al. 2019, arXiv 1909.05858 §4.1)."""
+    if all(row.sampling.repetition_penalty == 1 for row in rows):
+        return logits
+    logits = logits.clone()
+    for at, row in enumerate(rows):
+        if row.sampling.repetition_penalty != 1:
+            seen = torch.tensor(sorted({*row.prompt, *row.tokens}), dtype=torch.long, device=logits.device)
+            scores = logits[at, seen]
+            penalty = row.sampling.repetition_penalty
+            logits[at, seen] = torch.where(scores < 0, scores * penalty, scores / penalty)
+    return logits
 
 
 def _without_refused(logits: torch.Tensor, rows: Sequence[BatchRow]) -> torch.Tensor:

@@ -98,6 +98,8 @@ def _body(question: Question, model: str, sampling: SamplingConfig, max_tokens: 
         body["top_k"] = sampling.top_k
     if sampling.min_p:
         body["min_p"] = sampling.min_p
+    if sampling.repetition_penalty != 1:
+        body["repetition_penalty"] = sampling.repetition_penalty
     return body
 
 

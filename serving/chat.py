@@ -31,6 +31,7 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--context", type=int, default=2048, help="prompt, thinking and answer together, in tokens")
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--top-p", type=float, default=0.95)
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="above 1: less of what was said already")
     parser.add_argument("--seed", type=int, help="makes the conversation repeatable")
     return parser.parse_args(argv)
 

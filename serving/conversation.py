@@ -99,8 +99,9 @@ def start(options: argparse.Namespace) -> Conversation:
         adapter, think_format = run.adapter and str(run.adapter), run.think_format
     if options.think_format:
         think_format = THINK_FORMATS[options.think_format]
-    flags = {"temperature": "--temperature", "top_p": "--top-p", "max_length": "--context"}
-    sampling = checked(SamplingConfig, flags, temperature=options.temperature, top_p=options.top_p)
+    drawn = {name: getattr(options, name) for name in ("temperature", "top_p", "repetition_penalty")}
+    flags = {name: "--" + name.replace("_", "-") for name in drawn} | {"max_length": "--context"}
+    sampling = checked(SamplingConfig, flags, **drawn)
     held = {"precision": options.precision, "max_length": options.context}
     config = checked(ModelConfig, flags, name=name, adapter=adapter, **held)
     budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)

@@ -165,6 +165,9 @@ class SamplingConfig(Section):
     """Most likely tokens kept; 0 keeps all."""
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Tokens below this share of the most likely one are dropped; 0 keeps all."""
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    """Logits of tokens that the prompt or the text has are divided by this (multiplied where negative); 1 changes none.
+    Not in vLLM under a budget."""
 
 
 class EngineConfig(Section):

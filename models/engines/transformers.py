@@ -207,7 +207,15 @@ class _Decoding:
 
 def _row(job: Job) -> BatchRow:
     state = None if job.budget is None else BudgetState(job.budget)
-    return BatchRow(job.sampling, job.seed, frozenset(job.ends), state, start=job.start, refuse=job.refuse)
+    return BatchRow(
+        job.sampling,
+        job.seed,
+        frozenset(job.ends),
+        state,
+        start=job.start,
+        refuse=job.refuse,
+        prompt=job.prompt,
+    )
 
 
 def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -184,6 +184,7 @@ class VllmEngine(Engine):
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
             seed=_seed_of(job) & MAX_SEED if job.seeded else None,
             max_tokens=job.max_tokens,
             min_tokens=int(job.refuse),

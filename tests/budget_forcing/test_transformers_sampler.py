@@ -157,3 +157,24 @@ def test_sampling_of_generate_changes_nothing(tiny: tuple[Any, Any]) -> None:
         max_new_tokens=budget.max_tokens,
     )
     assert rows[0].tokens == rows[1].tokens
+
+
+def test_repetition_penalty_is_transformers_own(tiny: tuple[Any, Any]) -> None:
+    """Of a row with a penalty, beside one without: greedy tokens as `generate` has them with each setting."""
+    model, tokenizer = tiny
+    prompts = [encode(tokenizer, text) for text in ("one one two", "one one two")]
+    for penalty in (1.4, 0.8):
+        samplings = [SamplingConfig(temperature=0.0, repetition_penalty=penalty), SamplingConfig(temperature=0.0)]
+        rows = [BatchRow(s, 0, frozenset(), prompt=p) for s, p in zip(samplings, prompts, strict=True)]
+        sampler, ids = Sampler(rows), torch.tensor(prompts)
+        for _ in range(24):
+            with torch.no_grad():
+                logits = model(ids).logits[:, -1]
+            ids = torch.cat([ids, torch.tensor(sampler.step(logits))[:, None]], 1)
+        for row, prompt in zip(rows, prompts, strict=True):
+            expected = model.generate(
+                torch.tensor([prompt]), do_sample=False, max_new_tokens=24, eos_token_id=None, pad_token_id=0,
+                repetition_penalty=row.sampling.repetition_penalty,
+            )  # fmt: skip
+            assert row.tokens == expected[0, len(prompt) :].tolist()
+        assert rows[0].tokens != rows[1].tokens
