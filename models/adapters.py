@@ -1,0 +1,149 @@
+"""Adapters on a model: what a recipe's `adapter:` section is in PEFT, and a saved one that is used or trained on."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from peft import (
+    AdaLoraConfig,
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
+from safetensors import SafetensorError
+
+from configs.errors import ModelError, first_line
+from configs.schema import adapters as schema
+from configs.schema.sections import ModelConfig
+from models.adapter_files import check_adapter
+from models.protocols import CausalLM
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TASK = "CAUSAL_LM"
+
+
+def put_adapter(
+    model: "PreTrainedModel", config: ModelConfig, adapter: schema.AdapterConfig | None
+) -> "PreTrainedModel | PeftModel":
+    """`model` with the adapter that the recipe names or shapes; the model itself if it has neither."""
+    if config.adapter is not None:
+        return _saved(model, config.name, config.adapter, is_trained=adapter is not None)
+    if adapter is None:
+        return model
+    if isinstance(adapter, schema.LowRankConfig):
+        check_tied(model, adapter.target_modules)
+    key = "adapter.target_modules" if isinstance(adapter, schema.LowRankConfig) else f"adapter.type: {adapter.type}"
+    try:
+        wrapped = get_peft_model(model, peft_config(adapter, model.name_or_path))
+    except (ValueError, NotImplementedError) as error:
+        raise ModelError(f"{key}: {first_line(error)}") from error
+    _forget_start(wrapped)
+    return wrapped
+
+
+def peft_config(adapter: schema.AdapterConfig, source: str) -> PeftConfig:
+    """PEFT's config of a fresh adapter; `source`: where the base model's tokenizer is."""
+    match adapter:
+        case schema.AdaLoraConfig():
+            return AdaLoraConfig(
+                task_type=TASK,
+                init_r=adapter.init_r,
+                target_r=adapter.target_r,
+                tinit=adapter.tinit,
+                tfinal=adapter.tfinal,
+                total_step=adapter.tinit + adapter.tfinal + 1,  # until the trainer has counted its steps
+                lora_alpha=adapter.alpha,
+                lora_dropout=adapter.dropout,
+                target_modules=adapter.target_modules,
+            )
+        case schema.FixedRankConfig():
+            return LoraConfig(
+                task_type=TASK,
+                r=adapter.r,
+                lora_alpha=adapter.alpha,
+                lora_dropout=adapter.dropout,
+                target_modules=adapter.target_modules,
+                use_rslora=adapter.rslora,
+                use_dora=adapter.type == "dora",
+            )
+        case schema.PrefixConfig():
+            return PrefixTuningConfig(task_type=TASK, num_virtual_tokens=adapter.virtual_tokens)
+        case schema.PTuningV2Config():
+            return PrefixTuningConfig(
+                task_type=TASK,
+                num_virtual_tokens=adapter.virtual_tokens,
+                prefix_projection=True,
+                encoder_hidden_size=adapter.hidden,
+            )
+        case schema.PTuningConfig():
+            return PromptEncoderConfig(
+                task_type=TASK, num_virtual_tokens=adapter.virtual_tokens, encoder_hidden_size=adapter.hidden
+            )
+        case schema.PromptConfig(init_text=None):
+            return PromptTuningConfig(
+                task_type=TASK, num_virtual_tokens=adapter.virtual_tokens, prompt_tuning_init="SAMPLE_VOCAB"
+            )
+        case _:
+            return PromptTuningConfig(
+                task_type=TASK,
+                num_virtual_tokens=adapter.virtual_tokens,
+                prompt_tuning_init="TEXT",
+                prompt_tuning_init_text=adapter.init_text,
+                tokenizer_name_or_path=source,
+            )
+
+
+def _forget_start(model: PeftModel) -> None:
+    """What a prompt started from is no part of it: to train it on would need the text's tokenizer in its old place."""
+    config = model.peft_config["default"]
+    if isinstance(config, PromptTuningConfig):
+        config.prompt_tuning_init, config.prompt_tuning_init_text = "RANDOM", None
+        config.tokenizer_name_or_path = None
+
+
+def _saved(model: "PreTrainedModel", name: str, adapter: str, is_trained: bool) -> PeftModel:
+    """A saved adapter on `model`, frozen or to be trained on. Raises `ModelError` where it does not fit."""
+    check_adapter(adapter)
+    try:
+        config = PeftConfig.from_pretrained(adapter)
+        if not (is_trained and config.is_prompt_learning):
+            return PeftModel.from_pretrained(model, adapter, is_trainable=is_trained)
+        wrapped = get_peft_model(model, _without_network(config))
+        wrapped.load_adapter(adapter, "default", is_trainable=True)
+        return wrapped
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"model.adapter: {adapter} does not fit {name}: {first_line(error)}") from error
+
+
+def _without_network(config: PeftConfig) -> PeftConfig:
+    """The config by which saved virtual tokens are trained on.
+
+    PEFT saves what a network made of them, and not the network, so from there on they are trained themselves.
+    """
+    if isinstance(config, PromptEncoderConfig):
+        return PromptTuningConfig(task_type=TASK, num_virtual_tokens=config.num_virtual_tokens)
+    if isinstance(config, PrefixTuningConfig):
+        config.prefix_projection = False
+    config.inference_mode = False
+    return config
+
+
+def check_tied(model: CausalLM, targets: str | Sequence[str]) -> None:
+    """Raise `ModelError` for a LoRA on one matrix that is input and output at once: it can't be merged or exported."""
+    tied = [name for name in ("embed_tokens", "lm_head") if name in targets and not isinstance(targets, str)]
+    if tied and getattr(model.config, "tie_word_embeddings", False):
+        raise ModelError(
+            f"adapter.target_modules: {tied[0]} is tied to its twin (embed_tokens and lm_head are one matrix) in this "
+            "model, so a LoRA on it can't be exported; leave both out, or take all-linear"
+        )
+
+
+def count_virtual_tokens(model: CausalLM) -> int:
+    """How many virtual tokens an adapter puts before every prompt; 0 for a model without such an adapter."""
+    config = getattr(model, "peft_config", {}).get("default")
+    return int(config.num_virtual_tokens) if config is not None and config.is_prompt_learning else 0
