@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from configs.errors import ModelError, first_line
 from configs.schema import adapters as schema
 from configs.schema.sections import ModelConfig
-from models.adapter_files import check_adapter
+from models.adapter_files import check_adapter, type_of
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def put_adapter(
         wrapped = get_peft_model(model, peft_config(adapter, model.name_or_path))
     except (ValueError, NotImplementedError) as error:
         raise ModelError(f"{key}: {first_line(error)}") from error
-    _forget_start(wrapped)
-    return wrapped
+    return _settled(wrapped)
 
 
 def peft_config(adapter: schema.AdapterConfig, source: str) -> PeftConfig:
@@ -98,12 +97,16 @@ def peft_config(adapter: schema.AdapterConfig, source: str) -> PeftConfig:
             )
 
 
-def _forget_start(model: PeftModel) -> None:
-    """What a prompt started from is no part of it: to train it on would need the text's tokenizer in its old place."""
+def _settled(model: PeftModel) -> PeftModel:
+    """`model` without what PEFT leaves in a fresh adapter: the text that a prompt started from, which is no part of it;
+    AdaLoRA's count of ranks as a trained weight, which it is on 4-bit weights and is not saved."""
     config = model.peft_config["default"]
     if isinstance(config, PromptTuningConfig):
-        config.prompt_tuning_init, config.prompt_tuning_init_text = "RANDOM", None
-        config.tokenizer_name_or_path = None
+        config.prompt_tuning_init, config.prompt_tuning_init_text, config.tokenizer_name_or_path = "RANDOM", None, None
+    for name, weight in model.named_parameters():
+        if ".ranknum." in name:
+            weight.requires_grad_(False)
+    return model
 
 
 def _saved(model: "PreTrainedModel", name: str, adapter: str, is_trained: bool) -> PeftModel:
@@ -112,7 +115,7 @@ def _saved(model: "PreTrainedModel", name: str, adapter: str, is_trained: bool) 
     try:
         config = PeftConfig.from_pretrained(adapter)
         if not (is_trained and config.is_prompt_learning):
-            return PeftModel.from_pretrained(model, adapter, is_trainable=is_trained)
+            return _settled(PeftModel.from_pretrained(model, adapter, is_trainable=is_trained))
         wrapped = get_peft_model(model, _without_network(config))
         wrapped.load_adapter(adapter, "default", is_trainable=True)
         return wrapped
@@ -141,6 +144,12 @@ def check_tied(model: CausalLM, targets: str | Sequence[str]) -> None:
             f"adapter.target_modules: {tied[0]} is tied to its twin (embed_tokens and lm_head are one matrix) in this "
             "model, so a LoRA on it can't be exported; leave both out, or take all-linear"
         )
+
+
+def type_on(model: CausalLM) -> str | None:
+    """The type of the adapter on `model`; None for one without."""
+    config = getattr(model, "peft_config", {}).get("default")
+    return None if config is None else type_of(vars(config))
 
 
 def count_virtual_tokens(model: CausalLM) -> int:
