@@ -72,10 +72,8 @@ def check_vllm_adapter(kind: str | None, key: str, way_out: str = "set engine.na
 
 def check_served(kind: str | None, run: str) -> None:
     """Raise `ModelError` for a run whose adapter `vllm serve` does not load."""
-    other = f"export merged16 and serve that: vllm serve {run}/exports/merged16"
-    check_vllm_adapter(
-        kind, run, other if kind in MERGEABLE else f"talk to it with python -m serving.chat --model {run}"
-    )
+    merged, chat = f"serve its merged16 export: vllm serve {run}/exports/merged16", "talk to it with serving.chat"
+    check_vllm_adapter(kind, run, merged if kind in MERGEABLE else f"{chat} --model {run}")
 
 
 def check_mergeable(kind: str | None, target: str) -> None:

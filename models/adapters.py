@@ -114,13 +114,31 @@ def _saved(model: "PreTrainedModel", name: str, adapter: str, is_trained: bool) 
     check_adapter(adapter)
     try:
         config = PeftConfig.from_pretrained(adapter)
+        if config.is_prompt_learning:
+            _check_sizes(config, model)
         if not (is_trained and config.is_prompt_learning):
-            return _settled(PeftModel.from_pretrained(model, adapter, is_trainable=is_trained))
+            wrapped = _settled(PeftModel.from_pretrained(model, adapter, is_trainable=is_trained))
+            return wrapped if is_trained else wrapped.requires_grad_(False)  # PEFT leaves virtual tokens trainable
         wrapped = get_peft_model(model, _without_network(config))
         wrapped.load_adapter(adapter, "default", is_trainable=True)
         return wrapped
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"model.adapter: {adapter} does not fit {name}: {first_line(error)}") from error
+
+
+def _check_sizes(config: PeftConfig, model: "PreTrainedModel") -> None:
+    """Raise `ValueError` for virtual tokens of another model's sizes, of which PEFT would say nothing."""
+    sizes = model.config.get_text_config()
+    layers, width, heads = sizes.num_hidden_layers, sizes.hidden_size, sizes.num_attention_heads
+    if isinstance(config, PrefixTuningConfig):
+        width = (getattr(sizes, "head_dim", None) or width // heads) * (
+            getattr(sizes, "num_key_value_heads", None) or heads
+        )
+    if (config.num_layers, config.token_dim) != (layers, width):
+        raise ValueError(
+            f"its virtual tokens are of {config.num_layers} layers and width {config.token_dim}, the model's would be "
+            f"of {layers} and {width}"
+        )
 
 
 def _without_network(config: PeftConfig) -> PeftConfig:

@@ -19,7 +19,8 @@ from configs.errors import ModelError, first_line
 from configs.schema.adapters import AdapterConfig, LoraConfig
 from configs.schema.sections import ModelConfig
 from models.adapter_files import LINEAR, check_adapter
-from models.adapters import check_tied, put_adapter
+from models.adapter_types import check_held
+from models.adapters import check_tied, put_adapter, type_on
 from models.backend import BackendChoice, check_model_config, choose_backend
 from models.gpu import dtype_of
 from models.protocols import CausalLM
@@ -72,8 +73,10 @@ def load_model(
     except (OSError, ValueError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     _check_embedding(config.name, model, tokenizer)
+    held = _held(model, choice.precision)
+    check_held(type_on(model), held, torch.cuda.is_available())  # weights may be packed already where they come from
     finish_tokenizer(tokenizer, model)
-    return LoadedModel(model, tokenizer, base, choice.backend, _held(model, choice.precision), str(choice))
+    return LoadedModel(model, tokenizer, base, choice.backend, held, str(choice))
 
 
 def _check_embedding(name: str, model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:
