@@ -1,7 +1,7 @@
 """Adapters on a model: what a recipe's `adapter:` section is in PEFT, and a saved one that is used or trained on."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peft import (
     AdaLoraConfig,
@@ -170,7 +170,9 @@ def type_on(model: CausalLM) -> str | None:
     return None if config is None else type_of(vars(config))
 
 
-def count_virtual_tokens(model: CausalLM) -> int:
-    """How many virtual tokens an adapter puts before every prompt; 0 for a model without such an adapter."""
+def count_virtual_tokens(model: Any) -> int:
+    """How many virtual tokens an adapter puts before every prompt; 0 for a model without one, or while it is off."""
     config = getattr(model, "peft_config", {}).get("default")
-    return int(config.num_virtual_tokens) if config is not None and config.is_prompt_learning else 0
+    if config is None or not config.is_prompt_learning or not model.has_active_enabled_adapter:
+        return 0
+    return int(config.num_virtual_tokens)

@@ -210,6 +210,8 @@ class VllmEngine(Engine):
                 raise EngineError(f"adapter {folder}: it holds no adapter (any more); put it back, or name another")
             self.follow(self._followed)
             folder = str(self.adapter)
+        if adapter is not None:
+            check_vllm_adapter(type_of(check_adapter(folder)), f"adapter {folder}")
         key = folder, weights_of(Path(folder)).stat().st_mtime
         number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
         return LoRARequest(f"adapter-{number}", number, folder)

@@ -14,6 +14,7 @@ from models import backend
 from models.adapter_files import type_of
 from models.adapter_types import check_mergeable, check_served
 from models.engines.select import choose_engine
+from release.card import ADAPTERS
 
 SHAPES: dict[str, dict[str, Any]] = {
     "lora": {"peft_type": "LORA"},
@@ -59,6 +60,10 @@ def test_folder_says_its_type(kind: str) -> None:
     assert type_of(SHAPES[kind]) == kind
 
 
+def test_card_names_every_type() -> None:
+    assert {*ADAPTERS} == {*SHAPES} - {"ia3"}
+
+
 def test_config_without_a_type_is_a_lora() -> None:
     assert type_of({"r": 8}) == "lora"
 
@@ -97,9 +102,10 @@ def test_trainer_field_is_refused(kind: str, trainer: dict[str, Any], message: s
     check(training(adapter={"type": other}, trainer=trainer))
 
 
-def test_rollouts_on_vllm_need_lora() -> None:
+@pytest.mark.parametrize("engine", ["vllm", "unsloth"])
+def test_rollouts_on_vllm_need_lora(engine: str) -> None:
     with pytest.raises(ConfigError, match=r"rollout\.engine: vLLM knows LoRA alone, not dora; set .*=transformers"):
-        check(training("grpo", adapter={"type": "dora"}, rollout={"engine": "vllm"}))
+        check(training("grpo", adapter={"type": "dora"}, rollout={"engine": engine}))
 
 
 @pytest.mark.usefixtures("gpu")

@@ -106,6 +106,18 @@ def test_best_checkpoint_comes_back(base: Path, tmp_path: Path, at: int, rate: f
     assert all(torch.equal(saved[name], value) for name, value in weights(out).items())
 
 
+def test_before_training_is_the_base_model(base: Path, tmp_path: Path) -> None:
+    """Fresh virtual tokens are drawn at random, and would be measured with it; a fresh LoRA changes nothing."""
+    evaluation = {"problems": 4, "k": 1, "max_tokens": 8}
+    written = []
+    for at in (0, 3, 5):
+        out = tmp_path / str(at)
+        train_sft(recipe(base, out, TYPES[at], eval=evaluation, trainer={"max_steps": 1}))
+        written.append([row["text"] for row in read_jsonl(out / "heldout_before.jsonl")])
+    assert written[0] == written[1] == written[2]
+    assert len(set(written[0])) > 1
+
+
 def test_adaloras_ranks_reach_their_target(base: Path, tmp_path: Path) -> None:
     train_sft(recipe(base, tmp_path / "run", TYPES[2]))
     config = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
