@@ -83,23 +83,22 @@ def peft_config(adapter: schema.AdapterConfig, source: str) -> PeftConfig:
             return PromptEncoderConfig(
                 task_type=TASK, num_virtual_tokens=adapter.virtual_tokens, encoder_hidden_size=adapter.hidden
             )
-        case schema.PromptConfig(init_text=None):
-            return PromptTuningConfig(
-                task_type=TASK, num_virtual_tokens=adapter.virtual_tokens, prompt_tuning_init="SAMPLE_VOCAB"
-            )
         case _:
+            text = {"prompt_tuning_init_text": adapter.init_text, "tokenizer_name_or_path": source}
             return PromptTuningConfig(
                 task_type=TASK,
                 num_virtual_tokens=adapter.virtual_tokens,
-                prompt_tuning_init="TEXT",
-                prompt_tuning_init_text=adapter.init_text,
-                tokenizer_name_or_path=source,
+                prompt_tuning_init="TEXT" if adapter.init_text else "SAMPLE_VOCAB",
+                **(text if adapter.init_text else {}),
             )
 
 
 def _settled(model: PeftModel) -> PeftModel:
-    """`model` without what PEFT leaves in a fresh adapter: the text that a prompt started from, which is no part of it;
-    AdaLoRA's count of ranks as a trained weight, which it is on 4-bit weights and is not saved."""
+    """`model` without what PEFT leaves in a fresh adapter and would not save, or should not.
+
+    The text that a prompt started from is no part of it. AdaLoRA's count of ranks is no weight to train: on 4-bit
+    weights it would be, and the saved adapter another.
+    """
     config = model.peft_config["default"]
     if isinstance(config, PromptTuningConfig):
         config.prompt_tuning_init, config.prompt_tuning_init_text, config.tokenizer_name_or_path = "RANDOM", None, None
@@ -146,7 +145,7 @@ def _without_network(config: PeftConfig) -> PeftConfig:
 
     PEFT saves what a network made of them, and not the network, so from there on they are trained themselves.
     """
-    if isinstance(config, PromptEncoderConfig):
+    if isinstance(config, PromptEncoderConfig | PromptTuningConfig):  # the latter without the text it started from
         return PromptTuningConfig(task_type=TASK, num_virtual_tokens=config.num_virtual_tokens)
     if isinstance(config, PrefixTuningConfig):
         config.prefix_projection = False
