@@ -39,8 +39,9 @@ from benchmarks.clock import Clock
 from benchmarks.grpo_step import arguments, correctness
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
+from configs.schema.adapters import LoraConfig
 from configs.schema.grpo import GrpoConfig
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.sections import ModelConfig
 from data.problem import Problem
 from data.splits import split_problems
 from data.think_format import S1
@@ -83,7 +84,7 @@ def demo(seed: int = 0) -> GrpoConfig:
 
 def contestant(name: str, config: GrpoConfig, problems: Sequence[Problem], adapter: str, folder: str) -> Contestant:
     """Trainer `name` of `TRAINERS` with the warm-up's adapter."""
-    loaded = load_model(ModelConfig(name="smollm2-135m", adapter=adapter), AdapterConfig())
+    loaded = load_model(ModelConfig(name="smollm2-135m", adapter=adapter), LoraConfig())
     prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     clock = Clock()
     rows, group = config.completions_per_generation, config.trainer["num_generations"]

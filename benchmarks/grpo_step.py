@@ -29,7 +29,8 @@ from trl import GRPOConfig, GRPOTrainer
 from benchmarks.clock import Clock
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from data.arithmetic import generate_problems
 from data.problem import Problem
 from data.think_format import S1
@@ -49,7 +50,7 @@ BATCH, MICRO, GROUP = 32, 8, 4  # completions a step, a forward pass, a prompt
 
 def build_trainer(ours: bool, folder: str) -> tuple[Any, Clock]:
     """A trainer and its clock."""
-    loaded = load_model(ModelConfig(name="smollm2-135m"), AdapterConfig())
+    loaded = load_model(ModelConfig(name="smollm2-135m"), LoraConfig())
     problems = generate_problems(64, seed=5)
     prompts = rollout.prompts(problems, loaded.tokenizer, S1)
     forced = {"min_new_tokens": LENGTH}

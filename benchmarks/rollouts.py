@@ -42,7 +42,8 @@ from benchmarks.grpo_step import arguments, run
 from budget_forcing.budget import Budget
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
-from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.arithmetic import generate_problems
 from data.splits import split_problems
 from data.think_format import S1
@@ -66,7 +67,7 @@ SHORT, LONG = 16, 80  # completions of the step benchmark: 48 tokens on average,
 def model(precision: str = "auto", adapter: str | None = None) -> LoadedModel:
     """The embedded model with a LoRA, fresh or the warm-up's."""
     config = ModelConfig.model_validate({"name": "smollm2-135m", "precision": precision, "adapter": adapter})
-    return load_model(config, AdapterConfig())
+    return load_model(config, LoraConfig())
 
 
 def disturb(loaded: LoadedModel, seed: int) -> None:

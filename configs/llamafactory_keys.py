@@ -49,7 +49,6 @@ STANDS = {
 """Keys that need no counterpart, and why."""
 
 ABSENT = {
-    "use_dora": "leave it out: the adapter is a plain LoRA",
     "pissa_init": "leave it out: a LoRA starts at zero",
     "loraplus_lr_ratio": "leave it out: both matrices have one learning rate",
     "additional_target": "leave it out: a LoRA is on linear layers alone",
@@ -154,6 +153,7 @@ TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "lora_dropout": ("adapter.dropout", float),
     "lora_target": ("adapter.target_modules", _modules),
     "use_rslora": ("adapter.rslora", bool),
+    "use_dora": ("adapter.type", lambda on: "dora" if on else None),
     "freeze_trainable_layers": ("trained_layers", _layers),
     "max_samples": ("data.limit", int),
     "val_size": ("validation.share", _share),

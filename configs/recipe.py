@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from yaml import YAMLError
 
 from configs.errors import ConfigError
@@ -95,7 +95,13 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
     key = ".".join(map(str, (*(part for part in above if not _is_union_branch(part)), *written)))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_suggest(model, first['loc'])}{more}"
+        at = _tag_at(first["loc"])
+        branch = f" of {first['loc'][at]}" if at else ""
+        return f"{key}: unknown key{branch}; {_suggest(model, first['loc'])}{more}"
+    if first["type"] == "union_tag_invalid":
+        field, _, found = first["ctx"]["tag"].partition("=")
+        known = [tag.strip("' ").partition("=")[2] for tag in first["ctx"]["expected_tags"].split(",")]
+        return f"{key}.{field}: {found}; {did_you_mean(found, known, 'known here: ' + ', '.join(known))}{more}"
     if first["type"] == "missing":
         return f"{key}: missing, and it has no default{more}"
     message = first["msg"].removeprefix("Value error, ")
@@ -127,18 +133,31 @@ def _section_names(section: type[Section]) -> set[str]:
 
 def _suggest(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     names = list(_section(model, loc[:-1]).model_fields)
-    return did_you_mean(str(loc[-1]), names, f"known here: {', '.join(names)}")
+    known = f"known here: {', '.join(names)}"
+    if at := _tag_at(loc):  # a recipe's own keys stay where an override changes the type alone
+        section = ".".join(map(str, loc[:at]))
+        known += f"; {section}=null {section}.{loc[at]} leaves out the recipe's"
+    return did_you_mean(str(loc[-1]), names, known)
+
+
+def _tag_at(loc: tuple[int | str, ...]) -> int:
+    """Where `loc` says which of several sections is meant, as in `type=prefix`; 0: nowhere."""
+    return next((at for at, part in enumerate(loc[:-1]) if isinstance(part, str) and "=" in part), 0)
 
 
 def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
     """The section that `loc` points into: annotations hold it bare, in a list, or in a union."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
-            model = _first_model(model.model_fields[part].annotation) or model
+            model = _first_model(model.model_fields[part].annotation, loc) or model
     return model
 
 
-def _first_model(annotation: Any) -> type[BaseModel] | None:
+def _first_model(annotation: Any, loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The first section in an annotation; of those with tags the one that `loc` names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((section for arg in get_args(annotation) if (section := _first_model(arg))), None)
+    inner = get_args(annotation)
+    if any(isinstance(arg, Tag) and arg.tag not in loc for arg in inner):
+        return None
+    return next((section for arg in inner if (section := _first_model(arg, loc))), None)

@@ -55,6 +55,10 @@ def _changed_fields(config: TrainingConfig, before: dict[str, dict[str, object]]
                 yield f"{section}.{name}: {old} → {new}"
     if (old := before.get("mix", [])) != (new := now.get("mix", [])):
         yield f"mix: {old} → {new}"
+    adapters = (before.get("adapter", now["adapter"]), now["adapter"])
+    old, new = ((adapter or {"type": None}).get("type", "lora") for adapter in adapters)  # a run before types had LoRA
+    if old != new and config.model.adapter is None:
+        yield f"adapter.type: {old} → {new}"
 
 
 def _changed_file(config: TrainingConfig, record: RunRecord | None) -> list[str]:

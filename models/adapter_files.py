@@ -1,6 +1,7 @@
-"""LoRA adapters on disk: which folder is one, what its config says, and the rank that vLLM makes room for."""
+"""Adapters on disk: which folder is one, what its config says, its type, and the rank that vLLM makes room for."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,19 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 """The linear maps of a decoder layer: what `all-linear` means of Llama's and Qwen's kind."""
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """LoRA ranks that vLLM 0.30 has room for (`vllm.config.lora.MaxLoRARanks`)."""
+
+TYPES = {"PREFIX_TUNING": "prefix", "PROMPT_TUNING": "prompt"}
+"""PEFT's types whose name here is another."""
+
+
+def type_of(shape: Mapping[str, Any]) -> str:
+    """The `adapter.type` that an adapter's own config means; PEFT's name for it where no type of ours is meant."""
+    if shape.get("use_dora"):
+        return "dora"
+    if shape.get("prefix_projection"):
+        return "p_tuning_v2"
+    name: str = shape.get("peft_type") or "LORA"
+    return TYPES.get(name, name.lower())
 
 
 def check_adapter(adapter: str) -> dict[str, Any]:
@@ -26,7 +40,7 @@ def check_adapter(adapter: str) -> dict[str, Any]:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a LoRA with its weights is there."""
+    """Whether an adapter with its weights is there."""
     return (folder / "adapter_config.json").is_file() and weights_of(folder).is_file()
 
 

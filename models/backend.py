@@ -10,6 +10,7 @@ from configs.schema.sections import ModelConfig
 from configs.schema.training import TrainingConfig
 from models import embedded
 from models.adapter_files import check_adapter
+from models.adapter_types import adapter_type, check_held, check_trained
 from models.gguf_cache import is_gguf
 from models.processor import has_bf16_units
 from models.source import HUB_ID
@@ -41,7 +42,7 @@ def check_model_config(
     training: TrainingConfig | None = None,
     runs_here: str = "python -m rl.grpo --config gsm8k_cpu.yaml",
 ) -> None:
-    """Raise `ModelError` for what can be seen without importing torch: names, files, packages, a missing GPU.
+    """Raise a `MullError` for what can be seen without importing torch: names, files, packages, a missing GPU.
 
     `training`: the recipe that trains the model, if one does. `runs_here`: a command of the same stage that needs no
     GPU, to name where this one does.
@@ -70,8 +71,14 @@ def check_model_config(
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
     if config.precision in ("nf4", "int8") and not importlib.util.find_spec("bitsandbytes"):
         raise ModelError(f"model.precision: {config.precision} needs bitsandbytes; run `pip install bitsandbytes`")
-    # 3. what Unsloth can draw completions with
+    # 3. what the adapter's type can't do, and what Unsloth can draw completions with
+    kind = adapter_type(config, training)
+    if training is not None:
+        check_trained(kind, training)
     choice = choose_backend(config, training)
+    check_held(kind, choice.precision, has_gpu())
+    if choice.backend == "unsloth" and kind not in (None, "lora"):
+        raise ModelError(f"model.backend: Unsloth knows LoRA alone, not {kind}; set model.backend=transformers")
     if choice.backend == "unsloth":
         check_unsloth(config, training, choice.precision)
 
@@ -167,6 +174,8 @@ def _against_unsloth(config: ModelConfig, training: TrainingConfig | None, gpu: 
         return "nothing is trained"
     if training.trains_every_weight:
         return "every weight is trained"
+    if (kind := adapter_type(config, training)) != "lora":
+        return f"Unsloth knows LoRA alone, and the adapter is {kind}"
     if training.generates and training.engine not in ("auto", "unsloth"):
         return f"rollout.engine is {training.engine}, not Unsloth's"
     if training.generates and not config.fast_inference:

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import PeftModel, prepare_model_for_kbit_training
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from configs.errors import ModelError, first_line
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import AdapterConfig, LoraConfig
+from configs.schema.sections import ModelConfig
 from models.adapter_files import LINEAR, check_adapter
+from models.adapter_types import check_held
+from models.adapters import check_tied, put_adapter, type_on
 from models.backend import BackendChoice, check_model_config, choose_backend
 from models.gpu import dtype_of
 from models.protocols import CausalLM
@@ -53,10 +56,10 @@ def load_model(
     seed: int = 42,
     choice: BackendChoice | None = None,
 ) -> LoadedModel:
-    """Load `config.name`, put a LoRA on it, and return both with the tokenizer; a string is the name.
+    """Load `config.name`, put an adapter on it, and return both with the tokenizer; a string is the name.
 
     With `config.adapter` that adapter is loaded, trainable if `adapter` is given and frozen otherwise; without it a
-    fresh one of `adapter`'s shape is added, or none if that is `None`. `choice`: a training's; None: that of a model
+    fresh one of `adapter`'s type is added, or none if that is `None`. `choice`: a training's; None: that of a model
     which only writes completions. Raises `ModelError`.
     """
     config = ModelConfig(name=config) if isinstance(config, str) else config
@@ -70,8 +73,10 @@ def load_model(
     except (OSError, ValueError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
         raise ModelError(f"model.name: {config.name} can't be loaded: {first_line(error)}") from error
     _check_embedding(config.name, model, tokenizer)
+    held = _held(model, choice.precision)
+    check_held(type_on(model), held, torch.cuda.is_available())  # weights may be packed already where they come from
     finish_tokenizer(tokenizer, model)
-    return LoadedModel(model, tokenizer, base, choice.backend, _held(model, choice.precision), str(choice))
+    return LoadedModel(model, tokenizer, base, choice.backend, held, str(choice))
 
 
 def _check_embedding(name: str, model: CausalLM, tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -84,20 +89,10 @@ def _check_embedding(name: str, model: CausalLM, tokenizer: "PreTrainedTokenizer
         )
 
 
-def _check_tied(model: CausalLM, targets: str | Sequence[str]) -> None:
-    """Raise `ModelError` for a LoRA on one matrix that is input and output at once: it can't be merged or exported."""
-    tied = [name for name in ("embed_tokens", "lm_head") if name in targets and not isinstance(targets, str)]
-    if tied and getattr(model.config, "tie_word_embeddings", False):
-        raise ModelError(
-            f"adapter.target_modules: {tied[0]} is tied to its twin (embed_tokens and lm_head are one matrix) in this "
-            "model, so a LoRA on it can't be exported; leave both out, or take all-linear"
-        )
-
-
 def _load_transformers(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
 ) -> tuple["PreTrainedModel | PeftModel", "PreTrainedTokenizerBase"]:
-    torch.manual_seed(seed)  # LoRA's A matrices are drawn at random
+    torch.manual_seed(seed)  # adapters start at random
     tokenizer = AutoTokenizer.from_pretrained(source_of(base))
     packing = quantization(precision)
     model = AutoModelForCausalLM.from_pretrained(
@@ -158,35 +153,6 @@ def quantization(precision: str) -> Any:
     )
 
 
-def put_adapter(
-    model: "PreTrainedModel", config: ModelConfig, adapter: AdapterConfig | None
-) -> "PreTrainedModel | PeftModel":
-    """`model` with the adapter that the recipe names or shapes; the model itself if it has neither."""
-    if config.adapter is not None:
-        check_adapter(config.adapter)
-        try:
-            return PeftModel.from_pretrained(model, config.adapter, is_trainable=adapter is not None)
-        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"model.adapter: {config.adapter} does not fit {config.name}: {first_line(error)}"
-            ) from error
-    if adapter is None:
-        return model
-    _check_tied(model, adapter.target_modules)
-    lora = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=adapter.r,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.target_modules,
-        use_rslora=adapter.rslora,
-    )
-    try:
-        return get_peft_model(model, lora)
-    except ValueError as error:
-        raise ModelError(f"adapter.target_modules: {first_line(error)}") from error
-
-
 def _load_unsloth(
     base: str, precision: str, config: ModelConfig, adapter: AdapterConfig | None, seed: int
 ) -> tuple["PreTrainedModel | PeftModel", "PreTrainedTokenizerBase"]:
@@ -195,7 +161,8 @@ def _load_unsloth(
     shape = check_adapter(config.adapter) if config.adapter else {}
     if trained_on := shape.get("base_model_name_or_path"):
         _check_copies(base, trained_on)
-    rank = int(shape.get("r") or (adapter.r if adapter else 0))
+    fresh = adapter if isinstance(adapter, LoraConfig) else None  # `check_model_config` has refused any other
+    rank = int(shape.get("r") or (fresh.r if fresh else 0))
     model, tokenizer = FastLanguageModel.from_pretrained(
         model_name=config.adapter or source_of(base),  # Unsloth reads the base out of an adapter's folder
         max_seq_length=config.max_length,
@@ -206,16 +173,16 @@ def _load_unsloth(
         gpu_memory_utilization=config.gpu_memory_utilization,
         **({"max_lora_rank": rank} if rank else {}),
     )
-    if adapter is not None and config.adapter is None:
-        _check_tied(model, adapter.target_modules)
+    if fresh is not None and config.adapter is None:
+        check_tied(model, fresh.target_modules)
         model = FastLanguageModel.get_peft_model(
             model,
-            r=adapter.r,
-            lora_alpha=adapter.alpha,
-            lora_dropout=adapter.dropout,
+            r=fresh.r,
+            lora_alpha=fresh.alpha,
+            lora_dropout=fresh.dropout,
             # Unsloth has no "all-linear"
-            target_modules=[*LINEAR] if adapter.target_modules == "all-linear" else adapter.target_modules,
-            use_rslora=adapter.rslora,
+            target_modules=[*LINEAR] if fresh.target_modules == "all-linear" else fresh.target_modules,
+            use_rslora=fresh.rslora,
             use_gradient_checkpointing="unsloth",
             random_state=seed,
         )

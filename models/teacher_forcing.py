@@ -29,7 +29,7 @@ def vocabulary_logprobs(model: CausalLM, pairs: Sequence[Pair], batch_size: int 
             [tokens + [0] * (longest - len(tokens)) for _, tokens in batch], device=model.device
         )  # (B, T)
         with evaluating(model):
-            logits = model(input_ids=ids, use_cache=False).logits  # (B, T, V)
+            logits = model(input_ids=ids, use_cache=False).logits[:, -longest:]  # (B, T, V), virtual tokens left out
         for row, (prompt_length, tokens) in enumerate(batch):
             yield logits[row, prompt_length - 1 : len(tokens) - 1].float().log_softmax(-1)
 

@@ -46,6 +46,17 @@ TEMPLATE = """---
 {{ limits }}
 """
 
+ADAPTERS = {
+    "lora": "a LoRA adapter",
+    "dora": "a DoRA adapter",
+    "adalora": "an AdaLoRA adapter",
+    "prefix": "a prefix (prefix tuning)",
+    "p_tuning_v2": "a prefix (P-tuning v2)",
+    "p_tuning": "virtual tokens (P-tuning)",
+    "prompt": "virtual tokens (prompt tuning)",
+}
+"""What was trained, by the adapter's type."""
+
 
 def model_card(
     run: TrainedRun, config: PublishConfig, title: str, gate: GateReport, base: str, licence: str
@@ -81,7 +92,7 @@ def model_card(
 
 def _summary(run: TrainedRun, base: str) -> str:
     method = {"sft": "supervised fine-tuning on reasoning traces", "grpo": "GRPO (reinforcement learning)"}[run.stage]
-    trained = "a LoRA adapter" if run.adapter is not None else "all weights"
+    trained = "all weights" if run.adapter_type is None else ADAPTERS.get(run.adapter_type, "an adapter")
     text = f"[{base}](https://huggingface.co/{base}), trained by {method}: {trained}."
     if run.config.model.name != base:
         text += f" The base was loaded as `{Path(run.config.model.name).name}` in {run.precision}."

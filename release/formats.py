@@ -129,7 +129,7 @@ def _base_config(run: TrainedRun) -> Any:
 
 
 def _write_adapter(run: TrainedRun, folder: Path) -> None:
-    """The LoRA as PEFT wrote it; its base is named as others can find it."""
+    """The adapter as PEFT wrote it; its base is named as others can find it."""
     assert run.adapter is not None
     shutil.copy(run.adapter / "adapter_model.safetensors", folder)
     config = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))

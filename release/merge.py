@@ -1,4 +1,4 @@
-"""Base weights + LoRA → merged weights, one tensor at a time: PEFT's own merge, on pristine weights, in fp32.
+"""Base weights + adapter → merged weights, one tensor at a time: PEFT's own merge, on pristine weights, in fp32.
 
 The model stands on the meta device, so that only the adapter and the tensor at hand take memory.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from peft import PeftConfig, get_peft_model
+from peft import PeftConfig, PeftModel, get_peft_model
+from peft.tuners.adalora import AdaLoraLayer
 from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -22,6 +23,8 @@ from configs.errors import ModelError, first_line
 from models.source import source_of
 from training.finished_run import TrainedRun
 
+PREFIX = "base_model.model."
+"""What PEFT puts before the name of a module."""
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*", "README.md")
 
 
@@ -87,26 +90,39 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _lora_layers(model: PreTrainedModel, adapter: Path) -> dict[str, LoraLayer]:
-    """Weight name → the LoRA layer over it; the adapter's weights are real, the base's are not."""
+    """Weight name → the LoRA, DoRA or AdaLoRA layer over it; the adapter's weights are real, the base's are not."""
     config = PeftConfig.from_pretrained(str(adapter))
-    if config.bias != "none" or config.modules_to_save or config.use_dora:
+    if config.bias != "none" or config.modules_to_save:
         raise ModelError(f"{adapter}: trains more than low-rank updates, which is not merged; export `adapter` alone")
     try:
         wrapped = get_peft_model(model, config)
-        names = {name.replace(".default", ""): name for name in wrapped.state_dict() if "lora_" in name}
         stored = load_file(adapter / "adapter_model.safetensors")
-        strange = set(stored) ^ set(names)
-        if strange:
-            raise ValueError(f"{sorted(strange)[0]} is in one of them alone")
-        # PEFT's own loading moves an adapter to its base's device, and the meta device forgets the values
-        wrapped.load_state_dict({names[name]: t.float() for name, t in stored.items()}, strict=False, assign=True)
+        layers = {n: layer for n, layer in wrapped.named_modules() if isinstance(layer, LoraLayer)}
+        _take_weights(wrapped, layers, stored)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{adapter}: does not fit the base model: {_first_lines(error)}") from error
-    return {
-        f"{name}.weight": layer
-        for name, layer in wrapped.get_base_model().named_modules()
-        if isinstance(layer, LoraLayer)
+    return {f"{name.removeprefix(PREFIX)}.weight": layer for name, layer in layers.items()}
+
+
+def _take_weights(wrapped: PeftModel, layers: dict[str, LoraLayer], stored: dict[str, Tensor]) -> None:
+    """Put `stored` into the layers. Raises `ValueError`, `RuntimeError` or `KeyError` where it does not fit."""
+    # PEFT saves DoRA's magnitudes as a tensor, and has them as a module's weight
+    names = {
+        name.replace(".default", "").replace("_vector.weight", "_vector"): name
+        for name in wrapped.state_dict()
+        if "lora_" in name
     }
+    strange = set(stored) ^ set(names)
+    if strange:
+        raise ValueError(f"{sorted(strange)[0]} is in one of them alone")
+    # PEFT's own loading moves an adapter to its base's device, and the meta device forgets the values
+    state = {names[name]: tensor.float() for name, tensor in stored.items()}
+    for name, layer in layers.items():
+        if isinstance(layer, AdaLoraLayer):  # of fewer ranks than it started with, by whose number it is still divided
+            for part in ("lora_A", "lora_B", "lora_E"):
+                getattr(layer, part)["default"] = torch.nn.Parameter(state.pop(f"{name}.{part}.default"))
+            layer.ranknum["default"] = torch.nn.Parameter(torch.tensor([float(layer.r["default"])]))
+    wrapped.load_state_dict(state, strict=False, assign=True)
 
 
 def _merge(layer: LoraLayer, weight: Tensor) -> Tensor:

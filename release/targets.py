@@ -7,6 +7,7 @@ from pathlib import Path
 
 from configs.errors import ModelError
 from configs.run_directory import sha256_of
+from models.adapter_types import check_mergeable
 from training.finished_run import TrainedRun
 
 PLAIN = ("adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0")
@@ -37,6 +38,8 @@ def check_targets(targets: Sequence[str], run: TrainedRun | None = None) -> None
             raise ModelError("--to: nf4 needs bitsandbytes; run `pip install bitsandbytes`")
         if target == "adapter" and run is not None and run.adapter is None:
             raise ModelError(f"--to: {run.path} trained every weight, so it has no adapter; export merged16")
+        if target != "adapter" and run is not None:
+            check_mergeable(run.adapter_type, target)
     if not targets or len(set(targets)) < len(targets):
         raise ModelError(f"--to: {', '.join(targets) or 'nothing'}; name each export once")
 

@@ -20,7 +20,7 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m serving.chat", description="Chat with a thinking budget.")
     parser.add_argument("--model", required=True, help="hub id, folder, GGUF file, smollm2-135m, or a run folder")
-    parser.add_argument("--adapter", help="folder or hub id of a LoRA adapter")
+    parser.add_argument("--adapter", help="folder or hub id of an adapter")
     parser.add_argument("--think-format", help="s1, deepseek, xml or none; default: the run's own, else the model's")
     parser.add_argument("--system", help="system message")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from models.adapter_files import rank_slot
+from models.adapter_types import check_served
 from models.backend import check_vllm, has_gpu
 from models.gpu import dtype_of
 from models.source import source_of
@@ -50,6 +51,7 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
     """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold."""
     config = run.config.model
     check_vllm(run.precision)
+    check_served(run.adapter_type, str(run.path))
     weights = source_of(run.base) if run.adapter is not None else str(run.product)
     words = [sys.executable, "-m", *entry_point(), weights]
     words += ["--host", args.host, "--port", str(args.port), "--max-model-len", str(config.max_length)]

@@ -1,8 +1,11 @@
 """One SFT run, top to bottom: rows → model → trainer → measure → train → measure → save."""
 
+from contextlib import nullcontext
+
 from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
 from data.think_format import NONE, resolve_think_format
+from models.adapters import count_virtual_tokens
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
@@ -46,7 +49,9 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_jsonl(run / "rejected.jsonl", data.rejected)
-    with as_in_training(trainer, engine):
+    # a fresh LoRA leaves the base model as it is, fresh virtual tokens stand in its way
+    is_in_the_way = config.model.adapter is None and count_virtual_tokens(trainer.model) > 0
+    with as_in_training(trainer, engine), trainer.model.disable_adapter() if is_in_the_way else nullcontext():
         measure("before")
     run.add_summary(**train_and_summarise(trainer, config, run, resume))
     product = save_product(trainer.model, tokenizer, run)

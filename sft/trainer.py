@@ -10,10 +10,13 @@ from trl import SFTTrainer
 
 from configs.errors import ConfigError
 from configs.run_directory import RunDir, read_jsonl
+from configs.schema.adapters import PREFIX_TYPES
 from configs.schema.sft import SftConfig, ValidationConfig
 from data.prompts import turn_end
+from models.adapters import type_on
 from models.load import LoadedModel
 from sft import dataset, packed_attention
+from sft.adapter_trainer import AdapterTrainer, shrink_ranks
 from sft.first_batch import check_loss, check_packing
 from sft.prepare import Prepared
 from training.run_callback import RunCallback
@@ -26,14 +29,19 @@ def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, ru
     """The trainer, its rows tokenised already: TRL neither templates nor cuts them."""
     if config.trained_layers:
         freeze(loaded.model, config.trained_layers)
+    kind = type_on(loaded.model)
     callbacks: list[TrainerCallback] = [RunCallback(run, SFT_METRICS)]
     decided: dict[str, Any] = {"max_length": config.model.max_length, **trained_end_of_turn(loaded.tokenizer)}
     if config.validation:
         decided |= checkpoints(config.validation)
         if config.validation.patience:
             callbacks.append(EarlyStoppingCallback(config.validation.patience))
-    return build_trainer(
-        SFTTrainer,
+    if kind in PREFIX_TYPES:
+        decided["gradient_checkpointing"] = False
+        if torch.cuda.is_available():
+            print(f"gradient_checkpointing: off, for checkpointed layers have no cache, and {kind} is one")
+    trainer = build_trainer(
+        SFTTrainer if kind in (None, "lora", "dora") else AdapterTrainer,
         model=loaded.model,
         args=trainer_arguments(TrlConfig, config, run, **decided),
         train_dataset=Dataset.from_dict(dataset.arrow_columns(data.train)),
@@ -41,6 +49,9 @@ def build_sft_trainer(config: SftConfig, loaded: LoadedModel, data: Prepared, ru
         processing_class=loaded.tokenizer,
         callbacks=callbacks,
     )
+    if kind == "adalora" and config.model.adapter is None:
+        shrink_ranks(trainer)
+    return trainer
 
 
 def freeze(model: PreTrainedModel, layers: int) -> None:

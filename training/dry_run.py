@@ -6,10 +6,12 @@ from typing import Any
 
 import yaml
 
+from configs.schema.adapters import VirtualTokensConfig
 from configs.schema.grpo import GrpoConfig
 from configs.schema.sft import SftConfig
 from configs.schema.training import TrainingConfig
 from models.adapter_files import LINEAR, check_adapter
+from models.adapter_types import adapter_type, checkpoints_activations
 from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
 from models.weights import count_weights
@@ -101,23 +103,36 @@ def _step(config: TrainingConfig, **batch: Any) -> Step:
 
     source = source_of(base_of(config.model))
     choice, on_gpu = choose_backend(config.model, config), has_gpu()
-    adapter = check_adapter(config.model.adapter) if config.model.adapter else {}
-    shape = adapter or (config.adapter.model_dump() if config.adapter else {})
-    targets = shape.get("target_modules", "all-linear")
     is_unsloth = choice.backend == "unsloth"
+    kind = adapter_type(config.model, config)
     return Step(
         shape=Shape.of(AutoConfig.from_pretrained(source).get_text_config(), count_weights(source)),
         precision=choice.precision,
-        rank=0 if config.trains_every_weight else int(shape.get("r", 16)),
-        targets=LINEAR if isinstance(targets, str) else tuple(targets),
+        adapter=kind or "",
+        **_adapter_sizes(config),
         optimizer=str(config.trainer.get("optim", "adamw_torch")),
         has_autocast=bool(config.trainer.get("bf16", on_gpu) or config.trainer.get("fp16")),
         has_kernel=on_gpu,
-        has_checkpoints=is_unsloth or bool(config.trainer.get("gradient_checkpointing", on_gpu)),
+        has_checkpoints=is_unsloth or checkpoints_activations(kind, config, on_gpu),
         is_unsloth=is_unsloth,
         accumulates=config.trl_setting("gradient_accumulation_steps") > 1,
         **batch,
     )
+
+
+def _adapter_sizes(config: TrainingConfig) -> dict[str, Any]:
+    """The adapter's sizes as `Step` has them, from its own folder or from the recipe; of a hub id a LoRA's defaults."""
+    saved = check_adapter(config.model.adapter) if config.model.adapter else {}
+    if virtual := saved.get("num_virtual_tokens"):
+        return {"virtual": virtual}  # trained on without a network
+    if not saved and isinstance(config.adapter, VirtualTokensConfig):
+        return {"virtual": config.adapter.virtual_tokens, "network": getattr(config.adapter, "hidden", None)}
+    if config.trains_every_weight:
+        return {}
+    shape = saved or (config.adapter.model_dump() if config.adapter else {})
+    targets = shape.get("target_modules", "all-linear")
+    rank = shape.get("init_r") or shape.get("r", 16)
+    return {"rank": int(rank), "targets": LINEAR if isinstance(targets, str) else tuple(targets)}
 
 
 def _steps(config: TrainingConfig, rows: int) -> str:

@@ -14,6 +14,7 @@ from configs.run_record import RUN_FILE, LoadedWeights, read_record
 from configs.schema.training import TrainingConfig
 from data.think_format import ThinkFormat
 from models import embedded, gguf_cache
+from models.adapter_files import type_of
 from models.backend import check_model_config
 from models.source import HUB_ID, base_of
 
@@ -31,7 +32,7 @@ class TrainedRun:
     base          folder or hub id of the untouched base weights
     hub_base      the base's hub id, None if it has none (a local folder)
     trained_base  what was trained on: `base`, or Unsloth's own quantised copy of it
-    adapter       the LoRA's folder, None where every weight was trained
+    adapter       the adapter's folder, None where every weight was trained
     product       the adapter's folder, or the trained model's
     precision     how the base weights were held while training: "nf4", "int8", "bf16", "fp32"
     """
@@ -46,6 +47,11 @@ class TrainedRun:
     product: Path
     precision: str
     think_format: ThinkFormat
+
+    @property
+    def adapter_type(self) -> str | None:
+        """The adapter's type, as a recipe names it."""
+        return None if self.adapter is None else type_of(_adapter_config(self.adapter))
 
 
 def open_run(path: str | Path) -> TrainedRun:

@@ -7,6 +7,7 @@ of a decoder layer; the logits that a loss keeps. `tests/training/test_step_memo
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from configs.schema.adapters import PREFIX_TYPES
 from models.adapter_files import LINEAR
 from models.weights import BYTES, Weights
 
@@ -56,8 +57,10 @@ class Shape:
 class Step:
     """How a micro-batch of `rows` × `length` tokens is trained on; the loss makes logits for `kept` tokens of a row.
 
-    rank, targets   of the LoRA; rank 0: the weights themselves are trained
-    trained_layers  without a LoRA: only the last so many; None: every weight
+    adapter         its type; "": the weights themselves are trained
+    rank, targets   of a low-rank adapter
+    virtual, network  how many virtual tokens stand before a row, and the width of the network that makes them
+    trained_layers  without an adapter: only the last so many; None: every weight
     has_autocast    linear maps compute in 16 bits, however the weights are held
     has_kernel      TRL's fused loss runs: it does on a GPU
     is_masked       attention takes a mask, as rows of different lengths need one
@@ -70,8 +73,11 @@ class Step:
     length: int
     kept: int
     loss: Literal["grpo", "chunked_nll", "nll"]
+    adapter: str = ""
     rank: int = 0
-    targets: tuple[str, ...] = LINEAR
+    targets: tuple[str, ...] = ()
+    virtual: int = 0
+    network: int | None = None
     trained_layers: int | None = None
     optimizer: str = "adamw_torch"
     has_reference: bool = False
@@ -88,6 +94,11 @@ class Step:
         return self.precision in ("nf4", "int8")
 
     @property
+    def width(self) -> int:
+        """Positions of a row: a prefix has none, for its keys and values are there."""
+        return self.length + (0 if self.adapter in PREFIX_TYPES else self.virtual)
+
+    @property
     def compute(self) -> int:
         """Bytes of a number that a linear map computes."""
         return 4 if self.precision == "fp32" and not self.has_autocast else 2
@@ -100,14 +111,14 @@ class Step:
 
 def peak(step: Step) -> dict[str, float]:
     """Bytes by what holds them at the moment when they are most, the largest first."""
-    shape, tokens = step.shape, step.rows * step.length
+    shape, tokens = step.shape, step.rows * step.width
     # 1. what is there at every moment
     linear = BYTES[step.precision] if step.is_quantised else step.stream
     base = shape.weights.others * linear + shape.weights.embeddings * step.stream
     trained, width = _trained(step)
     held = {
         "base weights": base * (2 if step.has_reference else 1),
-        "adapter": trained * width if step.rank else 0,
+        "adapter": trained * width if step.adapter else 0,
         "optimizer": trained * _state_bytes(step.optimizer, width),
     }
     # 2. activations: of all layers, or of one, gone back through, and the inputs of all; Unsloth has most of those in
@@ -133,18 +144,41 @@ def peak(step: Step) -> dict[str, float]:
         {"activations": kept + back + copied, "gradients": max(earlier, of_head)},
         {"activations": back + copied, "gradients": gradients},
     ]
+    if step.adapter == "dora":  # at every forward pass of a map it makes its whole update, by an identity matrix
+        widest = max(shape.maps[name] for name in step.targets if name in shape.maps)
+        made = kept + copied + (layer if step.has_checkpoints else 0)
+        moments.append({"activations": made, "DoRA's norms": 4.0 * widest[0] * (widest[0] + 3 * widest[1])})
     parts = held | max(moments, key=lambda moment: sum(moment.values()))
     return dict(sorted(((name, size) for name, size in parts.items() if size), key=lambda part: -part[1]))
 
 
 def _trained(step: Step) -> tuple[int, int]:
-    """(How many weights are trained, bytes of each); a LoRA's are fp32."""
+    """(How many weights are trained, bytes of each); an adapter's are fp32."""
     shape = step.shape
-    if step.rank:
-        return shape.layers * step.rank * sum(sum(shape.maps.get(name, (0, 0))) for name in step.targets), 4
+    if step.virtual:
+        return _virtual_weights(step), 4
+    if step.adapter:
+        maps = [shape.maps[name] for name in step.targets if name in shape.maps]
+        magnitudes = sum(out for _, out in maps) if step.adapter == "dora" else 0
+        return shape.layers * (step.rank * sum(map(sum, maps)) + magnitudes), 4
     if step.trained_layers:
         return shape.weights.others * step.trained_layers // shape.layers, step.stream
     return shape.weights.total, step.stream
+
+
+def _virtual_weights(step: Step) -> int:
+    """Weights of virtual tokens, and of the network that makes them: two maps of a prefix, three of embeddings."""
+    shape = step.shape
+    if step.adapter == "prompt":
+        return step.virtual * shape.hidden
+    states = 2 * shape.layers * shape.key
+    if step.adapter == "prefix":
+        return step.virtual * states
+    if step.adapter == "p_tuning_v2":
+        width = step.network or shape.key
+        return step.virtual * shape.key + (shape.key + 1) * width + (width + 1) * states
+    width = step.network or shape.hidden
+    return step.virtual * shape.hidden + (shape.hidden + width + 2) * width + (width + 1) * shape.hidden
 
 
 def _state_bytes(optimizer: str, width: int) -> float:
@@ -161,19 +195,23 @@ def _layer_bytes(step: Step) -> float:
         return compute * (4 * h + 2 * q + 2 * k + 2 * f)
 
     # 1. norms: both compute in fp32, and keep what they multiply with their weights where those are trained
-    size = 8.0 * h + (0 if step.rank else 2 * stream * h)
+    size = 8.0 * h + (0 if step.adapter else 2 * stream * h)
 
     # 2. inputs of trained maps: one for those that share it, or a copy for each where it is cast for the map. Without a
-    #    cast, and without a LoRA, that of o_proj is what attention gives
-    names = [name for name in (step.targets if step.rank else LINEAR) if name in shape.maps]
+    #    cast, and without a LoRA, that of o_proj is what attention gives. DoRA scales what a map and its LoRA answer
+    names = [name for name in (step.targets if step.adapter else LINEAR) if name in shape.maps]
     is_cast = stream != compute or (step.rank > 0 and compute == 2)
     copies = set(names) if is_cast else {SAME_INPUT.get(name, name) for name in names}
     copies -= set() if is_cast and step.rank else {"o_proj"}
     each = 4 if is_cast and not step.has_autocast else compute  # a LoRA's weights are fp32
     size += each * (sum(shape.maps[name][0] for name in copies) + step.rank * len(names))
+    if step.adapter == "dora":
+        size += (compute + each) * sum(shape.maps[name][1] for name in names)
 
-    # 3. attention: q, k, v and what it gives; under a mask, its copy, and k and v once for every query head
-    size += compute * (4 * q + step.length if step.is_masked else 2 * q + 2 * k)
+    # 3. attention: q, k, v and what it gives; under a mask, its copy, and k and v once for every query head. Before a
+    #    prefix there always is one
+    is_masked = step.is_masked or step.adapter in PREFIX_TYPES
+    size += compute * (4 * q + step.length + step.virtual if is_masked else 2 * q + 2 * k)
 
     # 4. the MLP: gate, its activation and up; a quantised map answers in the precision of its input
     return size + 3 * f * (stream if step.is_quantised else compute)
@@ -181,7 +219,7 @@ def _layer_bytes(step: Step) -> float:
 
 def _loss_bytes(step: Step) -> float:
     """Bytes of the logits, of what the loss makes of them, and of their gradients; bytes a logit are as measured."""
-    vocab, tokens = step.shape.vocab, step.rows * step.kept
+    vocab, tokens = step.shape.vocab, step.rows * (step.kept + step.width - step.length)
     if step.is_unsloth and step.loss == "grpo":  # kept in 16 bits, and gone through in 4 or more chunks a row
         return (2 + 1 / step.rows) * vocab * tokens
     if step.is_unsloth:

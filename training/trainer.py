@@ -27,6 +27,8 @@ from configs.schema.training import TrainingConfig
 from data.problem import Problem
 from data.problem_file import write_problems
 from data.think_format import ThinkFormat, resolve_think_format
+from models.adapter_types import check_trained
+from models.adapters import type_on
 from models.backend import choose_backend
 from models.engines.base import Engine
 from models.engines.select import load_engine
@@ -196,7 +198,9 @@ def early_stopping(trainer: Trainer) -> list[EarlyStoppingCallback]:
 
 def load_for_training(config: TrainingConfig) -> LoadedModel:
     """The recipe's model with the adapter that it trains, on the backend that suits this training."""
-    return load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
+    loaded = load_model(config.model, config.adapter, config.seed, choose_backend(config.model, config))
+    check_trained(type_on(loaded.model), config)  # a hub id's is known only now
+    return loaded
 
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:

@@ -46,6 +46,8 @@ class GrpoConfig(TrainingConfig):
     """`python -m rl.grpo`."""
 
     trl_class: ClassVar[str] = "GRPOConfig"
+    adapter_types: ClassVar[tuple[str, ...]] = ("lora", "dora")
+    """Virtual tokens stand before prompts that share a row here, and AdaLoRA's regulariser is in a loss of its own."""
 
     long_prompts: Literal["error", "drop"] = "error"
     """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or

@@ -21,7 +21,7 @@ class ModelConfig(Section):
     name: str
     """Hub id, local folder, GGUF file, or `smollm2-135m` for the embedded model."""
     adapter: str | None = None
-    """Folder or hub id of a LoRA adapter to start from (training goes on with it, evaluation uses it)."""
+    """Folder or hub id of an adapter to start from (training goes on with it, evaluation uses it)."""
     backend: Literal["auto", "unsloth", "transformers"] = "auto"
     """`auto`: Unsloth where it and a GPU are there and the model is trained, if completions come from its own vLLM
     (`fast_inference`) or none are drawn; else Transformers. What was picked and why is printed."""
@@ -35,21 +35,6 @@ class ModelConfig(Section):
     """Unsloth only: its vLLM engine on the same weights."""
     gpu_memory_utilization: Share = 0.6
     """Unsloth's `fast_inference` and vLLM: the share of GPU memory for weights and KV cache."""
-
-
-class AdapterConfig(Section):
-    """LoRA through PEFT (or Unsloth's own call of it)."""
-
-    r: Positive = 16
-    """Rank."""
-    alpha: Positive = 32
-    """Scale numerator: the update is multiplied by alpha / r (alpha / sqrt(r) with rslora)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the adapter's input."""
-    target_modules: Literal["all-linear"] | list[str] = "all-linear"
-    """`all-linear`, or module names."""
-    rslora: bool = False
-    """Rank-stabilised scaling."""
 
 
 class ThinkFormatConfig(Section):

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar, Literal
 
 from configs.schema import trl_fields
+from configs.schema.adapters import AdapterConfig, LoraConfig
 from configs.schema.sections import (
-    AdapterConfig,
     DataConfig,
     ModelConfig,
     Positive,
@@ -47,10 +47,13 @@ class TrainingConfig(Section):
 
     trl_class: ClassVar[str]
     """TRL's config class, whose fields `trainer:` holds."""
+    adapter_types: ClassVar[tuple[str, ...]] = ()
+    """The types of adapter that the command trains; empty: every one."""
 
     model: ModelConfig
-    adapter: AdapterConfig | None = AdapterConfig()
-    """The LoRA to train; `null` trains every weight. Ignored where `model.adapter` brings one with its own shape."""
+    adapter: AdapterConfig | None = LoraConfig()
+    """The adapter to train, by its `type`; `null` trains every weight. Ignored where `model.adapter` brings one with
+    its own shape."""
     think_format: Literal["s1", "deepseek", "xml", "none"] | ThinkFormatConfig = "s1"
     """How the model writes its thinking and its answer."""
     data: DataConfig
@@ -65,7 +68,7 @@ class TrainingConfig(Section):
 
     @property
     def trains_every_weight(self) -> bool:
-        """Whether there is no LoRA, neither a fresh one nor one to start from."""
+        """Whether there is no adapter, neither a fresh one nor one to start from."""
         return self.adapter is None and self.model.adapter is None
 
     @property

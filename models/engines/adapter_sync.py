@@ -16,7 +16,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors import TensorSpec, serialize_file
 
 from configs.errors import EngineError
-from models.adapter_files import is_adapter
+from models.adapter_files import is_adapter, type_of
+from models.adapter_types import check_vllm_adapter
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -130,4 +131,5 @@ def _lora(model: CausalLM) -> "LoraConfig":
             "rollout.engine: vllm gets the policy as a LoRA adapter, and this run trains none; name an `adapter:` or "
             "leave the engine at auto"
         )
+    check_vllm_adapter(type_of(vars(lora)), "rollout.engine", "set rollout.engine=transformers")
     return lora

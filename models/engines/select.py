@@ -9,6 +9,7 @@ from configs.errors import ModelError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat, resolve_think_format
 from models import backend
+from models.adapter_types import adapter_type, check_vllm_adapter
 from models.engines.base import Engine
 from models.engines.replicas import Replicas
 from models.engines.transformers import TransformersEngine
@@ -63,8 +64,11 @@ def _vllm(config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, l
 def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel | None = None) -> str:
     """`config.name`, with `auto` decided.
 
-    Unsloth's engine where it holds the weights; vLLM on a GPU for weights that it can hold; else Transformers.
+    Unsloth's engine where it holds the weights; vLLM on a GPU for weights and an adapter that it can hold; else
+    Transformers. Raises `ModelError` for an adapter that the engine named can't hold.
     """
+    if config.name in ("vllm", "unsloth"):
+        check_vllm_adapter(adapter_type(model), "engine.name")
     if config.name != "auto":
         return config.name
     if loaded is not None:
@@ -73,6 +77,7 @@ def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel 
         return "transformers"
     try:
         backend.check_vllm(backend.choose_backend(model).precision)
+        check_vllm_adapter(adapter_type(model), "model.adapter")
     except ModelError as error:
         logger.warning("engine.name: auto takes Transformers, which is slower: %s", error)
         return "transformers"

@@ -13,6 +13,7 @@ from data.think_format import ThinkFormat
 from models.engines.base import Decoded, Engine, Job
 from models.engines.generation import decode, end_of_turn
 from models.engines.transformers_internals import new_cache, refuse_unsloth
+from models.engines.virtual_tokens import VirtualTokens
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class _Decoding:
         self.live: list[int] = []
         self.rows: list[BatchRow] = []
         self.reported: set[int] = set()
+        self.virtual = VirtualTokens(engine.model)
         device = engine.model.device
         self.cache: Any = None
         self.mask = torch.zeros(0, 0, dtype=torch.long, device=device)
@@ -108,8 +110,10 @@ class _Decoding:
             new: list[int] = []
             width = 0
             while self.waiting and len(new) < free:
-                width = max(width, len(self.jobs[self.waiting[0]].prompt))
-                if new and width * (len(new) + 1) > PREFILL:
+                length = len(self.jobs[self.waiting[0]].prompt)
+                pads = self.virtual.count and length != width  # between virtual tokens and a prompt no padding stands
+                width = max(width, length)
+                if new and (width * (len(new) + 1) > PREFILL or pads):
                     break
                 new.append(self.waiting.popleft())
             free -= len(new)
@@ -122,8 +126,10 @@ class _Decoding:
         device = self.mask.device
         ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        mask = torch.nn.functional.pad(mask, (self.virtual.count, 0), value=1)
         cache = new_cache(self.engine.model)
-        logits = self._forward(ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+        inputs = self.virtual.before(ids, cache)
+        logits = self._forward(inputs, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
         if len(prompts) < len(jobs):
             index = torch.tensor([prompts.index(job.prompt) for job in jobs], device=device)
             logits, mask = logits[index], mask[index]
@@ -152,18 +158,22 @@ class _Decoding:
     def _step(self) -> None:
         """One token for every live row."""
         self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
-        logits = self._forward(self.last[:, None], self.mask, self.lengths[:, None], self.cache)
+        logits = self._forward({"input_ids": self.last[:, None]}, self.mask, self.lengths[:, None], self.cache)
         self.last = torch.tensor(self.sampler.step(logits), device=self.mask.device)
         self.lengths += 1
         self._retire()
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
+    def _forward(
+        self, inputs: dict[str, torch.Tensor], mask: torch.Tensor, positions: torch.Tensor, cache: Any
+    ) -> torch.Tensor:
+        """The logits after the last of `inputs`' columns; `positions` are those of the mask, or of its last columns."""
+        [given] = inputs.values()
         # an index, not `logits_to_keep=1`: the slice is a strided view, and a bf16 linear of one takes seconds on a CPU
-        last = torch.full((1,), ids.shape[1] - 1, device=ids.device)
-        out = self.engine.model(
-            input_ids=ids,
+        last = torch.full((1,), given.shape[1] - 1, device=given.device)
+        out = self.virtual.decoder(
+            **inputs,
             attention_mask=mask,
-            position_ids=positions,
+            position_ids=positions[:, -given.shape[1] :],
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=last,

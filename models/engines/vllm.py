@@ -25,7 +25,8 @@ from budget_forcing.vllm_request import extra_args
 from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
-from models.adapter_files import check_adapter, is_adapter, local_adapter, rank_slot, weights_of
+from models.adapter_files import check_adapter, is_adapter, local_adapter, rank_slot, type_of, weights_of
+from models.adapter_types import check_vllm_adapter
 from models.backend import check_model_config, check_vllm, choose_backend, has_gpu
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
@@ -77,7 +78,8 @@ class VllmEngine(Engine):
         precision = choose_backend(model).precision
         check_vllm(precision)
         adapter = local_adapter(model.adapter) if model.adapter else None
-        rank = check_adapter(adapter).get("r") if adapter else None
+        shape = check_adapter(adapter) if adapter else {}  # a hub id's is known only now
+        check_vllm_adapter(type_of(shape), "engine.name")
         tokenizer = load_tokenizer(model)
 
         own = launched_devices(os.environ, visible_devices)
@@ -100,7 +102,7 @@ class VllmEngine(Engine):
             "generation_config": "vllm",  # never a model's own sampling parameters
             "enable_chunked_prefill": has_gpu(),  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
             "enable_lora": adapter is not None,
-            "max_lora_rank": rank_slot(rank or 16, str(adapter)),
+            "max_lora_rank": rank_slot(shape.get("r") or 16, str(adapter)),
             "disable_log_stats": True,
             **options,
         }
@@ -209,6 +211,8 @@ class VllmEngine(Engine):
                 raise EngineError(f"adapter {folder}: it holds no adapter (any more); put it back, or name another")
             self.follow(self._followed)
             folder = str(self.adapter)
+        if adapter is not None:
+            check_vllm_adapter(type_of(check_adapter(folder)), f"adapter {folder}")
         key = folder, weights_of(Path(folder)).stat().st_mtime
         number = self._adapters.setdefault(key, len(self._adapters) + 1)  # a rewritten folder is another adapter
         return LoRARequest(f"adapter-{number}", number, folder)

@@ -89,7 +89,7 @@ def test_key_is_taken(arguments: dict[str, Any], key: str, expected: Any) -> Non
 @pytest.mark.parametrize(
     ("arguments", "key", "kind"),
     [
-        ({"use_dora": True}, "use_dora", "none"),
+        ({"use_dora": True}, "use_dora", "taken"),
         ({"use_dora": False}, "use_dora", "default"),
         ({"mask_history": False}, "mask_history", "taken"),
         ({"mask_history": True}, "mask_history", "default"),

@@ -17,6 +17,45 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     assert config.output_dir == f"outputs/{path.parent.name}/{path.stem}"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "kind", "sizes"),
+    [
+        ([], "lora", {"r": 16, "alpha": 32}),
+        (["adapter.type=dora", "adapter.r=8"], "dora", {"r": 8, "alpha": 32}),
+        (["adapter=null", "adapter.type=adalora"], "adalora", {"init_r": 12, "target_r": 8}),
+        (["adapter=null", "adapter.type=prefix"], "prefix", {"virtual_tokens": 20}),
+        (["adapter=null", "adapter.type=p_tuning_v2", "adapter.hidden=64"], "p_tuning_v2", {"hidden": 64}),
+        (["adapter=null", "adapter.type=p_tuning"], "p_tuning", {"hidden": None}),
+        (["adapter=null", "adapter.type=prompt", "adapter.virtual_tokens=30"], "prompt", {"virtual_tokens": 30}),
+    ],
+)
+def test_adapter_is_of_its_type(overrides: list[str], kind: str, sizes: dict[str, int]) -> None:
+    config = load_recipe("sft", "demo.yaml", overrides)
+    assert config.adapter.type == kind
+    assert config.adapter.model_dump().items() >= sizes.items()
+    assert load_recipe("sft", config, ["seed=3"]).adapter == config.adapter
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["adapter.type=lorra"], r"adapter\.type: lorra; did you mean 'lora'\?"),
+        (["adapter.type=bitfit"], r"adapter\.type: bitfit; known here: lora, dora, adalora, prefix, p_tuning_v2, "),
+        (["adapter.rr=4"], r"adapter\.rr: unknown key of type=lora; did you mean 'r'\?"),
+        (
+            ["adapter.type=prefix"],
+            r"adapter\.r: unknown key of type=prefix; known here: virtual_tokens, type; "
+            r"adapter=null adapter\.type=prefix leaves out the recipe's \(and 1 more\)",
+        ),
+        (["adapter=null", "adapter.type=prompt", "adapter.virtual_tokens=0"], r"adapter\.virtual_tokens: .* than 0"),
+        (["adapter=null", "adapter.type=adalora", "adapter.target_r=12"], "target_r: 12 is not below init_r 12"),
+    ],
+)
+def test_wrong_adapter_is_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("sft", "demo.yaml", overrides)
+
+
 def test_every_recipe_has_a_stage() -> None:
     assert {path.parent.name for path in RECIPES.glob("*/*.yaml")} <= {*STAGES, "tasks"}
     assert {"gsm8k.yaml", "gsm8k_cpu.yaml", "demo.yaml", "arithmetic_cpu.yaml"} <= {p.name for p in SHIPPED}

@@ -73,6 +73,8 @@ def test_broken_record_is_named(tmp_path: Path) -> None:
         ("data.seed=7", r"data.seed: \d+ → 7"),
         ("model.name=org/other", "model.name: smollm2-135m → org/other"),
         ("model.precision=bf16", "model.precision: nf4 → bf16"),
+        ("adapter.type=dora", "adapter.type: lora → dora"),
+        ("adapter=null", "adapter.type: lora → None"),
     ],
 )
 def test_changed_model_or_data_is_refused(tmp_path: Path, data: Path, override: str, words: str) -> None:

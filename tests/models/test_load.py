@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from configs.errors import ModelError
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from models import load
 from models.tokenizer import load_tokenizer
 from models.weights import weight_bytes
@@ -44,7 +45,7 @@ def test_weight_bytes_are_those_of_the_weights(tiny: str) -> None:
 @pytest.mark.engine
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4"])
 def test_every_precision_trains_adapter_only(tiny: str, precision: Any) -> None:
-    loaded = load.load_model(ModelConfig(name=tiny, precision=precision), AdapterConfig(r=4, alpha=8))
+    loaded = load.load_model(ModelConfig(name=tiny, precision=precision), LoraConfig(r=4, alpha=8))
     trainable = {name for name, parameter in loaded.model.named_parameters() if parameter.requires_grad}
     assert trainable
     assert all("lora_" in name for name in trainable)
@@ -60,7 +61,7 @@ def test_packed_weights_report_nf4(tiny: str, tmp_path: Path) -> None:
     packed = load.load_model(ModelConfig(name=tiny, precision="nf4"))
     packed.model.save_pretrained(tmp_path)
     packed.tokenizer.save_pretrained(tmp_path)
-    again = load.load_model(ModelConfig(name=str(tmp_path), precision="bf16"), AdapterConfig(r=4))
+    again = load.load_model(ModelConfig(name=str(tmp_path), precision="bf16"), LoraConfig(r=4))
     assert again.precision == "nf4"
 
 
@@ -74,13 +75,13 @@ def test_no_adapter_trains_every_weight(tiny: str) -> None:
 @pytest.mark.engine
 def test_saved_adapter_is_loaded(tiny: str, tmp_path: Path) -> None:
     config = ModelConfig(name=tiny, precision="fp32")
-    first = load.load_model(config, AdapterConfig(r=4, alpha=16, rslora=True, target_modules=["q_proj"]))
+    first = load.load_model(config, LoraConfig(r=4, alpha=16, rslora=True, target_modules=["q_proj"]))
     with torch.no_grad():
         for name, parameter in first.model.named_parameters():
             if "lora_B" in name:
                 parameter.fill_(0.1)
     first.model.save_pretrained(str(tmp_path))
-    again = load.load_model(config.model_copy(update={"adapter": str(tmp_path)}), AdapterConfig(r=16))
+    again = load.load_model(config.model_copy(update={"adapter": str(tmp_path)}), LoraConfig(r=16))
     ids = torch.tensor([[5, 6, 7, 8]])
     torch.testing.assert_close(again.model(ids).logits, first.model(ids).logits)
     assert again.model.peft_config["default"].r == 4  # the adapter's own shape wins
@@ -92,7 +93,7 @@ def test_saved_adapter_is_loaded(tiny: str, tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_seed_draws_the_adapter(tiny: str) -> None:
     def weights(seed: int) -> torch.Tensor:
-        loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(r=4), seed)
+        loaded = load.load_model(ModelConfig(name=tiny, precision="fp32"), LoraConfig(r=4), seed)
         found: torch.Tensor = next(p for n, p in loaded.model.named_parameters() if "lora_A" in n)
         return found
 
@@ -103,9 +104,7 @@ def test_seed_draws_the_adapter(tiny: str) -> None:
 @pytest.mark.engine
 def test_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
     other = tiny_model(tmp_path / "other", layers=1)
-    saved = load.load_model(
-        ModelConfig(name=str(other), precision="fp32"), AdapterConfig(r=2, target_modules=["q_proj"])
-    )
+    saved = load.load_model(ModelConfig(name=str(other), precision="fp32"), LoraConfig(r=2, target_modules=["q_proj"]))
     saved.model.save_pretrained(str(tmp_path / "adapter"))
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config | {"r": 8}))
@@ -116,7 +115,7 @@ def test_adapter_of_another_base_is_refused(tiny: str, tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_unknown_target_module_is_refused(tiny: str) -> None:
     with pytest.raises(ModelError, match=r"adapter\.target_modules: .*nope"):
-        load.load_model(ModelConfig(name=tiny, precision="fp32"), AdapterConfig(target_modules=["nope"]))
+        load.load_model(ModelConfig(name=tiny, precision="fp32"), LoraConfig(target_modules=["nope"]))
 
 
 @pytest.mark.engine
@@ -143,6 +142,4 @@ def test_lora_on_tied_matrix_is_refused(tmp_path: Path, target: str) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
     with pytest.raises(ModelError, match=rf"adapter\.target_modules: {target} is tied to .*leave both out"):
-        load.load_model(
-            ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(target_modules=["q_proj", target])
-        )
+        load.load_model(ModelConfig(name=str(folder), precision="fp32"), LoraConfig(target_modules=["q_proj", target]))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from models.load import LoadedModel, load_model
 from tests.tiny import tiny_model
 
@@ -10,4 +11,4 @@ from tests.tiny import tiny_model
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     folder = tiny_model(tmp_path_factory.mktemp("tiny"))
-    return load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4, alpha=8))
+    return load_model(ModelConfig(name=str(folder), precision="fp32"), LoraConfig(r=4, alpha=8))

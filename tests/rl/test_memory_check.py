@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from configs.errors import RunError
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
 from rl.memory_check import try_worst_step
@@ -67,7 +68,7 @@ def seen(trainer: Any, run: Any) -> set[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("checkpointing", [True, False])
 def test_tried_step_equals_a_training_step(tiny: LoadedModel, tmp_path: Path, checkpointing: bool) -> None:
-    fresh = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))  # training wraps it
+    fresh = load_model(ModelConfig(name=tiny.base, precision="fp32"), LoraConfig(r=4, alpha=8))  # training wraps it
     trainer = built(fresh, tmp_path, REWARDS, rollout={}, bf16=True, gradient_checkpointing=checkpointing)
     tried = seen(trainer, lambda: try_worst_step(trainer, 30, 6))
     assert "forward" not in vars(trainer.model)

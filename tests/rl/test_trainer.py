@@ -11,7 +11,8 @@ from trl import GRPOTrainer
 
 from configs.run_directory import RunDir, read_jsonl
 from configs.sample import Sample
-from configs.schema.sections import AdapterConfig, ModelConfig, SamplingConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig, SamplingConfig
 from data.think_format import S1
 from models.engines.base import Request
 from models.engines.transformers import TransformersEngine
@@ -67,7 +68,7 @@ def test_batch_is_scored_once(tiny: LoadedModel, tmp_path: Path) -> None:
 def test_everything_is_drawn_in_the_arithmetic_of_the_loss(tiny: LoadedModel, tmp_path: Path) -> None:
     """The model's forward passes, with and without gradients, before training and in it, are the autocast's."""
     # a model of its own: accelerate prepares none twice
-    tiny = load_model(ModelConfig(name=tiny.base, precision="fp32"), AdapterConfig(r=4, alpha=8))
+    tiny = load_model(ModelConfig(name=tiny.base, precision="fp32"), LoraConfig(r=4, alpha=8))
     rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
     trainer = built(tiny, tmp_path, rewards, engine=engine, bf16=True)

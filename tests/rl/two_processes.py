@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from models.engines.generation import Generation
 from models.load import load_model
 from rewards.composition import Member, RewardSet
@@ -29,7 +30,7 @@ def written(tokenizer: Any, prompts: Sequence[str]) -> list[Generation]:
 
 def main(model: str, folder: str, rows: int) -> None:
     """Train with `rows` completions a process; the first process writes what came of it."""
-    loaded = load_model(ModelConfig(name=model, precision="fp32"), AdapterConfig(r=4, alpha=8))
+    loaded = load_model(ModelConfig(name=model, precision="fp32"), LoraConfig(r=4, alpha=8))
     randomise(loaded.model)
     rewards = RewardSet([Member("r", lambda seen: [float(sum(r.completion_ids) % 3) for r in seen])])
     trainer = built(loaded, Path(folder), rewards, rollout={}, per_device_train_batch_size=rows, learning_rate=1e-2)

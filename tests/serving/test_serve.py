@@ -84,6 +84,14 @@ def test_run_without_lora_is_served(tmp_path: Path) -> None:
     assert "--enable-lora" not in words
 
 
+def test_adapter_that_vllm_does_not_know_is_refused(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
+    file = run / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"use_dora": True}))
+    with pytest.raises(ModelError, match="the adapter is dora; serve its merged16 export"):
+        command(open_run(run), serve_arguments([str(run)]), tmp_path / "t.jinja")
+
+
 def test_base_keeps_training_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base"))
     args = serve_arguments([str(run)])

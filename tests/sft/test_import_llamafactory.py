@@ -23,6 +23,7 @@ finetuning_type: lora
 lora_rank: 8
 lora_target: all
 use_dora: true
+pissa_init: true
 ### dataset
 dataset: {names}
 template: qwen3_nothink
@@ -81,16 +82,17 @@ def test_recipe_loads_and_tells_each_key(there: Path, capsys: pytest.CaptureFixt
     for line in (
         "taken\n",
         "  lora_rank: 8 → adapter.r\n",
+        "  use_dora: True → adapter.type\n",
         "stands by default\n",
         "  template: qwen3_nothink (the model's own chat template is used)\n",
         "no counterpart\n",
-        "  use_dora: True (leave it out: the adapter is a plain LoRA)\n",
+        "  pissa_init: True (leave it out: a LoRA starts at zero)\n",
     ):
         assert line in said
     assert said.endswith("\nmull sft --config recipes/mine.yaml\n")
     text = Path("recipes/mine.yaml").read_text("utf-8")
     assert text.startswith("# From LLaMA-Factory's train.yaml.")
-    assert "#   use_dora: True (leave it out: the adapter is a plain LoRA)\n" in text
+    assert "#   pissa_init: True (leave it out: a LoRA starts at zero)\n" in text
     assert "lora_rank" not in text
 
 

@@ -14,13 +14,17 @@ import pytest
 import torch
 import trl
 from accelerate.utils import convert_outputs_to_fp32
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import get_peft_model, prepare_model_for_kbit_training
+from pydantic import TypeAdapter
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, Qwen2Config
 from transformers.models.qwen2 import modeling_qwen2
 from trl.trainer import sft_trainer
 from trl.trainer import utils as trl_utils
 
+from configs.schema.adapters import AdapterConfig
+from models.adapter_files import LINEAR
+from models.adapters import peft_config
 from models.load import quantization
 from models.weights import Weights
 from tests.training.live_memory import allocated_peak, made_fake, peak_of, quant_states
@@ -101,11 +105,18 @@ class Case:
     kernel: bool = True
     masked: bool = False
     accumulates: bool = False
+    adapter: str = ""
+    virtual: int = 0
+
+    @property
+    def kind(self) -> str:
+        return self.adapter or ("lora" if self.rank else "")
 
     def step(self, weights: Weights) -> Step:
         return Step(
             Shape.of(self.config, weights), self.precision, self.rows, self.length,
-            self.length * 3 // 4 if self.loss == "grpo" else self.length, self.loss, rank=self.rank,
+            self.length * 3 // 4 if self.loss == "grpo" else self.length, self.loss, adapter=self.kind, rank=self.rank,
+            targets=LINEAR if self.rank else (), virtual=self.virtual,
             has_autocast=self.autocast, has_kernel=self.kernel, has_checkpoints=self.checkpoints,
             is_masked=self.masked, accumulates=self.accumulates,
         )  # fmt: skip
@@ -126,12 +137,17 @@ def built(case: Case, folder: Path | None = None) -> tuple[Any, Weights]:
         packing = quantization(case.precision)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=packing, device_map="cpu")
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    return with_lora(model, case.rank), weights
+    return with_adapter(model, case), weights
 
 
-def with_lora(model: Any, rank: int) -> Any:
-    lora = LoraConfig(task_type="CAUSAL_LM", r=rank, target_modules="all-linear") if rank else None
-    return get_peft_model(model, lora) if lora else model
+def with_adapter(model: Any, case: Case) -> Any:
+    if not case.kind:
+        return model
+    sizes = {"init_r": case.rank, "target_r": 1} if case.kind == "adalora" else {"r": case.rank}
+    adapter: Any = TypeAdapter(AdapterConfig).validate_python(
+        {"type": case.kind} | ({"virtual_tokens": case.virtual} if case.virtual else sizes)
+    )
+    return get_peft_model(model, peft_config(adapter, ""))
 
 
 def as_trained(model: Any, case: Case) -> None:
@@ -141,7 +157,7 @@ def as_trained(model: Any, case: Case) -> None:
     if case.checkpoints:
         model.gradient_checkpointing_enable()
     if case.loss == "chunked_nll":
-        sft_trainer._patch_chunked_ce_lm_head(model.get_base_model() if case.rank else model, 256)
+        sft_trainer._patch_chunked_ce_lm_head(model.get_base_model() if case.kind else model, 256)
     if case.autocast:
         model.forward = convert_outputs_to_fp32(torch.autocast("cpu", dtype=torch.bfloat16)(model.forward))
 
@@ -203,7 +219,7 @@ def fake_step(case: Case) -> tuple[int, Step]:
                 if not isinstance(parameter, Params4bit):
                     parameter.data = parameter.data.float()
             model.is_loaded_in_4bit = True
-        model = with_lora(model, case.rank)
+        model = with_adapter(model, case)
     made_fake(model, mode)
     as_trained(model, case)
     step = case.step(weights)
@@ -237,6 +253,20 @@ def check(measured: int, step: Step, without: str = "") -> None:
     Case(WIDE, "bf16", 2, 256),
 ])  # fmt: skip
 def test_estimate_is_right_for_real_steps(case: Case) -> None:
+    check(*real_step(case))
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("case", [
+    Case(WIDE, "fp32", 2, 256, "chunked_nll", rank=16, adapter="dora"),
+    Case(SMALL, "bf16", 4, 256, "chunked_nll", rank=16, adapter="dora", masked=True, checkpoints=True),
+    Case(SMALL, "fp32", 2, 512, "chunked_nll", rank=12, adapter="adalora"),
+    Case(SMALL, "fp32", 2, 512, "chunked_nll", adapter="prefix", virtual=20),
+    Case(WIDE, "fp32", 2, 256, "nll", adapter="p_tuning_v2", virtual=20, kernel=False),
+    Case(SMALL, "fp32", 2, 512, "chunked_nll", adapter="p_tuning", virtual=20, checkpoints=True),
+    Case(WIDE, "fp32", 4, 128, "nll", adapter="prompt", virtual=30, masked=True, kernel=False),
+])  # fmt: skip
+def test_estimate_is_right_for_every_adapter(case: Case) -> None:
     check(*real_step(case))
 
 

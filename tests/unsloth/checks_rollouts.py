@@ -13,7 +13,8 @@ from vllm.engine.arg_utils import EngineArgs
 from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
 from configs.run_directory import RunDir, read_jsonl
-from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import S1
 from models.backend import RUNNER, use_v1_runner
 from models.engines.base import Engine, Request
@@ -39,7 +40,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
 
 @pytest.fixture(scope="module")
 def loaded(config: ModelConfig) -> LoadedModel:
-    return load_model(config, AdapterConfig(r=8, alpha=16))
+    return load_model(config, LoraConfig(r=8, alpha=16))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from trl import GRPOConfig, SFTConfig
 from configs.errors import ModelError
 from configs.recipe import load_recipe, validate
 from configs.run_directory import RunDir, read_jsonl
-from configs.schema.sections import AdapterConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import ModelConfig
 from configs.schema.sft import SftConfig
 from data.think_format import S1
 from models import embedded
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loaded(folder: Path, adapter: str | None = None, **shape: Any) -> LoadedModel:
     model = ModelConfig(name=str(folder), backend="unsloth", precision="fp32", adapter=adapter)
-    return load_model(model, AdapterConfig(r=4, alpha=8, **shape))
+    return load_model(model, LoraConfig(r=4, alpha=8, **shape))
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -93,7 +94,7 @@ def test_failed_load_is_one_line(
     values: dict[str, Any] = {"name": str(folder), "backend": "unsloth", "precision": "fp32"} | section
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=message) as caught:
-        load_model(ModelConfig(**values), AdapterConfig(r=4, alpha=8))
+        load_model(ModelConfig(**values), LoraConfig(r=4, alpha=8))
     assert "\n" not in str(caught.value)
 
 

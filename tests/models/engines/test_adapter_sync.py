@@ -14,7 +14,8 @@ import torch
 from peft import PeftModel
 
 from configs.errors import EngineError
-from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import S1
 from models.adapter_files import is_adapter
 from models.engines.adapter_sync import Handover
@@ -38,7 +39,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
 
 @pytest.fixture
 def loaded(config: ModelConfig) -> LoadedModel:
-    return load_model(config, AdapterConfig(r=4, alpha=8))
+    return load_model(config, LoraConfig(r=4, alpha=8))
 
 
 def optimize(model: Any, lr: float = 1e-3) -> None:
@@ -75,8 +76,8 @@ def test_changed_adapter_gets_new_folder(loaded: LoadedModel) -> None:
     assert not Path(names[-1]).exists()
 
 
-@pytest.mark.parametrize("adapter", [AdapterConfig(r=4, alpha=8), AdapterConfig(r=4, alpha=6, rslora=True)])
-def test_folder_holds_the_adapter(adapter: AdapterConfig, config: ModelConfig) -> None:
+@pytest.mark.parametrize("adapter", [LoraConfig(r=4, alpha=8), LoraConfig(r=4, alpha=6, rslora=True)])
+def test_folder_holds_the_adapter(adapter: LoraConfig, config: ModelConfig) -> None:
     loaded = load_model(config, adapter)
     step(loaded.model, 1)
     ids = torch.tensor([[5, 6, 7, 8]])
@@ -92,7 +93,7 @@ def test_waits_are_per_adapter_not_per_tensor(tmp_path: Path) -> None:
     counts = []
     for layers in (2, 6):
         name = str(tiny_model(tmp_path / str(layers), layers=layers))
-        model = load_model(ModelConfig(name=name, precision="fp32"), AdapterConfig(r=4, alpha=8)).model
+        model = load_model(ModelConfig(name=name, precision="fp32"), LoraConfig(r=4, alpha=8)).model
         handover = Handover()
         first = handover.folder_of(model)
         with HostWaits() as unchanged:

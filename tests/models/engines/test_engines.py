@@ -12,7 +12,8 @@ import torch
 
 from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
-from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import DEEPSEEK, NONE, S1, XML, ThinkFormat
 from data.turn_reader import END_OF_TURN
 from models.backend import RUNNER
@@ -280,7 +281,7 @@ def test_completion_keeps_its_limits(loaded: LoadedModel) -> None:
 
 @pytest.fixture
 def training(folder: Path) -> LoadedModel:
-    loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4, dropout=0.3))
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), LoraConfig(r=4, dropout=0.3))
     for name, parameter in loaded.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(1))

@@ -12,7 +12,8 @@ import pytest
 
 from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
-from configs.schema.sections import AdapterConfig, EngineConfig, ModelConfig, SamplingConfig
+from configs.schema.adapters import LoraConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
 from models.engines.base import Request
 from models.engines.generation import Generation
@@ -127,7 +128,7 @@ def test_precision_is_the_trained_models(
         raise ModelError(f"vLLM got {given['dtype']}")
 
     monkeypatch.setattr("models.engines.vllm.LLM", start)
-    loaded = load_model(ModelConfig(name=str(folder), precision=precision), AdapterConfig(r=4))
+    loaded = load_model(ModelConfig(name=str(folder), precision=precision), LoraConfig(r=4))
     with pytest.raises(ModelError, match=f"vLLM got {dtype}"):
         load_engine("vllm", ModelConfig(name=str(folder)), S1, loaded)
 
@@ -307,7 +308,7 @@ def test_rewritten_adapter_is_reloaded(engine: Any, folder: Path, tmp_path: Path
     plain = engine.generate(requests)
     found = []
     for seed in (1, 2):
-        loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), AdapterConfig(r=4))
+        loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), LoraConfig(r=4))
         for name, parameter in loaded.model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(seed))
