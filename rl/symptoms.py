@@ -10,6 +10,8 @@ from rewards.rollout import Rollout
 from rewards.shipped.style import words
 
 _NGRAM, _DEGENERATE_WORDS, _DISTINCT = 4, 40, 0.5  # fewer distinct n-grams than that in as many words: a loop
+ONE_SPELLING = ("text", "terms", "json", "entities")
+"""Graders to which a right answer without thinking is one text, so that right completions are alike."""
 _QUOTE = 40  # characters of the question that an answer repeats
 
 
@@ -23,9 +25,14 @@ def empty_answers(rollouts: Sequence[Rollout]) -> list[int]:
 
 
 def repeated_texts(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows whose whole text another row of the same problem has too."""
+    """Rows whose whole text another row of the same problem has too, where a right answer can be written in many ways:
+    not where it is one text, as a label is."""
     counts = Counter((rollout.problem.id, rollout.text) for rollout in rollouts)
-    return [row for row, rollout in enumerate(rollouts) if counts[rollout.problem.id, rollout.text] > 1]
+    return [
+        row
+        for row, rollout in enumerate(rollouts)
+        if counts[rollout.problem.id, rollout.text] > 1 and rollout.problem.grader not in ONE_SPELLING
+    ]
 
 
 def degenerate(rollouts: Sequence[Rollout]) -> list[int]:

@@ -75,6 +75,11 @@ def test_duplicates_are_within_a_problem() -> None:
     assert repeated_texts([answered("42", problem="p"), answered("42", problem="q")]) == []
 
 
+def test_right_labels_are_no_duplicates() -> None:
+    labels = [replace(answered("42"), problem=replace(answered("42").problem, grader="text"))] * 2
+    assert repeated_texts(labels) == []
+
+
 def test_zero_variance_is_share_of_groups() -> None:
     rows = [answered("42", problem=problem) for problem in "ppqqr"]
     assert zero_variance(rows, [1.0, 1.0, 0.0, 1.0, 5.0]) == (0.5, [0, 1])
