@@ -70,7 +70,8 @@ def _change(
     seed: int,
 ) -> Change | None:
     earlier, later = rows_of(metric, before), rows_of(metric, after)
-    both = [id for id in earlier if id in later and (earlier[id].any() or later[id].any())]
+    together = all if metric.is_mean else any  # counts may be none on one side: no entity there, none found
+    both = [id for id in earlier if id in later and together(side[id].any() for side in (earlier, later))]
     if not both:
         return None
     a, b = (np.array([rows[id] for id in both]) for rows in (earlier, later))

@@ -1,6 +1,7 @@
 """`--compare`: an evaluation against its base, or against another run; table, file and page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from configs.errors import ConfigError, RunError
 from configs.recipe import validate
 from configs.run_directory import write_jsonl
+from configs.sample import Sample
 from evaluation import evaluate
 from evaluation.against import base_config
+from evaluation.before_after import compare_point
+from evaluation.sample_metrics import share_metric
 
 NOTES = ["发热3天", "头痛一周", "咳嗽2天", "胸闷", "腹痛1天", "乏力"]
 
@@ -95,3 +99,22 @@ def test_base_of_a_fully_trained_model(tmp_path: Path) -> None:
 def test_no_base(extra: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="--compare base"):
         base_config(validate("eval", {"model": {"name": "m"}, "data": {"source": "gsm8k"}, **extra}, "x.yaml"))
+
+
+def test_a_mean_pairs_what_both_runs_have() -> None:
+    """A reply without a score is left out on both sides: it is no bad one."""
+    samples = [Sample(id=id, gold="g", grader="text", extracted="a", score=0.0) for id in "abc"]
+    earlier, later = ([replace(one, key=run) for one in samples] for run in ("earlier", "later"))
+    scored = {("earlier", "a"): 0.9, ("later", "a"): 0.5, ("later", "b"): 0.5, ("later", "c"): 0.5}
+    metric = share_metric("judge", "", lambda sample: scored.get((sample.key, sample.id)))
+    row = compare_point("p", ("earlier", "later"), [metric], earlier, later, {})["rows"][1]
+    assert (row["before"], row["after"], row["change"]["n"]) == (0.9, 0.5, 1)
+    assert (row["better"], row["worse"]) == (0, 1)
+
+
+def test_a_figure_of_one_run_alone_is_not_compared() -> None:
+    samples = [Sample(id=id, gold="g", grader="text", extracted="a", score=0.0) for id in "abc"]
+    earlier, later = ([replace(one, key=run) for one in samples] for run in ("earlier", "later"))
+    metric = share_metric("judge", "", lambda sample: 0.5 if sample.key == "later" else None)
+    rows = compare_point("p", ("earlier", "later"), [metric], earlier, later, {})["rows"]
+    assert [row["name"] for row in rows] == ["accuracy"]
