@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -147,12 +147,16 @@ def show_point(point: Mapping[str, Any], names: tuple[str, str], heading: bool =
     title = f"{point['label']}, {point['questions']} questions" if heading else f"{point['questions']} questions"
     table = Table(box=SIMPLE, title=escape(title))
     for column in columns(names):
-        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+        is_name = column in names  # a path, however long, leaves the figures their room
+        justify: JustifyMethod = "left" if column == "metric" else "right"
+        table.add_column(
+            escape(column), justify=justify, no_wrap=not is_name, overflow="fold", max_width=24 if is_name else None
+        )
     for row in point["rows"]:
         table.add_row(*(escape("–" if cell is None else str(cell)) for cell in table_row(row)))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
     console.print(table)
-    console.print(point["verdict"], highlight=False)
+    console.print(escape(point["verdict"]), highlight=False)
     if any(point["ungraded"]):
         console.print("ungraded samples: {} before, {} after".format(*point["ungraded"]), highlight=False)
     if point["unpaired"]:

@@ -118,3 +118,16 @@ def test_a_figure_of_one_run_alone_is_not_compared() -> None:
     metric = share_metric("judge", "", lambda sample: 0.5 if sample.key == "later" else None)
     rows = compare_point("p", ("earlier", "later"), [metric], earlier, later, {})["rows"]
     assert [row["name"] for row in rows] == ["accuracy"]
+
+
+def test_a_long_name_leaves_the_figures_their_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.evaluate(recipe(tmp_path, "run", NOTES))
+    run = tmp_path / "[b]a-very-long-name-of-a-folder-that-holds-runs" / "and-a-run"
+    run.parent.mkdir()
+    (tmp_path / "runs" / "run").rename(run)
+    capsys.readouterr()
+    evaluate.evaluate(recipe(tmp_path, "run", NOTES), compare=str(run))
+    said = capsys.readouterr().out
+    assert "change, 95% interval" in said
+    assert "+0.0 [+0.0, +0.0]" in said
+    assert f"{run}andthisrunscorethesame" in "".join(said.split())
