@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, RunError
-from configs.recipe import validate
+from configs.recipe import load_recipe, validate
 from configs.run_directory import write_jsonl
 from configs.sample import Sample
 from evaluation import evaluate
-from evaluation.against import base_config
+from evaluation.against import base_config, check_comparable
 from evaluation.before_after import compare_point
+from evaluation.runner import problems_of
 from evaluation.sample_metrics import share_metric
 
 NOTES = ["发热3天", "头痛一周", "咳嗽2天", "胸闷", "腹痛1天", "乏力"]
@@ -78,6 +79,31 @@ def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no samples\.jsonl there"):
         evaluate.evaluate(recipe(tmp_path, "run", NOTES), compare=str(tmp_path / "nowhere"))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "budgets", "message"),
+    [
+        (Sample(id="x", gold="发热3天", point="max_answer=8"), [{"max_answer": 8}], "share no question"),
+        (Sample(id="n0", gold="发热", point="max_answer=8"), [{"max_answer": 8}], "n0 has another gold answer"),
+        (
+            Sample(id="n0", gold="发热3天", point="answers"),
+            [{"max_answer": 8}, {"max_answer": 9}],
+            "no point in common",
+        ),
+    ],
+)
+def test_what_can_not_be_compared_is_not_generated(
+    tmp_path: Path, earlier: Sample, budgets: list[dict[str, int]], message: str
+) -> None:
+    config = load_recipe("eval", recipe(tmp_path, "run", NOTES), ["answers=null", f"budgets={budgets}"])
+    with pytest.raises(RunError, match=message):
+        check_comparable(config, problems_of(config), {earlier.point: [earlier]})
+
+
+def test_one_point_is_compared_with_any_other(tmp_path: Path) -> None:
+    config = load_recipe("eval", recipe(tmp_path, "run", NOTES), ["answers=null", "budgets=[{max_answer: 8}]"])
+    check_comparable(config, problems_of(config), {"answers": [Sample(id="n0", gold="发热3天", point="answers")]})
 
 
 def test_base_is_the_model_without_its_adapter() -> None:
