@@ -91,7 +91,8 @@ def compare_with(
             files = (earlier_file.parent / perplexity.FILE, run / perplexity.FILE)
             metrics.append(perplexity.perplexity_metric(dict(zip(files, (before, after), strict=True))))
         found.append(compare_point(label, names, metrics, before, after, trivial, config.seed))
-    comparison = {"names": names, "samples": os.path.relpath(earlier_file, run.path), "points": found}
+    file = os.path.relpath(earlier_file, run.path)
+    comparison = {"names": names, "samples": file, "earlier_points": list(earlier), "points": found}
     write_json(run / COMPARISON_FILE, comparison)
     for point in found:
         show_point(point, names, heading=len(found) > 1)

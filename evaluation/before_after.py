@@ -1,7 +1,8 @@
 """Before against after: each figure of two runs on the same questions, with the interval of its change.
 
 `comparison.json`, of an evaluation and of a training, is `{names, samples, points}`: what the two runs are called, the
-file of the earlier one's samples, and what `compare_point` says of each point.
+file of the earlier one's samples, and what `compare_point` says of each point. An evaluation's has `earlier_points`
+too: those of the file that were compared.
 """
 
 import sys

@@ -8,7 +8,7 @@ import pytest
 
 from configs.errors import ConfigError, RunError
 from configs.recipe import load_recipe, validate
-from configs.run_directory import write_jsonl
+from configs.run_directory import read_jsonl, write_jsonl
 from configs.sample import Sample
 from evaluation import evaluate
 from evaluation.against import base_config, check_comparable
@@ -157,3 +157,19 @@ def test_a_long_name_leaves_the_figures_their_room(tmp_path: Path, capsys: pytes
     assert "change, 95% interval" in said
     assert "+0.0 [+0.0, +0.0]" in said
     assert f"{run}andthisrunscorethesame" in "".join(said.split())
+
+
+def test_a_label_of_a_run_stands_side_by_side(tmp_path: Path) -> None:
+    evaluate.evaluate(recipe(tmp_path, "later", NOTES))
+    samples = [Sample.from_row(row) for row in read_jsonl(tmp_path / "runs" / "later" / "samples.jsonl")]
+    (tmp_path / "two").mkdir()
+    two = [
+        replace(one, point=point, text=point, extracted=point, score=0.0)
+        for one in samples
+        for point in ("one", "other")
+    ]
+    write_jsonl(tmp_path / "two" / "samples.jsonl", [one.to_row() for one in two])
+    again = recipe(tmp_path, "later", NOTES)
+    evaluate.evaluate(again, resume=True, compare=f"{tmp_path / 'two'}@other")
+    page = (tmp_path / "runs" / "later" / "report.html").read_text("utf-8")
+    assert page.count('"gained"') == len(NOTES)
