@@ -83,7 +83,8 @@ def compare_with(
     found = []
     for label, (before, after) in pairs(earlier, {point.label: list(point.samples) for point in points}).items():
         metrics = metrics_of(config.data, config.metrics, [*before, *after])
-        trivial = baselines(metrics, problems, after)
+        shared = {sample.id for sample in before}
+        trivial = baselines(metrics, problems, [sample for sample in after if sample.id in shared])
         if config.judge:
             texts = judgements_in(run / JUDGEMENTS_FILE, earlier_file.parent / JUDGEMENTS_FILE)
             metrics.append(judge_metric(config.judge, texts))

@@ -173,3 +173,10 @@ def test_a_label_of_a_run_stands_side_by_side(tmp_path: Path) -> None:
     evaluate.evaluate(again, resume=True, compare=f"{tmp_path / 'two'}@other")
     page = (tmp_path / "runs" / "later" / "report.html").read_text("utf-8")
     assert page.count('"gained"') == len(NOTES)
+
+
+def test_trivial_answers_are_of_the_questions_compared(tmp_path: Path) -> None:
+    evaluate.evaluate(recipe(tmp_path, "earlier", NOTES[:2]))
+    results = evaluate.evaluate(recipe(tmp_path, "later", NOTES), compare=str(tmp_path / "runs" / "earlier"))
+    assert results is not None
+    assert results["comparison"]["points"][0]["rows"][0]["baselines"]["constant answer"] == 0.5
