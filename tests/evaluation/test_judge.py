@@ -48,6 +48,10 @@ def parts(body: dict[str, Any]) -> dict[str, str]:
         ('{"score": 1}', 0.0),
         ('First I thought {"score": 9}, but no.\n{"score": 4}', 1 / 3),
         ('{"score": "7"}', 2 / 3),
+        ('{"reason": "clear", "score": 7}', 2 / 3),
+        ('{"score": 7, "reason": "clear"}', 2 / 3),
+        ('{"score": 7', None),  # cut: it may be 7 or 7.5
+        ('{"score": 7/10}', None),
         ("Rating: [[5.5]]", 0.5),
         ('<think>{"score": 2}</think>It is fine. {"score": 10}', 1.0),
         ('<think>{"score": 2} and so on', 1 / 9),  # thinking that never ends: what is there counts
@@ -67,6 +71,9 @@ def test_score_is_the_last_one_given(text: str, score: float | None) -> None:
         ('A is shorter. {"better": "A"}', "first"),
         ('{"better": "A"}? No: {"better": "B"}', "second"),
         ('{"better": "tie"}', "tie"),
+        ('{"reason": "A is short", "better": "B"}', "second"),
+        ('{"better": "B", "reason": "A is short"}', "second"),
+        ('{"better": "A or B"}', None),
         ("[[C]]", "tie"),
         ("A is better", None),
         ("", None),
