@@ -182,10 +182,14 @@ def _preference(
     judge: "JudgeConfig", label: str, rows: tuple[list[Sample], list[Sample]], samples: Path
 ) -> dict[str, Any] | None:
     """What the judge prefers, printed and for JSON; None where it said nothing."""
+    from evaluation.judging import failures
     from evaluation.pairwise import prefer
 
-    found = prefer(judge, *rows, samples.with_name("judgements_of_pairs.jsonl"))
-    print(f"{label}: {found or f'judge {judge.server.model}: nothing that could be read'}")
+    file = samples.with_name("judgements_of_pairs.jsonl")
+    found = prefer(judge, *rows, file)
+    print(
+        "\n".join([f"{label}: {found or f'judge {judge.server.model}: nothing that could be read'}", *failures(file)])
+    )
     return found.as_dict() if found else None
 
 

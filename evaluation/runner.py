@@ -20,7 +20,7 @@ from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
 from evaluation import perplexity
-from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, judge_metric, judged_figures
+from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judge_metric, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
@@ -226,10 +226,11 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, measured))
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
+    failed = failures(run / JUDGEMENTS_FILE) if config.judge else []
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=[*warnings(problems, points), *unjudged(summary["points"])],
+        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )

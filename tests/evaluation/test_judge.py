@@ -169,6 +169,18 @@ def test_commands_with_a_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads((tmp_path / "out.json").read_text("utf-8"))[0]["judge"]["wins"] == 6
 
 
+def test_why_a_judge_failed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chat_server(lambda body: (400, {"error": "max_tokens is too large"})) as server:
+        override = [f"judge={{server: {{url: '{server.url}', model: judge}}}}"]
+        evaluate.evaluate(recipe(tmp_path, "run", NOTES), override)
+        assert 'warning: 6 requests to the judge failed, the first: 400 {"error": "max_tokens is too large"}' in (
+            capsys.readouterr().out
+        )
+        (tmp_path / "judge.yaml").write_text(f"server: {{url: '{server.url}', model: judge}}\n", "utf-8")
+        compare.main([str(tmp_path / "runs" / "run")] * 2 + ["--judge", str(tmp_path / "judge.yaml")])
+        assert "requests to the judge failed, the first: 400" in capsys.readouterr().out
+
+
 def test_judge_file_is_checked(tmp_path: Path) -> None:
     (tmp_path / "judge.yaml").write_text("sever: {}\n", "utf-8")
     with pytest.raises(ConfigError, match=r"judge\.yaml: sever: unknown key; did you mean 'server'"):
