@@ -182,6 +182,13 @@ def test_why_a_judge_failed_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_judge_file_is_checked(tmp_path: Path) -> None:
+    server = "{server: {url: http://x/v1, model: m}}"
+    for section in (server, f"judge: {server}"):
+        (tmp_path / "judge.yaml").write_text(section, "utf-8")
+        assert compare.read_judge(tmp_path / "judge.yaml").server.model == "m"
+    (tmp_path / "judge.yaml").write_text("server: {url: localhost:8000/v1, model: m}\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"judge\.yaml: server\.url: .*https"):
+        compare.read_judge(tmp_path / "judge.yaml")
     (tmp_path / "judge.yaml").write_text("sever: {}\n", "utf-8")
     with pytest.raises(ConfigError, match=r"judge\.yaml: sever: unknown key; did you mean 'server'"):
         compare.read_judge(tmp_path / "judge.yaml")
