@@ -25,12 +25,11 @@ from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
-from evaluation.task_figures import task_figures
+from evaluation.task_figures import check_metrics, task_figures
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
-from rewards.grading.text_metrics.registry import text_metric
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
@@ -45,9 +44,7 @@ def problems_of(config: EvalConfig) -> list[Problem]:
     """The benchmark's problems as they are asked: the instruction appended. Raises `DataError` and `RewardError`."""
     problems = load_problems(config.data)
     check_graders(problems)
-    for name in config.metrics or ():
-        if name != perplexity.NAME:
-            text_metric(name)
+    check_metrics(config.data, config.metrics)
     if not config.instruction:
         return problems
     return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
