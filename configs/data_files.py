@@ -36,6 +36,14 @@ def data_files(path: str | Path) -> list[Path]:
     return [file for file in found if not _is_lock(file) and file.name != REGISTRY]
 
 
+def check_data_files(path: str) -> None:
+    """Raise `DataError`, before a model is fetched, where `path` names no file; `…/dataset_info.json#NAME` is one."""
+    folder, registry, _ = path.partition(f"{REGISTRY}#")
+    for file in data_files(folder + REGISTRY if registry else path):
+        if not file.is_file():
+            raise DataError(f"{file}: no such file")
+
+
 def _of_folder(folder: Path) -> list[Path]:
     if (folder / REGISTRY).is_file():
         raise DataError(

@@ -11,7 +11,7 @@ from configs.errors import ConfigError
 TRACKERS = ("wandb", "tensorboard", "trackio", "swanlab")
 
 OTHER_STAGES = {
-    "pt": "texts without questions are not trained here",
+    "pt": "texts are not imported; `mull sft` trains on them with data.path=FILE data.fields.text=COLUMN",
     "rm": "reward models are not trained here; `mull grpo` takes rewards that are functions",
     "ppo": "`mull grpo` is the reinforcement learning here; its recipe names rewards",
     "dpo": "preferences are not trained here; `mull sft` learns the chosen answers, mapped with data.fields",

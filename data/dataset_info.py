@@ -183,7 +183,10 @@ def _alpaca(where: str, columns: Mapping[str, str]) -> dict[str, str]:
     if not columns:
         return {"question": "instruction", "input": "input", "reply": "output"}
     if "response" not in columns:
-        raise DataError(f"{where}: columns names no response: texts to pre-train on, not questions with replies")
+        raise DataError(
+            f"{where}: columns names no response: texts to pre-train on; give their file itself: "
+            "data.path=FILE data.fields.text=COLUMN"
+        )
     asked = [columns[key] for key in ("prompt", "query") if key in columns]
     if not asked:
         raise DataError(f"{where}: columns names no prompt and no query; add the column that asks")

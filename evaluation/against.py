@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ConfigError
+from budget_forcing.budget import Budget
+from configs.errors import ConfigError, RunError
 from configs.run_directory import RunDir, write_json
 from configs.run_record import read_record
 from configs.sample import Sample
@@ -15,6 +16,7 @@ from evaluation import perplexity
 from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
 from evaluation.compare import find_run, pairs
 from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
+from evaluation.plan import asked_of, label_of
 from evaluation.results import Point
 from evaluation.task_figures import baselines, metrics_of
 from models.backend import check_model_config
@@ -28,6 +30,20 @@ def check_compared(config: EvalConfig, compare: str) -> None:
         check_model_config(base_config(config).model)
     else:
         find_run(compare)
+
+
+def check_comparable(config: EvalConfig, problems: Sequence[Problem], earlier: Mapping[str, list[Sample]]) -> None:
+    """Raise `RunError`, before anything is generated, where the other run has no point or no question of this one."""
+    golds = {sample.id: sample.gold for samples in earlier.values() for sample in samples}
+    shared = [problem for problem in problems if problem.id in golds]
+    if not shared:
+        raise RunError("--compare: the two runs share no question; compare runs on the same benchmark")
+    if changed := [problem.id for problem in shared if problem.answer != golds[problem.id]]:
+        raise RunError(f"--compare: question {changed[0]} has another gold answer in the other run")
+    if config.answers is None and all(section.effort is None for section in config.budgets):  # the engine's context
+        budgets = [Budget.from_config(section, config.model.max_length) for section in config.budgets]
+        asked = [asked_of(section) for section in config.budgets]
+        pairs(earlier, {label_of(*point): [] for point in zip(budgets, asked, strict=True)})
 
 
 def base_config(config: EvalConfig) -> EvalConfig:
@@ -67,7 +83,8 @@ def compare_with(
     found = []
     for label, (before, after) in pairs(earlier, {point.label: list(point.samples) for point in points}).items():
         metrics = metrics_of(config.data, config.metrics, [*before, *after])
-        trivial = baselines(metrics, problems, after)
+        shared = {sample.id for sample in before}
+        trivial = baselines(metrics, problems, [sample for sample in after if sample.id in shared])
         if config.judge:
             texts = judgements_in(run / JUDGEMENTS_FILE, earlier_file.parent / JUDGEMENTS_FILE)
             metrics.append(judge_metric(config.judge, texts))
@@ -75,7 +92,8 @@ def compare_with(
             files = (earlier_file.parent / perplexity.FILE, run / perplexity.FILE)
             metrics.append(perplexity.perplexity_metric(dict(zip(files, (before, after), strict=True))))
         found.append(compare_point(label, names, metrics, before, after, trivial, config.seed))
-    comparison = {"names": names, "samples": os.path.relpath(earlier_file, run.path), "points": found}
+    file = os.path.relpath(earlier_file, run.path)
+    comparison = {"names": names, "samples": file, "earlier_points": list(earlier), "points": found}
     write_json(run / COMPARISON_FILE, comparison)
     for point in found:
         show_point(point, names, heading=len(found) > 1)

@@ -1,7 +1,8 @@
 """Before against after: each figure of two runs on the same questions, with the interval of its change.
 
 `comparison.json`, of an evaluation and of a training, is `{names, samples, points}`: what the two runs are called, the
-file of the earlier one's samples, and what `compare_point` says of each point.
+file of the earlier one's samples, and what `compare_point` says of each point. An evaluation's has `earlier_points`
+too: those of the file that were compared.
 """
 
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -70,7 +71,8 @@ def _change(
     seed: int,
 ) -> Change | None:
     earlier, later = rows_of(metric, before), rows_of(metric, after)
-    both = [id for id in earlier if id in later and (earlier[id].any() or later[id].any())]
+    together = all if metric.is_mean else any  # counts may be none on one side: no entity there, none found
+    both = [id for id in earlier if id in later and together(side[id].any() for side in (earlier, later))]
     if not both:
         return None
     a, b = (np.array([rows[id] for id in both]) for rows in (earlier, later))
@@ -148,12 +150,16 @@ def show_point(point: Mapping[str, Any], names: tuple[str, str], heading: bool =
     title = f"{point['label']}, {point['questions']} questions" if heading else f"{point['questions']} questions"
     table = Table(box=SIMPLE, title=escape(title))
     for column in columns(names):
-        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+        is_name = column in names  # a path, however long, leaves the figures their room
+        justify: JustifyMethod = "left" if column == "metric" else "right"
+        table.add_column(
+            escape(column), justify=justify, no_wrap=not is_name, overflow="fold", max_width=24 if is_name else None
+        )
     for row in point["rows"]:
         table.add_row(*(escape("–" if cell is None else str(cell)) for cell in table_row(row)))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
     console.print(table)
-    console.print(point["verdict"], highlight=False)
+    console.print(escape(point["verdict"]), highlight=False)
     if any(point["ungraded"]):
         console.print("ungraded samples: {} before, {} after".format(*point["ungraded"]), highlight=False)
     if point["unpaired"]:

@@ -159,11 +159,15 @@ def main(argv: list[str]) -> None:
     if args.json:
         from configs.run_directory import write_json
 
-        write_json(args.json, written)
+        try:
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            write_json(args.json, written)
+        except OSError as error:
+            raise RunError(f"--json {args.json}: can't be written: {error.strerror}") from error
 
 
 def read_judge(file: Path) -> "JudgeConfig":
-    """The judge that a YAML file describes. Raises `ConfigError`."""
+    """The judge that a YAML file describes, with or without `judge:` over it. Raises `ConfigError`."""
     import yaml
     from pydantic import ValidationError
 
@@ -171,7 +175,10 @@ def read_judge(file: Path) -> "JudgeConfig":
     from configs.schema.judge import JudgeConfig
 
     try:
-        return JudgeConfig.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        section = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if isinstance(section, dict) and section.keys() == {"judge"}:  # as it stands in a recipe
+            section = section["judge"]
+        return JudgeConfig.model_validate(section)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"--judge {file}: can't be read: {' '.join(str(error).split())}") from None
     except ValidationError as error:
@@ -182,10 +189,14 @@ def _preference(
     judge: "JudgeConfig", label: str, rows: tuple[list[Sample], list[Sample]], samples: Path
 ) -> dict[str, Any] | None:
     """What the judge prefers, printed and for JSON; None where it said nothing."""
+    from evaluation.judging import failures
     from evaluation.pairwise import prefer
 
-    found = prefer(judge, *rows, samples.with_name("judgements_of_pairs.jsonl"))
-    print(f"{label}: {found or f'judge {judge.server.model}: nothing that could be read'}")
+    file = samples.with_name("judgements_of_pairs.jsonl")
+    found = prefer(judge, *rows, file)
+    print(
+        "\n".join([f"{label}: {found or f'judge {judge.server.model}: nothing that could be read'}", *failures(file)])
+    )
     return found.as_dict() if found else None
 
 

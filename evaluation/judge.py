@@ -9,8 +9,8 @@ from typing import Literal
 
 LOWEST, HIGHEST = 1, 10
 Side = Literal["first", "second", "tie"]
-_SCORE = re.compile(r'\{\s*"score"\s*:\s*"?(\d+(?:\.\d+)?)"?\s*\}|\[\[(\d+(?:\.\d+)?)\]\]')
-_BETTER = re.compile(r'\{\s*"better"\s*:\s*"(A|B|tie)"\s*\}|\[\[(A|B|C)\]\]')
+_SCORE = re.compile(r'"score"\s*:\s*"?(\d+(?:\.\d+)?)"?\s*[,}]|\[\[(\d+(?:\.\d+)?)\]\]')  # beside other keys too
+_BETTER = re.compile(r'"better"\s*:\s*"(A|B|tie)"\s*[,}]|\[\[(A|B|C)\]\]')
 _SIDES: dict[str, Side] = {"A": "first", "B": "second", "tie": "tie", "C": "tie"}
 
 

@@ -70,6 +70,12 @@ def judgements_in(*files: Path) -> dict[str, str]:
     return {row["key"]: str(row["text"]) for file in files for row in read_jsonl(file) if not row["error"]}
 
 
+def failures(file: Path) -> list[str]:
+    """What to say of the requests to the judge that failed when it was last asked; empty where none did."""
+    errors = [row["error"] for row in read_jsonl(file) if row["error"]]
+    return [f"{len(errors)} requests to the judge failed, the first: {errors[0]}"] if errors else []
+
+
 def case_of(judge: JudgeConfig, sample: Sample) -> Case:
     """A sample's reply with its question and gold answer."""
     prompt = score_prompt(judge.rubric, sample.question, sample.gold, written(sample))

@@ -66,7 +66,8 @@ def perplexity_metric(runs: Mapping[Path, Sequence[Sample]]) -> SampleMetric:
     def statistics(samples: Sequence[Sample]) -> Floats:
         return np.array([measured[sample.key] for sample in samples], dtype=np.float64)
 
-    return SampleMetric(NAME, "of the gold replies, over their tokens", statistics, _perplexity, is_share=False)
+    about = "of the gold replies, over their tokens"
+    return SampleMetric(NAME, about, statistics, _perplexity, is_share=False, is_mean=True)
 
 
 def _perplexity(sums: Floats) -> float:

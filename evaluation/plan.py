@@ -82,6 +82,12 @@ def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
     return " ".join(parts) or "natural"
 
 
+def asked_of(section: PointConfig) -> dict[str, Any]:
+    """What a point asks for beside its budget: see `Task`."""
+    asked: dict[str, Any] = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    return asked | ({"tries": section.tries} if section.tries > 1 else {})
+
+
 def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> list[list[Task]]:
     """What to make, a list a point: each problem's samples next to each other.
 
@@ -100,9 +106,7 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
 
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
-    prompting = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
-    if section.tries > 1:
-        prompting["tries"] = section.tries
+    prompting = asked_of(section)
     label = label_of(budget, prompting)
     identity = _identity(config, engine)
     tasks = []

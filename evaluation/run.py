@@ -7,7 +7,7 @@ from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import answers_file, perplexity, runner
-from evaluation.against import BASE, base_config, compare_with
+from evaluation.against import BASE, base_config, check_comparable, compare_with
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
 from evaluation.lm_eval_format import export_lm_eval
@@ -29,6 +29,8 @@ def run_evaluation(
         run_evaluation(base, RunDir(base.output_dir))
         against = base.output_dir
     earlier = read_run(against) if against else None
+    if earlier is not None:
+        check_comparable(config, problems, earlier)
 
     # 2. samples and grades
     if config.answers is not None:

@@ -20,17 +20,16 @@ from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
 from evaluation import perplexity
-from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, judge_metric, judged_figures
+from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judge_metric, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
-from evaluation.task_figures import task_figures
+from evaluation.task_figures import check_metrics, task_figures
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
-from rewards.grading.text_metrics.registry import text_metric
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
@@ -45,9 +44,7 @@ def problems_of(config: EvalConfig) -> list[Problem]:
     """The benchmark's problems as they are asked: the instruction appended. Raises `DataError` and `RewardError`."""
     problems = load_problems(config.data)
     check_graders(problems)
-    for name in config.metrics or ():
-        if name != perplexity.NAME:
-            text_metric(name)
+    check_metrics(config.data, config.metrics)
     if not config.instruction:
         return problems
     return [replace(problem, question=f"{problem.question}\n\n{config.instruction}") for problem in problems]
@@ -226,10 +223,11 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, measured))
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
+    failed = failures(run / JUDGEMENTS_FILE) if config.judge else []
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=[*warnings(problems, points), *unjudged(summary["points"])],
+        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )

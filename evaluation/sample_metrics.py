@@ -33,6 +33,7 @@ class SampleMetric:
     """One metric: `statistics` of N samples are (N, S), and `value` is a function of their sums (S,).
 
     `of_corpus`: it says nothing of one row (BLEU). `is_share`: it lies between 0 and 1, and is shown in percent.
+    `is_mean`: statistics are [total, weight], and a sample of no weight has no figure, rather than a bad one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SampleMetric:
     value: Callable[[Floats], float]
     of_corpus: bool = False
     is_share: bool = True
+    is_mean: bool = False
 
 
 def sample_metrics(names: Iterable[str], samples: Sequence[Sample], labels: Sequence[str] = ()) -> list[SampleMetric]:
@@ -102,7 +104,7 @@ def share_metric(name: str, about: str, score: Callable[[Sample], float | None])
         scores = [score(sample) for sample in samples]
         return np.array([(0.0, 0.0) if one is None else (one, 1.0) for one in scores]).reshape(-1, 2)
 
-    return SampleMetric(name, about, statistics, mean_of)
+    return SampleMetric(name, about, statistics, mean_of, is_mean=True)
 
 
 def _text(name: str) -> SampleMetric:
@@ -111,7 +113,8 @@ def _text(name: str) -> SampleMetric:
     def statistics(samples: Sequence[Sample]) -> Floats:
         return metric.statistics([written(sample) for sample in samples], [sample.gold for sample in samples])
 
-    return SampleMetric(name, metric.about, statistics, metric.value, of_corpus=metric.value is not mean_of)
+    is_mean = metric.value is mean_of
+    return SampleMetric(name, metric.about, statistics, metric.value, of_corpus=not is_mean, is_mean=is_mean)
 
 
 def written(sample: Sample) -> str:

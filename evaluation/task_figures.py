@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.errors import RewardError
 from configs.sample import Sample
 from configs.schema.sections import DataConfig
 from data.problem import Problem
@@ -20,6 +21,15 @@ from rewards.grading.literal.answer import normal
 
 OTHER = "another text"
 """What the confusion table calls a reply that is none of the labels."""
+
+
+def check_metrics(data: DataConfig, names: Sequence[str] | None) -> None:
+    """Raise `RewardError`, before anything is generated, for a metric that is unknown: see `metrics_of`."""
+    metrics_of(data, names, [])
+    if names is None and data.task and perplexity.NAME in load_task(data.task).config.metrics:
+        raise RewardError(
+            f"data.task: metrics: {perplexity.NAME} is no metric of replies; name it in an evaluation's recipe"
+        )
 
 
 def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[Sample]) -> list[SampleMetric]:

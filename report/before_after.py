@@ -1,7 +1,7 @@
 """Two runs on the same questions on a page: the table of their figures, and their samples side by side."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,12 @@ def tables(comparison: Mapping[str, Any]) -> list[page.ReportSection]:
 
 
 def beside(
-    shown: Sequence[ShownSample], samples: Iterable[Sample], earlier: Sequence[Sample], name: str
+    shown: Sequence[ShownSample], samples: Sequence[Sample], earlier: Sequence[Sample], name: str
 ) -> list[ShownSample]:
     """The samples with what the earlier run answered, tagged by who was right; `samples` are those shown, in order."""
     by_place = {(sample.point, sample.id, sample.sample): sample for sample in earlier}
-    only_point = len({sample.point for sample in earlier}) == 1
-    by_question = {(sample.id, sample.sample): sample for sample in earlier} if only_point else {}
+    one_each = all(len({sample.point for sample in side}) == 1 for side in (samples, earlier))
+    by_question = {(sample.id, sample.sample): sample for sample in earlier} if one_each else {}
     paired = []
     for one, sample in zip(shown, samples, strict=True):
         other = by_place.get(sample.place) or by_question.get((sample.id, sample.sample))

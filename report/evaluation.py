@@ -46,7 +46,8 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run_dir / "prompts.jsonl")}
     shown = shown_samples(samples, prompts, names)
     if comparison:
-        earlier = read_samples(run_dir / comparison["samples"])
+        compared = comparison["earlier_points"]
+        earlier = [one for one in read_samples(run_dir / comparison["samples"]) if one.point in compared]
         shown = before_after.beside(shown, samples, earlier, comparison["names"][0])
     sections.append(Samples(shown, "samples.jsonl", "Samples", "budget"))
     path = run_dir / "report.html"

@@ -42,6 +42,7 @@ def train_sft(
 
     config: SftConfig = load_recipe("sft", recipe, overrides)
 
+    from configs.data_files import check_data_files
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
@@ -51,6 +52,9 @@ def train_sft(
     run = RunDir(config.output_dir)
     check_model_config(config.model, config, "python -m sft.train --config gsm8k_traces.yaml")
     check_tracker(config.tracking)
+    for section in (config.data, *config.mix):
+        if section.path is not None:
+            check_data_files(section.path)
     run.check(resume)
     if resume:
         config = resumed_config(config, run)

@@ -27,7 +27,7 @@ from evaluation.plan import Task
 from evaluation.results import repeated_answer, scores
 from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
-from evaluation.task_figures import baselines, metrics_of
+from evaluation.task_figures import baselines, check_metrics, metrics_of
 from models.engines.base import Engine
 from rewards.grading.graders import check_graders
 
@@ -226,11 +226,14 @@ def fitting(
     """The problems whose prompt leaves room for a sample, where the recipe measures at all; else all.
 
     Those that don't are left out and counted where the recipe leaves out long rows to train on. Raises `DataError`
-    where it does not, or none fits, and `RewardError` for a problem whose grader is unknown.
+    where it does not, or none fits, and `RewardError` for an unknown grader of a problem, or metric of the task.
     """
     check_graders(problems)
     if config.eval is None or not config.eval.when:
         return problems
+    for section in (config.eval.data or config.data, config.eval.general):
+        if section is not None:
+            check_metrics(section, None)
     ids = problem_prompt_ids(problems, tokenizer, think_format)
     longest = config.model.max_length - config.eval.max_tokens
     kept = [problem for problem, prompt in zip(problems, ids, strict=True) if len(prompt) <= longest]

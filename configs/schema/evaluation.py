@@ -78,7 +78,9 @@ class EvalConfig(Section):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
-        if "perplexity" in (self.metrics or ()) and (self.think_format != "none" or self.answers is not None):
+        if "perplexity" in (self.metrics or ()) and self.answers is not None:
+            raise ValueError("metrics: perplexity needs the model, and `answers` are another tool's; take it out")
+        if "perplexity" in (self.metrics or ()) and self.think_format != "none":
             raise ValueError("metrics: perplexity is of gold replies right after their prompts; set think_format=none")
         twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
         if twice:

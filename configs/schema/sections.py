@@ -185,8 +185,8 @@ def check_room(max_tokens: int, model: ModelConfig, key: str) -> None:
 class ServerConfig(Section):
     """An OpenAI-compatible server."""
 
-    url: str
-    """Its base, up to and including `/v1`."""
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    """Its base, from `http://` up to and including `/v1`."""
     model: str
     """The model's name there."""
     api_key_env: str | None = None

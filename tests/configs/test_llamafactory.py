@@ -127,7 +127,7 @@ def test_key_without_a_counterpart_is_told(arguments: dict[str, Any], key: str, 
     ("arguments", "message"),
     [
         ({"stage": "dpo"}, "stage: dpo: preferences are not trained here"),
-        ({"stage": "pt"}, "stage: pt: texts without questions"),
+        ({"stage": "pt"}, "stage: pt: texts are not imported; `mull sft` trains on them"),
         ({"stage": "x"}, "stage: x: not known; sft is what is imported"),
         ({"finetuning_type": "oft"}, "finetuning_type: oft has no counterpart; take one of lora, freeze, full"),
         ({"adapter_name_or_path": "a,b"}, "adapter_name_or_path: training goes on with one adapter"),

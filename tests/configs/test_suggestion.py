@@ -7,6 +7,11 @@ def test_a_near_name_is_suggested() -> None:
     assert did_you_mean("corectness", ["format", "correctness"], "none") == "did you mean 'correctness'?"
 
 
+def test_capitals_make_no_distance() -> None:
+    assert did_you_mean("BLEU", ["rougeL", "bleu"], "none") == "did you mean 'bleu'?"
+    assert did_you_mean("ROUGE-L", ["rougeL", "bleu"], "none") == "did you mean 'rougeL'?"
+
+
 def test_a_suggestion_has_its_prefix() -> None:
     assert did_you_mean("chese", ["chess"], "none", prefix="gym:") == "did you mean 'gym:chess'?"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.data_files import data_files
+from configs.data_files import check_data_files, data_files
 from configs.errors import DataError
 from configs.run_directory import data_hash
 from configs.schema.sections import DataConfig
@@ -14,6 +14,7 @@ from curation.inspect import main as inspect
 from data.corpus import load_traces
 from data.formats import Reject, read
 from data.sources import load_problems
+from sft.train import train_sft
 
 ASK = "高血压患者能吃党参吗？我有高血压这两天女婿来的时候给我拿了些党参泡水喝，您好高血压可以吃党参吗？"
 CSV = "ask,title,answer\n" + f"{ASK},高血压,可以\n" * 20
@@ -113,3 +114,17 @@ def test_inspect_says_which_files_it_read(wards: Path, capsys: pytest.CaptureFix
     assert f"files: 2, from {wards}/内科.csv to {wards}/外科.csv\n" in said
     assert f"encoding: gb18030 (1 files, the first: {wards}/内科.csv)\n" in said
     assert "rows: 40, 0 with thinking; rejected: 0" in said
+
+
+def test_path_to_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset_info.json").write_text("{}", "utf-8")
+    check_data_files(f"{tmp_path}/dataset_info.json#name")
+    for path in ("nowhere.csv", "nowhere/dataset_info.json#name"):
+        with pytest.raises(DataError, match="no such file"):
+            check_data_files(str(tmp_path / path))
+
+
+def test_missing_file_is_found_before_the_model_is_fetched() -> None:
+    changes = ["model.name=nobody/no-such-model", "data.path=nowhere.jsonl"]
+    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
+        train_sft("ner_zh", changes, dry_run=True)

@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ranking": ({"ranking": True}, r"#mine: a preference data set \(ranking\)"),
     "chosen": ({"columns": {"prompt": "q", "chosen": "c", "rejected": "r"}}, r"\(chosen, rejected\), not one for SFT"),
     "kto": ({"columns": {"messages": "m", "kto_tag": "good"}}, r"\(kto_tag\), not one for SFT"),
-    "pre-training": ({"columns": {"prompt": "text"}}, "names no response: texts to pre-train on"),
+    "pre-training": ({"columns": {"prompt": "text"}}, "texts to pre-train on; give their file itself"),
     "no question": ({"columns": {"response": "text"}}, "names no prompt and no query"),
     "format": ({"formatting": "sharegtp"}, r"formatting 'sharegtp' is not known; did you mean 'sharegpt'\?"),
     "column": ({"columns": {"respones": "a"}}, r"columns\.respones: not known; did you mean 'response'\?"),

@@ -1,15 +1,20 @@
 """`--compare`: an evaluation against its base, or against another run; table, file and page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from configs.errors import ConfigError, RunError
-from configs.recipe import validate
-from configs.run_directory import write_jsonl
+from configs.recipe import load_recipe, validate
+from configs.run_directory import read_jsonl, write_jsonl
+from configs.sample import Sample
 from evaluation import evaluate
-from evaluation.against import base_config
+from evaluation.against import base_config, check_comparable
+from evaluation.before_after import compare_point
+from evaluation.runner import problems_of
+from evaluation.sample_metrics import share_metric
 
 NOTES = ["发热3天", "头痛一周", "咳嗽2天", "胸闷", "腹痛1天", "乏力"]
 
@@ -76,6 +81,31 @@ def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("earlier", "budgets", "message"),
+    [
+        (Sample(id="x", gold="发热3天", point="max_answer=8"), [{"max_answer": 8}], "share no question"),
+        (Sample(id="n0", gold="发热", point="max_answer=8"), [{"max_answer": 8}], "n0 has another gold answer"),
+        (
+            Sample(id="n0", gold="发热3天", point="answers"),
+            [{"max_answer": 8}, {"max_answer": 9}],
+            "no point in common",
+        ),
+    ],
+)
+def test_what_can_not_be_compared_is_not_generated(
+    tmp_path: Path, earlier: Sample, budgets: list[dict[str, int]], message: str
+) -> None:
+    config = load_recipe("eval", recipe(tmp_path, "run", NOTES), ["answers=null", f"budgets={budgets}"])
+    with pytest.raises(RunError, match=message):
+        check_comparable(config, problems_of(config), {earlier.point: [earlier]})
+
+
+def test_one_point_is_compared_with_any_other(tmp_path: Path) -> None:
+    config = load_recipe("eval", recipe(tmp_path, "run", NOTES), ["answers=null", "budgets=[{max_answer: 8}]"])
+    check_comparable(config, problems_of(config), {"answers": [Sample(id="n0", gold="发热3天", point="answers")]})
+
+
 def test_base_is_the_model_without_its_adapter() -> None:
     values = {"model": {"name": "m", "adapter": "a"}, "data": {"source": "gsm8k"}, "output_dir": "outputs/eval/x"}
     base = base_config(validate("eval", values, "x.yaml"))
@@ -95,3 +125,58 @@ def test_base_of_a_fully_trained_model(tmp_path: Path) -> None:
 def test_no_base(extra: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="--compare base"):
         base_config(validate("eval", {"model": {"name": "m"}, "data": {"source": "gsm8k"}, **extra}, "x.yaml"))
+
+
+def test_a_mean_pairs_what_both_runs_have() -> None:
+    """A reply without a score is left out on both sides: it is no bad one."""
+    samples = [Sample(id=id, gold="g", grader="text", extracted="a", score=0.0) for id in "abc"]
+    earlier, later = ([replace(one, key=run) for one in samples] for run in ("earlier", "later"))
+    scored = {("earlier", "a"): 0.9, ("later", "a"): 0.5, ("later", "b"): 0.5, ("later", "c"): 0.5}
+    metric = share_metric("judge", "", lambda sample: scored.get((sample.key, sample.id)))
+    row = compare_point("p", ("earlier", "later"), [metric], earlier, later, {})["rows"][1]
+    assert (row["before"], row["after"], row["change"]["n"]) == (0.9, 0.5, 1)
+    assert (row["better"], row["worse"]) == (0, 1)
+
+
+def test_a_figure_of_one_run_alone_is_not_compared() -> None:
+    samples = [Sample(id=id, gold="g", grader="text", extracted="a", score=0.0) for id in "abc"]
+    earlier, later = ([replace(one, key=run) for one in samples] for run in ("earlier", "later"))
+    metric = share_metric("judge", "", lambda sample: 0.5 if sample.key == "later" else None)
+    rows = compare_point("p", ("earlier", "later"), [metric], earlier, later, {})["rows"]
+    assert [row["name"] for row in rows] == ["accuracy"]
+
+
+def test_a_long_name_leaves_the_figures_their_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.evaluate(recipe(tmp_path, "run", NOTES))
+    run = tmp_path / "[b]a-very-long-name-of-a-folder-that-holds-runs" / "and-a-run"
+    run.parent.mkdir()
+    (tmp_path / "runs" / "run").rename(run)
+    capsys.readouterr()
+    evaluate.evaluate(recipe(tmp_path, "run", NOTES), compare=str(run))
+    said = capsys.readouterr().out
+    assert "change, 95% interval" in said
+    assert "+0.0 [+0.0, +0.0]" in said
+    assert f"{run}andthisrunscorethesame" in "".join(said.split())
+
+
+def test_a_label_of_a_run_stands_side_by_side(tmp_path: Path) -> None:
+    evaluate.evaluate(recipe(tmp_path, "later", NOTES))
+    samples = [Sample.from_row(row) for row in read_jsonl(tmp_path / "runs" / "later" / "samples.jsonl")]
+    (tmp_path / "two").mkdir()
+    two = [
+        replace(one, point=point, text=point, extracted=point, score=0.0)
+        for one in samples
+        for point in ("one", "other")
+    ]
+    write_jsonl(tmp_path / "two" / "samples.jsonl", [one.to_row() for one in two])
+    again = recipe(tmp_path, "later", NOTES)
+    evaluate.evaluate(again, resume=True, compare=f"{tmp_path / 'two'}@other")
+    page = (tmp_path / "runs" / "later" / "report.html").read_text("utf-8")
+    assert page.count('"gained"') == len(NOTES)
+
+
+def test_trivial_answers_are_of_the_questions_compared(tmp_path: Path) -> None:
+    evaluate.evaluate(recipe(tmp_path, "earlier", NOTES[:2]))
+    results = evaluate.evaluate(recipe(tmp_path, "later", NOTES), compare=str(tmp_path / "runs" / "earlier"))
+    assert results is not None
+    assert results["comparison"]["points"][0]["rows"][0]["baselines"]["constant answer"] == 0.5

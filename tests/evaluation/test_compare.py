@@ -133,10 +133,17 @@ def test_labels_are_printed_verbatim(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_command_prints_a_verdict_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = write(tmp_path / "a", rows("1100?")), write(tmp_path / "b", rows("11110"))
-    main([str(a), str(b), "--json", str(tmp_path / "c.json")])
+    main([str(a), str(b), "--json", str(tmp_path / "new" / "c.json")])
     printed = capsys.readouterr().out
     assert "B is 2 of 4 better" in printed
     assert "left out, answered or graded in one run only: 1 questions" in printed
-    [found] = json.loads((tmp_path / "c.json").read_text("utf-8"))
+    [found] = json.loads((tmp_path / "new" / "c.json").read_text("utf-8"))
     assert found["better"] == 2
     assert found["difference"]["n"] == 4
+
+
+def test_file_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+    run = str(write(tmp_path / "a", rows("01")))
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"--json .*c\.json: can't be written"):
+        main([run, run, "--json", str(tmp_path / "file" / "c.json")])

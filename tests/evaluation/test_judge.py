@@ -48,6 +48,10 @@ def parts(body: dict[str, Any]) -> dict[str, str]:
         ('{"score": 1}', 0.0),
         ('First I thought {"score": 9}, but no.\n{"score": 4}', 1 / 3),
         ('{"score": "7"}', 2 / 3),
+        ('{"reason": "clear", "score": 7}', 2 / 3),
+        ('{"score": 7, "reason": "clear"}', 2 / 3),
+        ('{"score": 7', None),  # cut: it may be 7 or 7.5
+        ('{"score": 7/10}', None),
         ("Rating: [[5.5]]", 0.5),
         ('<think>{"score": 2}</think>It is fine. {"score": 10}', 1.0),
         ('<think>{"score": 2} and so on', 1 / 9),  # thinking that never ends: what is there counts
@@ -67,6 +71,9 @@ def test_score_is_the_last_one_given(text: str, score: float | None) -> None:
         ('A is shorter. {"better": "A"}', "first"),
         ('{"better": "A"}? No: {"better": "B"}', "second"),
         ('{"better": "tie"}', "tie"),
+        ('{"reason": "A is short", "better": "B"}', "second"),
+        ('{"better": "B", "reason": "A is short"}', "second"),
+        ('{"better": "A or B"}', None),
         ("[[C]]", "tie"),
         ("A is better", None),
         ("", None),
@@ -162,7 +169,26 @@ def test_commands_with_a_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads((tmp_path / "out.json").read_text("utf-8"))[0]["judge"]["wins"] == 6
 
 
+def test_why_a_judge_failed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chat_server(lambda body: (400, {"error": "max_tokens is too large"})) as server:
+        override = [f"judge={{server: {{url: '{server.url}', model: judge}}}}"]
+        evaluate.evaluate(recipe(tmp_path, "run", NOTES), override)
+        assert 'warning: 6 requests to the judge failed, the first: 400 {"error": "max_tokens is too large"}' in (
+            capsys.readouterr().out
+        )
+        (tmp_path / "judge.yaml").write_text(f"server: {{url: '{server.url}', model: judge}}\n", "utf-8")
+        compare.main([str(tmp_path / "runs" / "run")] * 2 + ["--judge", str(tmp_path / "judge.yaml")])
+        assert "requests to the judge failed, the first: 400" in capsys.readouterr().out
+
+
 def test_judge_file_is_checked(tmp_path: Path) -> None:
+    server = "{server: {url: http://x/v1, model: m}}"
+    for section in (server, f"judge: {server}"):
+        (tmp_path / "judge.yaml").write_text(section, "utf-8")
+        assert compare.read_judge(tmp_path / "judge.yaml").server.model == "m"
+    (tmp_path / "judge.yaml").write_text("server: {url: localhost:8000/v1, model: m}\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"judge\.yaml: server\.url: .*https"):
+        compare.read_judge(tmp_path / "judge.yaml")
     (tmp_path / "judge.yaml").write_text("sever: {}\n", "utf-8")
     with pytest.raises(ConfigError, match=r"judge\.yaml: sever: unknown key; did you mean 'server'"):
         compare.read_judge(tmp_path / "judge.yaml")

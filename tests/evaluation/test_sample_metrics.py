@@ -4,17 +4,19 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from configs.errors import RewardError
 from configs.sample import Sample
 from configs.schema.sections import DataConfig
 from data.problem import Problem
 from evaluation.sample_metrics import figures, sample_metrics
 from evaluation.sample_store import judged_samples
-from evaluation.task_figures import OTHER, baselines, label_counts, task_figures
+from evaluation.task_figures import OTHER, baselines, check_metrics, label_counts, task_figures
 
 LABELS = ["病情诊断", "治疗方案", "其他"]
 
@@ -121,3 +123,15 @@ def test_metrics_are_the_recipes_else_the_tasks() -> None:
     assert "bleu" in task_figures(task, ["bleu"], problems, samples, 0)["metrics"]
     plain = task_figures(DataConfig(path="x"), None, problems, samples, 0)
     assert plain == {"metrics": {}, "baselines": {}, "labels": {}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [("bleu4", "'bleu4' is unknown; did you mean 'bleu'"), ("perplexity", "name it in an evaluation's recipe")],
+)
+def test_metrics_of_a_task_are_checked(tmp_path: Path, metric: str, message: str) -> None:
+    task = tmp_path / "task.yaml"
+    task.write_text(f"key: '{{{{ a }}}}'\nprompt: '{{{{ a }}}}'\nreply: '{{{{ b }}}}'\nmetrics: [{metric}]\n", "utf-8")
+    with pytest.raises(RewardError, match=message):
+        check_metrics(DataConfig(path="rows.jsonl", task=str(task)), None)
+    check_metrics(DataConfig(path="rows.jsonl", task=str(task)), ["bleu"])  # a recipe's stand in their place
