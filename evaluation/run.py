@@ -8,6 +8,7 @@ from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import answers_file, perplexity, runner
 from evaluation.against import BASE, base_config, check_comparable, compare_with
+from evaluation.before_after import COMPARISON_FILE
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
 from evaluation.lm_eval_format import export_lm_eval
@@ -48,6 +49,7 @@ def run_evaluation(
     # 3. results, comparison, report
     try:
         results = runner.finish(config, problems, run, points)
+        (run / COMPARISON_FILE).unlink(missing_ok=True)  # an earlier session's: its figures may be of other samples
         if earlier is not None and compare and against:
             results["comparison"] = compare_with(config, problems, run, points, compare, earlier, find_run(against)[0])
         runner.report(config, run)

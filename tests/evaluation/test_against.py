@@ -180,3 +180,12 @@ def test_trivial_answers_are_of_the_questions_compared(tmp_path: Path) -> None:
     results = evaluate.evaluate(recipe(tmp_path, "later", NOTES), compare=str(tmp_path / "runs" / "earlier"))
     assert results is not None
     assert results["comparison"]["points"][0]["rows"][0]["baselines"]["constant answer"] == 0.5
+
+
+def test_comparison_of_other_samples_leaves_the_report(tmp_path: Path) -> None:
+    evaluate.evaluate(recipe(tmp_path, "earlier", NOTES))
+    later = recipe(tmp_path, "later", NOTES)
+    evaluate.evaluate(later, compare=str(tmp_path / "runs" / "earlier"))
+    evaluate.evaluate(later, ["data.limit=2"], resume=True)
+    assert not (tmp_path / "runs" / "later" / "comparison.json").exists()
+    assert "against this run" not in (tmp_path / "runs" / "later" / "report.html").read_text("utf-8")
