@@ -34,8 +34,10 @@ def split_traces(
     if held_out is None:
         return list(traces), []
     answered = [problem_of(trace, trace.answer) for trace in traces if trace.answer]
-    if held_out.data is None and not answered:
-        raise DataError("eval: no trace has a known answer to measure against; name problems with eval.data")
+    if held_out.data is None and not answered and held_out.general is None:
+        raise DataError(
+            "eval: no trace has a known answer to measure against; name problems with eval.data, or eval.general"
+        )
     measured = _measured(answered, held_out, seed)
     return _kept(traces, measured, "traces", held_out), measured
 

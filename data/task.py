@@ -4,7 +4,7 @@ Templates are Jinja's, in its sandbox and strict about names: a column that is n
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
@@ -36,6 +37,8 @@ class CompiledTask:
     name: str
     config: TaskConfig
     templates: Mapping[str, Template]
+    columns: Collection[str]
+    """Names in the templates that a row has to have, or may."""
 
     def trace(self, fields: Mapping[str, Any], id: str, source: str) -> Trace:
         """The row's trace; its reply is its gold answer. Raises `BadRow`."""
@@ -88,13 +91,14 @@ def load_task(name: str) -> CompiledTask:
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(TaskConfig, error)}") from None
     # 2. its templates
-    templates = {}
+    templates, columns = {}, set()
     for part in TEMPLATES:
         try:
             templates[part] = _environment().from_string(getattr(config, part))
+            columns |= find_undeclared_variables(_environment().parse(getattr(config, part)))
         except TemplateSyntaxError as error:
             raise ConfigError(f"{path}: {part}, line {error.lineno}: {error.message}") from None
-    return CompiledTask(path.stem, config, templates)
+    return CompiledTask(path.stem, config, templates, columns - config.params.keys() - {"labels"})
 
 
 @cache
@@ -120,8 +124,13 @@ def task_traces(
 ) -> Iterator[Trace]:
     """The traces of a file's rows, ids unique; a bad row goes to `rejected`.
 
-    `columns`: the task's name of a column → the file's.
+    `columns`: the task's name of a column → the file's. Raises `ConfigError` for a name that the task does not have.
     """
+    for name in columns:
+        if name not in task.columns:
+            known = sorted(task.columns)
+            hint = did_you_mean(name, known, f"it has {', '.join(known)}")
+            raise ConfigError(f"data.fields.{name}: the task {task.name} has no such column; {hint}")
     stem, line_of = Path(plain_name(origin)).stem, dict[str, int]()
     for row in rows:
         try:

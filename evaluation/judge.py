@@ -9,7 +9,12 @@ from typing import Literal
 
 LOWEST, HIGHEST = 1, 10
 Side = Literal["first", "second", "tie"]
-_SCORE = re.compile(r'"score"\s*:\s*"?(\d+(?:\.\d+)?)"?\s*[,}]|\[\[(\d+(?:\.\d+)?)\]\]')  # beside other keys too
+_SCORE = re.compile(
+    r"""["']score["']\s*:\s*["']?(\d+(?:\.\d+)?)["']?\s*[,}/]"""
+    r"""|(?:score|rating|评分|得分)\s*[:：]\s*(\d+(?:\.\d+)?)(?![\d.])|\[\[(\d+(?:\.\d+)?)\]\]""",
+    re.IGNORECASE,
+)
+"""As JSON, beside other keys too, and as small judges write it; [[7]] is MT-bench's."""
 _BETTER = re.compile(r'"better"\s*:\s*"(A|B|tie)"\s*[,}]|\[\[(A|B|C)\]\]')
 _SIDES: dict[str, Side] = {"A": "first", "B": "second", "tie": "tie", "C": "tie"}
 
@@ -38,7 +43,7 @@ def score_of(judgement: str) -> float | None:
     found = _SCORE.findall(_said(judgement))
     if not found:
         return None
-    value = float(found[-1][0] or found[-1][1])
+    value = float(next(filter(None, found[-1])))
     return (value - LOWEST) / (HIGHEST - LOWEST) if LOWEST <= value <= HIGHEST else None
 
 
@@ -49,8 +54,9 @@ def better_of(judgement: str) -> Side | None:
 
 
 def _said(judgement: str) -> str:
-    """What comes after the judge's thinking."""
-    return judgement.rpartition("</think>")[2]
+    """What comes after the judge's thinking; nothing where that was cut."""
+    before, _, after = judgement.rpartition("</think>")
+    return "" if "<think>" in after and not before else after
 
 
 def _parts(question: str, gold: str) -> str:

@@ -32,7 +32,14 @@ class Case:
 
     def key(self, judge: JudgeConfig) -> str:
         """Stands for the prompt and for who is asked, and how."""
-        asked = [judge.server.model, judge.sampling.model_dump(), judge.max_tokens, judge.seed, self.prompt]
+        asked = [
+            judge.server.url,
+            judge.server.model,
+            judge.sampling.model_dump(),
+            judge.max_tokens,
+            judge.seed,
+            self.prompt,
+        ]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()[:16]
 
 

@@ -19,7 +19,8 @@ DRAWS = 2_000
 
 
 def pooled(rows: Floats, value: Value, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """`value` of the summed rows (questions, S), with a percentile interval; Wilson's for a share of rows.
+    """`value` of the summed rows (questions, S), with a percentile interval; Wilson's for a share of rows, and where
+    all resamples are 0 or 1, as the bootstrap would claim certainty.
 
     Raises `ValueError` on no rows.
     """
@@ -28,6 +29,8 @@ def pooled(rows: Floats, value: Value, level: float = 0.95, draws: int = DRAWS, 
     if value is mean_of and np.all((rows[:, 0] == 0) | (rows[:, 0] == rows[:, 1])) and len({*rows[:, 1]}) == 1:
         return wilson(int((rows[:, 0] > 0).sum()), len(rows), level)
     drawn = [value(sums) for sums in _resampled(rows, draws, seed)]
+    if {*drawn} in ({0.0}, {1.0}):
+        return wilson(int(drawn[0]) * len(rows), len(rows), level)
     return _interval(value(rows.sum(axis=0)), drawn, level, len(rows))
 
 

@@ -21,6 +21,8 @@ def run_evaluation(
     problems = runner.problems_of(config)
     if dry_run:
         print(describe(config, len(problems)))
+        if compare == BASE:
+            print(f"      and as many of the base model, into {base_config(config).output_dir}")
         return None
 
     # 1. what it is compared with: the untrained model, evaluated first, or another run

@@ -59,7 +59,8 @@ async def _ask(
 ) -> None:
     import httpx
 
-    headers = {"Authorization": f"Bearer {_key(server)}"} if server.api_key_env else {}
+    key = api_key(server)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx.Limits(max_connections=server.concurrency, max_keepalive_connections=server.concurrency)
     waiting = iter(questions)
 
@@ -78,9 +79,10 @@ async def _ask(
             raise errors.exceptions[0] from None
 
 
-def _key(server: ServerConfig) -> str:
+def api_key(server: ServerConfig) -> str:
+    """The key in the environment variable that the recipe names, "" where it names none. Raises `EngineError`."""
     key = os.environ.get(server.api_key_env or "", "")
-    if not key:
+    if server.api_key_env and not key:
         raise EngineError(f"server.api_key_env: {server.api_key_env} is not set; export it, or leave the field out")
     return key
 

@@ -155,6 +155,8 @@ def _mixed(config: SftConfig, rejected: Callable[[Reject], None]) -> list[Trace]
     others = {f"mix.{at}": section.share for at, section in enumerate(config.mix)}
     shares = {"data": 1 - sum(others.values())} | others
     wanted = counts({name: len(traces) for name, traces in found.items()}, shares)
+    if empty := [name for name, count in wanted.items() if not count]:
+        raise DataError(f"mix: with these shares no row of {empty[0]} is left; lower the others, or give more rows")
     if config.mix:
         print("mix: " + ", ".join(f"{wanted[name]:,} of {len(rows):,} rows of {name}" for name, rows in found.items()))
     return [trace for name, rows in found.items() for trace in drawn(rows, wanted[name], sections[name].seed)]

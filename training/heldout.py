@@ -66,7 +66,7 @@ class Measure:
             self.engine is None
             or config.eval is None
             or when not in config.eval.when
-            or f"greedy_{when}" in self.run.summary()
+            or f"unjudged_{when}" in self.run.summary()
         ):
             return
         also = f" and {len(self.general)} general ones" if self.general else ""
@@ -77,9 +77,9 @@ class Measure:
         self.run.add_summary(**{f"{name}_{when}": figure for name, figure in figures.items()})
         if graders := {problem.grader for problem in self.problems} & {*TEXT_GRADERS}:
             self.run.add_summary(measured=f"mean {', '.join(sorted(graders))}")
-        greedy, average = (Interval(**{key: figures[f][key] for key in FIELDS}) for f in ("greedy", "avg_at_k"))
-        seconds = time.perf_counter() - started
-        print(f"{when} training: greedy {greedy}, avg@{config.eval.k} {average}  ({seconds:.0f} s)", flush=True)
+        names = {"greedy": "greedy", "avg_at_k": f"avg@{config.eval.k}", "general": "general"}
+        said = (f"{names[f]} {Interval(**{key: figures[f][key] for key in FIELDS})}" for f in names if f in figures)
+        print(f"{when} training: {', '.join(said)}  ({time.perf_counter() - started:.0f} s)", flush=True)
         if repeated := repeated_answer([sample for sample in samples if sample.point == "greedy"]):
             print(f"warned  {when} training: {repeated}", flush=True)
         if when == "after" and self.store("before").path.is_file():
@@ -174,13 +174,16 @@ def measure(
     worth = [worth_of(sample) for sample in samples]
     drawn_to = len(problems) * (1 + config.k)
     greedy, sampled, others = worth[: len(problems)], worth[len(problems) : drawn_to], worth[drawn_to:]
-    average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
-    figures = {
-        "greedy": accuracy([[one] for one in greedy]).as_dict(),
-        "avg_at_k": average.as_dict() | {"k": config.k},
+    figures: dict[str, Any] = {
         "unjudged": sum(sample.score is None for sample in samples),
         "truncated": sum(sample.is_truncated for sample in samples),
     }
+    if problems:
+        average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
+        figures |= {
+            "greedy": accuracy([[one] for one in greedy]).as_dict(),
+            "avg_at_k": average.as_dict() | {"k": config.k},
+        }
     if others:
         figures["general"] = accuracy([[one] for one in others]).as_dict()
     return figures, samples
@@ -195,10 +198,13 @@ def plan_points(
     general: Sequence[Problem] = (),
 ) -> list[Task]:
     """A task a sample: the greedy point, `config.k` samples a problem that share its seed, the general point."""
-    points = [("greedy", GREEDY, 1, problems), ("sampled", sampling, config.k, problems)]
-    points += [("general", GREEDY, 1, general)] if general else []
+    points = (
+        ("greedy", GREEDY, 1, problems),
+        ("sampled", sampling, config.k, problems),
+        ("general", GREEDY, 1, general),
+    )
     tasks = []
-    for label, how, count, its in points:
+    for label, how, count, its in [point for point in points if point[-1]]:
         prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in its]
         ids = token_ids(engine.tokenizer, prompts)
         tasks += [

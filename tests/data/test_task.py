@@ -228,6 +228,11 @@ def test_recipes_name_tasks_and_columns_that_exist(stage: str) -> None:
     tasks = [section for section in sections if section.task]
     assert tasks
     for section in tasks:
-        task = load_task(section.task)
-        written = " ".join(getattr(task.config, part) for part in ("prompt", "reply", "key"))
-        assert all(column in written for column in section.fields)
+        assert section.fields.keys() <= load_task(section.task).columns
+
+
+def test_misspelt_field_of_a_task_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", ROWS["department_zh"])
+    with pytest.raises(ConfigError, match=r"data\.fields\.departmnt: .* did you mean 'department'"):
+        load_problems(DataConfig(path=path, task="department_zh", fields={"departmnt": "department"}))
+    assert load_task("intent_zh").columns == {"query", "label"}

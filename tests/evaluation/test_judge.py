@@ -51,10 +51,13 @@ def parts(body: dict[str, Any]) -> dict[str, str]:
         ('{"reason": "clear", "score": 7}', 2 / 3),
         ('{"score": 7, "reason": "clear"}', 2 / 3),
         ('{"score": 7', None),  # cut: it may be 7 or 7.5
-        ('{"score": 7/10}', None),
         ("Rating: [[5.5]]", 0.5),
         ('<think>{"score": 2}</think>It is fine. {"score": 10}', 1.0),
-        ('<think>{"score": 2} and so on', 1 / 9),  # thinking that never ends: what is there counts
+        ('<think>{"score": 2} and so on', None),  # cut while it thought
+        ("Score: 7", 2 / 3),
+        ("{'score': 7}", 2 / 3),
+        ('{"score": 7/10}', 2 / 3),
+        ("评分：10", 1.0),
         ('{"score": 11}', None),
         ('{"score": 0}', None),
         ("8 of 10", None),

@@ -58,6 +58,12 @@ def test_swaps_agree_with_mcnemar() -> None:
     assert swap_test(column(before), column(before), mean_of) == 1.0
 
 
+def test_all_alike_is_not_certain() -> None:
+    """As the bootstrap would have it; a ratio of sums has Wilson's interval of its rows then."""
+    assert pooled(np.array([[0.0, 3.0], [0.0, 5.0], [0.0, 1.0]]), ratio) == wilson(0, 3)
+    assert pooled(np.array([[3.0, 3.0], [5.0, 5.0]]), ratio) == wilson(2, 2)
+
+
 def test_no_question() -> None:
     with pytest.raises(ValueError, match="no question"):
         pooled(np.zeros((0, 2)), mean_of)

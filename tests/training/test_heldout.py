@@ -13,8 +13,8 @@ from configs.run_directory import RunDir, write_jsonl
 from configs.sample import Sample, read_samples
 from configs.schema.sections import DataConfig, ModelConfig, SamplingConfig
 from configs.schema.training import HeldOutConfig
-from data.problem import Problem
-from data.splits import split_problems
+from data.problem import Problem, Trace
+from data.splits import split_problems, split_traces
 from data.think_format import S1
 from models.engines.base import Engine, Request
 from models.engines.transformers import TransformersEngine
@@ -188,6 +188,17 @@ def test_what_is_forgotten_is_measured(engine: Engine, tmp_path: Path, capsys: p
     [point] = json.loads((run / "comparison.json").read_text("utf-8"))["points"]
     assert point["label"] == "general"
     assert "general -100.0%" in capsys.readouterr().out
+
+
+def test_general_problems_alone(engine: Engine, tmp_path: Path) -> None:
+    """Documents have no answers to hold out."""
+    config = load_recipe("sft", "demo", ["eval={general: {source: arithmetic, limit: 3}, max_tokens: 8}"])
+    Measure(RunDir(tmp_path), engine, config, [], general_problems(config, engine.tokenizer, S1))("before")
+    assert {sample.point for sample in read_samples(tmp_path / "heldout_before.jsonl")} == {"general"}
+    assert RunDir(tmp_path).summary().keys() == {"general_before", "unjudged_before", "truncated_before"}
+    text = Trace("t", "", "", "a text", "test")
+    held_out = HeldOutConfig(general=DataConfig(source="arithmetic", limit=3))
+    assert split_traces([text], held_out, 0) == ([text], [])
 
 
 def test_general_questions_are_not_trained_on(tmp_path: Path) -> None:
