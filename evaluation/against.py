@@ -13,13 +13,14 @@ from configs.sample import Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from evaluation import perplexity
-from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
+from evaluation.before_after import compare_point, show_point
 from evaluation.compare import find_run, pairs
 from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
 from evaluation.plan import asked_of, label_of
 from evaluation.results import Point
 from evaluation.task_figures import baselines, metrics_of
 from models.backend import check_model_config
+from report.before_after import COMPARISON_FILE
 
 BASE = "base"
 

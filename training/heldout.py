@@ -21,7 +21,7 @@ from data.problem import TEXT_GRADERS, Problem
 from data.prompts import check_lengths, render_problem, token_ids
 from data.sources import load_problems
 from data.think_format import ThinkFormat
-from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
+from evaluation.before_after import compare_point, show_point
 from evaluation.metrics import Interval, accuracy, cluster_bootstrap, paired_bootstrap
 from evaluation.plan import Task
 from evaluation.results import repeated_answer, scores
@@ -29,6 +29,7 @@ from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from evaluation.task_figures import baselines, check_metrics, metrics_of
 from models.engines.base import Engine
+from report.before_after import COMPARISON_FILE
 from rewards.grading.graders import check_graders
 
 if TYPE_CHECKING:
