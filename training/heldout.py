@@ -89,7 +89,7 @@ class Measure:
     def compare(self) -> None:
         """Write and print what changed; of a domain task each of its metrics."""
         before, after = (list(self.store(at).load().values()) for at in ("before", "after"))
-        gained = changes(before, after)
+        gained = paired_changes(before, after)
         self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
         said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
         print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
@@ -120,7 +120,7 @@ class Measure:
         return SampleStore(self.run / f"heldout_{when}.jsonl")
 
 
-def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
+def paired_changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
     """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
     others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
     figures = {}
