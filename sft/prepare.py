@@ -111,16 +111,18 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
                 raise example
         return examples
 
+    # 1. the rows, and what is set apart from them
     traces = _mixed(config, reject)
     if not traces:
-        raise DataError(
-            f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
-        )
+        bad = f"; {len(rejected):,} are bad, the first: {rejected[0]['reason']}" if rejected else ""
+        raise DataError(f"data: no row is left{bad}; mend them, or name another file")
     think_format = format_of(traces, think_format)
     _check_thinking(traces, think_format)
     kept, held_out = split_traces(traces, config.eval, config.data.seed)
     rest, apart = _validation(kept, config.validation, reject, config.seed)
     _check_thinking(apart, think_format)
+
+    # 2. as token ids, and what a reader should know of them
     train, validation = encoded(rest), encoded(apart)
     warnings = residue_lines(count_residue(rest)) + _part_differences(config, rest, apart, held_out)
     limit, policy = config.model.max_length, config.truncation
