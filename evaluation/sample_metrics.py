@@ -2,7 +2,8 @@
 
 terms, entities    precision, recall and F1, the counts summed over all rows (micro), and the mean F1 of rows
 entities           macro F1: the mean F1 of entity types
-json               valid JSON, the share of fields right, and each field
+json               valid JSON, the mean share of fields right, and each field
+rougeL and its kin their mean score
 labels (a task's)  macro F1
 """
 

@@ -108,7 +108,7 @@ def _fields(budget: Row, names: Sequence[str]) -> str:
 def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:
     """A line for each setting of what varies besides `max_thinking`; one line where a setting has a single point.
 
-    None where nothing was thought: a model that answers at once has no curve.
+    Empty where nothing was thought: a model that answers at once has no curve.
     """
     if not any(map(has_thinking, points)):
         return {}

@@ -1,4 +1,4 @@
-"""Accuracy on held-out problems, before and after training: an evaluation of two points.
+"""Accuracy on held-out problems, before and after training: an evaluation of up to three points.
 
 Where replies are right to a degree (`rougeL`, …) it is their mean score.
 
@@ -45,9 +45,8 @@ CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change", "general": "
 class Measure:
     """Measures a training run's model when the recipe says so, and keeps the figures and the samples.
 
-    `engine` is None where the recipe never does (`TrainingConfig.generates`).
-
-    `summary.json` gets `greedy_<when>` and `avg_at_k_<when>`, `heldout_<when>.jsonl` every sample.
+    `engine` is None where the recipe never measures (`TrainingConfig.generates`). `summary.json` gets `greedy_<when>`,
+    `avg_at_k_<when>` and `general_<when>`, `heldout_<when>.jsonl` every sample, `comparison.json` what changed.
     """
 
     def __init__(
@@ -158,10 +157,10 @@ def measure(
 
     Greedy: one sample a problem, Wilson's interval (of mean scores: by bootstrap). avg@k: the mean over `config.k`
     samples at `sampling`, its interval by bootstrap over problems. An answer that can't be judged counts as wrong here,
-    and is counted as `unjudged`.
-    The same seed draws the same noise for the same problem, so that before and after are paired.
+    and is counted as `unjudged`. The same seed draws the same noise for the same problem, so that before and after are
+    paired.
     """
-    # 1. generate: one call, in which short rows of the one point fill the batch of the other
+    # 1. generate: one call, in which short rows of one point fill the batch of another
     tasks = plan_points(engine, problems, config, sampling, seed, general)
     with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)
