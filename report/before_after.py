@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.sample import Sample, read_samples
 from report import page
-from report.samples import OtherCompletion, Samples, ShownSample, cut
+from report.samples import OtherCompletion, Samples, ShownSample, spans_of
 
 COMPARISON_FILE = "comparison.json"
 BASELINES = CONSTANT, COPY = ("constant answer", "copy of the input")
@@ -85,12 +85,9 @@ def beside(
 
 
 def _paired(shown: ShownSample, other: Sample, name: str) -> ShownSample:
-    answer_at = other.text.rfind(other.answer) if other.answer else None
-    spans = cut(other.text, other.forced, other.prefilled, answer_at)
     tags = [tag for verdicts, tag in WHO_WAS_RIGHT.items() if verdicts == (other.is_right, shown.verdict)]
-    return replace(
-        shown, tags=[*shown.tags, *tags], other=OtherCompletion(name, spans, other.extracted, other.is_right)
-    )
+    completion = OtherCompletion(name, spans_of(other), other.extracted, other.is_right)
+    return replace(shown, tags=[*shown.tags, *tags], other=completion)
 
 
 def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
@@ -105,7 +102,7 @@ def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
             id=sample.id,
             group=sample.point,
             question=sample.question,
-            spans=cut(sample.text, sample.forced, sample.prefilled),
+            spans=spans_of(sample),
             gold=sample.gold,
             answer=sample.extracted,
             verdict=sample.is_right,
