@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from configs.data_files import REGISTRY
 from configs.errors import ConfigError
 from configs.llamafactory_keys import (
     ABSENT,
@@ -18,14 +19,12 @@ from configs.llamafactory_keys import (
     STANDS,
     TAKEN,
     TOGETHER,
-    TUNINGS,
     WithoutCounterpart,
     whole,
 )
 from configs.schema import trl_fields
 from configs.schema.sft import DECIDED, VALIDATED, SftConfig
 
-REGISTRY = "dataset_info.json"
 PRECISIONS = {4: "nf4", 8: "int8"}
 """Bits of a quantised base → `model.precision`."""
 
@@ -88,8 +87,8 @@ def _checked(arguments: Mapping[str, Any]) -> str:
     stage, tuning = arguments.get("stage", "sft"), str(arguments.get("finetuning_type", "lora"))
     if stage != "sft":
         raise ConfigError(f"stage: {stage}: {OTHER_STAGES.get(str(stage), 'not known; sft is what is imported')}")
-    if tuning not in TUNINGS:
-        raise ConfigError(f"finetuning_type: {tuning} has no counterpart; take one of {', '.join(TUNINGS)}")
+    if tuning not in DEFAULTS_OF:
+        raise ConfigError(f"finetuning_type: {tuning} has no counterpart; take one of {', '.join(DEFAULTS_OF)}")
     if "model" in arguments and "model_name_or_path" not in arguments:
         raise ConfigError(
             "model: the arguments of v1 are not imported; write model_name_or_path, dataset, stage and so on"
@@ -121,10 +120,8 @@ def _tuning(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
 
 def _precision(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
     """How the base is held: quantised, in 16 bits under a LoRA, or in fp32 with autocast where weights are trained."""
-    bits, halves = (
-        whole("quantization_bit", given.get("quantization_bit") or 0),
-        [key for key in ("bf16", "fp16", "pure_bf16") if given.get(key)],
-    )
+    bits = whole("quantization_bit", given.get("quantization_bit") or 0)
+    halves = [key for key in ("bf16", "fp16", "pure_bf16") if given.get(key)]
     is_half = "pure_bf16" in halves or (bool(halves) and tuning == "lora")
     precision = PRECISIONS.get(bits, "bf16" if is_half else "fp32")
     found.set("model.precision", precision)

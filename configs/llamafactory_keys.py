@@ -17,7 +17,6 @@ OTHER_STAGES = {
     "dpo": "preferences are not trained here; `mull sft` learns the chosen answers, mapped with data.fields",
     "kto": "feedback is not trained here; `mull sft` learns the answers that were liked",
 }
-TUNINGS = ("lora", "freeze", "full")
 
 DEFAULTS = {"learning_rate": 5e-5, "mask_history": False}
 """What LLaMA-Factory takes where a file is silent, and a recipe of ours would not."""
@@ -26,6 +25,7 @@ DEFAULTS_OF: dict[str, dict[str, Any]] = {
     "freeze": {"freeze_trainable_layers": 2},
     "full": {},
 }
+"""Each `finetuning_type` that has a counterpart → what is taken where a file with it is silent."""
 
 STANDS = {
     "template": "the model's own chat template is used",
@@ -182,4 +182,4 @@ TOGETHER = (
     *("stage", "finetuning_type", "dataset", "dataset_dir", "eval_dataset"),
     *("quantization_bit", "bf16", "fp16", "pure_bf16"),
 )
-"""Keys that are read together, by `_data` and `_precision`."""
+"""Keys that are read together, by `_tuning`, `_precision` and `_data` of `configs.llamafactory`."""

@@ -96,11 +96,9 @@ def _warnings(table: "Dataset", parts: dict[str, list[int]]) -> list[str]:
 
 def _file(source: TraceSourceConfig) -> dict[str, Any]:
     """A source's path, how many files it names, their size and hash; raises `DataError` where there is none."""
-    if source.path is None:
-        return {"path": source.name, "files": 0, "bytes": None, "sha256": ""}
-    files = find(source.path).paths
-    if not files:
-        return {"path": source.path, "files": 0, "bytes": None, "sha256": ""}
+    files = [] if source.path is None else find(source.path).paths
+    if not files:  # problems by name, or a data set on the hub
+        return {"path": source.path or source.name, "files": 0, "bytes": None, "sha256": ""}
     if missing := [file for file in files if not file.is_file()]:
         raise DataError(f"sources: {missing[0]}: no such file")
     size = sum(file.stat().st_size for file in files)

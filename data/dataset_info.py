@@ -31,14 +31,15 @@ UNSEEN = {
 }
 """Columns that are no text to learn from, and why a row that uses them is refused."""
 PREFERENCES = ("chosen", "rejected", "kto_tag")
-ROLES = {
+ROLE_OF_TAG = {
     "observation_tag": TOOL,
     "function_tag": TOOL,
     "system_tag": "system",
     "user_tag": "user",
     "assistant_tag": "assistant",
 }
-TAGS = ("role_tag", "content_tag", *ROLES)
+"""What names a speaker in the rows → the role that is meant."""
+TAG_KEYS = ("role_tag", "content_tag", *ROLE_OF_TAG)
 ELSEWHERE = {
     "ms_hub_url": "it is on ModelScope alone; download it",
     "om_hub_url": "it is on Modelers alone; download it",
@@ -129,7 +130,7 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
 
 def _check(where: str, entry: Mapping[str, Any]) -> None:
     """Raise `DataError` for a misspelt column, tag or format, and a number that is none."""
-    for key, known in (("columns", (*TEXT_COLUMNS, *UNSEEN, *PREFERENCES)), ("tags", TAGS)):
+    for key, known in (("columns", (*TEXT_COLUMNS, *UNSEEN, *PREFERENCES)), ("tags", TAG_KEYS)):
         for name in entry.get(key) or {}:
             if name not in known:
                 hint = did_you_mean(name, known, f"it is one of {', '.join(known)}")
@@ -162,7 +163,7 @@ def _layout(where: str, entry: Mapping[str, Any]) -> Layout:
     """The layout that `formatting`, `columns` and `tags` spell out. Raises `DataError` for what is not for SFT."""
     columns = {key: name for key, name in (entry.get("columns") or {}).items() if name}
     tags = {key: tag for key, tag in (entry.get("tags") or {}).items() if tag}
-    if preferred := [key for key in ("ranking",) if entry.get(key)] + [key for key in PREFERENCES if key in columns]:
+    if preferred := ["ranking"] * bool(entry.get("ranking")) + [key for key in PREFERENCES if key in columns]:
         raise DataError(
             f"{where}: a preference data set ({', '.join(preferred)}), not one for SFT; to learn the answers of one "
             "column all the same, map it with data.fields={question: …, reply: …}"
@@ -170,7 +171,7 @@ def _layout(where: str, entry: Mapping[str, Any]) -> Layout:
     name = f"dataset_info {where.rpartition('#')[2]}"
     if entry.get("formatting", FORMATS[0]) != "alpaca":
         names = {"messages": columns.get("messages", "conversations")}
-        roles = {tags[tag]: role for tag, role in ROLES.items() if tag in tags}
+        roles = {tags[tag]: role for tag, role in ROLE_OF_TAG.items() if tag in tags}
         read = layouts.conversation(names, name, tags.get("role_tag"), tags.get("content_tag"), roles)
         read = _with_system(read, columns["system"]) if "system" in columns else read
     else:

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+ONE_SPELLING = ("text", "terms", "json", "entities")
+"""Graders to which a right answer without thinking is one text, so that right completions are alike."""
 TEXT_GRADERS = ("sentence_bleu", "chrf", "rouge1", "rouge2", "rougeL")
 """Graders that say how near a reply is to its gold text."""
-LITERAL_GRADERS = ("text", "terms", "json", "entities", *TEXT_GRADERS)
+LITERAL_GRADERS = (*ONE_SPELLING, *TEXT_GRADERS)
 """Graders for which a gold answer is what the whole reply has to be, as it is written."""
 
 

@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from data.problem import Trace
 
@@ -90,7 +91,7 @@ def residue_in(trace: Trace, kinds: Iterable[str] = tuple(NAMES)) -> dict[str, s
         if kind == "empty_answer":
             example = repr(trace.reply) if says_nothing(trace) else ""
         else:
-            texts = (trace.question, trace.thinking, trace.reply, trace.system or "")
+            texts = (trace.question, trace.thinking, trace.reply, trace.system or "", *chain(*trace.history))
             example = next(filter(None, (found_in(text, kind) for text in texts)), "")
         if example:
             found[kind] = example

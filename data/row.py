@@ -11,16 +11,14 @@ BYTES_OF_ANOTHER_ENCODING = "bytes of another encoding"
 class Row:
     """One row: its place in the file (line, or number of a row in columns; from 1) and its fields, or what is wrong.
 
-    `lines`: how many lines are lost with a broken row, where what is broken hides the end of it. `file`: which one it
-    came from, and `prefix`: what its id begins with, where several files are read. `reads`: the text of a row
-    in another encoding than its file's.
+    `lines`: how many lines are lost with a broken row, where what is broken hides the end of it. `prefix`: what its id
+    begins with, where several files are read. `reads`: the text of a row in another encoding than its file's.
     """
 
     line: int
     fields: dict[str, Any]
     error: str | None = None
     lines: int = 1
-    file: str = ""
     prefix: str = ""
     reads: str = ""
 

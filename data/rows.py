@@ -33,18 +33,18 @@ def read_files(
 ) -> Iterator[tuple[Path, Iterator[Row]]]:
     """Each file that the path names (see `configs.data_files`) with its `read_rows`.
 
-    Of several files the rows know which one they came from. Raises `DataError` as `data_files` does.
+    Of several files each row knows what its id begins with. Raises `DataError` as `data_files` does.
     """
     files = data_files(path)
     if len(files) == 1:
         yield files[0], read_rows(files[0], split=split, columns=columns)
         return
     for file, prefix in zip(files, id_prefixes(files), strict=True):
-        yield file, _placed(read_rows(file, split=split, columns=columns), str(file), prefix)
+        yield file, _prefixed(read_rows(file, split=split, columns=columns), prefix)
 
 
-def _placed(rows: Iterator[Row], file: str, prefix: str) -> Iterator[Row]:
-    return (replace(row, file=file, prefix=prefix) for row in rows)
+def _prefixed(rows: Iterator[Row], prefix: str) -> Iterator[Row]:
+    return (replace(row, prefix=prefix) for row in rows)
 
 
 def read_rows(

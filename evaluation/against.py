@@ -13,13 +13,14 @@ from configs.sample import Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from evaluation import perplexity
-from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
-from evaluation.compare import find_run, pairs
+from evaluation.before_after import compare_point, show_point
+from evaluation.compare import OTHER_GOLD, find_run, pairs
 from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
 from evaluation.plan import asked_of, label_of
 from evaluation.results import Point
 from evaluation.task_figures import baselines, metrics_of
 from models.backend import check_model_config
+from report.before_after import COMPARISON_FILE
 
 BASE = "base"
 
@@ -39,7 +40,7 @@ def check_comparable(config: EvalConfig, problems: Sequence[Problem], earlier: M
     if not shared:
         raise RunError("--compare: the two runs share no question; compare runs on the same benchmark")
     if changed := [problem.id for problem in shared if problem.answer != golds[problem.id]]:
-        raise RunError(f"--compare: question {changed[0]} has another gold answer in the other run")
+        raise RunError(f"--compare: question {changed[0]} {OTHER_GOLD}")
     if config.answers is None and all(section.effort is None for section in config.budgets):  # the engine's context
         budgets = [Budget.from_config(section, config.model.max_length) for section in config.budgets]
         asked = [asked_of(section) for section in config.budgets]

@@ -24,8 +24,6 @@ from evaluation.pooled import pooled_change, swap_test
 from evaluation.sample_metrics import SampleMetric, rows_of
 from report.before_after import columns, table_row
 
-COMPARISON_FILE = "comparison.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

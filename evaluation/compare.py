@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from configs.schema.judge import JudgeConfig
 
 
+OTHER_GOLD = "has another gold answer in the other run; compare runs on the same benchmark"
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """B against A, question by question.
@@ -79,7 +82,7 @@ def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Com
     shared = [id for id in scores_a if id in scores_b]
     golds = [{id: group[0].gold for id, group in questions(side).items()} for side in (a, b)]
     if changed := [id for id in shared if golds[0][id] != golds[1][id]]:
-        raise RunError(f"question {changed[0]} has another gold answer in the other run; the benchmarks differ")
+        raise RunError(f"question {changed[0]} {OTHER_GOLD}")
     if not shared:
         raise RunError(f"{label}: the two runs share no graded question; compare runs on the same benchmark")
     rates_a, rates_b = (

@@ -16,7 +16,8 @@ from configs.run_directory import read_jsonl, write_jsonl
 from configs.sample import Sample
 from data.problem import Problem
 from data.prompts import render_problem, token_ids, turn_end
-from evaluation.sample_metrics import Floats, SampleMetric
+from evaluation.metrics import Floats
+from evaluation.sample_metrics import SampleMetric
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
@@ -35,8 +36,9 @@ def measure_gold_replies(engine: "Engine", problems: Sequence[Problem], file: Pa
     from models.teacher_forcing import completion_logprobs, vocabulary_logprobs
 
     if not isinstance(engine, TransformersEngine):
-        raise EngineError(f"metrics: {NAME} needs the model itself, and {engine.name} runs it elsewhere; set "
-                          "engine.name=transformers")  # fmt: skip
+        raise EngineError(
+            f"metrics: {NAME} needs the model itself, and {engine.name} runs it elsewhere; set engine.name=transformers"
+        )
     end = turn_end(engine.tokenizer)
     prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in problems]
     replies = [problem.answer.strip() + end for problem in problems]

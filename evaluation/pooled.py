@@ -7,12 +7,10 @@ corpus scores); Riezler and Maxwell 2005 (approximate randomisation).
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluation.metrics import CHUNK, Interval, wilson
+from evaluation.metrics import CHUNK, Floats, Interval, wilson
 from rewards.grading.text_metrics.metric import mean_of
 
-Floats = npt.NDArray[np.float64]
 Value = Callable[[Floats], float]
 """(S,) sums → the figure."""
 DRAWS = 2_000

@@ -8,10 +8,10 @@ from configs.schema.evaluation import EvalConfig
 from data.think_format import resolve_think_format
 from evaluation import answers_file, perplexity, runner
 from evaluation.against import BASE, base_config, check_comparable, compare_with
-from evaluation.before_after import COMPARISON_FILE
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
 from evaluation.lm_eval_format import export_lm_eval
+from report.before_after import COMPARISON_FILE
 
 
 def run_evaluation(

@@ -2,7 +2,8 @@
 
 terms, entities    precision, recall and F1, the counts summed over all rows (micro), and the mean F1 of rows
 entities           macro F1: the mean F1 of entity types
-json               valid JSON, the share of fields right, and each field
+json               valid JSON, the mean share of fields right, and each field
+rougeL and its kin their mean score
 labels (a task's)  macro F1
 """
 
@@ -11,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from configs.sample import Sample
 from data.problem import LITERAL_GRADERS, TEXT_GRADERS
-from evaluation.metrics import Interval
+from evaluation.metrics import Floats, Interval
 from evaluation.pooled import pooled
 from evaluation.results import questions
 from rewards.grading.literal.answer import normal, unfenced
@@ -24,7 +24,6 @@ from rewards.grading.literal.json_fields import parsed
 from rewards.grading.text_metrics.metric import mean_of
 from rewards.grading.text_metrics.registry import text_metric
 
-Floats = npt.NDArray[np.float64]
 COUNTS = ("matched", "given", "wanted")
 
 

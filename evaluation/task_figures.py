@@ -17,6 +17,7 @@ from evaluation import perplexity
 from evaluation.results import constant_answer, questions
 from evaluation.sample_metrics import SampleMetric, figures, rows_of, sample_metrics
 from evaluation.sample_store import judged_samples
+from report.before_after import CONSTANT, COPY
 from rewards.grading.literal.answer import normal
 
 OTHER = "another text"
@@ -74,9 +75,9 @@ def baselines(
     constant = constant_answer(asked)
     if constant is None:
         return {}
-    found = {"constant answer": _scored(metrics, asked, [constant["answer"]] * len(asked), by_id)}
+    found = {CONSTANT: _scored(metrics, asked, [constant["answer"]] * len(asked), by_id)}
     if all(by_id[sample.id].key for sample in asked):
-        found["copy of the input"] = _scored(metrics, asked, [by_id[sample.id].key for sample in asked], by_id)
+        found[COPY] = _scored(metrics, asked, [by_id[sample.id].key for sample in asked], by_id)
     return found
 
 

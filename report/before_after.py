@@ -8,7 +8,11 @@ from typing import Any
 
 from configs.sample import Sample, read_samples
 from report import page
-from report.samples import OtherCompletion, Samples, ShownSample, cut
+from report.samples import OtherCompletion, Samples, ShownSample, spans_of
+
+COMPARISON_FILE = "comparison.json"
+BASELINES = CONSTANT, COPY = ("constant answer", "copy of the input")
+"""What answers that take no model are called, the most frequent gold answer and the input itself."""
 
 NOTE = (
     "Shares in percent. The change is paired: both runs answered the same questions, which are what is resampled; p is "
@@ -26,20 +30,20 @@ WHO_WAS_RIGHT = {
 
 def read_comparison(run_dir: Path) -> dict[str, Any] | None:
     """What `comparison.json` (`evaluation.before_after`) holds; None without one."""
-    file = run_dir / "comparison.json"
+    file = run_dir / COMPARISON_FILE
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
 
 def columns(names: tuple[str, str]) -> list[str]:
     """The table's columns; `names` of the two runs, the earlier one first."""
-    return ["metric", *names, "change, 95% interval", "better / worse", "p", "constant answer", "copy of the input"]
+    return ["metric", *names, "change, 95% interval", "better / worse", "p", *BASELINES]
 
 
 def table_row(row: Mapping[str, Any]) -> list[str | None]:
     """The cells of one `evaluation.before_after.Change`."""
     scale, digits = (100, 1) if row["is_share"] else (1, 2)
     low, value, high = (scale * row["change"][key] for key in ("low", "value", "high"))
-    trivial = [row["baselines"].get(name) for name in ("constant answer", "copy of the input")]
+    trivial = [row["baselines"].get(name) for name in BASELINES]
     return [
         row["name"],
         f"{scale * row['before']:.{digits}f}",
@@ -81,12 +85,9 @@ def beside(
 
 
 def _paired(shown: ShownSample, other: Sample, name: str) -> ShownSample:
-    answer_at = other.text.rfind(other.answer) if other.answer else None
-    spans = cut(other.text, other.forced, other.prefilled, answer_at)
     tags = [tag for verdicts, tag in WHO_WAS_RIGHT.items() if verdicts == (other.is_right, shown.verdict)]
-    return replace(
-        shown, tags=[*shown.tags, *tags], other=OtherCompletion(name, spans, other.extracted, other.is_right)
-    )
+    completion = OtherCompletion(name, spans_of(other), other.extracted, other.is_right)
+    return replace(shown, tags=[*shown.tags, *tags], other=completion)
 
 
 def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
@@ -101,7 +102,7 @@ def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
             id=sample.id,
             group=sample.point,
             question=sample.question,
-            spans=cut(sample.text, sample.forced, sample.prefilled),
+            spans=spans_of(sample),
             gold=sample.gold,
             answer=sample.extracted,
             verdict=sample.is_right,

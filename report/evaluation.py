@@ -18,7 +18,7 @@ from typing import Any
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
 from report import before_after, page, plots
-from report.samples import Samples, ShownSample, cut
+from report.samples import Samples, ShownSample, spans_of
 
 Row = Mapping[str, Any]
 SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
@@ -108,7 +108,7 @@ def _fields(budget: Row, names: Sequence[str]) -> str:
 def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:
     """A line for each setting of what varies besides `max_thinking`; one line where a setting has a single point.
 
-    None where nothing was thought: a model that answers at once has no curve.
+    Empty where nothing was thought: a model that answers at once has no curve.
     """
     if not any(map(has_thinking, points)):
         return {}
@@ -242,12 +242,11 @@ def _shown(sample: Sample, group: str, prompt: str, disagreeing: bool) -> ShownS
         "seconds": sample.seconds,
         **sample.parts,
     }
-    answer_at = sample.text.rfind(sample.answer) if sample.answer else None
     return ShownSample(
         id=sample.id,
         group=group,
         question=sample.question,
-        spans=cut(sample.text, sample.forced, sample.prefilled, answer_at),
+        spans=spans_of(sample),
         gold=sample.gold,
         answer=sample.extracted,
         verdict=sample.is_right,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
+from configs.sample import Sample
 from report.latex import split_answer, split_formulas
 
 MOST_SAMPLES = 2_000
@@ -198,3 +199,9 @@ def cut(
     ends = sorted(edge for edge in edges if 0 <= edge <= len(text))
     pieces = [(kind(start), text[start:end]) for start, end in pairwise(ends)]
     return [Span(name, "".join(piece for _, piece in run)) for name, run in groupby(pieces, key=lambda piece: piece[0])]
+
+
+def spans_of(sample: Sample) -> list[Span]:
+    """A sample's text as spans, thinking and answer told apart."""
+    answer_at = sample.text.rfind(sample.answer) if sample.answer else None
+    return cut(sample.text, sample.forced, sample.prefilled, answer_at)

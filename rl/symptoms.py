@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from data.problem import ONE_SPELLING
 from data.think_format import delimiters
 from rewards.composition import Scores
 from rewards.grading.extract import extract
@@ -10,8 +11,6 @@ from rewards.rollout import Rollout
 from rewards.shipped.style import words
 
 _NGRAM, _DEGENERATE_WORDS, _DISTINCT = 4, 40, 0.5  # fewer distinct n-grams than that in as many words: a loop
-ONE_SPELLING = ("text", "terms", "json", "entities")
-"""Graders to which a right answer without thinking is one text, so that right completions are alike."""
 _QUOTE = 40  # characters of the question that an answer repeats
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
+from configs.data_files import REGISTRY
 from configs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -126,8 +127,6 @@ def _of_words(file: Path, words: Sequence[str]) -> dict[str, Any]:
 
 def _rebase(arguments: dict[str, Any], folders: Sequence[Path]) -> list[str]:
     """Rewrite paths that are found in a folder above the file, not from here; returns the data that is nowhere."""
-    from configs.llamafactory import REGISTRY
-
     arguments.setdefault("dataset_dir", "data")
     for key in _PATHS:
         value = arguments.get(key)

@@ -111,16 +111,18 @@ def prepare(config: SftConfig, tokenizer: PreTrainedTokenizerBase, think_format:
                 raise example
         return examples
 
+    # 1. the rows, and what is set apart from them
     traces = _mixed(config, reject)
     if not traces:
-        raise DataError(
-            f"data: all {len(rejected)} rows are bad: {rejected[0]['reason'] if rejected else 'none there'}"
-        )
+        bad = "".join(f"; {len(rejected):,} are bad, the first in {r['file']}: {r['reason']}" for r in rejected[:1])
+        raise DataError(f"data: no row is left{bad}; mend them, or name another file")
     think_format = format_of(traces, think_format)
     _check_thinking(traces, think_format)
     kept, held_out = split_traces(traces, config.eval, config.data.seed)
     rest, apart = _validation(kept, config.validation, reject, config.seed)
     _check_thinking(apart, think_format)
+
+    # 2. as token ids, and what a reader should know of them
     train, validation = encoded(rest), encoded(apart)
     warnings = residue_lines(count_residue(rest)) + _part_differences(config, rest, apart, held_out)
     limit, policy = config.model.max_length, config.truncation
@@ -149,13 +151,13 @@ def _part_differences(
 
 
 def _mixed(config: SftConfig, rejected: Callable[[Reject], None]) -> list[Trace]:
-    """The rows of `data`, with those of `mix` in their shares."""
+    """The rows of `data`, with those of `mix` in their shares; none where one of them has none."""
     sections = {"data": config.data} | {f"mix.{at}": section for at, section in enumerate(config.mix)}
     found = {name: load_traces(section, rejected) for name, section in sections.items()}
     others = {f"mix.{at}": section.share for at, section in enumerate(config.mix)}
     shares = {"data": 1 - sum(others.values())} | others
     wanted = counts({name: len(traces) for name, traces in found.items()}, shares)
-    if empty := [name for name, count in wanted.items() if not count]:
+    if all(found.values()) and (empty := [name for name, count in wanted.items() if not count]):
         raise DataError(f"mix: with these shares no row of {empty[0]} is left; lower the others, or give more rows")
     if config.mix:
         print("mix: " + ", ".join(f"{wanted[name]:,} of {len(rows):,} rows of {name}" for name, rows in found.items()))

@@ -1,4 +1,4 @@
-"""Accuracy on held-out problems, before and after training: an evaluation of two points.
+"""Accuracy on held-out problems, before and after training: an evaluation of up to three points.
 
 Where replies are right to a degree (`rougeL`, …) it is their mean score.
 
@@ -21,7 +21,7 @@ from data.problem import TEXT_GRADERS, Problem
 from data.prompts import check_lengths, render_problem, token_ids
 from data.sources import load_problems
 from data.think_format import ThinkFormat
-from evaluation.before_after import COMPARISON_FILE, compare_point, show_point
+from evaluation.before_after import compare_point, show_point
 from evaluation.metrics import Interval, accuracy, cluster_bootstrap, paired_bootstrap
 from evaluation.plan import Task
 from evaluation.results import repeated_answer, scores
@@ -29,6 +29,7 @@ from evaluation.runner import generate_tasks, sample_of
 from evaluation.sample_store import SampleStore, judged_samples
 from evaluation.task_figures import baselines, check_metrics, metrics_of
 from models.engines.base import Engine
+from report.before_after import COMPARISON_FILE
 from rewards.grading.graders import check_graders
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ CHANGES = {"greedy": "greedy_change", "sampled": "avg_at_k_change", "general": "
 class Measure:
     """Measures a training run's model when the recipe says so, and keeps the figures and the samples.
 
-    `engine` is None where the recipe never does (`TrainingConfig.generates`).
-
-    `summary.json` gets `greedy_<when>` and `avg_at_k_<when>`, `heldout_<when>.jsonl` every sample.
+    `engine` is None where the recipe never measures (`TrainingConfig.generates`). `summary.json` gets `greedy_<when>`,
+    `avg_at_k_<when>` and `general_<when>`, `heldout_<when>.jsonl` every sample, `comparison.json` what changed.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Measure:
     def compare(self) -> None:
         """Write and print what changed; of a domain task each of its metrics."""
         before, after = (list(self.store(at).load().values()) for at in ("before", "after"))
-        gained = changes(before, after)
+        gained = paired_changes(before, after)
         self.run.add_summary(**{name: interval.as_dict() for name, interval in gained.items()})
         said = ", ".join(f"{name.removesuffix('_change')} {i}" for name, i in gained.items())
         print(f"paired change: {said or 'none, no problem was measured both before and after training'}")
@@ -119,7 +119,7 @@ class Measure:
         return SampleStore(self.run / f"heldout_{when}.jsonl")
 
 
-def changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
+def paired_changes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, Interval]:
     """Accuracy after training less that before, on the problems that were measured both times (a resumed run may hold
     others out); intervals by paired bootstrap over problems. Empty where there is no such problem."""
     figures = {}
@@ -157,10 +157,10 @@ def measure(
 
     Greedy: one sample a problem, Wilson's interval (of mean scores: by bootstrap). avg@k: the mean over `config.k`
     samples at `sampling`, its interval by bootstrap over problems. An answer that can't be judged counts as wrong here,
-    and is counted as `unjudged`.
-    The same seed draws the same noise for the same problem, so that before and after are paired.
+    and is counted as `unjudged`. The same seed draws the same noise for the same problem, so that before and after are
+    paired.
     """
-    # 1. generate: one call, in which short rows of the one point fill the batch of the other
+    # 1. generate: one call, in which short rows of one point fill the batch of another
     tasks = plan_points(engine, problems, config, sampling, seed, general)
     with Progress("held-out samples", total=len(tasks)) as progress:
         done = itertools.count(1)

@@ -1,5 +1,7 @@
 """Residue: what is found, what is not, and what cleaning leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from data.problem import Trace
@@ -74,6 +76,12 @@ def test_cleaning_goes_over_all_texts_of_a_row() -> None:
     )
     assert had == ["html"]
     assert cleaned_trace(dirty, []) == (dirty, [])
+
+
+def test_earlier_turns_are_looked_at() -> None:
+    talk = replace(row("ok"), history=(("还要多久?", "多喝水&nbsp;早睡"),))
+    assert list(residue_in(talk)) == ["entities"]
+    assert cleaned_trace(talk, ["entities"])[0].history == (("还要多久?", "多喝水 早睡"),)
 
 
 def test_counts_name_the_first_row() -> None:

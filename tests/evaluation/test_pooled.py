@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics import cluster_bootstrap, mcnemar_exact, paired_bootstrap, wilson
-from evaluation.pooled import Floats, pooled, pooled_change, swap_test
+from evaluation.metrics import Floats, cluster_bootstrap, mcnemar_exact, paired_bootstrap, wilson
+from evaluation.pooled import pooled, pooled_change, swap_test
 from rewards.grading.text_metrics.metric import mean_of
 
 

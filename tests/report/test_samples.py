@@ -3,12 +3,16 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.run_directory import write_jsonl
+from configs.sample import Sample
+from report.before_after import held_out_samples
 from report.samples import LONGEST_TEXT, Samples, ShownSample, Span, cut, payload, spread
 
 
@@ -122,3 +126,14 @@ def test_joined_spans_are_the_text(text: str, forced: list[tuple[int, int]], pre
 
 def test_missing_samples_are_reported() -> None:
     assert "No samples" in Samples([], "samples.jsonl").html()
+
+
+def test_held_out_replies_are_cut_alike(tmp_path: Path) -> None:
+    one = Sample(id="p1", point="greedy", question="?", gold="4", text="<think>2+2</think>It is 4", answer="It is 4")
+    for name in ("heldout_before.jsonl", "heldout_after.jsonl"):
+        write_jsonl(tmp_path / name, [one.to_row()])
+    comparison = {"names": ["before", "after"], "samples": "heldout_before.jsonl", "points": [{"label": "greedy"}]}
+    [shown] = held_out_samples(tmp_path, comparison).samples
+    assert [span.kind for span in shown.spans] == ["thinking", "answer"]
+    assert shown.other is not None
+    assert shown.other.spans == shown.spans

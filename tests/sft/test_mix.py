@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError, RunError
+from configs.errors import ConfigError, DataError, RunError
 from configs.recipe import validate
 from configs.resume import resumed_config
 from configs.run_directory import RunDir
@@ -51,6 +51,17 @@ def test_one_source_keeps_all_of_its_rows(tmp_path: Path, tokenizer: Any, capsys
     data = prepare(recipe(tmp_path, data={"path": written(tmp_path)["other"]}), tokenizer, NONE)
     assert [row.id for row in data.train] == [f"other-{line}" for line in range(1, 101)]
     assert "mix" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mixed", [[], ["bad"], ["other"]])
+def test_source_of_bad_rows_alone_is_named(tmp_path: Path, tokenizer: Any, mixed: list[str]) -> None:
+    files = written(tmp_path) | {"bad": str(tmp_path / "bad.jsonl")}
+    (tmp_path / "bad.jsonl").write_text('{"question": "a?", "answer": ""}\n' * 2)
+    mix = [{"path": files[name], "share": 0.5} for name in mixed]
+    data = files["other" if "bad" in mixed else "bad"]
+    config = recipe(tmp_path, data={"path": data}, mix=mix, bad_rows="skip")
+    with pytest.raises(DataError, match=r"no row is left; 2 are bad, the first in .*bad\.jsonl: empty answer; mend"):
+        prepare(config, tokenizer, NONE)
 
 
 def test_shares_leave_some_for_the_data(tmp_path: Path) -> None:

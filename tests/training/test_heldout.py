@@ -21,7 +21,7 @@ from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from report.training import write_training_report
 from tests.tiny import tiny_model
-from training.heldout import Measure, changes, fitting, general_problems, measure, problem_prompt_ids
+from training.heldout import Measure, fitting, general_problems, measure, paired_changes, problem_prompt_ids
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -99,7 +99,7 @@ def measured(numbers: Iterable[int], right: Container[int], other: str = "?") ->
 
 def test_changes_are_paired_by_problem() -> None:
     before, after = measured(range(10), {0, 1}), measured(reversed(range(10)), {0, 1, 2, 3})  # in any order
-    found = changes(before, after)
+    found = paired_changes(before, after)
     assert found["greedy_change"].value == pytest.approx(0.2)
     assert found["avg_at_k_change"].value == pytest.approx(0.2)
     assert found["greedy_change"].n == 10
@@ -110,11 +110,11 @@ def test_replies_right_to_a_degree_count_by_it() -> None:
     before, after = (
         [replace(sample, grader="chrf", score=score) for sample in measured(range(4), ())] for score in (0.25, 0.5)
     )
-    assert changes(before, after)["greedy_change"].value == pytest.approx(0.25)
+    assert paired_changes(before, after)["greedy_change"].value == pytest.approx(0.25)
 
 
 def test_unpaired_problems_are_left_out() -> None:
-    found = changes(measured(range(6), ()), measured(range(3, 9), range(9), "!"))
+    found = paired_changes(measured(range(6), ()), measured(range(3, 9), range(9), "!"))
     assert (found["greedy_change"].value, found["greedy_change"].n) == (1.0, 2)  # p5 asks something else
     assert found["avg_at_k_change"].n == 2
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from sacrebleu.metrics.base import Metric
 
-Floats = npt.NDArray[np.float64]
+from rewards.grading.text_metrics.metric import Floats
 
 
 def pair_statistics(metric: Metric, answers: Sequence[str], golds: Sequence[str]) -> Floats:
