@@ -24,13 +24,14 @@ def empty_answers(rollouts: Sequence[Rollout]) -> list[int]:
 
 
 def repeated_texts(rollouts: Sequence[Rollout]) -> list[int]:
-    """Rows whose whole text another row of the same problem has too, where a right answer can be written in many ways:
-    not where it is one text, as a label is."""
+    """Rows whose whole text another row of the same problem has too, where a right one can be written in many ways: not
+    where it is one text without thinking, as a label is."""
     counts = Counter((rollout.problem.id, rollout.text) for rollout in rollouts)
     return [
         row
         for row, rollout in enumerate(rollouts)
-        if counts[rollout.problem.id, rollout.text] > 1 and rollout.problem.grader not in ONE_SPELLING
+        if counts[rollout.problem.id, rollout.text] > 1
+        and (rollout.think_format.has_thinking or rollout.problem.grader not in ONE_SPELLING)
     ]
 
 
