@@ -32,7 +32,7 @@ def data_files(path: str | Path) -> list[Path]:
         return [Path(path)]
     found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(one)]
     if not found:
-        raise DataError(f"{path}: no file fits this pattern")
+        raise DataError(f"{path}: no file fits this pattern; look from the folder that it starts in")
     return [file for file in found if not _is_lock(file) and file.name != REGISTRY]
 
 

@@ -91,7 +91,8 @@ def model_card(
 
 
 def _summary(run: TrainedRun, base: str) -> str:
-    method = {"sft": "supervised fine-tuning on reasoning traces", "grpo": "GRPO (reinforcement learning)"}[run.stage]
+    learned = "supervised fine-tuning" + (" on reasoning traces" if run.think_format.has_thinking else "")
+    method = learned if run.stage == "sft" else "GRPO (reinforcement learning)"
     trained = "all weights" if run.adapter_type is None else ADAPTERS.get(run.adapter_type, "an adapter")
     text = f"[{base}](https://huggingface.co/{base}), trained by {method}: {trained}."
     if run.config.model.name != base:
