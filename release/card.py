@@ -139,13 +139,14 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
     if held_out is None:
         return []
     source = held_out.data.source if held_out.data else run.config.data.source
-    named = {"greedy_after": "accuracy, greedy", "avg_at_k_after": f"accuracy, mean of {held_out.k} samples"}
+    measured = summary.get("measured", "accuracy")  # replies that are right to a degree have a mean score
+    named = {"greedy_after": f"{measured}, greedy", "avg_at_k_after": f"{measured}, mean of {held_out.k} samples"}
     return [
         EvalResult(
             task_type="text-generation",
             dataset_type=source,
             dataset_name=f"{source}, held out",
-            metric_type="accuracy",
+            metric_type=measured,
             metric_name=name,
             metric_value=round(summary[key]["value"], 4),
             metric_args=_interval(summary[key])
@@ -157,28 +158,29 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
 
 
 def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
-    """Every point of the evaluations, with its budget."""
+    """Every figure of every point of the evaluations: accuracy, and the metrics of a domain task."""
     found = []
     for folder in folders:
         results = _results(folder)
         for point in results["points"]:
-            if point["accuracy"] is None:
-                continue
-            found.append(
+            figures = {"accuracy": point["accuracy"], **point.get("metrics", {})}
+            found += [
                 EvalResult(
                     task_type="text-generation",
                     dataset_type=results["benchmark"]["source"],
                     dataset_name=results["benchmark"]["source"],
-                    metric_type="accuracy",
-                    metric_name=f"accuracy, {point['label']}",
-                    metric_value=round(point["accuracy"]["value"], 4),
-                    metric_args=_interval(point["accuracy"])
+                    metric_type=metric,
+                    metric_name=f"{metric}, {point['label']}",
+                    metric_value=round(figure["value"], 4),
+                    metric_args=_interval(figure)
                     | {
                         "budget": {key: value for key, value in point["budget"].items() if value not in (None, "")},
-                        "protocol": _protocol(results, point),
+                        "protocol": "; ".join(filter(None, [_protocol(results, point), figure.get("about")])),
                     },
                 )
-            )
+                for metric, figure in figures.items()
+                if figure is not None
+            ]
     return found
 
 

@@ -116,6 +116,23 @@ def test_card_says_what_could_not_be_graded(run: Path, tmp_path: Path) -> None:
     assert "95.0% could not be graded: with them from 5.0% to 100.0%" in card.content
 
 
+def test_card_has_the_metrics_of_a_domain_task(run: Path, tmp_path: Path) -> None:
+    folder = evaluation(tmp_path / "eval", run)
+    results = json.loads((folder / "results.json").read_text())
+    figure = {"value": 0.31, "low": 0.2, "high": 0.4, "n": 50, "about": "rouge-score", "is_share": True}
+    results["points"][0]["metrics"] = {"rougeL": figure}
+    (folder / "results.json").write_text(json.dumps(results))
+    copy = shutil.copytree(run, tmp_path / "run")
+    summary = json.loads((copy / "summary.json").read_text()) | {"measured": "mean rougeL"}
+    (copy / "summary.json").write_text(json.dumps(summary))
+    card = model_card(open_run(copy), recipe(copy, evaluations=[str(folder)]), "me/model", report(), BASE, "mit")
+    data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
+    metrics = [metric for result in data["model-index"][0]["results"] for metric in result["metrics"]]
+    values = {metric["name"]: metric["value"] for metric in metrics}
+    assert values == {"mean rougeL, greedy": 0.4, "accuracy, ≤64": 0.39, "rougeL, ≤64": 0.31}
+    assert "supervised fine-tuning on reasoning traces" in card.content
+
+
 @pytest.mark.parametrize("text", ["a first try", "so " * 100])
 def test_card_recipe_hides_hub_settings(run: Path, tmp_path: Path, text: str) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
