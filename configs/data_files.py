@@ -41,7 +41,13 @@ def check_data_files(path: str) -> None:
     folder, registry, _ = path.partition(f"{REGISTRY}#")
     for file in data_files(folder + REGISTRY if registry else path):
         if not file.is_file():
-            raise DataError(f"{file}: no such file")
+            raise no_such_file(file)
+
+
+def no_such_file(path: Path) -> DataError:
+    """The error of a file that is not there; shipped recipes take theirs out of a folder that `MULL_DATA` names."""
+    is_shipped = path.parts[:1] == ("data",) and "MULL_DATA" not in os.environ
+    return DataError(f"{path}: no such file" + "; set MULL_DATA to the folder that has it, or data.path" * is_shipped)
 
 
 def _of_folder(folder: Path) -> list[Path]:

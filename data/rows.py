@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from configs.data_files import COMPRESSIONS, KINDS, SHEETS, data_files, id_prefixes
+from configs.data_files import COMPRESSIONS, KINDS, SHEETS, data_files, id_prefixes, no_such_file
 from configs.errors import DataError
 from data.compressed import open_bytes, plain_name
 from data.csv_rows import csv_rows
@@ -56,7 +56,7 @@ def read_rows(
     Raises `DataError` for a missing file, an unknown suffix, or a file that is no text in any known encoding.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise no_such_file(path)
     suffix = Path(plain_name(path)).suffix.lower()
     if suffix not in KINDS:
         known = f"take one of {' '.join(KINDS)}, also with {' '.join(COMPRESSIONS)}"

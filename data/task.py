@@ -137,10 +137,12 @@ def task_traces(
             if row.error:
                 raise BadRow(row.error)
             for name, column in columns.items():
-                if column not in row.fields:
+                if column not in row.fields and name not in row.fields:
                     has = f"{', '.join(row.fields)}{without_header(list(row.fields))}"
                     raise BadRow(f"no column {column!r} for data.fields.{name}; it has {has}")
-            fields = row.fields | {name: row.fields[column] for name, column in columns.items()}
+            # a file that has the task's own names needs no other, as a recipe's with data.path changed
+            mapped = {name: row.fields[column] for name, column in columns.items() if column in row.fields}
+            fields = row.fields | mapped
             named = text_at(row.fields, "id")
             trace = task.trace(fields, row.id_of(named, stem), origin.name)
             if line_of.setdefault(trace.id, row.line) != row.line:

@@ -13,6 +13,7 @@ from configs.schema.sft import SftConfig
 from curation.inspect import main as inspect
 from data.corpus import load_traces
 from data.formats import Reject, read
+from data.rows import read_rows
 from data.sources import load_problems
 from sft.train import train_sft
 
@@ -128,3 +129,9 @@ def test_missing_file_is_found_before_the_model_is_fetched() -> None:
     changes = ["model.name=nobody/no-such-model", "data.path=nowhere.jsonl"]
     with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file"):
         train_sft("ner_zh", changes, dry_run=True)
+
+
+def test_file_of_a_shipped_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MULL_DATA", raising=False)
+    with pytest.raises(DataError, match="set MULL_DATA to the folder that has it"):
+        list(read_rows(Path("data/nowhere/rows.csv")))

@@ -231,6 +231,14 @@ def test_recipes_name_tasks_and_columns_that_exist(stage: str) -> None:
         assert section.fields.keys() <= load_task(section.task).columns
 
 
+def test_file_with_the_tasks_own_columns_needs_no_mapping(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", ROWS[TERMS])
+    [problem] = load_problems(
+        DataConfig(path=path, task=TERMS, fields={"原始词": "text", "标准词": "normalized_result"})
+    )
+    assert problem.answer == ROWS[TERMS]["标准词"]
+
+
 def test_misspelt_field_of_a_task_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "rows.jsonl", ROWS["department_zh"])
     with pytest.raises(ConfigError, match=r"data\.fields\.departmnt: .* did you mean 'department'"):
