@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.sample import Sample, read_samples
 from report import page
-from report.samples import OtherCompletion, Samples, ShownSample, spans_of
+from report.samples import OtherCompletion, Samples, ShownSample, shown_of, spans_of
 
 COMPARISON_FILE = "comparison.json"
 BASELINES = CONSTANT, COPY = ("constant answer", "copy of the input")
@@ -97,19 +97,6 @@ def held_out_samples(run_dir: Path, comparison: Mapping[str, Any]) -> Samples:
         [sample for sample in read_samples(run_dir / file) if sample.point in labels]
         for file in (comparison["samples"], "heldout_after.jsonl")
     )
-    shown = [
-        ShownSample(
-            id=sample.id,
-            group=sample.point,
-            question=sample.question,
-            spans=spans_of(sample),
-            gold=sample.gold,
-            answer=sample.extracted,
-            verdict=sample.is_right,
-            reason=sample.reason,
-            facts=sample.parts,
-        )
-        for sample in later
-    ]
+    shown = [replace(shown_of(sample, sample.point), facts=sample.parts) for sample in later]
     paired = beside(shown, later, earlier, comparison["names"][0])
     return Samples(paired, "heldout_after.jsonl", "Held-out problems", "point")

@@ -18,7 +18,7 @@ from typing import Any
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
 from report import before_after, page, plots
-from report.samples import Samples, ShownSample, spans_of
+from report.samples import Samples, ShownSample, shown_of
 
 Row = Mapping[str, Any]
 SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
@@ -242,15 +242,8 @@ def _shown(sample: Sample, group: str, prompt: str, disagreeing: bool) -> ShownS
         "seconds": sample.seconds,
         **sample.parts,
     }
-    return ShownSample(
-        id=sample.id,
-        group=group,
-        question=sample.question,
-        spans=spans_of(sample),
-        gold=sample.gold,
-        answer=sample.extracted,
-        verdict=sample.is_right,
-        reason=sample.reason,
+    return replace(
+        shown_of(sample, group),
         tags=[name for name, holds in marks.items() if holds],
         facts={name: value for name, value in facts.items() if value is not None},
         prompt=prompt,

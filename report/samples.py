@@ -205,3 +205,17 @@ def spans_of(sample: Sample) -> list[Span]:
     """A sample's text as spans, thinking and answer told apart."""
     answer_at = sample.text.rfind(sample.answer) if sample.answer else None
     return cut(sample.text, sample.forced, sample.prefilled, answer_at)
+
+
+def shown_of(sample: Sample, group: str) -> ShownSample:
+    """A sample as the browser shows it, without what a page adds: tags, facts, scores and the prompt."""
+    return ShownSample(
+        id=sample.id,
+        group=group,
+        question=sample.question,
+        spans=spans_of(sample),
+        gold=sample.gold,
+        answer=sample.extracted,
+        verdict=sample.is_right,
+        reason=sample.reason,
+    )

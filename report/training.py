@@ -16,6 +16,7 @@ Only metrics.jsonl has to be there. A line cut short by a killed run is left out
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 from configs.sample import Sample
 from report import before_after, page, plots
 from report.correlation import correlation
-from report.samples import Samples, ShownSample, cut
+from report.samples import Samples, ShownSample, cut, shown_of
 
 Row = dict[str, Any]
 
@@ -266,15 +267,9 @@ def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
             **sample.parts,
         }
         shown.append(
-            ShownSample(
-                id=sample.id,
-                group=f"step {sample.step}",
-                question=sample.question,
+            replace(
+                shown_of(sample, f"step {sample.step}"),
                 spans=cut(sample.text, sample.forced),
-                gold=sample.gold,
-                answer=sample.extracted,
-                verdict=sample.is_right,
-                reason=sample.reason,
                 tags=[name for name, holds in marks.items() if holds],
                 scores=sample.rewards,
                 facts={name: value for name, value in facts.items() if value is not None},
