@@ -12,13 +12,11 @@ from configs.run_record import read_record
 from configs.sample import Sample
 from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
-from evaluation import perplexity
 from evaluation.before_after import compare_point, show_point
 from evaluation.compare import OTHER_GOLD, find_run, pairs
-from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
 from evaluation.plan import asked_of, label_of
 from evaluation.results import Point
-from evaluation.task_figures import baselines, metrics_of
+from evaluation.task_figures import baselines, metrics_of, recorded_metrics
 from models.backend import check_model_config
 from report.before_after import COMPARISON_FILE
 
@@ -86,12 +84,7 @@ def compare_with(
         metrics = metrics_of(config.data, config.metrics, [*before, *after])
         shared = {sample.id for sample in before}
         trivial = baselines(metrics, problems, [sample for sample in after if sample.id in shared])
-        if config.judge:
-            texts = judgements_in(run / JUDGEMENTS_FILE, earlier_file.parent / JUDGEMENTS_FILE)
-            metrics.append(judge_metric(config.judge, texts))
-        if perplexity.NAME in (config.metrics or ()):
-            files = (earlier_file.parent / perplexity.FILE, run / perplexity.FILE)
-            metrics.append(perplexity.perplexity_metric(dict(zip(files, (before, after), strict=True))))
+        metrics += recorded_metrics(config, [(earlier_file.parent, before), (run.path, after)])
         found.append(compare_point(label, names, metrics, before, after, trivial, config.seed))
     file = os.path.relpath(earlier_file, run.path)
     comparison = {"names": names, "samples": file, "earlier_points": list(earlier), "points": found}

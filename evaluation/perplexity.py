@@ -5,7 +5,7 @@ The mean is over tokens, the end of the turn among them, as in the loss of SFT. 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from configs.errors import EngineError
 from configs.run_directory import read_jsonl, write_jsonl
 from configs.sample import Sample
+from configs.schema.evaluation import PERPLEXITY
 from data.problem import Problem
 from data.prompts import render_problem, token_ids, turn_end
 from evaluation.metrics import Floats
@@ -22,7 +23,6 @@ from evaluation.sample_metrics import SampleMetric
 if TYPE_CHECKING:
     from models.engines.base import Engine
 
-NAME = "perplexity"
 FILE = "gold_logprobs.jsonl"
 BATCH = 8
 
@@ -37,7 +37,8 @@ def measure_gold_replies(engine: "Engine", problems: Sequence[Problem], file: Pa
 
     if not isinstance(engine, TransformersEngine):
         raise EngineError(
-            f"metrics: {NAME} needs the model itself, and {engine.name} runs it elsewhere; set engine.name=transformers"
+            f"metrics: {PERPLEXITY} needs the model itself, and {engine.name} runs it elsewhere; "
+            "set engine.name=transformers"
         )
     end = turn_end(engine.tokenizer)
     prompts = [render_problem(engine.tokenizer, problem, engine.think_format) for problem in problems]
@@ -47,7 +48,7 @@ def measure_gold_replies(engine: "Engine", problems: Sequence[Problem], file: Pa
         if len(prompt) + len(reply) > engine.context:
             raise EngineError(
                 f"problem {problem.id}: prompt and gold reply are {len(prompt) + len(reply)} tokens, over the context "
-                f"of {engine.context}: raise model.max_length or take {NAME} out of metrics"
+                f"of {engine.context}: raise model.max_length or take {PERPLEXITY} out of metrics"
             )
     rows = []
     for problem, (_, reply), vocabulary in zip(
@@ -58,18 +59,18 @@ def measure_gold_replies(engine: "Engine", problems: Sequence[Problem], file: Pa
     write_jsonl(file, rows)
 
 
-def perplexity_metric(runs: Mapping[Path, Sequence[Sample]]) -> SampleMetric:
-    """The metric of the samples of some runs: the file that a run's gold replies were measured into → its samples."""
+def perplexity_metric(runs: Sequence[tuple[Path, Sequence[Sample]]]) -> SampleMetric:
+    """The metric of samples of some runs, each with the folder that its gold replies were measured into."""
     measured = {}
-    for file, samples in runs.items():
-        of_problem = {row["id"]: (row["logprob"], row["tokens"]) for row in read_jsonl(file)}
+    for folder, samples in runs:
+        of_problem = {row["id"]: (row["logprob"], row["tokens"]) for row in read_jsonl(folder / FILE)}
         measured.update({sample.key: of_problem.get(sample.id, (0.0, 0.0)) for sample in samples})
 
     def statistics(samples: Sequence[Sample]) -> Floats:
         return np.array([measured[sample.key] for sample in samples], dtype=np.float64)
 
     about = "of the gold replies, over their tokens"
-    return SampleMetric(NAME, about, statistics, _perplexity, is_share=False, is_mean=True)
+    return SampleMetric(PERPLEXITY, about, statistics, _perplexity, is_share=False, is_mean=True)
 
 
 def _perplexity(sums: Floats) -> float:

@@ -44,7 +44,7 @@ def run_evaluation(
         engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         with progress_line() as progress:
             points = runner.generate(config, problems, run, engine, progress)
-        if perplexity.NAME in (config.metrics or ()):
+        if config.measures_perplexity:
             perplexity.measure_gold_replies(engine, problems, run / perplexity.FILE)
         engine.close()
 

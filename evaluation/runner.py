@@ -19,13 +19,12 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
-from evaluation import perplexity
-from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judge_metric, judged_figures
+from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
-from evaluation.task_figures import check_metrics, task_figures
+from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
@@ -217,10 +216,8 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
     }
     texts = judgements(config, run, points)
     for entry, point in zip(summary["points"], points, strict=True):
-        measured = [judge_metric(config.judge, texts)] if config.judge else []
-        if perplexity.NAME in (config.metrics or ()):
-            measured.append(perplexity.perplexity_metric({run / perplexity.FILE: point.samples}))
-        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, measured))
+        recorded = recorded_metrics(config, [(run.path, point.samples)])
+        entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, recorded))
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
     failed = failures(run / JUDGEMENTS_FILE) if config.judge else []

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from configs.errors import RewardError
 from configs.sample import Sample
+from configs.schema.evaluation import PERPLEXITY, EvalConfig
 from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.task import load_task
-from evaluation import perplexity
+from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
+from evaluation.perplexity import perplexity_metric
 from evaluation.results import constant_answer, questions
 from evaluation.sample_metrics import SampleMetric, figures, rows_of, sample_metrics
 from evaluation.sample_store import judged_samples
@@ -27,9 +30,9 @@ OTHER = "another text"
 def check_metrics(data: DataConfig, names: Sequence[str] | None) -> None:
     """Raise `RewardError`, before anything is generated, for a metric that is unknown: see `metrics_of`."""
     metrics_of(data, names, [])
-    if names is None and data.task and perplexity.NAME in load_task(data.task).config.metrics:
+    if names is None and data.task and PERPLEXITY in load_task(data.task).config.metrics:
         raise RewardError(
-            f"data.task: metrics: {perplexity.NAME} is no metric of replies; name it in an evaluation's recipe"
+            f"data.task: metrics: {PERPLEXITY} is no metric of replies; name it in an evaluation's recipe"
         )
 
 
@@ -41,8 +44,19 @@ def metrics_of(data: DataConfig, names: Sequence[str] | None, samples: Sequence[
     task = load_task(data.task).config if data.task else None
     if names is None:
         names = task.metrics if task else []
-    names = [name for name in names if name != perplexity.NAME]  # of the gold replies, not of samples
+    names = [name for name in names if name != PERPLEXITY]  # of the gold replies, not of samples
     return sample_metrics(names, samples, task.labels if task else ())
+
+
+def recorded_metrics(config: EvalConfig, runs: Sequence[tuple[Path, Sequence[Sample]]]) -> list[SampleMetric]:
+    """The metrics that answers without a model don't have, from what the folders of the samples' runs hold."""
+    found = []
+    if config.judge:
+        texts = judgements_in(*(folder / JUDGEMENTS_FILE for folder, _ in runs))
+        found.append(judge_metric(config.judge, texts))
+    if config.measures_perplexity:
+        found.append(perplexity_metric(runs))
+    return found
 
 
 def task_figures(
@@ -51,16 +65,16 @@ def task_figures(
     problems: Sequence[Problem],
     samples: Sequence[Sample],
     seed: int,
-    measured: Sequence[SampleMetric] = (),
+    recorded: Sequence[SampleMetric] = (),
 ) -> dict[str, Any]:
     """`{metrics, baselines, labels}` of one point, for JSON; a part that has nothing to say is empty.
 
-    `measured`: further metrics, which answers without a model don't have.
+    `recorded`: see `recorded_metrics`.
     """
     metrics = metrics_of(data, names, samples)
     labels = load_task(data.task).config.labels if data.task else []
     return {
-        "metrics": figures([*metrics, *measured], samples, seed),
+        "metrics": figures([*metrics, *recorded], samples, seed),
         "baselines": baselines(metrics, problems, samples) if metrics or labels else {},
         "labels": label_counts(labels, samples),
     }

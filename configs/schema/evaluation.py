@@ -16,6 +16,9 @@ from configs.schema.sections import (
     ThinkFormatConfig,
 )
 
+PERPLEXITY = "perplexity"
+"""The one metric that is of the gold replies, and of no sample."""
+
 
 class PointConfig(BudgetConfig):
     """One point of an evaluation's sweep: a budget, and what the prompt says about it."""
@@ -78,11 +81,16 @@ class EvalConfig(Section):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
-        if "perplexity" in (self.metrics or ()) and self.answers is not None:
+        if self.measures_perplexity and self.answers is not None:
             raise ValueError("metrics: perplexity needs the model, and `answers` are another tool's; take it out")
-        if "perplexity" in (self.metrics or ()) and self.think_format != "none":
+        if self.measures_perplexity and self.think_format != "none":
             raise ValueError("metrics: perplexity is of gold replies right after their prompts; set think_format=none")
         twice = [budget for at, budget in enumerate(self.budgets) if budget in self.budgets[:at]]
         if twice:
             raise ValueError(f"budgets: the same budget twice: {twice[0].model_dump(exclude_defaults=True)}")
         return self
+
+    @property
+    def measures_perplexity(self) -> bool:
+        """Whether the gold replies are measured too, which takes the model itself."""
+        return PERPLEXITY in (self.metrics or ())

@@ -10,11 +10,12 @@ import torch
 from configs.errors import ConfigError, EngineError
 from configs.recipe import load_recipe
 from configs.run_directory import read_jsonl, write_jsonl
+from configs.sample import Sample
 from data.problem import Problem
 from data.prompts import render_problem, turn_end
 from data.think_format import NONE
 from evaluation import evaluate
-from evaluation.perplexity import measure_gold_replies
+from evaluation.perplexity import measure_gold_replies, perplexity_metric
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
@@ -72,3 +73,11 @@ def test_command_compares_it(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_needs_a_reply_right_after_the_prompt() -> None:
     with pytest.raises(ConfigError, match="set think_format=none"):
         load_recipe("eval", "demo", ["metrics=[perplexity]"])
+
+
+def test_two_points_of_one_run(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "gold_logprobs.jsonl", [{"id": "p", "logprob": -6.0, "tokens": 3}])
+    points = [[Sample(id="p", point=label, key=label)] for label in ("short", "long")]
+    metric = perplexity_metric([(tmp_path, samples) for samples in points])
+    figures_of = [metric.value(metric.statistics(samples).sum(axis=0)) for samples in points]
+    assert figures_of == pytest.approx([math.exp(2)] * 2)
