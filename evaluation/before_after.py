@@ -5,20 +5,19 @@ file of the earlier one's samples, and what `compare_point` says of each point. 
 too: those of the file that were compared.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
 from configs.sample import Sample
 from data.problem import TEXT_GRADERS
-from evaluation.compare import Comparison, compare_samples
+from evaluation.compare import Comparison, compare_samples, screen
 from evaluation.metrics import Interval
 from evaluation.pooled import pooled_change, swap_test
 from evaluation.sample_metrics import SampleMetric, rows_of
@@ -106,9 +105,9 @@ def verdict(text: str, first: Change) -> str:
 
 def degree(score: Change, name: str) -> str:
     """The change of a mean score in words."""
-    side = "higher" if score.change.value > 0 else "lower" if score.change.value < 0 else "another"
-    if side == "another" or score.change.low <= 0 <= score.change.high:
+    if score.change.low <= 0 <= score.change.high:
         return f"The mean score of {name} is not surely another: the interval of its change holds 0."
+    side = "higher" if score.change.low > 0 else "lower"
     return (
         f"The mean score of {name} is {side} by {abs(100 * score.change.value):.1f} points, more than chance explains."
     )
@@ -155,7 +154,7 @@ def show_point(point: Mapping[str, Any], names: tuple[str, str], heading: bool =
         )
     for row in point["rows"]:
         table.add_row(*(escape("–" if cell is None else str(cell)) for cell in table_row(row)))
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console = screen()
     console.print(table)
     console.print(escape(point["verdict"]), highlight=False)
     if any(point["ungraded"]):

@@ -208,6 +208,11 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     return asdict(comparison) | {"verdict": comparison.verdict()}
 
 
+def screen() -> Console:
+    """Where tables are printed: a log file has no width to fit."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
 def _show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
     table = Table(box=SIMPLE)
@@ -219,7 +224,7 @@ def _show(found: Sequence[Comparison]) -> None:
             escape(one.label), str(one.questions), percent(one.a.value), percent(one.b.value),
             f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{one.better} / {one.worse}", f"{one.p:.3g}", one.test,
         )  # fmt: skip
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console = screen()
     console.print(table)
     for one in found:
         label = f"{escape(one.label)}: " if len(found) > 1 else ""

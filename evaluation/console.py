@@ -1,13 +1,11 @@
 """What an evaluation prints: the plan, its progress, the table of its points."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import yaml
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +13,7 @@ from budget_forcing.budget import Budget
 from configs.progress import Progress
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
+from evaluation.compare import screen
 from report.evaluation import figure_text, names_of, optional_interval
 from report.page import percent
 
@@ -78,7 +77,7 @@ def show_results(found: dict[str, Any], run: RunDir) -> None:
             f"{thinking['mean']:.0f}" if thinking else "–",
             *shares,
         )
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a log file has no width to fit
+    console = screen()
     console.print(table)
     for point in found["points"]:
         if point.get("metrics") and "comparison" not in found:

@@ -68,11 +68,12 @@ def evaluate(
 
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
-    from models.server import api_key
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
     if config.judge is not None:
+        from models.server import api_key
+
         api_key(config.judge.server)
     if compare is not None:
         from evaluation.against import check_compared
