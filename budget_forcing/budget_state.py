@@ -10,6 +10,7 @@ holds all that an engine needs to know. Source: Muennighoff et al. 2025 (arXiv 2
 place of one per round.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from budget_forcing.tokens import TokenBudget
@@ -25,6 +26,8 @@ class Outcome:
     thought    thinking tokens, which come first
     answer_at  position at which the answer starts; None: it was never reached
     reason     what ended the thinking: "natural", "waited:k", "limit" or "context"; None: nothing did
+    drawn_ends position → end token that the policy drew there, whatever became of it
+    shared     how many of the first tokens were decoded for another sequence, and not for this one
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -33,6 +36,8 @@ class Outcome:
     thought: int = 0
     answer_at: int | None = None
     reason: str | None = None
+    drawn_ends: dict[int, int] = field(default_factory=dict)
+    shared: int = 0
 
     def cut(self, length: int) -> "Outcome":
         """The first `length` tokens; an end of thinking that only comes after them is not known of."""
@@ -43,6 +48,8 @@ class Outcome:
             min(self.thought, length),
             self.answer_at if self.answer_at is not None and self.answer_at <= length else None,
             self.reason if self.thought < length else None,
+            {at: token for at, token in self.drawn_ends.items() if at < length},
+            min(self.shared, length),
         )
 
 
@@ -196,14 +203,26 @@ class BudgetState:
         """It knows of tokens or ends from `position` on."""
         return self.position > position or next(reversed(self.drawn_ends), -1) >= position
 
+    @classmethod
+    def after(cls, budget: TokenBudget, drawn_ends: Mapping[int, int], position: int) -> "BudgetState":
+        """The state after `position` tokens, in which the policy drew these ends of thinking (position → token)."""
+        state = cls(budget)
+        while state.position < position:
+            if state.thinking and state.position in drawn_ends:
+                state.end(drawn_ends[state.position])
+            stop = min((at for at in drawn_ends if at > state.position), default=position)
+            chosen = 1 if state.due is not None else max(state.room, 1)
+            state.advance(min(chosen, stop - state.position, position - state.position))
+        return state
+
     def rewound(self, position: int) -> "BudgetState":
         """The state as it was after `position` tokens (an engine may drop the last ones and sample them anew)."""
-        state = BudgetState(self.budget)
-        while state.position < position:
-            if state.thinking and state.position in self.drawn_ends:
-                state.end(self.drawn_ends[state.position])
-            state.advance()
-        return state
+        return self.after(self.budget, self.drawn_ends, position)
+
+    def outcome(self, tokens: Sequence[int], logprobs: Sequence[float]) -> Outcome:
+        """What was decoded: `tokens`, which may be fewer than those that are known of here, and the state's account."""
+        whole = Outcome([*tokens], [*logprobs], self.forced, self.thought, self.answer_at, self.reason, self.drawn_ends)
+        return whole.cut(len(tokens))
 
     def _force(self, ids: tuple[int, ...], then: int, chosen: bool = False) -> None:
         """Queue `ids` and go on in phase `then`; `chosen`: the policy drew the first of them itself."""

@@ -26,6 +26,7 @@ class Policies:
 
     ends (W, E), rows with fewer ends repeat their first one where `spare`; the rest (W,). `top_k` is the vocabulary's
     size where it keeps all. `cut`: rows that truncate; `wants`: rows whose log-probabilities a request asks for.
+    `drawn` (D,): places of the rows of which every token is drawn here, end or not.
     """
 
     ends: torch.Tensor
@@ -37,6 +38,7 @@ class Policies:
     top_p: torch.Tensor
     cut: torch.Tensor
     wants: torch.Tensor
+    drawn: torch.Tensor
     any_cut: bool
     any_wants: bool
 
@@ -48,11 +50,12 @@ class Policies:
         wants: Sequence[bool],
         vocabulary: int,
         device: torch.device | str = "cpu",
+        draws: Sequence[bool] = (),
     ) -> "Policies":
-        """Tensors on `device` from each row's end tokens, sampling parameters and wish for log-probabilities."""
+        """Tensors on `device` from each row's end tokens, sampling and wish for log-probabilities."""
         width = max(map(len, ends))
         greedy = [s.temperature == 0 for s in sampling]
-        cut = [not g and (s.top_p < 1 or s.top_k > 0 or s.min_p > 0) for g, s in zip(greedy, sampling, strict=True)]
+        cut = [s.temperature > 0 and (s.top_p < 1 or s.top_k > 0 or s.min_p > 0) for s in sampling]
 
         def tensor(values: Sequence[object]) -> torch.Tensor:
             return torch.tensor(values).to(device, non_blocking=True)  # the forward pass is still running there
@@ -67,6 +70,7 @@ class Policies:
             top_p=tensor([s.top_p for s in sampling]),
             cut=tensor(cut),
             wants=tensor(list(wants)),
+            drawn=tensor([at for at, drawn in enumerate(draws) if drawn]).long(),
             any_cut=any(cut),
             any_wants=any(wants),
         )
@@ -126,6 +130,55 @@ def choose(
     if rows.any_cut:
         _truncated(logits, index, scores_WE, top_W, rows, uniforms, truncate, everywhere, choice)
     return choice
+
+
+def draw_all(
+    logits: torch.Tensor,
+    index: torch.Tensor,
+    rows: Policies,
+    uniforms: torch.Tensor,
+    truncate: Truncate,
+    choice: Choice,
+) -> None:
+    """Settle the rows `rows.drawn` in place of what `choose` found: their token, end or not.
+
+    As the Transformers engine's sampler draws it, from all tokens that the truncation leaves.
+    """
+    at = rows.drawn
+    final_DV = _final(logits[index[at]], rows, at, truncate)
+    tokens, logprobs = draw_tokens(final_DV, uniforms[at])
+    is_end = (rows.ends[at] == tokens[:, None]).any(1)
+    choice.end[at] = torch.where(is_end, tokens, -1)
+    choice.token[at] = torch.where(is_end, -1, tokens)
+    choice.mask[at] = False
+    choice.logprob[at] = logprobs
+
+
+def draw_again(
+    logits: torch.Tensor,
+    index: torch.Tensor,
+    rows: Policies,
+    at: torch.Tensor,
+    uniforms: torch.Tensor,
+    truncate: Truncate,
+    choice: Choice,
+) -> None:
+    """Where an end was drawn in rows `at` (R,), draw another token: `token`, and its log-probability in `none`."""
+    logits_RV = logits[index[at]]
+    final_RV = _final(logits_RV, rows, at, truncate)
+    every = final_RV.logsumexp(1)
+    spared = final_RV.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - every
+    others_RV = _final(logits_RV.scatter(1, rows.ends[at], -torch.inf), rows, at, truncate)
+    tokens, logprobs = draw_tokens(others_RV, uniforms)
+    ended = choice.end[at] >= 0
+    choice.token[at] = torch.where(ended, tokens, choice.token[at])
+    choice.none[at] = torch.where(spared.isfinite(), spared, 0.0) + logprobs
+
+
+def _final(logits: torch.Tensor, rows: Policies, at: torch.Tensor, truncate: Truncate) -> torch.Tensor:
+    """What rows `at` (R,) sample from, of their `logits` (R, V)."""
+    scaled_RV = logits / rows.temperature[at, None]
+    return truncate(scaled_RV, rows.min_p[at], rows.top_k[at], rows.top_p[at]) if rows.any_cut else scaled_RV
 
 
 def _rows(wanted: torch.Tensor, everywhere: bool) -> torch.Tensor:

@@ -16,6 +16,7 @@ from configs.schema.sections import SamplingConfig
 MASK64 = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64's multipliers
+REDRAW = 1  # the stream of uniforms for a second draw at one position
 BLOCK = 256  # tokens that race as one first
 
 

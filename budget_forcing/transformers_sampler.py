@@ -11,11 +11,9 @@ import torch
 from transformers import LogitsProcessor
 
 from budget_forcing.budget_state import BudgetState, Outcome
-from budget_forcing.sampling import Truncation, draw_tokens, uniform
+from budget_forcing.sampling import REDRAW, Truncation, draw_tokens, uniform
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
-
-REDRAW = 1  # the stream of uniforms for a second draw at one position
 
 
 @dataclass(slots=True)
@@ -53,11 +51,9 @@ class BatchRow:
 
     def outcome(self) -> Outcome:
         """What was decoded."""
-        state, tokens = self.state, self.tokens
-        if state is None:
-            return Outcome(tokens, self.logprobs, [False] * len(tokens))
-        whole = Outcome(tokens, self.logprobs, state.forced, state.thought, state.answer_at, state.reason)
-        return whole.cut(len(tokens))
+        if self.state is None:
+            return Outcome(self.tokens, self.logprobs, [False] * len(self.tokens))
+        return self.state.outcome(self.tokens, self.logprobs)
 
     def record(self, token: int, logprob: float) -> None:
         """Append a token and see whether it ends the sequence."""

@@ -25,10 +25,10 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, proces
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
 from budget_forcing.budget_state import BudgetState
-from budget_forcing.end_decision import Choice, Policies, choose
-from budget_forcing.sampling import mix, uniform
+from budget_forcing.end_decision import Choice, Policies, choose, draw_again, draw_all
+from budget_forcing.sampling import REDRAW, mix, uniform
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.vllm_request import LOGPROBS, NONCE, check_params, request_budget
+from budget_forcing.vllm_request import BEGUN, LOGPROBS, NONCE, SEED, check_params, request_budget, state_of
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig
 
@@ -39,15 +39,25 @@ REFUSED, NOT_THINKING = -1, -2  # in place of the id that an end of thinking bec
 
 @dataclass(slots=True, eq=False)
 class Tracked:
-    """A request under a budget. `corrections`: position → what its processed log-probability lacks."""
+    """A request under a budget, of whose completion the prompt holds the first `begun` tokens.
+
+    `draws`: every token is drawn here. `corrections`: position → what its processed log-probability lacks.
+    """
 
     owner: "BudgetProcessor"
     state: BudgetState
     sampling: SamplingConfig
     seed: int
+    draws: bool
     logprobs: bool
+    begun: int
     output: list[int] = field(default_factory=list)
     corrections: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Tokens of the completion so far."""
+        return self.begun + len(self.output)
 
 
 @dataclass(slots=True)
@@ -57,6 +67,7 @@ class _Pending:
     tracked: Sequence[Tracked]
     positions: np.ndarray
     thinking: np.ndarray
+    drawing: np.ndarray
     choice: torch.Tensor  # (5, W): `Choice`'s fields
     copied: Any
 
@@ -114,17 +125,19 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         forced = {*budget.end, *budget.final, *budget.wait}
         ends = dict.fromkeys((*budget.ends, *(i for i in stops if i not in forced)))
         budget = replace(budget, ends=tuple(ends))
-        left = self.context - prompt - len(budget.end) - len(budget.final) - budget.max_answer
+        args = params.extra_args
+        begun = min(args.get(BEGUN, 0), prompt)
+        left = self.context - (prompt - begun) - len(budget.end) - len(budget.final) - budget.max_answer
         if left < budget.limit:
             budget = replace(budget, limit=max(left, 0), limit_reason="context")
         sampling = SamplingConfig(
             temperature=params.temperature, top_p=params.top_p, top_k=max(params.top_k, 0), min_p=params.min_p
         )
-        if params.seed is None:
+        draws = SEED in args and params.temperature > 0
+        if params.seed is None and not draws:
             self.seed = mix(self.seed)
-        args = params.extra_args
-        seed = self.seed if params.seed is None else mix(params.seed)
-        tracked = Tracked(self, BudgetState(budget), sampling, seed, bool(args.get(LOGPROBS)))
+        seed = args[SEED] if draws else self.seed if params.seed is None else mix(params.seed)
+        tracked = Tracked(self, state_of(budget, args, begun), sampling, seed, draws, bool(args.get(LOGPROBS)), begun)
         if NONCE in args:
             self.finished[args[NONCE]] = tracked
             if len(self.finished) > KEPT:
@@ -153,34 +166,42 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
             return logits
 
         # 2. rows whose state may have changed: most need no look for many steps
-        lengths = np.fromiter((len(tracked.output) for tracked in self.tracked), np.int64, len(self.tracked))
+        lengths = np.fromiter((tracked.length for tracked in self.tracked), np.int64, len(self.tracked))
         for at in np.nonzero((lengths >= self.visit_at) | (lengths < self.visited_at))[0]:
             self._visit(int(at), int(lengths[at]))
         if self.changed:
             self._sort()
 
-        # 3. draw ends of thinking, then force what a budget has due
-        if self.thinking:
-            self._think(logits, lengths[self.watched])
+        # 3. draw ends of thinking, and all tokens of some rows; then force what a budget has due
+        if self.choosing:
+            self._choose(logits, lengths[self.watched])
         if len(self.forced_ids):
             _force(logits, self.forced_rows, self.forced_ids)
         return logits
 
-    def _think(self, logits: torch.Tensor, positions: np.ndarray) -> None:
-        """Draw for the watched rows whether the policy ends its thinking."""
+    def _choose(self, logits: torch.Tensor, positions: np.ndarray) -> None:
+        """Draw for the watched rows whether the policy ends its thinking, or which token comes."""
         # 1. the policy's choice, by uniform numbers of (seed, position): the same in whatever batch
-        numbers = torch.from_numpy(uniform(self.seeds, positions)).to(self.device, non_blocking=True)
-        rows = self.watched_rows
-        choice = choose(logits, rows, self.policies, numbers, _truncate)
+        rows, policies = self.watched_rows, self.policies
+        numbers = self._numbers(self.seeds, positions)
+        choice = choose(logits, rows, policies, numbers, _truncate)
+        if len(policies.drawn):
+            draw_all(logits, rows, policies, numbers, _truncate, choice)
+        if len(self.redraws):
+            at = torch.from_numpy(self.redraws).to(self.device, non_blocking=True)
+            numbers = self._numbers(self.seeds[self.redraws], positions[self.redraws], REDRAW)
+            draw_again(logits, rows, policies, at, numbers, _truncate, choice)
 
         # 2. mask the ends where the engine draws among the other tokens, and where an end is refused without "Wait"
         ended = choice.end >= 0
         mask = (choice.mask | (ended & (self.emits < 0))) & self.active
-        ends = (rows[:, None], self.policies.ends)
+        ends = (rows[:, None], policies.ends)
         logits[ends] = torch.where(mask[:, None], -torch.inf, logits[ends])
 
         # 3. force what was drawn: what the budget makes of an end, or the token that was drawn in its place
-        ids = torch.where(self.active, torch.where(ended, self.emits, choice.token), -1)
+        thought = torch.where(ended & (self.emits >= 0), self.emits, choice.token)
+        answered = torch.where(self.drawing, torch.where(ended, choice.end, choice.token), -1)
+        ids = torch.where(self.active, thought, answered)
         if self.device.type == "cpu":
             some = (ids >= 0).nonzero().flatten()
             if len(some):
@@ -191,19 +212,22 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
             logits[at] = torch.where(ids >= 0, 0.0, logits[at])
         self.pending = self._copy(choice, positions)
 
+    def _numbers(self, seeds: np.ndarray, positions: np.ndarray, stream: int = 0) -> torch.Tensor:
+        return torch.from_numpy(uniform(seeds, positions, stream)).to(self.device, non_blocking=True)
+
     def _copy(self, choice: Choice, positions: np.ndarray) -> _Pending:
         """The choice on its way to the host: it is read in the next step, when it has long arrived."""
         tracked = [self.tracked[at] for at in self.watched or []]
         fields = choice.end, choice.token, choice.mask, choice.logprob, choice.none
         packed = torch.stack([field.double() for field in fields])
-        thinking = self.on_end[self.watched] > NOT_THINKING
+        thinking, drawing = self.on_end[self.watched] > NOT_THINKING, self.draws_answer[self.watched]
         if self.device.type == "cpu":
-            return _Pending(tracked, positions, thinking, packed, None)
+            return _Pending(tracked, positions, thinking, drawing, packed, None)
         host = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=self.pin_memory)
         host.copy_(packed, non_blocking=True)
         copied = torch.Event()
         copied.record()
-        return _Pending(tracked, positions, thinking, host, copied)
+        return _Pending(tracked, positions, thinking, drawing, host, copied)
 
     def settle(self) -> None:
         """Tell the states the last step's decisions, where the output has grown since."""
@@ -216,9 +240,13 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         wanted = ends >= 0
         if any(tracked.logprobs for tracked in pending.tracked):
             wanted |= (tokens >= 0) | (masks > 0)
-        for at in np.nonzero(wanted & pending.thinking)[0]:
+        for at in np.nonzero(wanted & (pending.thinking | pending.drawing))[0]:
             tracked, position = pending.tracked[at], int(pending.positions[at])
-            if len(tracked.output) <= position:
+            if tracked.length <= position:
+                continue
+            if pending.drawing[at]:
+                if tracked.logprobs:
+                    tracked.corrections[position] = float(logprobs[at])
                 continue
             state = tracked.state
             if ends[at] >= 0:
@@ -228,9 +256,10 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
                     self.visit_at[self.place[tracked]] = 0
             if not tracked.logprobs:
                 continue
-            if tokens[at] >= 0 or state.chosen:
+            is_refused = ends[at] >= 0 and state.refused
+            if not is_refused and (tokens[at] >= 0 or state.chosen):
                 tracked.corrections[position] = float(logprobs[at])
-            elif masks[at] or state.refused:
+            elif is_refused or masks[at]:
                 tracked.corrections[position] = float(nones[at])
 
     # ---- rows as arrays
@@ -244,7 +273,8 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         self.visit_at, self.visited_at = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.due = np.full(count, -1)
         self.on_end = np.full(count, NOT_THINKING)
-        self.open = np.ones(count, bool)  # the thinking has not ended
+        self.draws = np.fromiter((tracked.draws for tracked in self.tracked), bool, count)
+        self.open = np.ones(count, bool)  # the thinking has not ended, or every token is drawn here
         self.watched: list[int] | None = None
         self.changed = True
 
@@ -260,7 +290,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         if (due, on_end) != (self.due[at], self.on_end[at]):
             self.due[at], self.on_end[at] = due, on_end
             self.changed = True
-        self.open[at] = state.reason is None
+        self.open[at] = state.reason is None or self.draws[at]
         self.visited_at[at] = length
         self.visit_at[at] = length + max(state.steady, 1)
 
@@ -273,8 +303,9 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         forced = np.nonzero(self.due >= 0)[0]
         self.forced_rows = torch.from_numpy(self.row_of[forced]).to(self.device, non_blocking=True)
         self.forced_ids = torch.from_numpy(self.due[forced]).to(self.device, non_blocking=True)
-        self.thinking = bool((self.on_end > NOT_THINKING).any())
-        if not self.thinking:
+        self.draws_answer = self.draws & (self.on_end == NOT_THINKING) & (self.due < 0)
+        self.choosing = bool(((self.on_end > NOT_THINKING) | self.draws_answer).any())
+        if not self.choosing:
             return
         still = int(self.open.sum())
         if self.watched is None or 2 * still < len(self.watched) or still > self.open[self.watched].sum():
@@ -282,6 +313,8 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         on_end = self.on_end[self.watched]
         self.emits = torch.from_numpy(on_end).to(self.device, non_blocking=True)
         self.active = torch.from_numpy(on_end > NOT_THINKING).to(self.device, non_blocking=True)
+        self.drawing = torch.from_numpy(self.draws_answer[self.watched]).to(self.device, non_blocking=True)
+        self.redraws = np.nonzero((on_end == REFUSED) & self.draws[self.watched])[0]
 
     def _watch(self, watched: list[int]) -> None:
         """Tensors of the rows that think, "Wait"s included, so that these need no new ones."""
@@ -295,6 +328,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
             [tracked.logprobs for tracked in some],
             self.vocabulary,
             self.device,
+            [tracked.draws for tracked in some],
         )
 
 

@@ -7,9 +7,10 @@ server's `/tokenize` gives them to a client without the tokenizer.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from budget_forcing.budget_state import BudgetState
+from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.tokens import TokenBudget
 from configs.errors import EngineError
 
@@ -19,21 +20,35 @@ NUMBERS = ("limit", "min_thinking", "num_waits", "max_answer")
 SHARE = PREFIX + "share"
 NONCE = PREFIX + "nonce"
 LOGPROBS = PREFIX + "logprobs"
+SEED = PREFIX + "seed"
+BEGUN = PREFIX + "begun"
+DRAWN = PREFIX + "drawn"
 LARGEST = 2**31 - 1  # of a number: what is counted with it fits 64 bits
 MOST_ENDS = 64  # the ends of all rows in a batch are one tensor, as wide as the longest list
 
 
-def extra_args(budget: TokenBudget, nonce: str | None = None, logprobs: bool = False) -> dict[str, Any]:
+def extra_args(
+    budget: TokenBudget,
+    nonce: str | None = None,
+    logprobs: bool = False,
+    seed: int | None = None,
+    begun: Outcome | None = None,
+) -> dict[str, Any]:
     """`budget` as flat `SamplingParams.extra_args`, which are `vllm_xargs` over HTTP.
 
     `nonce` names the request for `WorkerExtension.budget_outcomes`; `logprobs` makes that report what has to be added
-    to vLLM's processed log-probabilities to make them the policy's.
+    to vLLM's processed log-probabilities to make them the policy's. `seed`: every token is drawn from (seed, position),
+    as the Transformers engine draws it. `begun`: the completion's first tokens, which end the prompt.
     """
     BudgetState(budget)  # refuses delimiters of several tokens
     args: dict[str, Any] = {PREFIX + name: list(getattr(budget, name)) for name in LISTS}
     args |= {PREFIX + name: getattr(budget, name) for name in (*NUMBERS, "limit_reason")}
     if nonce is not None:
         args[NONCE] = nonce
+    if seed is not None:
+        args[SEED] = seed
+    if begun is not None:
+        args |= {BEGUN: len(begun.tokens), DRAWN: [number for pair in begun.drawn_ends.items() for number in pair]}
     return args | ({LOGPROBS: 1} if logprobs else {})
 
 
@@ -45,7 +60,14 @@ def budget_of(args: dict[str, Any] | None, max_tokens: int) -> TokenBudget | Non
     given = {key: value for key, value in (args or {}).items() if key.startswith(PREFIX)}
     if not given:
         return None
-    known = {PREFIX + name for name in (*LISTS, *NUMBERS, "limit_reason")} | {SHARE, NONCE, LOGPROBS}
+    known = {PREFIX + name for name in (*LISTS, *NUMBERS, "limit_reason")} | {
+        SHARE,
+        NONCE,
+        LOGPROBS,
+        SEED,
+        BEGUN,
+        DRAWN,
+    }
     for key in given:
         if key not in known:
             raise EngineError(f"{key}: unknown; the budget's keys are {', '.join(sorted(known))}")
@@ -73,6 +95,13 @@ def budget_of(args: dict[str, Any] | None, max_tokens: int) -> TokenBudget | Non
         raise EngineError(f"{NONCE}: {given[NONCE]!r}; give a string")
     if given.get(LOGPROBS, 0) not in (0, 1):
         raise EngineError(f"{LOGPROBS}: {given[LOGPROBS]!r}; give 0 or 1")
+    if type(given.get(SEED, 0)) is not int or not 0 <= given.get(SEED, 0) < 1 << 64:
+        raise EngineError(f"{SEED}: {given[SEED]!r}; give a whole number of 64 bits")
+    if type(given.get(BEGUN, 0)) is not int or not 0 <= given.get(BEGUN, 0) <= LARGEST:
+        raise EngineError(f"{BEGUN}: {given[BEGUN]!r}; give a whole number from 0 to {LARGEST}")
+    drawn = given.get(DRAWN, [])
+    if not isinstance(drawn, list) or len(drawn) % 2 or not all(type(i) is int and i >= 0 for i in drawn):
+        raise EngineError(f"{DRAWN}: {drawn!r}; give pairs of a position and a token id, one after the other")
     # what the request leaves beside the end of the thinking goes to the thinking and the answer
     room = max_tokens - len(fields["end"]) - len(fields["final"])
     if (share := given.get(SHARE)) is not None:
@@ -91,6 +120,12 @@ def budget_of(args: dict[str, Any] | None, max_tokens: int) -> TokenBudget | Non
 def request_budget(params: Any) -> TokenBudget | None:
     """The budget of a request with these `SamplingParams`; None if it has none."""
     return budget_of(params.extra_args, LARGEST if params.max_tokens is None else params.max_tokens)
+
+
+def state_of(budget: TokenBudget, args: Mapping[str, Any], begun: int) -> BudgetState:
+    """Where a request starts whose prompt ends with `begun` tokens of its completion, by its `extra_args`."""
+    drawn = args.get(DRAWN, [])
+    return BudgetState.after(budget, dict(zip(drawn[::2], drawn[1::2], strict=True)), begun)
 
 
 def check_params(params: Any) -> None:
@@ -116,7 +151,7 @@ def check_params(params: Any) -> None:
     if ends > MOST_ENDS:
         raise EngineError(f"budget_ends: {ends} ids with those that stop the request; give at most {MOST_ENDS}")
     need = budget.limit + len(budget.end) + len(budget.final) + budget.max_answer
-    if params.max_tokens is not None and params.max_tokens < need:
+    if params.max_tokens is not None and params.max_tokens + params.extra_args.get(BEGUN, 0) < need:
         raise EngineError(
             f"budget: thinking {budget.limit} + end {len(budget.end) + len(budget.final)} + answer {budget.max_answer} "
             f"tokens are more than max_tokens {params.max_tokens}; raise it or lower the budget"

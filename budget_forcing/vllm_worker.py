@@ -14,8 +14,8 @@ class WorkerExtension:
     def budget_outcomes(self, nonces: list[str]) -> list[dict[str, Any] | None]:
         """By `collective_rpc`: what became of each request, by its nonce; each can be asked for once.
 
-        `forced` (bool per output position), `thought`, `answer_at`, `reason`, and `corrections` (position →
-        what to add to the processed log-probability).
+        `forced` (bool per position), `thought`, `answer_at`, `reason`, `drawn_ends` (position → token), and
+        `corrections` (position → what to add to the processed log-probability).
         """
         return budget_outcomes(self, nonces)
 
@@ -41,7 +41,7 @@ def install(worker: Any) -> bool:
 
 
 def _report(tracked: Tracked) -> dict[str, Any]:
-    state, length = tracked.state, len(tracked.output)
+    state, length = tracked.state, tracked.length
     if state.is_ahead(length):
         state = state.rewound(length)
     while state.position < length:
@@ -51,5 +51,6 @@ def _report(tracked: Tracked) -> dict[str, Any]:
         "thought": state.thought,
         "answer_at": state.answer_at,
         "reason": state.reason,
+        "drawn_ends": state.drawn_ends,
         "corrections": tracked.corrections,
     }

@@ -18,12 +18,13 @@ from budget_forcing.budget import Budget, resolve
 from budget_forcing.budget_state import Outcome
 from budget_forcing.rounds import Ask, in_rounds
 from budget_forcing.sampling import mix
-from budget_forcing.tokens import ThinkTokens, TokenBudget, encode, think_tokens
+from budget_forcing.tokens import ThinkTokens, encode, think_tokens
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from models.engines.generation import Generation, Origin, decode, generation_of, token_at, turn_of
+from models.engines.job import Decoded, Job
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -61,34 +62,6 @@ class Request:
     logprobs: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One sequence for an engine to decode: ids, a seed, and limits as numbers.
-
-    `ends` stop it. `seeded`: the request named a seed. Rounds go on with a sequence whose first `start` tokens are in
-    the prompt; `refuse`: none of `ends` may come first.
-    """
-
-    request: int
-    sample: int
-    prompt: tuple[int, ...]
-    sampling: SamplingConfig
-    seed: int
-    max_tokens: int
-    ends: tuple[int, ...]
-    budget: TokenBudget | None = None
-    stop: tuple[str, ...] = ()
-    adapter: str | None = None
-    logprobs: bool = False
-    seeded: bool = True
-    start: int = 0
-    refuse: bool = False
-
-
-Decoded = Callable[[int, Outcome], None]
-"""Called with a job's index and what became of it, as soon as that is known."""
-
-
 class Engine(ABC):
     """Behind it: Transformers, vLLM, or Unsloth's vLLM.
 
@@ -111,7 +84,7 @@ class Engine(ABC):
 
     @abstractmethod
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """Decode every job and report each when it ends."""
+        """Decode every job and report each when it ends; what some have in common is decoded once."""
 
     def follow(self, model: CausalLM) -> None:  # noqa: B027  (most engines share the weights that are trained)
         """From now on answer with the adapter that `model` has at this moment."""

@@ -34,6 +34,7 @@ class Generation:
                       was no thinking to end
     control           "engine", "rounds", or "none" (no budget)
     seconds           from the call of `generate` to this completion's last token
+    shared            how many of its first tokens were decoded once for several requests, and not for this one
     """
 
     request: int
@@ -51,6 +52,7 @@ class Generation:
     stop: str | None
     control: str = "none"
     seconds: float = 0.0
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def generation_of(
         stop=reason,
         control=origin.control,
         seconds=origin.seconds,
+        shared=min(outcome.shared, len(tokens)),
     )
 
 

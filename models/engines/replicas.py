@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import EngineError, MullError
 from data.think_format import ThinkFormat
-from models.engines.base import Decoded, Engine, Job
+from models.engines.base import Engine
+from models.engines.job import Decoded, Job
+from models.engines.sharing import families_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,9 +60,11 @@ class Replicas(Engine):
         super().__init__(tokenizer, think_format, tokens, eos)
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """See `Engine.decode`; the samples of a request stay together, for the sake of prefix caches."""
+        """See `Engine.decode`; a family of jobs stays together, and so do the samples of a request: prefix caches."""
         count = len(self.pipes)
-        parts = [[at for at, job in enumerate(jobs) if job.request % count == replica] for replica in range(count)]
+        parts: list[list[int]] = [[] for _ in range(count)]
+        for family in families_of(jobs):
+            parts[jobs[family[0]].request % count] += family
         for pipe, part in zip(self.pipes, parts, strict=True):
             pipe.send([jobs[at] for at in part])
         busy = dict(zip(self.pipes, range(count), strict=True))

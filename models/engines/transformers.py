@@ -3,15 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from budget_forcing.budget_state import BudgetState
 from budget_forcing.transformers_sampler import BatchRow, Sampler
 from data.think_format import ThinkFormat
-from models.engines.base import Decoded, Engine, Job
+from models.engines.base import Engine
 from models.engines.generation import decode, end_of_turn
+from models.engines.job import Branch, Decoded, Job
+from models.engines.sharing import decode_shared
 from models.engines.transformers_internals import new_cache, refuse_unsloth
 from models.engines.virtual_tokens import VirtualTokens
 from models.protocols import CausalLM
@@ -52,7 +54,7 @@ class TransformersEngine(Engine):
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`."""
         with evaluating(self.model):
-            _Decoding(self, jobs, decoded).run()
+            decode_shared(lambda jobs, branch: _Decoding(self, jobs, branch).run(), jobs, decoded)
 
     def close(self) -> None:
         """Let the model go."""
@@ -75,12 +77,13 @@ def evaluating(model: CausalLM) -> Iterator[None]:
 class _Decoding:
     """One `generate` call: a batch of live rows, and a queue of jobs that fill the places of finished ones."""
 
-    def __init__(self, engine: TransformersEngine, jobs: Sequence[Job], decoded: Decoded) -> None:
+    def __init__(self, engine: TransformersEngine, jobs: Sequence[Job], branch: Branch) -> None:
         self.engine = engine
-        self.jobs = jobs
-        self.decoded = decoded
+        self.jobs = list(jobs)
+        self.branch = branch
         # longest first: the last rows to run alone are short, and prompts of like length share a prefill
-        self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].prompt))))
+        self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].known))))
+        self.branches: deque[tuple[int, _Trunk]] = deque()
         self.live: list[int] = []
         self.rows: list[BatchRow] = []
         self.reported: set[int] = set()
@@ -93,7 +96,7 @@ class _Decoding:
 
     def run(self) -> None:
         """Decode everything."""
-        while self.waiting or self.live:
+        while self.waiting or self.branches or self.live:
             self._fill()
             while self.live and not self._should_refill():
                 self._step()
@@ -104,13 +107,20 @@ class _Decoding:
         return finished == len(self.rows) or 4 * finished >= len(self.rows)
 
     def _fill(self) -> None:
-        """Prefill waiting jobs into free places and join them to the live rows; a prompt asked for twice runs once."""
+        """Prefill waiting jobs into free places and join them to the live rows; a prompt asked for twice runs once.
+
+        Branches come first: until all of a trunk's have begun, its keys and values are held.
+        """
         free = self.engine.batch_size - len(self.live)
+        while free and self.branches:
+            some = [self.branches.popleft() for _ in range(min(free, len(self.branches)))]
+            free -= len(some)
+            self._go_on(some)
         while free and self.waiting:
             new: list[int] = []
             width = 0
             while self.waiting and len(new) < free:
-                length = len(self.jobs[self.waiting[0]].prompt)
+                length = len(self.jobs[self.waiting[0]].known)
                 pads = self.virtual.count and length != width  # between virtual tokens and a prompt no padding stands
                 width = max(width, length)
                 if new and (width * (len(new) + 1) > PREFILL or pads):
@@ -121,7 +131,7 @@ class _Decoding:
 
     def _prefill(self, new: list[int]) -> None:
         jobs = [self.jobs[at] for at in new]
-        prompts = list(dict.fromkeys(job.prompt for job in jobs))
+        prompts = list(dict.fromkeys(job.known for job in jobs))
         width = max(map(len, prompts))
         device = self.mask.device
         ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=device)
@@ -131,15 +141,43 @@ class _Decoding:
         inputs = self.virtual.before(ids, cache)
         logits = self._forward(inputs, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
         if len(prompts) < len(jobs):
-            index = torch.tensor([prompts.index(job.prompt) for job in jobs], device=device)
+            index = torch.tensor([prompts.index(job.known) for job in jobs], device=device)
             logits, mask = logits[index], mask[index]
             for layer in cache.layers:
                 layer.select(index)
-        rows = [_row(job) for job in jobs]
-        last = torch.tensor(Sampler(rows, device).step(logits), device=device)
-        self._join(new, rows, cache, mask, last)
+        self._join(new, cache, mask, logits)
 
-    def _join(self, new: list[int], rows: list[BatchRow], cache: Any, mask: torch.Tensor, last: torch.Tensor) -> None:
+    def _go_on(self, some: Sequence[tuple[int, "_Trunk"]]) -> None:
+        """Join branches to the live rows: their trunks' keys and values, and a forward pass over what is new.
+
+        As many last tokens as the branch with most new ones has are computed for all, so that no row has a gap.
+        """
+        # 1. how far each goes with its trunk
+        known = [self.jobs[at].known for at, _ in some]
+        fresh = max(len(its) - trunk.shared(its) for its, (_, trunk) in zip(known, some, strict=True))
+        kept = [len(its) - fresh + self.virtual.count for its in known]
+        width, device = max(kept), self.mask.device
+
+        # 2. the trunks' keys and values, side by side
+        cache = new_cache(self.engine.model)
+        for number, layer in enumerate(cache.layers):
+            pairs = [(trunk.layers[number], length) for (_, trunk), length in zip(some, kept, strict=True)]
+            layer.lazy_initialization(*pairs[0][0])
+            layer.replace(
+                torch.cat([_left_pad(keys[:, :, :length], width) for (keys, _), length in pairs]),
+                torch.cat([_left_pad(values[:, :, :length], width) for (_, values), length in pairs]),
+            )
+
+        # 3. what is new
+        mask = torch.tensor([[0] * (width - length) + [1] * (length + fresh) for length in kept], device=device)
+        ids = torch.tensor([its[len(its) - fresh :] for its in known], device=device)
+        logits = self._forward({"input_ids": ids}, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+        self._join([at for at, _ in some], cache, mask, logits)
+
+    def _join(self, new: list[int], cache: Any, mask: torch.Tensor, logits: torch.Tensor) -> None:
+        """Draw the first token of `new` rows and add them to the live ones."""
+        rows = [_row(self.jobs[at]) for at in new]
+        last = torch.tensor(Sampler(rows, mask.device).step(logits), device=mask.device)
         if self.live:
             width = max(self.mask.shape[1], mask.shape[1])
             for mine, theirs in zip(self.cache.layers, cache.layers, strict=True):
@@ -184,7 +222,7 @@ class _Decoding:
     def _retire(self) -> None:
         """Report rows that just got a token or ended."""
         on_token = self.engine.on_token
-        for at, row in zip(self.live, self.rows, strict=True):
+        for place, (at, row) in enumerate(zip(self.live, self.rows, strict=True)):
             job = self.jobs[at]
             if on_token is not None and at not in self.reported:
                 on_token(at, row)
@@ -192,7 +230,23 @@ class _Decoding:
                 row.done = True
             if row.done and at not in self.reported:
                 self.reported.add(at)
-                self.decoded(at, row.outcome())
+                self._branch(place, self.branch(at, row.outcome()))
+
+    def _branch(self, place: int, jobs: Sequence[Job]) -> None:
+        """Let `jobs` wait with the keys and values of the row at `place`, which has just ended."""
+        if not jobs:
+            return
+        length = self.virtual.count + len(self.jobs[self.live[place]].prompt) + len(self.rows[place].tokens) - 1
+        first = int(self.mask[place].argmax())
+        columns = slice(first, first + length)
+        layers = [
+            (its.keys[place : place + 1, :, columns].clone(), its.values[place : place + 1, :, columns].clone())
+            for its in self.cache.layers
+        ]
+        ids = (*self.jobs[self.live[place]].prompt, *self.rows[place].tokens[:-1])
+        trunk = _Trunk(ids, layers)
+        self.branches.extend((len(self.jobs) + at, trunk) for at in range(len(jobs)))
+        self.jobs += jobs
 
     def _stopped(self, row: BatchRow, job: Job) -> bool:
         tail = decode(self.engine.tokenizer, row.tokens[-STOP_TAIL:])
@@ -215,13 +269,27 @@ class _Decoding:
             self.cache, self.mask = None, mask[:, :0]
 
 
+@dataclass(frozen=True, slots=True)
+class _Trunk:
+    """A sequence that others branch off: its ids, and of each layer the keys and values (1, heads, T, d) of these."""
+
+    ids: tuple[int, ...]
+    layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+    def shared(self, known: Sequence[int]) -> int:
+        """How many of the first ids are its own too, short of the last one, after which something has to come."""
+        pairs = enumerate(zip(self.ids, known[:-1], strict=False))
+        return next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(self.ids), len(known) - 1))
+
+
 def _row(job: Job) -> BatchRow:
-    state = None if job.budget is None else BudgetState(job.budget)
+    begun = ([*job.begun.tokens], [*job.begun.logprobs]) if job.begun else ([], [])
     return BatchRow(
         job.sampling,
         job.seed,
         frozenset(job.ends),
-        state,
+        job.state,
+        *begun,
         start=job.start,
         refuse=job.refuse,
         prompt=job.prompt,

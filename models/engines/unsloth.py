@@ -16,7 +16,7 @@ from configs.errors import EngineError
 from configs.schema.sections import ModelConfig
 from data.think_format import ThinkFormat
 from models.backend import RUNNER
-from models.engines.base import Decoded, Job
+from models.engines.job import Decoded, Job
 from models.engines.vllm import VllmEngine
 from models.engines.vllm_internals import model_config_of
 from models.load import LoadedModel

@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,10 @@ from models.adapter_types import check_vllm_adapter
 from models.backend import check_model_config, check_vllm, choose_backend, has_gpu
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
-from models.engines.base import Decoded, Engine, Job
+from models.engines.base import Engine
+from models.engines.job import Branch, Decoded, Job
 from models.engines.replicas import launched_devices, only, visible_devices
+from models.engines.sharing import decode_shared
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
@@ -112,16 +114,24 @@ class VllmEngine(Engine):
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
-        left = list(range(len(jobs)))
-        while left:
-            asked = tuple(left)
+        decode_shared(self._decode_until_done, jobs, decoded)
 
-            def report(at: int, outcome: Outcome, asked: Sequence[int] = asked) -> None:
-                left.remove(asked[at])
-                decoded(asked[at], outcome)
+    def _decode_until_done(self, jobs: Sequence[Job], branch: Branch) -> None:
+        known, left = list(jobs), dict.fromkeys(range(len(jobs)))
+        while left:
+            numbers = list(left)
+
+            def report(at: int, outcome: Outcome, numbers: list[int] = numbers) -> Sequence[Job]:
+                del left[numbers[at]]
+                more = branch(numbers[at], outcome)
+                new = range(len(known), len(known) + len(more))
+                known.extend(more)
+                numbers.extend(new)
+                left.update(dict.fromkeys(new))
+                return more
 
             try:
-                self._decode([jobs[at] for at in asked], report)
+                self._decode([known[at] for at in numbers], report)
             except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands
                 self._revive(error)
 
@@ -137,18 +147,25 @@ class VllmEngine(Engine):
         except Exception as failure:
             raise EngineError(f"{died}. It can't be started anew ({failure}): go on with --resume") from failure
 
-    def _decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
+    def _decode(self, jobs: list[Job], branch: Branch) -> None:
         engine = self.llm.llm_engine
         loras = {adapter: self._lora(adapter) for adapter in {job.adapter for job in jobs}}
         places: dict[str, int] = {}
+
+        def add(at: int, job: Job) -> None:
+            name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
+            places[name] = at
+            prompt = {"prompt_token_ids": list(job.known)}
+            engine.add_request(name, prompt, self._params(job, name), lora_request=loras[job.adapter])
+
         try:
             for at, job in enumerate(jobs):
-                name = f"{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
-                places[name] = at
-                prompt = {"prompt_token_ids": list(job.prompt)}
-                engine.add_request(name, prompt, self._params(job, name), lora_request=loras[job.adapter])
+                add(at, job)
             while engine.has_unfinished_requests():
-                self._report([out for out in engine.step() if out.finished], jobs, places, decoded)
+                for at, outcome in self._outcomes([out for out in engine.step() if out.finished], jobs, places):
+                    for job in branch(at, outcome):
+                        add(len(jobs), job)
+                        jobs.append(job)
         except BaseException:
             engine.abort_request(list(places))
             raise
@@ -181,14 +198,15 @@ class VllmEngine(Engine):
 
     def _params(self, job: Job, nonce: str) -> Any:
         sampling = job.sampling
+        draws = job.budget is not None and job.seeded and sampling.temperature > 0
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
-            seed=_seed_of(job) & MAX_SEED if job.seeded else None,
-            max_tokens=job.max_tokens,
+            seed=_seed_of(job) & MAX_SEED if job.seeded and not draws else None,
+            max_tokens=job.max_tokens - (len(job.begun.tokens) if job.begun else 0),
             min_tokens=int(job.refuse),
             stop=list(job.stop) or None,
             include_stop_str_in_output=True,
@@ -197,7 +215,9 @@ class VllmEngine(Engine):
             detokenize=bool(job.stop),
             skip_special_tokens=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args=None if job.budget is None else extra_args(job.budget, nonce, job.logprobs),
+            extra_args=None
+            if job.budget is None
+            else extra_args(job.budget, nonce, job.logprobs, job.seed if draws else None, job.begun),
         )
 
     def _lora(self, adapter: str | None) -> Any:
@@ -222,7 +242,10 @@ class VllmEngine(Engine):
         outcomes: list[Any] = self.llm.collective_rpc("budget_outcomes", args=(names,))[0]
         return outcomes
 
-    def _report(self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int], decoded: Decoded) -> None:
+    def _outcomes(
+        self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int]
+    ) -> Iterator[tuple[int, Outcome]]:
+        """(place, what became of it) of each finished request."""
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
         outcomes: dict[str, Any] = {}
         if names:
@@ -235,7 +258,8 @@ class VllmEngine(Engine):
                 logprobs = [float(p[t].logprob) for p, t in zip(completion.logprobs, tokens, strict=True)]
             if out.request_id in outcomes and outcomes[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
-            decoded(places[out.request_id], outcome_of(tokens, logprobs, outcomes.get(out.request_id)))
+            at = places[out.request_id]
+            yield at, outcome_of(tokens, logprobs, outcomes.get(out.request_id), jobs[at].begun)
 
 
 def _exit_code(codes: Sequence[int]) -> str:
@@ -250,14 +274,20 @@ def _seed_of(job: Job) -> int:
     return mix(job.seed + later) if later else job.seed
 
 
-def outcome_of(tokens: list[int], logprobs: list[float], told: dict[str, Any] | None) -> Outcome:
-    """vLLM's tokens with what the worker told of the budget."""
+def outcome_of(
+    tokens: list[int], logprobs: list[float], told: dict[str, Any] | None, begun: Outcome | None = None
+) -> Outcome:
+    """vLLM's tokens, after those that were `begun`, with what the worker told of the budget."""
     if told is None:
         return Outcome(tokens, logprobs, [False] * len(tokens))
+    first = len(begun.tokens) if begun else 0
     for position, correction in told["corrections"].items():
-        if int(position) < len(logprobs):
-            logprobs[int(position)] += correction
-    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"])
+        if int(position) - first < len(logprobs):
+            logprobs[int(position) - first] += correction
+    if begun:
+        tokens, logprobs = begun.tokens + tokens, begun.logprobs + logprobs
+    drawn_ends = {int(at): token for at, token in told["drawn_ends"].items()}
+    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"], drawn_ends)
     return whole.cut(len(tokens))  # the worker may be a token ahead
 
 

@@ -24,10 +24,13 @@ def scripted(seed: int, vocabulary: int) -> Policy:
     return choose
 
 
-def by_state(budget: TokenBudget, policy: Policy) -> tuple[Outcome, BudgetState]:
-    """Decode one sequence as an engine does."""
-    state, tokens = BudgetState(budget), list[int]()
-    while True:
+def by_state(
+    budget: TokenBudget, policy: Policy, begun: Outcome | None = None, most: int = 10**6
+) -> tuple[Outcome, BudgetState]:
+    """Decode one sequence as an engine does, of which `begun` is known; at most `most` tokens."""
+    begun = begun or Outcome()
+    state, tokens = BudgetState.after(budget, begun.drawn_ends, len(begun.tokens)), [*begun.tokens]
+    while len(tokens) < most:
         token = policy(tokens, frozenset())
         if state.thinking and token in budget.ends:
             promised = state.on_end
@@ -41,7 +44,7 @@ def by_state(budget: TokenBudget, policy: Policy) -> tuple[Outcome, BudgetState]
         state.advance()
         if last:
             break
-    return Outcome(tokens, [0.0] * len(tokens), state.forced, state.thought, state.answer_at, state.reason), state
+    return state.outcome(tokens, [0.0 if forced else -1.0 for forced in state.forced[: len(tokens)]]), state
 
 
 def by_rounds(budget: TokenBudget, policy: Policy) -> Outcome:

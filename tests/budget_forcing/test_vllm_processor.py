@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from budget_forcing.budget_state import BudgetState
+from budget_forcing.sampling import mix
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
 from tests.budget_forcing.policies import by_state
@@ -100,17 +101,19 @@ def test_greedy_texts_survive_the_scheduler(stale: bool, many: list[TokenBudget]
     assert runner.texts == expected
 
 
+@pytest.mark.parametrize("draws", [False, True], ids=["ends drawn", "all drawn"])
 @pytest.mark.parametrize(
     ("budget", "sampling"),
     [(BUDGETS[0], s) for s in SAMPLINGS] + [(b, SAMPLINGS[at]) for b in BUDGETS[1:] for at in (0, 5)],
 )
-def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: SamplingConfig) -> None:
+def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: SamplingConfig, draws: bool) -> None:
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     count = 3000
     runner = Runner(lambda name, tokens: logits_of([tokens])[0], VOCABULARY, count)
     for at in range(count):
-        runner.add(str(at), params_of(budget, sampling, at))
+        seed = {"budget_seed": mix(at)} if draws else {}
+        runner.add(str(at), params_of(budget, sampling, None if draws else at, **seed))
     texts: list[Text] = []
     for _ in range(budget.max_tokens):
         runner.step()
@@ -125,9 +128,10 @@ def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: Sam
     assert p_value(exact_distribution(budget, sampling), texts) > 1e-4
 
 
+@pytest.mark.parametrize("draws", [False, True], ids=["ends drawn", "all drawn"])
 @pytest.mark.parametrize("budget", BUDGETS, ids=["wait", "longer wait", "refused"])
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
-def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: SamplingConfig) -> None:
+def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: SamplingConfig, draws: bool) -> None:
     from budget_forcing.vllm_worker import budget_outcomes
     from models.engines.vllm import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
@@ -135,7 +139,9 @@ def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: Sampling
     count = 100
     runner = Runner(own_logits, VOCABULARY, count)
     for at in range(count):
-        runner.add(str(at), params_of(budget, sampling, at, budget_nonce=str(at), budget_logprobs=1))
+        fields: dict[str, Any] = {"budget_nonce": str(at), "budget_logprobs": 1}
+        fields |= {"budget_seed": mix(at)} if draws else {}
+        runner.add(str(at), params_of(budget, sampling, None if draws else at, **fields))
     for _ in range(budget.max_tokens):
         runner.step()
     worker = SimpleNamespace(model_runner=SimpleNamespace(input_batch=runner.batch))
@@ -147,7 +153,7 @@ def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: Sampling
         outcome = outcome_of(text, list(runner.logprobs[name]), told[at])
         drawn_ends = runner.requests[name].sampling_params._budget.state.drawn_ends
         assert outcome.answer_at is not None
-        for position in range(min(outcome.answer_at + 1, len(text))):
+        for position in range(len(text) if draws else min(outcome.answer_at + 1, len(text))):
             token, logprob = text[position], outcome.logprobs[position]
             if outcome.forced[position]:
                 assert logprob == 0.0
@@ -166,6 +172,7 @@ def test_outcome_is_cut_to_returned_tokens() -> None:
     from models.engines.vllm import outcome_of
 
     told = {"forced": [False] * 3 + [True], "thought": 3, "answer_at": 4, "reason": "limit", "corrections": {3: 1.0}}
+    told["drawn_ends"] = {3: 1}
     cut = outcome_of([7, 7, 7], [-1.0, -1.0, -1.0], told)
     assert (cut.forced, cut.thought, cut.answer_at, cut.reason) == ([False] * 3, 3, None, None)
     assert cut.logprobs == [-1.0] * 3
@@ -348,7 +355,7 @@ def test_rows_that_change_wait_for_nothing() -> None:
     processor = BudgetProcessor(vllm_config(VOCABULARY, 4), torch.device("meta"), False)
     forced = replace(BUDGETS[0], limit=0, min_thinking=0)
     for at, budget in enumerate((BUDGETS[0], forced)):
-        processor.rows[at] = Tracked(processor, BudgetState(budget), SamplingConfig(), at, False)
+        processor.rows[at] = Tracked(processor, BudgetState(budget), SamplingConfig(), at, False, False, 0)
     processor._gather()
     for at in range(2):
         processor._visit(at, 0)

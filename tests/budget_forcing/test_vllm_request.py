@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from budget_forcing.budget_state import BudgetState
+from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.tokens import TokenBudget
 from budget_forcing.vllm_request import budget_of, extra_args
 from configs.errors import EngineError
@@ -18,7 +18,8 @@ GOOD = TokenBudget((1, 2), (1, 5), (2,), limit=9, num_waits=1, wait=(7,), final=
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(budgets)
 def test_budget_round_trips_through_json(budget: TokenBudget) -> None:
-    sent = json.loads(json.dumps(extra_args(budget, "nonce", logprobs=True)))
+    begun = Outcome([7, 7, 2, 7], drawn_ends={2: 2})
+    sent = json.loads(json.dumps(extra_args(budget, "nonce", logprobs=True, seed=2**64 - 1, begun=begun)))
     assert all(isinstance(value, str | int) or all(isinstance(i, int) for i in value) for value in sent.values())
     assert budget_of(sent, 1000) == budget
 
@@ -51,6 +52,12 @@ def test_requests_without_a_budget_have_none() -> None:
         ({"budget_nonce": 7}, "budget_nonce"),
         ({"budget_logprobs": [1]}, "budget_logprobs"),
         ({"budget_logprobs": 2}, "budget_logprobs"),
+        ({"budget_seed": -1}, "budget_seed"),
+        ({"budget_seed": 1.5}, "budget_seed"),
+        ({"budget_seed": 2**64}, "budget_seed"),
+        ({"budget_begun": "3"}, "budget_begun"),
+        ({"budget_drawn": [3]}, "budget_drawn"),
+        ({"budget_drawn": "3"}, "budget_drawn"),
     ],
 )
 def test_wrong_key_is_named(change: dict[str, Any], word: str) -> None:

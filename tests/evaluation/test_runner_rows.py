@@ -9,8 +9,9 @@ from data.problem import Problem
 from data.think_format import DEEPSEEK
 from evaluation.plan import Task
 from evaluation.runner import sample_of
-from models.engines.base import Decoded, Engine, Job
+from models.engines.base import Engine
 from models.engines.generation import Origin, generation_of
+from models.engines.job import Decoded, Job
 from tests.tiny import tiny_tokenizer
 
 

@@ -23,6 +23,7 @@ from models.engines.replicas import Replicas
 from models.engines.select import choose_engine, load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
+from tests.models.engines.sweep import check_sweep
 from tests.tiny import tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -115,6 +116,14 @@ def test_in_engine_budget_equals_rounds(loaded: LoadedModel, sampling: SamplingC
         assert (one.thinking, one.answer) == (other.thinking, other.answer)
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
         assert (one.control, other.control) == ("engine", "rounds")
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9)], ids=str)
+def test_sweep_decodes_the_thinking_once_and_changes_nothing(
+    loaded: LoadedModel, sampling: SamplingConfig, batch: int
+) -> None:
+    check_sweep(engine_of(loaded, batch=batch), sampling)
 
 
 def test_generation_is_thinking_end_answer(loaded: LoadedModel) -> None:

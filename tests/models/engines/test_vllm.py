@@ -15,11 +15,13 @@ from configs.errors import EngineError, ModelError
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
+from data.turn_reader import END_OF_TURN
 from models.engines.base import Request
 from models.engines.generation import Generation
 from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
+from tests.models.engines.sweep import check_sweep
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT
 
@@ -117,6 +119,14 @@ def test_packed_weights_are_refused_at_load(folder: Path, precision: Any, monkey
         VllmEngine.load(EngineConfig(name="vllm"), ModelConfig(name=str(folder), precision=precision), S1)
 
 
+@pytest.mark.parametrize("logprobs", [True, False])
+@pytest.mark.parametrize("sampling", [GREEDY, *SAMPLINGS], ids=str)
+def test_sweep_decodes_the_thinking_once_and_changes_nothing(
+    engine: Any, sampling: SamplingConfig, logprobs: bool
+) -> None:
+    check_sweep(engine, sampling, logprobs)
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", "float32"), ("bf16", "bfloat16")])
 def test_precision_is_the_trained_models(
     folder: Path, precision: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +167,7 @@ def test_sampled_generations_keep_budgets(apart: Any, sampling: SamplingConfig) 
         assert budget.min_thinking <= g.thinking_tokens <= (budget.max_thinking or 300)
         assert g.answer_tokens + (g.finish == "stop") > 0
         thinking, _, answer = g.text.partition(S1.end)
-        assert thinking.strip() == g.thinking
+        assert END_OF_TURN.sub("", thinking).strip() == g.thinking  # a random model writes other ends of a turn
         assert answer.strip().startswith(g.answer)
     again = apart.generate(list(reversed(requests)))
     assert sorted(g.token_ids for g in again) == sorted(g.token_ids for g in generations)
@@ -357,3 +367,15 @@ def test_processor_installs_into_running_engine(engine: Any, monkeypatch: pytest
 def test_separate_process_generates_the_same(engine: Any, apart: Any) -> None:
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
     assert [facts(g) for g in apart.generate(requests)] == [facts(g) for g in engine.generate(requests)]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, *SAMPLINGS], ids=str)
+def test_seeded_budgets_have_the_texts_of_the_transformers_engine(
+    engine: Any, transformers_engine: TransformersEngine, sampling: SamplingConfig
+) -> None:
+    requests = [ask("q" * n, sampling=sampling, budget=budget, n=2) for n in (2, 30) for budget in BUDGETS]
+    requests = [request if sampling.temperature else replace(request, n=1) for request in requests]
+    ours, theirs = engine.generate(requests), transformers_engine.generate(requests)
+    assert list(map(facts, ours)) == list(map(facts, theirs))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
