@@ -14,6 +14,7 @@ from configs.progress import Progress
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from evaluation.compare import screen
+from evaluation.plan import shared_thinking
 from report.evaluation import figure_text, names_of, optional_interval
 from report.page import percent
 
@@ -25,19 +26,24 @@ def describe(config: EvalConfig, problems: int) -> str:
         return f"{recipe}\nplan: grade the answers in {config.answers} against {problems} problems"
     context = config.model.max_length
     budgets = [Budget.from_config(section, context) for section in config.budgets]
-    longest = [
-        min(context, (b.max_thinking if b.max_thinking is not None else context) + b.max_answer) for b in budgets
-    ]
     total = problems * config.samples
-    return (
+    lines = [
         f"{recipe}\nplan: {problems} problems × {len(budgets)} budgets × {config.samples} samples = "
-        f"{total * len(budgets):,} completions of at most {total * sum(longest):,} tokens, into {config.output_dir}"
-    )
+        f"{total * len(budgets):,} completions, into {config.output_dir}"
+    ]
+    for numbers in shared_thinking(config.budgets):
+        limits = [budgets[at].max_thinking for at in numbers]
+        thinking = context if None in limits else max(limit for limit in limits if limit is not None)
+        answers = sum(budgets[at].max_answer for at in numbers)
+        most = total * min(thinking + answers, context * len(numbers)) * config.budgets[numbers[0]].tries
+        names = "1 budget" if len(numbers) == 1 else f"{len(numbers)} budgets, whose thinking is decoded once"
+        lines.append(f"      {names}: at most {most:,} tokens")
+    return "\n".join(lines)
 
 
 @contextmanager
 def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
-    """A bar a point with the accuracy so far, one after the other; gives the callback that moves them."""
+    """A bar for the points made together, one after the other, with their accuracy so far; gives what moves them."""
     with ExitStack() as shown:
         points: dict[str, Progress] = {}
 

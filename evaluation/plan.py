@@ -104,6 +104,17 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
     return points
 
 
+def shared_thinking(budgets: Sequence[PointConfig]) -> list[list[int]]:
+    """Which points share their thinking, by their places: what they have in common of a sample is decoded once.
+
+    Another prompt has another thinking, and rejection sampling draws by itself.
+    """
+    families: dict[object, list[int]] = {}
+    for at, point in enumerate(budgets):
+        families.setdefault((point.prompt, point.target) if point.tries == 1 else at, []).append(at)
+    return list(families.values())
+
+
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
     prompting = asked_of(section)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,9 @@ from data.sources import load_problems
 from data.think_format import resolve_think_format
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
-from evaluation.plan import Task, adapter_hash, plan
+from evaluation.plan import Task, adapter_hash, plan, shared_thinking
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
-from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
+from evaluation.sample_store import GradingThread, SampleStore, grade_samples
 from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
 from report.evaluation import write_evaluation_report
 from report.page import percent
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 WORTH_SAYING = 0.02  # the share of cut or missing answers from which the report warns
 SAMPLES_FILE = "samples.jsonl"
 Row = dict[str, Any]
+Progress = Callable[[str, int, int, int], None]
+"""Called with (points, samples done, samples in all, right ones) as samples are graded."""
 
 
 def problems_of(config: EvalConfig) -> list[Problem]:
@@ -69,17 +72,19 @@ def generate(
     prompts = {task.prompt_hash: task.prompt for tasks in points for task in tasks}
     write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
 
-    # 2. what is missing, a point after the other
-    measured = []
-    for tasks in points:
+    # 2. what is missing: points that share their thinking together, the others one after the other
+    by_place = dict(kept)
+    for numbers in shared_thinking(config.budgets):
+        tasks = [task for number in numbers for task in points[number]]
+        labels = list(dict.fromkeys(task.label for task in tasks))
         done = [kept[task.place] for task in tasks if task.place in kept]
-        with GradingThread(store, lambda its: grade_samples(its, by_id), done, len(tasks), progress) as grading:
+        move = progress and partial(progress, labels[0] if len(labels) == 1 else f"{len(labels)} budgets")
+        with GradingThread(store, lambda its: grade_samples(its, by_id), done, len(tasks), move) as grading:
             missing = [task for task in tasks if task.place not in kept]
             if missing:
-                append_jsonl(run / "metrics.jsonl", _generate(missing, engine, grading))
-        by_place = {sample.place: sample for sample in grading.samples}
-        measured.append(point_of(tasks, [by_place[task.place] for task in tasks]))
-    return measured
+                append_jsonl(run / "metrics.jsonl", {"points": labels, **_generate(missing, engine, grading)})
+        by_place.update((sample.place, sample) for sample in grading.samples)
+    return [point_of(tasks, [by_place[task.place] for task in tasks]) for tasks in points]
 
 
 def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
@@ -89,15 +94,15 @@ def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
 
 
 def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -> Row:
-    """Generate one point's missing samples into the grading thread; its row of `metrics.jsonl`.
+    """Generate missing samples into the grading thread; how many tokens they have, and how many were decoded for that.
 
     Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
     and tokens.
     """
-    tokens = 0
+    tokens = decoded = 0
 
     def draw_again(wanted: Sequence[int], attempt: int) -> list["Generation"]:
-        nonlocal tokens
+        nonlocal tokens, decoded
         last = attempt + 1 == tasks[0].tries
 
         def record(task: Task, generation: "Generation") -> None:
@@ -106,17 +111,18 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
 
         generations = generate_tasks(engine, [tasks[at] for at in wanted], record, attempt)
         tokens += sum(len(generation.token_ids) for generation in generations)
+        decoded += sum(len(generation.token_ids) - generation.shared for generation in generations)
         return generations
 
     started = time.perf_counter()
     rejection_sample(draw_again, len(tasks), ended_itself, tasks[0].tries)
     seconds = time.perf_counter() - started
     return {
-        "point": tasks[0].label,
         "samples": len(tasks),
         "tokens": tokens,
+        "decoded_tokens": decoded,
         "seconds": round(seconds, 3),
-        "tokens_per_second": round(tokens / seconds, 1),
+        "tokens_per_second": round(decoded / seconds, 1),
     }
 
 
@@ -227,6 +233,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
+        decoded_tokens=sum(session["decoded_tokens"] for session in sessions),
     )
     return summary
 

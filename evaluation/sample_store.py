@@ -14,8 +14,8 @@ from data.problem import Problem
 from rewards.grading.grade import grade_answers
 
 Grade = Callable[[Sequence[Sample]], list[Sample]]
-Progress = Callable[[str, int, int, int], None]
-"""Called with (point, samples done, samples in all, right ones) as samples are graded."""
+Moved = Callable[[int, int, int], None]
+"""Called with (samples done, samples in all, right ones) as samples are graded."""
 
 
 class SampleStore:
@@ -83,7 +83,7 @@ class GradingThread:
         grade: Grade,
         samples: Sequence[Sample] = (),
         total: int = 0,
-        progress: Progress | None = None,
+        progress: Moved | None = None,
     ) -> None:
         self.store = store
         self.samples = list(samples)
@@ -128,7 +128,7 @@ class GradingThread:
                 self.samples += graded
                 if self._progress is not None:
                     right = sum(sample.is_right is True for sample in self.samples)
-                    self._progress(graded[0].point, len(self.samples), self._total, right)
+                    self._progress(len(self.samples), self._total, right)
         except BaseException as error:
             self._error = error
 

@@ -107,6 +107,31 @@ def test_sample_does_not_depend_on_the_batch(run: Evaluate) -> None:
     assert sum(together[place] == text for place, text in few.items()) >= 11
 
 
+SWEEP = [
+    {"max_thinking": 4, "max_answer": 6},
+    {"max_thinking": 4, "final_answer_text": "So ", "max_answer": 3},
+    {"max_thinking": 30, "num_waits": 2, "max_answer": 6},
+    {"max_thinking": 12, "num_waits": 1, "max_answer": 6},
+    {"max_thinking": 12, "min_thinking": 9, "max_answer": 6},
+    {"max_thinking": 12, "max_answer": 6, "prompt": "short"},
+]
+
+
+def test_sweep_decodes_its_thinking_once_and_has_the_samples_of_its_points(run: Evaluate) -> None:
+    together = run("together", budgets=SWEEP)
+    alone = [run(f"alone{at}", budgets=[budget]) for at, budget in enumerate(SWEEP)]
+    assert texts(together) == {place: text for folder in alone for place, text in texts(folder).items()}
+    points = json.loads((together / "results.json").read_text("utf-8"))["points"]
+    own = [json.loads((folder / "results.json").read_text("utf-8"))["points"][0] for folder in alone]
+    assert [point["accuracy"] for point in points] == [point["accuracy"] for point in own]
+    shared, prompted = lines(together / "metrics.jsonl")
+    assert (len(shared["points"]), prompted["points"]) == (5, [points[5]["label"]])
+    assert shared["decoded_tokens"] < 0.7 * shared["tokens"]
+    assert prompted["decoded_tokens"] == prompted["tokens"]
+    summary = json.loads((together / "summary.json").read_text("utf-8"))
+    assert summary["decoded_tokens"] < 0.8 * summary["tokens"]
+
+
 def test_killed_run_resumes_to_the_same_results(run: Evaluate) -> None:
     whole = run("whole")
     broken = run("broken")
@@ -134,11 +159,9 @@ def test_budget_and_samples_can_be_added(run: Evaluate) -> None:
     before = texts(folder)
     budgets = [{"max_thinking": n, "max_answer": 6} for n in (6, 9)]
     run("run", "--resume", samples=2, budgets=budgets)
-    added = lines(folder / "metrics.jsonl")[2:]
-    assert [(session["point"], session["samples"]) for session in added] == [
-        ("max_thinking=6 max_answer=6", 6),
-        ("max_thinking=9 max_answer=6", 12),
-    ]
+    [added] = lines(folder / "metrics.jsonl")[1:]
+    assert added["points"] == ["max_thinking=6 max_answer=6", "max_thinking=9 max_answer=6"]
+    assert added["samples"] == 6 + 12
     assert before.items() <= texts(folder).items()
     results = json.loads((folder / "results.json").read_text("utf-8"))
     assert [point["samples"] for point in results["points"]] == [12, 12]

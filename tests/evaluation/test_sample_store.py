@@ -30,7 +30,7 @@ def test_sample_round_trips_through_its_row() -> None:
 
 
 def test_samples_are_graded_and_written_in_order(tmp_path: Path) -> None:
-    moves: list[tuple[str, int, int, int]] = []
+    moves: list[tuple[int, int, int]] = []
     store = SampleStore(tmp_path / "samples.jsonl")
     with GradingThread(store, right, total=100, progress=lambda *move: moves.append(move)) as grading:
         for i in range(100):
@@ -39,7 +39,7 @@ def test_samples_are_graded_and_written_in_order(tmp_path: Path) -> None:
     assert [sample.id for sample in samples] == [str(i) for i in range(100)]
     assert [sample.is_right for sample in samples] == [i % 2 == 0 for i in range(100)]
     assert grading.samples == samples
-    assert moves[-1] == ("p", 100, 100, 50)
+    assert moves[-1] == (100, 100, 50)
 
 
 def test_samples_are_written_during_the_run(tmp_path: Path) -> None:
