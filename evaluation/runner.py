@@ -19,6 +19,7 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
+from evaluation.benchmark_age import older_than_model
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan
@@ -221,10 +222,11 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
     failed = failures(run / JUDGEMENTS_FILE) if config.judge else []
+    older = older_than_model(config.data.source, config.model.name)
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed],
+        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed, *([older] if older else [])],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
     )
