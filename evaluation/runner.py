@@ -26,6 +26,7 @@ from evaluation.plan import Task, adapter_hash, plan
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, Progress, SampleStore, grade_samples
 from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
+from evaluation.votes import answer_logprob
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
@@ -136,6 +137,7 @@ def generate_tasks(
             seed=first.seed_of(attempt),
             budget=first.budget,
             n=len(group),
+            logprobs=first.logprobs,
         )
         for group in groups
         for first in group[:1]
@@ -187,6 +189,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         completion_tokens=len(generation.token_ids),
         thinking_tokens=generation.thinking_tokens,
         answer_tokens=generation.answer_tokens,
+        answer_logprob=answer_logprob(generation, engine.eos),
         token_ids=generation.token_ids,
         forced_tokens=tuple(spans(generation.forced)),
         seed=task.seed,
