@@ -31,6 +31,7 @@ class Sample:
     stop               what ended the thinking: "natural", "waited:k", "limit", "context"
     finish             "stop" (the model ended its turn) or "length" (it was cut); None where another tool wrote it
     completion_tokens  how many; `thinking_tokens` and `answer_tokens` those of its parts
+    answer_logprob     mean log-probability of the answer's tokens that the policy chose, where the engine gave them
     token_ids          of the completion, and `forced_tokens`, ranges of them that the policy did not choose
     seed, key          what it was drawn from; `key` also stands for model, prompt, budget and sampling
     prompt_hash        of the prompt, whose text is in `prompts.jsonl`; or `prompt`, the text itself
@@ -58,6 +59,7 @@ class Sample:
     completion_tokens: int | None = None
     thinking_tokens: int | None = None
     answer_tokens: int | None = None
+    answer_logprob: float | None = None
     token_ids: tuple[int, ...] = ()
     forced_tokens: Ranges = ()
     seed: int | None = None

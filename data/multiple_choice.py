@@ -37,8 +37,9 @@ def _label(option: Mapping[str, Any], at: int) -> str:
 def pose(problem: Problem) -> Problem:
     """The problem with its options in the question, a label as its answer, and `choice` as its grader.
 
-    Unchanged without options. The gold answer may be a label, an option's text, or a number from 0 on. Raises `BadRow`
-    where it is none of them, or could be read in two ways, and for an option without a text.
+    Unchanged without options. The gold answer may be a label, an option's text, or a number from 0 on; a label that
+    the row itself gives its option (label → text) is nothing else. Raises `BadRow` where it is none of them, or could
+    be read in two ways, and for an option without a text.
     """
     try:
         choices = options(problem.metadata)
@@ -51,7 +52,7 @@ def pose(problem: Problem) -> Problem:
     gold = problem.answer.strip()
     readings = {label for label, text in choices.items() if text.strip() == gold}
     if gold in choices:
-        readings.add(gold)
+        readings = {gold} if _gives_labels(problem.metadata) else {gold, *readings}
     elif gold.isdecimal() and int(gold) < len(choices):
         readings.add(list(choices)[int(gold)])
     if len(readings) != 1:
@@ -59,6 +60,11 @@ def pose(problem: Problem) -> Problem:
         raise BadRow(f"answer {gold!r} {how}; write the option's label")
     grader = "choice" if problem.grader == "math" else problem.grader
     return replace(problem, question=problem.question + _listed(choices), answer=readings.pop(), grader=grader)
+
+
+def _gives_labels(metadata: Mapping[str, Any]) -> bool:
+    """Whether the labels are the row's own, not made from places."""
+    return isinstance(metadata.get("choices") or metadata.get("options"), Mapping)
 
 
 def stem(problem: Problem | Trace) -> str:

@@ -37,7 +37,11 @@ GENERATED = 1000
 
 
 _FILE = Benchmark(
-    hub=("", None), split="train", local="", fields={k: k for k in ("id", "question", "answer", "solution")}
+    hub=("", None),
+    split="train",
+    local="",
+    fields={k: k for k in ("id", "question", "answer", "solution")},
+    released="",
 )
 _OTHER_NAMES = {
     "question": ("problem", "prompt", "query", "instruction", "column_0"),
@@ -210,6 +214,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row, needs_answer: b
     if row.error:
         raise BadRow(row.error)
     # 1. columns: a benchmark's own, what the recipe maps, and common names where a file has neither
+    row = replace(row, fields=benchmark.row(row.fields))
     names = {**benchmark.fields, **config.fields}
     for key in config.fields:
         if not has_column(row.fields, names[key]):

@@ -15,6 +15,7 @@ from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
 from evaluation.compare import screen
 from evaluation.plan import shared_thinking
+from report import width_depth
 from report.evaluation import figure_text, names_of, optional_interval
 from report.page import percent
 
@@ -93,6 +94,8 @@ def show_results(found: dict[str, Any], run: RunDir) -> None:
             f"control {percent(found['control'])}, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"
             f", performance {percent(found['performance'])}"
         )
+    if line := width_depth.best_line(found["width_depth"], names):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     for warning in run.summary()["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     console.print(f"report: {escape(str(run / 'report.html'))}", highlight=False)

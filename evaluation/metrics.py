@@ -113,6 +113,11 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
+def doubling(most: int) -> list[int]:
+    """1, 2, 4, … up to `most`, and `most` itself; nothing for 0."""
+    return sorted({*(2**i for i in range(most.bit_length())), most}) if most else []
+
+
 def majority(answers: Sequence[str | None], ties: Literal["first", "none"] = "first") -> str | None:
     """The most frequent answer; `None` (unanswered) casts no vote.
 

@@ -37,6 +37,7 @@ class Task:
     `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
     often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of one problem
     that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each its own noise.
+    `logprobs`: the engine is asked for log-probabilities, which votes among several samples are weighted by.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Task:
     seed: int
     key: str = ""
     max_tokens: int | None = None
+    logprobs: bool = False
 
     @property
     def place(self) -> Place:
@@ -133,7 +135,8 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
-            tasks.append(Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key))
+            task = Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key)
+            tasks.append(replace(task, logprobs=config.samples > 1))
     return tasks
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from configs.sample import Sample
 from evaluation import metrics
+from evaluation.votes import ballot_of
+from evaluation.width_depth import width_depth
 from report.page import percent
 
 STEP_TOKENS = 100  # of a step in a prompt that limits steps (arXiv 2501.19393 §3.1)
@@ -99,9 +101,13 @@ class Point:
 
 
 def results(points: Sequence[Point], seed: int = 0) -> dict[str, Any]:
-    """The points, and over them s1's Control, Scaling (accuracy per thinking token) and Performance."""
+    """The points, and over them s1's Control, Scaling (accuracy per thinking token), Performance, and width or depth.
+
+    What rejection sampling threw away is in no sample's tokens: its points are left out of width or depth.
+    """
     table = [summary(point, seed) for point in points]
-    return {"points": table, **_sweep(table, points)}
+    counted = {point.label: questions(point.samples) for point in points if point.budget.get("tries", 1) == 1}
+    return {"points": table, **_sweep(table, points), "width_depth": width_depth(counted, seed)}
 
 
 def summary(point: Point, seed: int = 0) -> dict[str, Any]:
@@ -140,7 +146,7 @@ def pass_at(its: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Any]
     """pass@k for k = 1, 2, 4, … and the number of samples, over the questions that have so many graded ones."""
     most = max((len(samples) for samples in its.values()), default=0)
     found = {}
-    for k in sorted({*(2**i for i in range(most.bit_length()) if 2**i <= most), *({most} if most else ())}):
+    for k in metrics.doubling(most):
         chances = [[metrics.pass_at_k(len(s), round(sum(s)), k)] for s in its.values() if len(s) >= k]
         found[str(k)] = _dict(metrics.accuracy(chances, seed=seed))
     return found
@@ -155,15 +161,14 @@ def majority_at(samples: Sequence[Sample], seed: int = 0) -> dict[str, Any] | No
     broken, unbroken = [], []
     samples_most = 0
     for its in questions(samples).values():
-        votes = [sample.gold if sample.is_right else sample.extracted for sample in its]
-        verdicts = {vote: sample.is_right for vote, sample in zip(votes, its, strict=True) if vote is not None}
-        winner = metrics.majority(votes)
-        right = False if winner is None else verdicts[winner]
+        ballot = ballot_of(its)
+        winner = metrics.majority(ballot.answers)
+        right = False if winner is None else ballot.verdicts[winner]
         if right is None:
             continue
         samples_most = max(samples_most, len(its))
         broken.append([float(right)])
-        unbroken.append([float(right and metrics.majority(votes, ties="none") is not None)])
+        unbroken.append([float(right and metrics.majority(ballot.answers, ties="none") is not None)])
     if not broken:
         return None
     return {

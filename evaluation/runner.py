@@ -20,12 +20,14 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import resolve_think_format
+from evaluation.benchmark_age import older_than_model
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.plan import Task, adapter_hash, plan, shared_thinking
 from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
 from evaluation.sample_store import GradingThread, SampleStore, grade_samples
 from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
+from evaluation.votes import answer_logprob
 from report.evaluation import write_evaluation_report
 from report.page import percent
 from rewards.grading.grade import extracted_answer, ungradable
@@ -141,6 +143,7 @@ def generate_tasks(
             seed=first.seed_of(attempt),
             budget=first.budget,
             n=len(group),
+            logprobs=first.logprobs,
         )
         for group in groups
         for first in group[:1]
@@ -192,6 +195,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         completion_tokens=len(generation.token_ids),
         thinking_tokens=generation.thinking_tokens,
         answer_tokens=generation.answer_tokens,
+        answer_logprob=answer_logprob(generation, engine.eos),
         token_ids=generation.token_ids,
         forced_tokens=tuple(spans(generation.forced)),
         seed=task.seed,
@@ -227,10 +231,11 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
     failed = failures(run / JUDGEMENTS_FILE) if config.judge else []
+    older = older_than_model(config.data.source, config.model.name)
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed],
+        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed, *([older] if older else [])],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
         decoded_tokens=sum(session["decoded_tokens"] for session in sessions),

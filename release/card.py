@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from configs.schema.publish import PublishConfig
+from evaluation.benchmark_age import older_than_model
 from evaluation.results import is_mostly_graded
 from release.gate import GateReport
 from release.targets import file_of, folder_of
@@ -81,7 +82,7 @@ def model_card(
         title=title,
         summary=_summary(run, base),
         use=_use(config, title, base),
-        results=_table(results) + _curve(config.evaluations),
+        results=_table(results, base) + _curve(config.evaluations),
         thinking=_thinking(run, config.evaluations),
         training=_training(run, config),
         gate=_gate(gate),
@@ -204,7 +205,7 @@ def _interval(figure: dict[str, Any]) -> dict[str, Any]:
     return {"interval_95": [round(figure["low"], 4), round(figure["high"], 4)], "n": figure["n"]}
 
 
-def _table(results: Sequence[EvalResult]) -> str:
+def _table(results: Sequence[EvalResult], base: str) -> str:
     if not results:
         return "Not measured."
     lines = ["| data | measure | value | 95% interval | n | protocol |", "|---|---|---|---|---|---|"]
@@ -215,7 +216,8 @@ def _table(results: Sequence[EvalResult]) -> str:
             f"| {result.dataset_name} | {result.metric_name} | {percent(result.metric_value)} "
             f"| {100 * low:.1f} to {percent(high)} | {args['n']} | {args['protocol']} |"
         )
-    return "\n".join(lines)
+    older = dict.fromkeys(older_than_model(result.dataset_type, base) for result in results)
+    return "\n".join(lines + [f"\n{line}." for line in older if line])
 
 
 def _curve(folders: Sequence[str]) -> str:

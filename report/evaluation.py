@@ -17,7 +17,7 @@ from typing import Any
 
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
-from report import before_after, page, plots
+from report import before_after, page, plots, width_depth
 from report.samples import Samples, ShownSample, shown_of
 
 Row = Mapping[str, Any]
@@ -37,11 +37,12 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
         sections.append(page.Figures("Accuracy over thinking", [("", plots.curve(curves))]))
     comparison = before_after.read_comparison(run_dir)
     sections += before_after.tables(comparison) if comparison else []
+    names = names_of(points)
     sections.append(accuracy_table(points))
+    sections += width_depth.tables(results.get("width_depth"), names)
     sections += [*metric_tables(points), *label_tables(points), thinking_table(points)]
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
-    names = names_of(points)
     samples = [sample for sample in read_samples(run_dir / "samples.jsonl") if sample.point in names]
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run_dir / "prompts.jsonl")}
     shown = shown_samples(samples, prompts, names)

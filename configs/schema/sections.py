@@ -62,8 +62,8 @@ class DataConfig(Section):
     """Where problems come from, or traces for SFT; see `data.sources` and `data.corpus`."""
 
     source: str = "file"
-    """`gsm8k`, `math`, `math500`, `aime24`, `aime25`, `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its
-    task), `file`, or a hub id."""
+    """A benchmark by name (`gsm8k`, `math500`, `aime26`, `gpqa_diamond`, …; all of them are in `data.benchmarks`),
+    `reasoning_gym:<family>`, `arithmetic`, `clinic_notes` (with its task), `file`, or a hub id."""
     path: str | None = None
     """Local file (JSON, JSONL, CSV, text, Parquet, spreadsheet) to read instead of the hub; several of one layout: a
     folder, or a pattern such as `wards/*.csv`; or `FOLDER/dataset_info.json#NAME`."""

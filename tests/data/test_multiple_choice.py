@@ -88,3 +88,9 @@ def test_stem_leaves_out_the_options() -> None:
 def test_more_labels_than_texts_are_an_error() -> None:
     with pytest.raises(BadRow, match="more labels than texts"):
         pose(problem("A", choices={"label": ["A", "B"], "text": ["10"]}))
+
+
+def test_label_of_the_rows_own_is_the_answer() -> None:
+    assert pose(problem("A", choices={"A": "B", "B": "A"})).answer == "A"
+    with pytest.raises(BadRow, match="can be read as each of A, B"):
+        pose(problem("A", choices=["B", "A"]))

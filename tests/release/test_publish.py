@@ -116,6 +116,17 @@ def test_card_says_what_could_not_be_graded(run: Path, tmp_path: Path) -> None:
     assert "95.0% could not be graded: with them from 5.0% to 100.0%" in card.content
 
 
+def test_card_says_that_a_benchmark_is_older_than_the_base(run: Path, tmp_path: Path) -> None:
+    folder = evaluation(tmp_path / "eval", run)
+    results = json.loads((folder / "results.json").read_text())
+    results["benchmark"]["source"] = "aime24"
+    (folder / "results.json").write_text(json.dumps(results))
+    asked = open_run(run), recipe(run, evaluations=[str(folder)]), "me/model", report()
+    said = "aime24 was published in 2024-02, Qwen2.5-1.5B in 2024-09: its questions may be in the training data."
+    assert said in model_card(*asked, "Qwen/Qwen2.5-1.5B", "mit").content
+    assert "may be in the training data" not in model_card(*asked, "me/base", "mit").content
+
+
 def test_card_has_the_metrics_of_a_domain_task(run: Path, tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "eval", run)
     results = json.loads((folder / "results.json").read_text())
