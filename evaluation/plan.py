@@ -1,6 +1,7 @@
 """What an evaluation makes: a task a sample, with its prompt, its seed, and a key of all that decides its text."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from budget_forcing.budget import Budget
 from configs.errors import ConfigError, EngineError
 from configs.sample import Place
-from configs.schema.evaluation import EvalConfig, PointConfig
+from configs.schema.evaluation import EvalConfig, PointConfig, ProbesConfig
 from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.prompts import render_problem
@@ -37,6 +38,7 @@ class Task:
     `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
     often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of one problem
     that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each its own noise.
+    `probe`: it is no sample of a point, but the answer after so many thinking tokens of the longest one.
     `logprobs`: the engine is asked for log-probabilities, which votes among several samples are weighted by.
     """
 
@@ -52,6 +54,7 @@ class Task:
     key: str = ""
     max_tokens: int | None = None
     logprobs: bool = False
+    probe: int | None = None
 
     @property
     def place(self) -> Place:
@@ -117,6 +120,41 @@ def shared_thinking(budgets: Sequence[PointConfig]) -> list[list[int]]:
     return list(families.values())
 
 
+def longest_point(budgets: Sequence[Mapping[str, Any]]) -> int:
+    """The place of the budget (its fields, and what is asked beside it) that may think longest: the one to probe.
+
+    Only those that share their thinking with others count.
+    """
+
+    def reach(at: int) -> tuple[float, int]:
+        limit = budgets[at]["max_thinking"]
+        return math.inf if limit is None else limit, budgets[at]["num_waits"]
+
+    return max((at for at, its in enumerate(budgets) if not {"tries", "prompt"} & its.keys()), key=reach)
+
+
+def probe_tasks(probes: ProbesConfig | None, tasks: Sequence[Task], context: int) -> list[Task]:
+    """What to make at every so many thinking tokens of each of `tasks`, short of its limit."""
+    found: list[Task] = []
+    for task in tasks:
+        if probes is None or task.budget is None:
+            continue
+        room = context - len(task.prompt_ids) - task.budget.max_answer
+        limit = room if task.budget.max_thinking is None else task.budget.max_thinking
+        for at in range(probes.every, limit, probes.every):
+            budget = replace(
+                task.budget,
+                max_thinking=at,
+                min_thinking=min(at, task.budget.min_thinking),
+                final_answer_text=probes.final_answer_text,
+                max_answer=probes.max_answer,
+            )
+            key = _hash(task.key, at, probes.final_answer_text, probes.max_answer)[:16]
+            label = f"after {at}"
+            found.append(replace(task, label=label, budget=budget, key=key, logprobs=True, probe=at))
+    return found
+
+
 def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem], engine: Prompted) -> list[Task]:
     budget = Budget.from_config(section, engine.context)
     prompting = asked_of(section)
@@ -136,7 +174,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
             task = Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key)
-            tasks.append(replace(task, logprobs=config.samples > 1))
+            tasks.append(replace(task, logprobs=config.samples > 1 or config.probes is not None))
     return tasks
 
 

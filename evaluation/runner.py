@@ -4,9 +4,9 @@ A resumed run keeps the rows whose key (`evaluation.plan`) is still asked for an
 samples and problems can also be added to a finished run.
 """
 
+import math
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -23,21 +23,21 @@ from data.think_format import resolve_think_format
 from evaluation.benchmark_age import older_than_model
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
-from evaluation.plan import Task, adapter_hash, plan, shared_thinking
-from evaluation.results import Point, accuracy_bounds, questions, repeated_answer, results
+from evaluation.made_samples import probe_of, sample_of
+from evaluation.plan import Task, adapter_hash, longest_point, plan, probe_tasks, shared_thinking
+from evaluation.results import Point, results
 from evaluation.sample_store import GradingThread, SampleStore, grade_samples
+from evaluation.stopping import probed_figures
 from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
-from evaluation.votes import answer_logprob
+from evaluation.trajectories import PROBES_FILE, trajectories
+from evaluation.warnings import unjudged, warnings
 from report.evaluation import write_evaluation_report
-from report.page import percent
-from rewards.grading.grade import extracted_answer, ungradable
 from rewards.grading.graders import check_graders
 
 if TYPE_CHECKING:
     from models.engines.base import Engine
     from models.engines.generation import Generation
 
-WORTH_SAYING = 0.02  # the share of cut or missing answers from which the report warns
 SAMPLES_FILE = "samples.jsonl"
 Row = dict[str, Any]
 Progress = Callable[[str, int, int, int], None]
@@ -60,43 +60,81 @@ def problems_of(config: EvalConfig) -> list[Problem]:
 def generate(
     config: EvalConfig, problems: Sequence[Problem], run: RunDir, engine: "Engine", progress: Progress | None = None
 ) -> list[Point]:
-    """Make the samples that are missing and return every one asked for, in the order of the plan.
+    """Make the samples and probes that are missing; every sample asked for, in the order of the plan.
 
     Starts the run directory, or goes on in it, once it is known that earlier samples fit. Raises `RunError`.
     """
     # 1. what is there already
     points = plan(config, problems, engine)
-    store = SampleStore(run / SAMPLES_FILE)
+    longest = longest_point([fields_of(tasks) for tasks in points]) if config.probes else None
+    probes = [] if longest is None else probe_tasks(config.probes, points[longest], engine.context)
+    store, probe_store = SampleStore(run / SAMPLES_FILE), SampleStore(run / PROBES_FILE)
     kept = kept_samples(store, [task for tasks in points for task in tasks])
+    kept_probes = kept_samples(probe_store, probes)
     run.start(config, resume=(run / "config.yaml").is_file(), think_format=asdict(engine.think_format))
     by_id = {problem.id: problem for problem in problems}
-    kept = store.regrade(kept, by_id)
+    kept, kept_probes = store.regrade(kept, by_id), probe_store.regrade(kept_probes, by_id)
     prompts = {task.prompt_hash: task.prompt for tasks in points for task in tasks}
     write_jsonl(run / "prompts.jsonl", [{"hash": key, "prompt": prompt} for key, prompt in prompts.items()])
 
     # 2. what is missing: points that share their thinking together, the others one after the other
     by_place = dict(kept)
-    for numbers in shared_thinking(config.budgets):
-        tasks = [task for number in numbers for task in points[number]]
-        labels = list(dict.fromkeys(task.label for task in tasks))
-        done = [kept[task.place] for task in tasks if task.place in kept]
-        move = progress and partial(progress, labels[0] if len(labels) == 1 else f"{len(labels)} budgets")
-        with GradingThread(store, lambda its: grade_samples(its, by_id), done, len(tasks), move) as grading:
+    grade = partial(grade_samples, problems=by_id)
+    with GradingThread(probe_store, grade) as probing:
+        recorder = _Recorder(engine, probing, "" if longest is None else points[longest][0].label, kept.values())
+        for numbers in shared_thinking(config.budgets):
+            tasks = [task for number in numbers for task in points[number]]
             missing = [task for task in tasks if task.place not in kept]
-            if missing:
-                append_jsonl(run / "metrics.jsonl", {"points": labels, **_generate(missing, engine, grading)})
-        by_place.update((sample.place, sample) for sample in grading.samples)
+            if longest in numbers:
+                missing += [task for task in probes if task.place not in kept_probes and not recorder.is_over(task)]
+            labels = list(dict.fromkeys(task.label for task in tasks))
+            move = progress and partial(progress, labels[0] if len(labels) == 1 else f"{len(labels)} budgets")
+            done = [kept[task.place] for task in tasks if task.place in kept]
+            with GradingThread(store, grade, done, len(tasks), move) as grading:
+                if missing:
+                    row = _generate(missing, engine, partial(recorder.take, grading))
+                    append_jsonl(run / "metrics.jsonl", {"points": labels, **row})
+            by_place.update((sample.place, sample) for sample in grading.samples)
     return [point_of(tasks, [by_place[task.place] for task in tasks]) for tasks in points]
+
+
+class _Recorder:
+    """Hands generations over to be graded: samples, and the probes of a thinking that is not over before them.
+
+    `label`: the point that is probed; `known`: samples that are there already.
+    """
+
+    def __init__(self, engine: "Engine", probing: GradingThread, label: str, known: Iterable[Sample]) -> None:
+        self.engine, self.probing, self.label = engine, probing, label
+        self.thought = {(one.id, one.sample): one.thinking_tokens or 0 for one in known if one.point == label}
+
+    def is_over(self, probe: Task) -> bool:
+        """The thinking is known to have ended before the probe."""
+        return (probe.probe or 0) >= self.thought.get((probe.problem.id, probe.sample), math.inf)
+
+    def take(self, grading: GradingThread, task: Task, generation: "Generation", tries: int) -> None:
+        """A sample comes before its probes, so that these know how long it thought."""
+        if task.probe is None:
+            if task.label == self.label:
+                self.thought[task.problem.id, task.sample] = generation.thinking_tokens
+            grading.put(sample_of(task, generation, self.engine, tries))
+        elif not self.is_over(task):
+            self.probing.put(probe_of(task, generation, self.engine))
 
 
 def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
     """The point that the tasks belong to, with its samples."""
-    first = tasks[0]
-    return Point(first.label, {**(asdict(first.budget) if first.budget else {}), **first.asked}, samples)
+    return Point(tasks[0].label, fields_of(tasks), samples)
 
 
-def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -> Row:
-    """Generate missing samples into the grading thread; how many tokens they have, and how many were decoded for that.
+def fields_of(tasks: Sequence[Task]) -> Row:
+    """What their point asks for: its budget, and what the prompt says beside it."""
+    budget = tasks[0].budget
+    return {**(asdict(budget) if budget else {}), **tasks[0].asked}
+
+
+def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "Generation", int], None]) -> Row:
+    """Generate missing samples; how many tokens they have, and how many were decoded for that.
 
     Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
     and tokens.
@@ -107,11 +145,11 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
         nonlocal tokens, decoded
         last = attempt + 1 == tasks[0].tries
 
-        def record(task: Task, generation: "Generation") -> None:
+        def take(task: Task, generation: "Generation") -> None:
             if last or ended_itself(generation):
-                grading.put(sample_of(task, generation, engine, attempt + 1))
+                record(task, generation, attempt + 1)
 
-        generations = generate_tasks(engine, [tasks[at] for at in wanted], record, attempt)
+        generations = generate_tasks(engine, [tasks[at] for at in wanted], take, attempt)
         tokens += sum(len(generation.token_ids) for generation in generations)
         decoded += sum(len(generation.token_ids) - generation.shared for generation in generations)
         return generations
@@ -120,7 +158,8 @@ def _generate(tasks: Sequence[Task], engine: "Engine", grading: GradingThread) -
     rejection_sample(draw_again, len(tasks), ended_itself, tasks[0].tries)
     seconds = time.perf_counter() - started
     return {
-        "samples": len(tasks),
+        "samples": sum(task.probe is None for task in tasks),
+        "probes": sum(task.probe is not None for task in tasks),
         "tokens": tokens,
         "decoded_tokens": decoded,
         "seconds": round(seconds, 3),
@@ -172,41 +211,6 @@ def kept_samples(store: SampleStore, tasks: Sequence[Task]) -> dict[Place, Sampl
     return samples
 
 
-def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int = 1) -> Sample:
-    """A generation as a sample, not yet graded."""
-    from models.engines.generation import forced_characters, spans
-
-    prefill = engine.think_format.prefill
-    return Sample(
-        id=task.problem.id,
-        point=task.label,
-        sample=task.sample,
-        question=task.problem.question,
-        gold=task.problem.answer,
-        grader=task.problem.grader,
-        text=prefill + generation.text,
-        prefilled=len(prefill),
-        forced=tuple(forced_characters(generation, engine.tokenizer, prefill)),
-        thinking=generation.thinking,
-        answer=generation.answer,
-        extracted=extracted_answer(task.problem, engine.turn(generation), engine.think_format),
-        stop=generation.stop,
-        finish=generation.finish,
-        completion_tokens=len(generation.token_ids),
-        thinking_tokens=generation.thinking_tokens,
-        answer_tokens=generation.answer_tokens,
-        answer_logprob=answer_logprob(generation, engine.eos),
-        token_ids=generation.token_ids,
-        forced_tokens=tuple(spans(generation.forced)),
-        seed=task.seed,
-        key=task.key,
-        prompt_hash=task.prompt_hash,
-        control=generation.control,
-        tries=tries,
-        seconds=round(generation.seconds, 3),
-    )
-
-
 # ---- results
 
 
@@ -223,6 +227,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         "sampling": config.sampling.model_dump(),
         "seed": config.seed,
         **results(points, config.seed),
+        "probes": probed(config, run, points),
     }
     texts = judgements(config, run, points)
     for entry, point in zip(summary["points"], points, strict=True):
@@ -243,14 +248,14 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
     return summary
 
 
-def unjudged(points: Sequence[Row]) -> list[str]:
-    """What a reader of the judge's score must know: replies that it gave none."""
-    return [
-        f"{point['label']}: the judge gave {point['judge']['unjudged']} of {point['samples']} replies no score that "
-        "can be read; its mean leaves them out"
-        for point in points
-        if point["judge"] and point["judge"]["unjudged"]
-    ]
+def probed(config: EvalConfig, run: RunDir, points: Sequence[Point]) -> Row | None:
+    """What the probes of the longest point say; None without any."""
+    if config.probes is None:
+        return None
+    point = points[longest_point([point.budget for point in points])]
+    every = config.probes.every
+    probes = [one for one in SampleStore(run / PROBES_FILE).load().values() if not (one.thinking_tokens or 0) % every]
+    return probed_figures(point.label, every, trajectories(point.samples, probes), config.seed)
 
 
 def judgements(config: EvalConfig, run: RunDir, points: Sequence[Point]) -> dict[str, str]:
@@ -265,38 +270,3 @@ def report(config: EvalConfig, run: RunDir) -> None:
     """Write the curve and `report.html`."""
     name = config.data.task or config.data.source
     write_evaluation_report(run.path, f"Evaluation · {name} · {config.model.adapter or config.model.name}")
-
-
-def warnings(problems: Sequence[Problem], points: Sequence[Point]) -> list[str]:
-    """What a reader of the accuracy must know: gold answers and samples without a verdict, one answer to
-    everything, cut and missing answers."""
-    messages = []
-    if broken := [problem.id for problem in problems if ungradable(problem)]:
-        messages.append(
-            f"{len(broken)} gold answers can't be parsed, their samples are ungraded: {', '.join(broken[:5])}"
-        )
-    for point in points:
-        samples = point.samples
-        reasons = Counter(sample.reason for sample in samples if sample.score is None)
-        if (sure := accuracy_bounds(samples)) is not None:
-            why = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
-            text = f"{point.label}: {sum(reasons.values())} of {len(samples)} samples are ungraded: {why}"
-            low, high = percent(sure["low"]), percent(sure["high"])
-            messages.append(
-                f"{text}; accuracy leaves them out: {low} if all of them are wrong, {high} if all are right"
-            )
-        if repeated := repeated_answer(samples):
-            messages.append(f"{point.label}: {repeated}")
-        if missing := len(problems) - len(questions(samples)):
-            messages.append(
-                f"{point.label}: {missing} of {len(problems)} problems have no answer; accuracy leaves them out"
-            )
-        cut = sum(sample.is_truncated for sample in samples)
-        unanswered = sum(sample.extracted is None for sample in samples)
-        if cut > WORTH_SAYING * len(samples):
-            messages.append(
-                f"{point.label}: {cut} of {len(samples)} answers were cut at max_answer and graded as they are"
-            )
-        if unanswered > WORTH_SAYING * len(samples):
-            messages.append(f"{point.label}: {unanswered} of {len(samples)} samples hold no answer and count as wrong")
-    return messages

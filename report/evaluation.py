@@ -17,7 +17,7 @@ from typing import Any
 
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
-from report import before_after, page, plots, width_depth
+from report import before_after, page, plots, probes, width_depth
 from report.samples import Samples, ShownSample, shown_of
 
 Row = Mapping[str, Any]
@@ -35,6 +35,7 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
     if curves:
         plots.write_curve(run_dir, curves, f"{benchmark['source']}, {benchmark['problems']} problems")
         sections.append(page.Figures("Accuracy over thinking", [("", plots.curve(curves))]))
+    sections += probes.sections(results.get("probes"))
     comparison = before_after.read_comparison(run_dir)
     sections += before_after.tables(comparison) if comparison else []
     names = names_of(points)

@@ -22,10 +22,11 @@ from data.prompts import check_lengths, render_problem, token_ids
 from data.sources import load_problems
 from data.think_format import ThinkFormat
 from evaluation.before_after import compare_point, show_point
+from evaluation.made_samples import sample_of
 from evaluation.metrics import Interval, accuracy, cluster_bootstrap, paired_bootstrap
 from evaluation.plan import Task
 from evaluation.results import repeated_answer, scores
-from evaluation.runner import generate_tasks, sample_of
+from evaluation.runner import generate_tasks
 from evaluation.sample_store import SampleStore, judged_samples
 from evaluation.task_figures import baselines, check_metrics, metrics_of
 from models.engines.base import Engine

@@ -43,6 +43,26 @@ class PointConfig(BudgetConfig):
         return self
 
 
+class ProbesConfig(Section):
+    """Answers forced on the way: what the longest thinking would answer if it ended here."""
+
+    every: Positive
+    """Thinking tokens between two probes."""
+    final_answer_text: str = ""
+    """What a probe appends after the end of thinking."""
+    max_answer: Positive = 32
+    """Most tokens of a probe's answer."""
+
+    @model_validator(mode="after")
+    def _cheaper_than_thinking(self) -> "ProbesConfig":
+        if self.every < self.max_answer:
+            raise ValueError(
+                f"every {self.every} is below max_answer {self.max_answer}: probes would cost more than the thinking "
+                "between them; raise the one or lower the other"
+            )
+        return self
+
+
 class EvalConfig(Section):
     """`python -m evaluation.evaluate`."""
 
@@ -55,6 +75,9 @@ class EvalConfig(Section):
     """Appended to every question, after a blank line."""
     budgets: Annotated[list[PointConfig], Field(min_length=1)] = [PointConfig()]
     """The sweep: every problem is answered under each of them."""
+    probes: ProbesConfig | None = None
+    """Probe the thinking of the longest budget: accuracy over tokens as a curve, rules that stop early, and what
+    `mull calibrate` chooses from, at the cost of the probes' answers."""
     sampling: SamplingConfig = SamplingConfig(temperature=0.0)
     samples: Positive = 1
     """Samples a problem and budget, for avg@k, pass@k and maj@k."""
@@ -81,6 +104,10 @@ class EvalConfig(Section):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
+        if self.probes is not None and (self.answers is not None or self.think_format == "none"):
+            raise ValueError("probes: there is no thinking to probe; leave them out")
+        if self.probes is not None and all(budget.tries > 1 or budget.prompt for budget in self.budgets):
+            raise ValueError("probes: they need a budget without `prompt` and `tries`; add one")
         if self.measures_perplexity and self.answers is not None:
             raise ValueError("metrics: perplexity needs the model, and `answers` are another tool's; take it out")
         if self.measures_perplexity and self.think_format != "none":

@@ -132,6 +132,61 @@ def test_sweep_decodes_its_thinking_once_and_has_the_samples_of_its_points(run: 
     assert summary["decoded_tokens"] < 0.8 * summary["tokens"]
 
 
+PROBES = {"every": 4, "final_answer_text": "So ", "max_answer": 3}
+LONGEST = {"max_thinking": 30, "num_waits": 1, "max_answer": 6}
+
+
+def test_probe_is_what_a_run_with_that_limit_answers(run: Evaluate) -> None:
+    folder = run("probed", budgets=[LONGEST, {"max_thinking": 8, "max_answer": 6}], probes=PROBES)
+    probes = lines(folder / "probes.jsonl")
+    samples = [row for row in lines(folder / "samples.jsonl") if row["point"].startswith("max_thinking=30")]
+    thought = {(row["id"], row["sample"]): row["thinking_tokens"] for row in samples}
+    wanted = {(f"after {at}", *its) for its, tokens in thought.items() for at in range(4, 30, 4) if at < tokens}
+    assert {(row["point"], row["id"], row["sample"]) for row in probes} == wanted
+    for at in (4, 12):
+        limited = LONGEST | {"max_thinking": at, "final_answer_text": "So ", "max_answer": 3}
+        own = lines(run(f"limited{at}", budgets=[limited]) / "samples.jsonl")
+        answers = {(row["id"], row["sample"]): (row["answer"], row["extracted"], row["score"]) for row in own}
+        probed = [row for row in probes if row["point"] == f"after {at}"]
+        assert probed
+        for row in probed:
+            assert (row["answer"], row["extracted"], row["score"]) == answers[row["id"], row["sample"]]
+            assert row["answer_logprob"] < 0
+    found = json.loads((folder / "results.json").read_text("utf-8"))["probes"]
+    assert [point["limit"] for point in found["curve"]] == list(range(4, max(thought.values()) + 4, 4))
+    assert found["probes"] == len(probes)
+    [session] = lines(folder / "metrics.jsonl")
+    assert session["decoded_tokens"] < 0.6 * session["tokens"]
+    assert "stopping rules" in (folder / "report.html").read_text("utf-8")
+
+
+def test_probes_can_be_added_and_resumed(run: Evaluate) -> None:
+    whole = run("whole", budgets=[LONGEST], probes=PROBES)
+    later = run("later", budgets=[LONGEST])
+    run("later", "--resume", budgets=[LONGEST], probes=PROBES)
+    assert (later / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    rows = (later / "probes.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (later / "probes.jsonl").write_text("".join(rows[:5]) + rows[5][:30], "utf-8")
+    run("later", "--resume", budgets=[LONGEST], probes=PROBES)
+    assert (later / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    assert lines(later / "metrics.jsonl")[-1]["probes"] == len(rows) - 5
+    with pytest.raises(RunError, match="made with another"):
+        run("later", "--resume", budgets=[LONGEST], probes=PROBES | {"final_answer_text": "Thus "})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probes": {"every": 2, "max_answer": 3}}, "every 2 is below max_answer 3"),
+        ({"probes": PROBES, "budgets": [LONGEST | {"prompt": "short"}]}, "a budget without `prompt` and `tries`"),
+        ({"probes": PROBES, "think_format": "none", "budgets": [{"max_answer": 6}]}, "no thinking to probe"),
+    ],
+)
+def test_probes_of_nothing_are_refused(run: Evaluate, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(**changes)
+
+
 def test_killed_run_resumes_to_the_same_results(run: Evaluate) -> None:
     whole = run("whole")
     broken = run("broken")

@@ -7,8 +7,8 @@ from budget_forcing.budget_state import Outcome
 from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.think_format import DEEPSEEK
+from evaluation.made_samples import sample_of
 from evaluation.plan import Task
-from evaluation.runner import sample_of
 from models.engines.base import Engine
 from models.engines.generation import Origin, generation_of
 from models.engines.job import Decoded, Job

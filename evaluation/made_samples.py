@@ -1,0 +1,68 @@
+"""What an engine generated as a sample, or as a probe of the thinking; not yet graded."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from configs.sample import Sample
+from evaluation.plan import Task
+from evaluation.votes import answer_logprob
+from rewards.grading.grade import extracted_answer
+
+if TYPE_CHECKING:
+    from models.engines.base import Engine
+    from models.engines.generation import Generation
+
+
+def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int = 1) -> Sample:
+    """A generation as a sample, not yet graded."""
+    from models.engines.generation import forced_characters, spans
+
+    prefill = engine.think_format.prefill
+    return Sample(
+        id=task.problem.id,
+        point=task.label,
+        sample=task.sample,
+        question=task.problem.question,
+        gold=task.problem.answer,
+        grader=task.problem.grader,
+        text=prefill + generation.text,
+        prefilled=len(prefill),
+        forced=tuple(forced_characters(generation, engine.tokenizer, prefill)),
+        thinking=generation.thinking,
+        answer=generation.answer,
+        extracted=extracted_answer(task.problem, engine.turn(generation), engine.think_format),
+        stop=generation.stop,
+        finish=generation.finish,
+        completion_tokens=len(generation.token_ids),
+        thinking_tokens=generation.thinking_tokens,
+        answer_tokens=generation.answer_tokens,
+        answer_logprob=answer_logprob(generation, engine.eos),
+        token_ids=generation.token_ids,
+        forced_tokens=tuple(spans(generation.forced)),
+        seed=task.seed,
+        key=task.key,
+        prompt_hash=task.prompt_hash,
+        control=generation.control,
+        tries=tries,
+        seconds=round(generation.seconds, 3),
+    )
+
+
+def probe_of(task: Task, generation: "Generation", engine: "Engine") -> Sample:
+    """A probe as a sample that holds its answer alone: the thinking before it is the longest point's."""
+    from models.engines.generation import decode
+
+    first = len(generation.token_ids) - generation.answer_tokens
+    answer = generation.token_ids[first:]
+    return replace(
+        sample_of(task, generation, engine),
+        question="",
+        text=decode(engine.tokenizer, answer),
+        prefilled=0,
+        forced=(),
+        thinking="",
+        token_ids=answer,
+        forced_tokens=(),
+        completion_tokens=len(answer),
+        thinking_tokens=task.probe,
+    )
