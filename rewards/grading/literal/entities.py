@@ -43,6 +43,12 @@ def given_records(gold: str, answer: str) -> set[str]:
     return given - _records(gold)
 
 
+def nearest_records(golds: Sequence[str], answer: str) -> tuple[set[str], set[str]]:
+    """(gold records, given records) by the gold answer with the best F1, of equal ones the first."""
+    sides = [(wanted_records(gold), given_records(gold, answer)) for gold in golds]
+    return max(sides, key=lambda side: overlap(side[0], side[1], "entities").score or 0.0)
+
+
 def _has_record(records: set[str]) -> bool:
     return any(record.startswith("{") for record in records)
 
