@@ -13,8 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
+from jinja2 import (
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+    pass_context,
+)
+from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
@@ -148,8 +158,16 @@ def load_task(name: str) -> CompiledTask:
 @cache
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = _to_json
+    environment.filters |= {"tojson": _to_json, "map": _map}
     return environment
+
+
+@pass_context
+def _map(context: Context, value: Any, *names: Any, **settings: Any) -> Iterator[Any]:
+    """Jinja's own, but of no text: where a row has one in a list's place, its characters are not meant."""
+    if isinstance(value, str):
+        raise ValueError(f"{value[:40]!r} is a text, where a list is expected")
+    return iter(FILTERS["map"](context, value, *names, **settings))
 
 
 def _to_json(value: Any) -> str:

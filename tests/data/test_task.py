@@ -147,7 +147,16 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         ("intent_zh", {"query": "?", "label": "天气"}, "task intent_zh: unknown label '天气'; known: 病情诊断, "),
         ("sentiment_zh", {"review": "脏", "label": 2}, "task sentiment_zh: unknown label '2'; known: 正面, 负面"),
         ("report_zh", ROWS["report_zh"] | {"report": []}, "task report_zh: references: an empty list; give a right"),
-        ("report_zh", ROWS["report_zh"] | {"report": None}, "task report_zh: references: an empty list"),
+        (
+            "report_zh",
+            ROWS["report_zh"] | {"report": None},
+            "task report_zh: references: '' is a text, where",
+        ),
+        (
+            "report_zh",
+            ROWS["report_zh"] | {"report": "主诉：咳"},
+            "task report_zh: references: '主诉：咳' is a text",
+        ),
         ("report_zh", {"dialogue": ROWS["report_zh"]["dialogue"]}, "task report_zh: references: 'report' is undefined"),
     ],
 )
