@@ -50,11 +50,8 @@ class SampleStore:
         if not changed:
             return dict(samples)
         print(f"grading {len(changed)} samples again: their gold answer has changed")
-        mended = [
-            replace(sample, gold=problem.answer, references=problem.references)
-            for sample in changed
-            for problem in (problems[sample.id],)
-        ]
+        asked = [(sample, problems[sample.id]) for sample in changed]
+        mended = [replace(sample, gold=problem.answer, references=problem.references) for sample, problem in asked]
         found = {**samples, **{sample.place: sample for sample in grade_samples(mended, problems)}}
         self.write(list(found.values()))
         return found

@@ -3,7 +3,7 @@
 Of several gold texts BLEU clips an n-gram by the text that has it most often, and takes the length nearest to the
 answer's; chrF takes the text that is nearest to the answer.
 
-Sources: Papineni et al. 2002 §2.1.1, §2.2.2; Post 2018 (arXiv 1804.08771); Popović 2015.
+Sources: Papineni et al. 2002 §2.1, §2.2.2; Post 2018 (arXiv 1804.08771); Popović 2015.
 """
 
 from functools import partial
