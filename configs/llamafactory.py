@@ -13,13 +13,19 @@ from configs.llamafactory_keys import (
     ABSENT,
     DEFAULTS,
     DEFAULTS_OF,
+    DEFAULTS_OF_STAGE,
+    HALVES,
+    NUMBERS,
     OFF,
     OTHER_STAGES,
     SECRETS,
+    STAGES,
     STANDS,
     TAKEN,
     TOGETHER,
     WithoutCounterpart,
+    as_kind,
+    switch,
     whole,
 )
 from configs.schema import trl_fields
@@ -50,6 +56,7 @@ class Imported:
     recipe: dict[str, Any] = field(default_factory=dict)
     mix: dict[str, Any] | None = None
     notes: list[Note] = field(default_factory=list)
+    stage: str = "sft"
 
     def set(self, key: str, value: Any) -> None:
         """Set `section.key`."""
@@ -59,16 +66,18 @@ class Imported:
 
 def import_arguments(arguments: Mapping[str, Any], name: str) -> Imported:
     """The recipe; `name`: of the run that mixes several data sets. Raises `ConfigError` for what is no SFT."""
-    tuning = _checked(arguments)
-    silent = {key: value for key, value in (DEFAULTS | DEFAULTS_OF[tuning]).items() if arguments.get(key) is None}
+    arguments = {key: as_kind(value, _kinds(key)) for key, value in arguments.items()}
+    stage, tuning = _checked(arguments)
+    defaults = DEFAULTS | DEFAULTS_OF_STAGE[stage] | DEFAULTS_OF[tuning]
+    silent = {key: value for key, value in defaults.items() if arguments.get(key) is None}
     is_validated = arguments.get("val_size") or arguments.get("eval_dataset")
     if "save_steps" in arguments and "save_strategy" not in arguments and not is_validated:
         silent["save_strategy"] = "steps"
     given = {**arguments, **silent}
-    if given.get("train_on_prompt"):  # every token of a row carries loss, so none of its turns is told apart
+    if _is_on(given, "train_on_prompt"):  # every token of a row carries loss, so none of its turns is told apart
         given["mask_history"] = True
     # 1. sections that several keys decide
-    found = Imported({"model": {}}, _mix(given), [Note("stage", "sft", "default", "a recipe of sft")])
+    found = Imported({"model": {}}, _mix(given, stage), [Note("stage", stage, "default", STAGES[stage])], stage)
     _tuning(found, given, tuning)
     _precision(found, given, tuning)
     _data(found, given, name)
@@ -76,17 +85,39 @@ def import_arguments(arguments: Mapping[str, Any], name: str) -> Imported:
     for key in [key for key in given if key not in TOGETHER]:
         note = _one(found, key, given[key])
         found.notes.append(note if key not in silent else replace(note, key=f"{key} (the default there)"))
-    # 3. what becomes of a row that thinks, is too long, or broken
-    found.recipe.update(think_format="deepseek", truncation="cut", bad_rows="skip")
+    # 3. what becomes of a row that thinks, is too long, or broken; texts are split
+    found.recipe.update(
+        {"think_format": "none"} if stage == "pt" else {"think_format": "deepseek", "truncation": "cut"}
+    )
+    found.recipe["bad_rows"] = "skip"
     ordered = {section: found.recipe[section] for section in SftConfig.model_fields if section in found.recipe}
     return replace(found, recipe=ordered)
 
 
-def _checked(arguments: Mapping[str, Any]) -> str:
-    """The tuning. Raises `ConfigError` for another stage, another tuning, and a file that does not train."""
-    stage, tuning = arguments.get("stage", "sft"), str(arguments.get("finetuning_type", "lora"))
-    if stage != "sft":
-        raise ConfigError(f"stage: {stage}: {OTHER_STAGES.get(str(stage), 'not known; sft is what is imported')}")
+def _kinds(key: str) -> tuple[type, ...]:
+    """What a key takes, where that is more than text; nothing where `TAKEN` says it."""
+    if key in NUMBERS:
+        return int, float
+    if key in ABSENT or key in (*HALVES, "train_on_prompt"):
+        return (bool,)
+    annotation = trl_fields.fields(SftConfig.trl_class).get(key)
+    return () if annotation is None else tuple(trl_fields.accepted(annotation))
+
+
+def _is_on(given: Mapping[str, Any], key: str) -> bool:
+    """Whether a switch is on. Raises `ConfigError` for what is none."""
+    try:
+        return given.get(key) is not None and switch(given[key])
+    except ValueError:
+        raise ConfigError(f"{key}: {given[key]!r} is no value of it") from None
+
+
+def _checked(arguments: Mapping[str, Any]) -> tuple[str, str]:
+    """(stage, tuning). Raises `ConfigError` for another stage, another tuning, and a file that does not train."""
+    stage, tuning = str(arguments.get("stage", "sft")), str(arguments.get("finetuning_type", "lora"))
+    if stage not in STAGES:
+        way_out = OTHER_STAGES.get(stage, f"not known; {' and '.join(STAGES)} are imported")
+        raise ConfigError(f"stage: {stage}: {way_out}")
     if tuning not in DEFAULTS_OF:
         raise ConfigError(f"finetuning_type: {tuning} has no counterpart; take one of {', '.join(DEFAULTS_OF)}")
     if "model" in arguments and "model_name_or_path" not in arguments:
@@ -105,7 +136,7 @@ def _checked(arguments: Mapping[str, Any]) -> str:
                 f"{key}: missing, so nothing is trained; merging is `mull export`, chatting `mull chat`, predicting "
                 "`mull evaluate`"
             )
-    return tuning
+    return stage, tuning
 
 
 def _tuning(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
@@ -121,7 +152,7 @@ def _tuning(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
 def _precision(found: Imported, given: Mapping[str, Any], tuning: str) -> None:
     """How the base is held: quantised, in 16 bits under a LoRA, or in fp32 with autocast where weights are trained."""
     bits = whole("quantization_bit", given.get("quantization_bit") or 0)
-    halves = [key for key in ("bf16", "fp16", "pure_bf16") if given.get(key)]
+    halves = [key for key in HALVES if _is_on(given, key)]
     is_half = "pure_bf16" in halves or (bool(halves) and tuning == "lora")
     precision = PRECISIONS.get(bits, "bf16" if is_half else "fp32")
     found.set("model.precision", precision)
@@ -146,11 +177,16 @@ def _source(given: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {"source": name} if folder == "ONLINE" else {"path": f"{folder.rstrip('/')}/{REGISTRY}#{name}"}
 
 
-def _mix(given: Mapping[str, Any]) -> dict[str, Any] | None:
+def _mix(given: Mapping[str, Any], stage: str) -> dict[str, Any] | None:
     """The curation that puts several data sets into one file, all of each as there; None for one data set."""
     names = _names(given["dataset"])
     if len(names) == 1:
         return None
+    if stage == "pt":
+        raise ConfigError(
+            f"dataset: {len(names)} data sets of texts, which are not mixed; import one, put the files of all in one "
+            "folder, and set data.path=FOLDER data.fields.text=COLUMN in the recipe"
+        )
     if given.get("dataset_dir") == "ONLINE":
         raise ConfigError("dataset_dir: ONLINE: several data sets are mixed from files; register them in a folder")
     cap = {"cap": whole("max_samples", given["max_samples"])} if given.get("max_samples") else {}
@@ -223,5 +259,7 @@ def _unused(found: Imported, target: str, value: Any) -> str:
         return "a LoRA is trained"
     if section == "validation" and section not in recipe:
         return "no rows are validated on"
+    if found.stage == "pt" and target in ("loss_on", "trainer.completion_only_loss"):
+        return "every token of a text has loss"
     is_set = target == "trainer.warmup_steps" and recipe.get("trainer", {}).get("warmup_steps")
     return "it is not set" if value is None else "warmup_steps win" if is_set else ""

@@ -3,23 +3,28 @@
 Their meanings and defaults are those of `src/llamafactory/hparams/` there, and of Transformers' `TrainingArguments`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 from configs.errors import ConfigError
 
 TRACKERS = ("wandb", "tensorboard", "trackio", "swanlab")
 
+STAGES = {"sft": "a recipe of sft", "pt": "a recipe of sft on texts, every token of which has loss"}
+"""Each `stage` that is imported, and as what."""
 OTHER_STAGES = {
-    "pt": "texts are not imported; `mull sft` trains on them with data.path=FILE data.fields.text=COLUMN",
     "rm": "reward models are not trained here; `mull grpo` takes rewards that are functions",
     "ppo": "`mull grpo` is the reinforcement learning here; its recipe names rewards",
     "dpo": "preferences are not trained here; `mull sft` learns the chosen answers, mapped with data.fields",
     "kto": "feedback is not trained here; `mull sft` learns the answers that were liked",
 }
 
-DEFAULTS = {"learning_rate": 5e-5, "mask_history": False}
+DEFAULTS = {"learning_rate": 5e-5}
 """What LLaMA-Factory takes where a file is silent, and a recipe of ours would not."""
+DEFAULTS_OF_STAGE: dict[str, dict[str, Any]] = {"sft": {"mask_history": False}, "pt": {"packing": True}}
+"""Each `stage` that is imported → the same, of it alone."""
 DEFAULTS_OF: dict[str, dict[str, Any]] = {
     "lora": {"lora_rank": 8},
     "freeze": {"freeze_trainable_layers": 2},
@@ -91,11 +96,35 @@ ABSENT = {
 """Keys without a counterpart, and what to do instead; nothing where the key is off."""
 OFF = {"freeze_trainable_modules": "all", "mix_strategy": "concat"}
 """The values at which such a key asks for nothing, where that is not false, null or empty."""
+SWITCH = dict.fromkeys(("true", "yes", "on", "t", "y", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "f", "n", "0"), False
+)
+"""How a switch may be written: as `HfArgumentParser` of Transformers takes it, and YAML."""
 SECRETS = ("hf_hub_token", "hub_token", "ms_hub_token", "om_hub_token", "swanlab_api_key")
 
 
 class WithoutCounterpart(Exception):
     """Why a value can't be taken, and what to do instead."""
+
+
+def switch(value: Any) -> bool:
+    """Whether it is on. Raises `ValueError` for what is no switch."""
+    word = str(value).strip().lower()
+    if word not in SWITCH:
+        raise ValueError(f"{value!r} is no switch")
+    return SWITCH[word]
+
+
+def as_kind(value: Any, kinds: Collection[type]) -> Any:
+    """A value as what its key takes: a text that is a number, and a text or 0 or 1 that is a switch; others as they
+    are, for the key's own check."""
+    if bool in kinds and str(value).strip().lower() in SWITCH:
+        return switch(value)
+    for kind in (int, float) if isinstance(value, str) else ():
+        with suppress(ValueError):
+            if kind in kinds and math.isfinite(number := kind(value)):
+                return number
+    return value
 
 
 def whole(key: str, value: Any) -> int:
@@ -143,17 +172,21 @@ def _evaluated(value: Any) -> None:
         raise WithoutCounterpart("validation.every is a number of steps; set it")
 
 
+NUMBERS = ("val_size", "max_samples", "quantization_bit")
+"""Numbers that are looked at before they are taken."""
+HALVES = ("bf16", "fp16", "pure_bf16")
+"""Switches for 16 bits."""
 TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "model_name_or_path": ("model.name", str),
     "adapter_name_or_path": ("model.adapter", str),
     "cutoff_len": ("model.max_length", int),
-    "use_unsloth": ("model.backend", lambda on: "unsloth" if on else None),
+    "use_unsloth": ("model.backend", lambda on: "unsloth" if switch(on) else None),
     "lora_rank": ("adapter.r", int),
     "lora_alpha": ("adapter.alpha", int),
     "lora_dropout": ("adapter.dropout", float),
     "lora_target": ("adapter.target_modules", _modules),
-    "use_rslora": ("adapter.rslora", bool),
-    "use_dora": ("adapter.type", lambda on: "dora" if on else None),
+    "use_rslora": ("adapter.rslora", switch),
+    "use_dora": ("adapter.type", lambda on: "dora" if switch(on) else None),
     "freeze_trainable_layers": ("trained_layers", _layers),
     "max_samples": ("data.limit", int),
     "val_size": ("validation.share", _share),
@@ -162,17 +195,17 @@ TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "evaluation_strategy": ("validation.every", _evaluated),
     "early_stopping_steps": ("validation.patience", int),
     "report_to": ("tracking.to", _tracker),
-    "use_swanlab": ("tracking.to", lambda on: "swanlab" if on else None),
+    "use_swanlab": ("tracking.to", lambda on: "swanlab" if switch(on) else None),
     "swanlab_project": ("tracking.project", str),
     "swanlab_mode": ("tracking.mode", lambda mode: "online" if mode == "cloud" else "offline"),
     "swanlab_run_name": ("trainer.run_name", str),
-    "mask_history": ("loss_on", lambda on: None if on else "all_turns"),
-    "train_on_prompt": ("trainer.completion_only_loss", lambda on: False if on else None),
-    "packing": ("trainer.packing", bool),
-    "neat_packing": ("trainer.packing", bool),
+    "mask_history": ("loss_on", lambda on: None if switch(on) else "all_turns"),
+    "train_on_prompt": ("trainer.completion_only_loss", lambda on: False if switch(on) else None),
+    "packing": ("trainer.packing", switch),
+    "neat_packing": ("trainer.packing", switch),
     "warmup_ratio": ("trainer.warmup_steps", float),
-    "enable_liger_kernel": ("trainer.use_liger_kernel", bool),
-    "disable_gradient_checkpointing": ("trainer.gradient_checkpointing", lambda off: False if off else None),
+    "enable_liger_kernel": ("trainer.use_liger_kernel", switch),
+    "disable_gradient_checkpointing": ("trainer.gradient_checkpointing", lambda off: False if switch(off) else None),
     "seed": ("seed", int),
     "output_dir": ("output_dir", str),
 }
@@ -180,6 +213,6 @@ TAKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 TOGETHER = (
     *("stage", "finetuning_type", "dataset", "dataset_dir", "eval_dataset"),
-    *("quantization_bit", "bf16", "fp16", "pure_bf16"),
+    *("quantization_bit", *HALVES),
 )
 """Keys that are read together, by `_tuning`, `_precision` and `_data` of `configs.llamafactory`."""

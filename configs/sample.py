@@ -24,6 +24,7 @@ class Sample:
 
     id, point, sample  the problem; what it was asked under (a budget's label, "greedy", "rollouts"); which of several
     question, gold     the problem's own, as they were when it was graded; `grader` is what judged it
+    references         all replies that were right, the gold answer first; () where it was the only one
     text               the assistant's turn with special tokens, the prefilled part (`prefilled` characters) included
     forced             ranges of characters of `text` that the policy did not choose
     thinking, answer   the parts of the text, where the engine told them apart; `extracted` is what was graded
@@ -44,6 +45,7 @@ class Sample:
     sample: int = 0
     question: str = ""
     gold: str = ""
+    references: tuple[str, ...] = ()
     grader: str = "math"
     text: str = ""
     prefilled: int = 0
@@ -80,6 +82,11 @@ class Sample:
         return None if self.score is None else self.score >= RIGHT_FROM
 
     @property
+    def golds(self) -> tuple[str, ...]:
+        """Every right reply, at least one."""
+        return self.references or (self.gold,)
+
+    @property
     def is_truncated(self) -> bool:
         """Whether it was cut before the model ended its turn."""
         return self.finish == "length"
@@ -100,7 +107,8 @@ class Sample:
             unknown = ", ".join(sorted(row.keys() - FIELDS.keys()))
             raise ValueError(f"not a sample: {f'unknown {unknown}' if unknown else 'no id'}")
         ranges = {name: tuple((start, end) for start, end in row.get(name, ())) for name in ("forced", "forced_tokens")}
-        return cls(**{**row, **ranges, "token_ids": tuple(row.get("token_ids", ()))})
+        tuples = {name: tuple(row.get(name, ())) for name in ("references", "token_ids")}
+        return cls(**{**row, **ranges, **tuples})
 
 
 FIELDS = {one.name: one for one in fields(Sample)}

@@ -95,5 +95,5 @@ def _key(model: ModelConfig, config: DifficultyConfig, seed: int, problem: Probl
     """Of all that a model's answers to a question, and their verdicts, depend on."""
     who = model.model_dump_json(include={"name", "adapter", "precision", "max_length"})
     how = config.model_dump_json(include={"think_format", "instruction", "sampling", "samples", "max_tokens"})
-    question = (problem.question, problem.answer, problem.grader)
+    question = (problem.question, *problem.golds, problem.grader)
     return hashlib.sha256("\0".join((who, how, str(seed), *question)).encode()).hexdigest()[:32]

@@ -28,7 +28,7 @@ class TeacherRequest:
     @property
     def known_by(self) -> tuple[str, ...]:
         """A file's ids are its line numbers: with other lines in it the same id is another question."""
-        return (self.key, self.problem.question, self.problem.answer)
+        return (self.key, self.problem.question, *self.problem.golds)
 
 
 NOT_ASKED = "not asked"
@@ -64,6 +64,7 @@ def _row(request: TeacherRequest, text: str, finish: str, error: str, think_form
 
     row: dict[str, Any] = {"key": request.key, "id": request.problem.id, "sample": request.sample}
     row |= {"question": request.problem.question, "gold": request.problem.answer}
+    row |= {"references": request.problem.references} if request.problem.references else {}
     row |= {"text": text, "finish": finish, "error": error}
     if error:
         return row | {"correct": None, "reason": "no answer"}
@@ -75,7 +76,7 @@ def _row(request: TeacherRequest, text: str, finish: str, error: str, think_form
 
 def _known_by(row: dict[str, Any]) -> tuple[str, ...]:
     """The `TeacherRequest.known_by` that a row of `samples.jsonl` answers."""
-    return (row["key"], row.get("question", ""), row.get("gold", ""))
+    return (row["key"], row.get("question", ""), *(row.get("references") or [row.get("gold", "")]))
 
 
 def _from_server(
@@ -177,6 +178,7 @@ def _trace(problem: Problem, row: dict[str, Any], think_format: ThinkFormat, ver
         answer=problem.answer or None,
         metadata=metadata | ({VERDICT: verdict} if verdict else {}),
         grader=problem.grader,
+        references=problem.references,
     )
 
 

@@ -19,13 +19,17 @@ COLUMNS = (
     "answer",
     "system",
     "history",
+    "references",
     "source",
     "grader",
     "key",
     "domain",
     "metadata",
 )
-"""All strings; `history` and `metadata` as JSON. `key` is what rows are told apart by, `Trace.identity`."""
+"""All strings; `history`, `references` and `metadata` as JSON.
+
+`key` is what rows are told apart by, `Trace.identity`.
+"""
 
 _BATCH = 1000
 
@@ -68,6 +72,7 @@ def table_traces(table: "Dataset", indices: Iterable[int]) -> Iterator[Trace]:
 
 def as_json(trace: Trace) -> str:
     """One line of our own traces layout, which `data.formats` reads back."""
+    taken = {*COLUMNS} - {"domain"} - (set() if trace.references else {"references"})  # which may be the row's own
     row = {
         "id": trace.id,
         "question": trace.question,
@@ -76,10 +81,11 @@ def as_json(trace: Trace) -> str:
         "answer": trace.answer,
         "system": trace.system,
         "history": [list(pair) for pair in trace.history],
+        "references": list(trace.references),
         "source": trace.source,
         "grader": None if trace.grader == "math" else trace.grader,
         "key": trace.key or None,
-        **{key: value for key, value in trace.metadata.items() if key not in COLUMNS or key == "domain"},
+        **{key: value for key, value in trace.metadata.items() if key not in taken},
     }
     return json.dumps(
         {key: value for key, value in row.items() if value not in (None, [])}, ensure_ascii=False, default=str
@@ -96,6 +102,7 @@ def _fields(trace: Trace) -> dict[str, str | None]:
         "answer": trace.answer,
         "system": trace.system,
         "history": json.dumps(trace.history, ensure_ascii=False),
+        "references": json.dumps(trace.references, ensure_ascii=False),
         "source": trace.source,
         "grader": trace.grader,
         "key": trace.identity,
@@ -109,4 +116,5 @@ def _trace(row: dict[str, Any]) -> Trace:
     names = ("id", "question", "thinking", "reply", "answer", "system", "source", "grader")
     fields = {name: row[name] for name in names}
     key = "" if row["key"] == row["question"] else row["key"]
-    return Trace(**fields, key=key, history=history, metadata=json.loads(row["metadata"]))
+    read = {name: json.loads(row[name]) for name in ("references", "metadata")}
+    return Trace(**fields, key=key, history=history, references=tuple(read["references"]), metadata=read["metadata"])

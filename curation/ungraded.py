@@ -25,7 +25,7 @@ def in_majority(problem: Problem, completions: Sequence[str], think_format: Thin
     for place, answer in enumerate(answers):
         if answer is None or not answer.strip():
             continue
-        golds = [replace(problem, answer=answers[group[0]] or "") for group in groups]
+        golds = [replace(problem, answer=answers[group[0]] or "", references=()) for group in groups]
         verdicts = grade_answers(golds, [answer] * len(groups))
         same = next((group for group, verdict in zip(groups, verdicts, strict=True) if verdict.is_right), None)
         if same is None:

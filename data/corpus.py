@@ -10,7 +10,7 @@ from data.draw import drawn
 from data.formats import Reject, of_rows, open_traces, stop
 from data.hub_rows import hub_rows
 from data.layouts import worked
-from data.problem import LITERAL_GRADERS, Problem, Trace
+from data.problem import LITERAL_GRADERS, Problem, Trace, references_of
 from data.sources import load_problems, traces_of_task
 
 
@@ -27,7 +27,15 @@ def load_traces(config: DataConfig, rejected: Callable[[Reject], None] | None = 
         return solution_traces(load_problems(config, rejected), rejected)
     read = drawn(list(_read(config, rejected)), config.limit, config.seed)
     if config.grader in LITERAL_GRADERS:  # whatever else a row calls its answer: the reply is what is learned
-        return [replace(trace, grader=config.grader, answer=trace.reply) for trace in read]
+        return [
+            replace(
+                trace,
+                grader=config.grader,
+                answer=trace.reply,
+                references=references_of(trace.reply, trace.references),
+            )
+            for trace in read
+        ]
     return [replace(trace, grader=config.grader) for trace in read] if config.grader else read
 
 
@@ -65,4 +73,5 @@ def of_problem(problem: Problem) -> Trace:
         system=problem.system,
         history=tuple(problem.history),
         key=problem.key,
+        references=problem.references,
     )

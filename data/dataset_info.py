@@ -174,6 +174,8 @@ def _layout(where: str, entry: Mapping[str, Any]) -> Layout:
         roles = {tags[tag]: role for tag, role in ROLE_OF_TAG.items() if tag in tags}
         read = layouts.conversation(names, name, tags.get("role_tag"), tags.get("content_tag"), roles)
         read = _with_system(read, columns["system"]) if "system" in columns else read
+    elif columns.keys() & set(TEXT_COLUMNS) == {"prompt"}:
+        read = _texts(name, columns["prompt"])
     else:
         read = layouts.columns(name, _alpaca(where, columns))
     return _refusing(read, {columns[kind]: kind for kind in UNSEEN if kind in columns})
@@ -185,14 +187,24 @@ def _alpaca(where: str, columns: Mapping[str, str]) -> dict[str, str]:
         return {"question": "instruction", "input": "input", "reply": "output"}
     if "response" not in columns:
         raise DataError(
-            f"{where}: columns names no response: texts to pre-train on; give their file itself: "
-            "data.path=FILE data.fields.text=COLUMN"
+            f"{where}: columns names no response; name it, or of texts to pre-train on their column alone, as prompt"
         )
     asked = [columns[key] for key in ("prompt", "query") if key in columns]
     if not asked:
         raise DataError(f"{where}: columns names no prompt and no query; add the column that asks")
     names = dict(zip(("question", "input"), asked, strict=False)) | {"reply": columns["response"]}
     return names | {key: columns[key] for key in ("system", "history") if key in columns}
+
+
+def _texts(name: str, column: str) -> Layout:
+    """Texts to pre-train on, whose column is the `prompt`; in a text file without a header it has no name here."""
+
+    def convert(row: Fields) -> Turn:
+        if column not in row and row.keys() == {"column_0"}:
+            return layouts.documents({"text": "column_0"}).convert(row)
+        return layouts.documents({"text": column}).convert(row)
+
+    return replace(layouts.documents({"text": column}), name=name, convert=convert)
 
 
 def _with_system(layout: Layout, column: str) -> Layout:

@@ -33,7 +33,7 @@ MAPPED = ("question", "thinking", "reply", "answer", "system", "history", "id", 
 _LOOKED_AT = 100
 _FEWEST = 8  # rows by which labels are told
 _TEXTS_A_LABEL = 4
-_OWN_FIELDS = ("grader", "key")
+_OWN_FIELDS = ("grader", "key", "references")
 """Of our own traces: what else they say of themselves."""
 
 
@@ -172,6 +172,7 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
         except BadRow as error:
             rejected(reject_of(row, str(file), str(error)))
             continue
+        own = _own_fields(row.fields, turn.answer) if is_own else {}
         yield Trace(
             id=row.id_of(turn.id or str(row.fields.get("id") or ""), stem),
             question=turn.question,
@@ -181,10 +182,22 @@ def _traces(file: Path, layout: Layout, rows: Iterator[Row], rejected: Callable[
             answer=turn.answer,
             system=turn.system,
             history=turn.history,
-            metadata={name: value for name, value in turn.metadata.items() if not (is_own and name in _OWN_FIELDS)},
-            grader=str(row.fields.get("grader") or "math") if is_own else "math",
-            key=str(row.fields.get("key") or "") if is_own else "",
+            metadata={name: value for name, value in turn.metadata.items() if name not in own},
+            grader=str(own.get("grader") or "math"),
+            key=str(own.get("key") or ""),
+            references=tuple(own.get("references") or ()),
         )
+
+
+def _own_fields(fields: Mapping[str, Any], answer: str | None) -> dict[str, Any]:
+    """What a row of our own traces says of itself; references begin with its answer, another list is the user's own."""
+    own = {name: fields[name] for name in _OWN_FIELDS if name in fields}
+    references = own.get("references")
+    if not (
+        isinstance(references, list) and references[:1] == [answer] and all(isinstance(r, str) for r in references)
+    ):
+        own.pop("references", None)
+    return own
 
 
 def stop(reject: Reject) -> None:

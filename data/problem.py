@@ -1,6 +1,6 @@
 """What is asked (`Problem`) and how somebody reasoned about it (`Trace`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,33 @@ LITERAL_GRADERS = (*ONE_SPELLING, *TEXT_GRADERS)
 """Graders for which a gold answer is what the whole reply has to be, as it is written."""
 
 
+def references_of(answer: str, replies: Iterable[str]) -> tuple[str, ...]:
+    """`Problem.references` of a gold answer and of all replies that are right, it or others."""
+    found = tuple(dict.fromkeys((answer, *replies)))
+    return found if len(found) > 1 else ()
+
+
+def stated_references(answer: str, value: Any) -> tuple[str, ...]:
+    """`references_of` a value of a file. Raises `ValueError` as `check_replies` does."""
+    check_replies(value)
+    return references_of(answer, value)
+
+
+def check_replies(value: object) -> None:
+    """Raise `ValueError` for what is no list of texts, and for a text that is empty."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"{_shown(value)} is no list; give a list of right replies")
+    for place, reply in enumerate(value, 1):
+        if not isinstance(reply, str) or not reply.strip():
+            wrong = "is empty" if isinstance(reply, str) else f"is {_shown(reply)}, which is no text"
+            raise ValueError(f"reply {place} of {len(value)} {wrong}; give a list of right replies, each a text")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A question with a gold answer that a machine can check.
@@ -21,6 +48,7 @@ class Problem:
     source knows (level, subject, the row's own fields) and reaches TRL-style rewards as columns.
     For one of `LITERAL_GRADERS` it is as the source wrote it. `grader` names what judges an answer
     (`rewards.grading.graders`): "math", "choice", "reasoning_gym", … or the user's own at `my_module:my_grader`.
+    `references` are all replies that are right, the gold answer first; empty where it is the only one.
     `system` and `history` (earlier turns, oldest first, as (user, assistant) pairs) come before the question.
     `key` is the question without its instruction, where a task (`data.task`) says what that is.
     """
@@ -35,6 +63,12 @@ class Problem:
     system: str | None = None
     history: Sequence[tuple[str, str]] = ()
     key: str = ""
+    references: tuple[str, ...] = ()
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every right reply, at least one."""
+        return self.references or (self.answer,)
 
     @property
     def identity(self) -> str:
@@ -50,7 +84,7 @@ class Trace:
 
     `thinking` is empty for question-reply pairs without reasoning. `reply` is what comes after thinking, as text;
     `answer` is the checkable answer inside it, where one is known. `history` holds earlier turns, oldest first, as
-    (user, assistant) pairs. `grader` and `key` are the `Problem`'s.
+    (user, assistant) pairs. `grader`, `key` and `references` are the `Problem`'s.
     """
 
     id: str
@@ -64,6 +98,7 @@ class Trace:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     grader: str = "math"
     key: str = ""
+    references: tuple[str, ...] = ()
 
     @property
     def is_document(self) -> bool:
@@ -89,4 +124,5 @@ def problem_of(trace: Trace, answer: str) -> Problem:
         system=trace.system,
         history=trace.history,
         key=trace.key,
+        references=trace.references,
     )

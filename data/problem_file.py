@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from configs.errors import DataError
 from configs.run_directory import read_jsonl, write_jsonl
-from data.problem import Problem
+from data.problem import Problem, stated_references
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
@@ -25,5 +26,10 @@ def read_problems(path: Path) -> list[Problem]:
         if not {"question", "answer"} <= row.keys() or not row.keys() <= known:
             raise DataError(f"{path}:{line}: not a problem; write question and answer, and of others only {known}")
         history = tuple((user, assistant) for user, assistant in row.get("history", ()))
-        problems.append(Problem(**{"id": f"{path.stem}-{line}", "source": "file"} | row | {"history": history}))
+        try:
+            references = stated_references(row["answer"], row.get("references", ()))
+        except ValueError as error:
+            raise DataError(f"{path}:{line}: {error}") from None
+        read: dict[str, Any] = row | {"history": history, "references": references}
+        problems.append(Problem(**{"id": f"{path.stem}-{line}", "source": "file"} | read))
     return problems

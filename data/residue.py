@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from data.problem import Trace
+from data.problem import Trace, references_of
 
 _NAMES_OF_TAGS = (
     "a|abbr|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|form|h[1-6]|head|hr|html|i|iframe|img|input|label"
@@ -91,7 +91,14 @@ def residue_in(trace: Trace, kinds: Iterable[str] = tuple(NAMES)) -> dict[str, s
         if kind == "empty_answer":
             example = repr(trace.reply) if says_nothing(trace) else ""
         else:
-            texts = (trace.question, trace.thinking, trace.reply, trace.system or "", *chain(*trace.history))
+            texts = (
+                trace.question,
+                trace.thinking,
+                trace.reply,
+                trace.system or "",
+                *chain(*trace.history),
+                *trace.references,
+            )
             example = next(filter(None, (found_in(text, kind) for text in texts)), "")
         if example:
             found[kind] = example
@@ -158,14 +165,16 @@ def cleaned_trace(trace: Trace, kinds: Sequence[str]) -> tuple[Trace, list[str]]
     def clean(text: str) -> str:
         return cleaned(text, had).strip()
 
+    answer = clean(trace.answer) if trace.answer else trace.answer
     row = replace(
         trace,
         question=clean(trace.question),
         thinking=clean(trace.thinking),
         reply=clean(trace.reply),
-        answer=clean(trace.answer) if trace.answer else trace.answer,
+        answer=answer,
         system=clean(trace.system) if trace.system else trace.system,
         history=tuple((clean(user), clean(assistant)) for user, assistant in trace.history),
         key=clean(trace.key),
+        references=references_of(answer or "", filter(None, map(clean, trace.references))),
     )
     return row, had

@@ -4,15 +4,27 @@ Templates are Jinja's, in its sandbox and strict about names: a column that is n
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
+from jinja2 import (
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+    pass_context,
+)
+from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
@@ -20,14 +32,15 @@ from configs.errors import ConfigError
 from configs.recipe import RECIPES, explain
 from configs.schema.task import TaskConfig
 from configs.suggestion import did_you_mean
-from data.cells import text_at
+from data.cells import list_of, text_at
 from data.compressed import plain_name
 from data.formats import Reject, reject_of
 from data.header import without_header
-from data.problem import Trace
+from data.problem import Trace, check_replies, references_of
 from data.row import BadRow, Row
 
 TEMPLATES = ("prompt", "reply", "key")
+_EXPRESSION = re.compile(r"\s*\{\{(.*)\}\}\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +50,69 @@ class CompiledTask:
     name: str
     config: TaskConfig
     templates: Mapping[str, Template]
+    references: Callable[[Mapping[str, Any]], Any] | None
+    """The value of its expression."""
     columns: Collection[str]
     """Names in the templates that a row has to have, or may."""
 
     def trace(self, fields: Mapping[str, Any], id: str, source: str) -> Trace:
-        """The row's trace; its reply is its gold answer. Raises `BadRow`."""
+        """The row's trace; its reply is its gold answer, and its references are right too. Raises `BadRow`."""
         columns = {name: "" if value is None else value for name, value in fields.items()}
         names = self.config.params | {"labels": self.config.labels} | columns
-        texts = {part: self._text(part, names, columns) for part in TEMPLATES}
-        if self.config.labels and texts["reply"] not in self.config.labels:
-            known = ", ".join(self.config.labels)
-            raise BadRow(f"task {self.name}: unknown label {texts['reply'][:40]!r}; known: {known}")
+        texts = {part: self._text(part, names, columns) for part in self.templates}
+        replies = [] if self.references is None else self._replies(self.references, names, columns)
+        reply = texts.get("reply") or replies[0]
+        references = references_of(reply, replies)
+        for label in references or (reply,):
+            if self.config.labels and label not in self.config.labels:
+                known = ", ".join(self.config.labels)
+                raise BadRow(f"task {self.name}: unknown label {label[:40]!r}; known: {known}")
         return Trace(
             id=id,
             question=texts["prompt"],
             thinking="",
-            reply=texts["reply"],
+            reply=reply,
             source=source,
-            answer=texts["reply"],
+            answer=reply,
             system=self.config.system,
             metadata=dict(fields),
             grader=self.config.grader,
             key=texts["key"],
+            references=references,
         )
 
     def _text(self, part: str, names: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
-        try:
+        with self._bad_row(part, columns):
             text = self.templates[part].render(names).strip()
+        if not text:
+            raise BadRow(f"task {self.name}: empty {part}")
+        return text
+
+    def _replies(
+        self, expression: Callable[[Mapping[str, Any]], Any], names: Mapping[str, Any], columns: Mapping[str, Any]
+    ) -> list[str]:
+        """The row's list of right replies, one at least; a text may hold it as JSON, as in a CSV."""
+        with self._bad_row("references", columns):
+            value = expression(names)
+            if not isinstance(value, str | Mapping) and isinstance(value, Iterable):  # filters make generators
+                value = list(value)
+            elif isinstance(value, str):
+                value = value if (listed := list_of(value)) is None else listed
+            check_replies(value)
+        if not value:
+            raise BadRow(f"task {self.name}: references: an empty list; give a right reply at least")
+        return [reply.strip() for reply in value]
+
+    @contextmanager
+    def _bad_row(self, part: str, columns: Mapping[str, Any]) -> Iterator[None]:
+        """What a template raises, as the `BadRow` that names the task's part."""
+        try:
+            yield
         except UndefinedError as error:
             has = f"{', '.join(columns)}{without_header(list(columns))}"
             raise BadRow(f"task {self.name}: {part}: {error}; the row has {has}") from None
         except (TemplateError, ValueError, TypeError, ArithmeticError) as error:
             raise BadRow(f"task {self.name}: {part}: {' '.join(str(error).split())}") from None
-        if not text:
-            raise BadRow(f"task {self.name}: empty {part}")
-        return text
 
 
 @cache
@@ -93,19 +134,40 @@ def load_task(name: str) -> CompiledTask:
     # 2. its templates
     templates, columns = {}, set()
     for part in TEMPLATES:
+        if (source := getattr(config, part)) is None:
+            continue
         try:
-            templates[part] = _environment().from_string(getattr(config, part))
-            columns |= find_undeclared_variables(_environment().parse(getattr(config, part)))
+            templates[part] = _environment().from_string(source)
+            columns |= find_undeclared_variables(_environment().parse(source))
         except TemplateSyntaxError as error:
             raise ConfigError(f"{path}: {part}, line {error.lineno}: {error.message}") from None
-    return CompiledTask(path.stem, config, templates, columns - config.params.keys() - {"labels"})
+    # 3. the expression of its references
+    references = None
+    if config.references is not None:
+        inside = _EXPRESSION.fullmatch(config.references)
+        source = inside[1] if inside else config.references
+        try:
+            references = _environment().compile_expression(source, undefined_to_none=False)
+            columns |= find_undeclared_variables(_environment().parse(f"{{{{ {source} }}}}"))
+        except TemplateSyntaxError as error:
+            way_out = "write one expression whose value is a list, or a column"
+            raise ConfigError(f"{path}: references: {error.message}; {way_out}") from None
+    return CompiledTask(path.stem, config, templates, references, columns - config.params.keys() - {"labels"})
 
 
 @cache
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = _to_json
+    environment.filters |= {"tojson": _to_json, "map": _map}
     return environment
+
+
+@pass_context
+def _map(context: Context, value: Any, *names: Any, **settings: Any) -> Iterator[Any]:
+    """Jinja's own, but of no text: where a row has one in a list's place, its characters are not meant."""
+    if isinstance(value, str):
+        raise ValueError(f"{value[:40]!r} is a text, where a list is expected")
+    return iter(FILTERS["map"](context, value, *names, **settings))
 
 
 def _to_json(value: Any) -> str:

@@ -33,11 +33,11 @@ def check_compared(config: EvalConfig, compare: str) -> None:
 
 def check_comparable(config: EvalConfig, problems: Sequence[Problem], earlier: Mapping[str, list[Sample]]) -> None:
     """Raise `RunError`, before anything is generated, where the other run has no point or no question of this one."""
-    golds = {sample.id: sample.gold for samples in earlier.values() for sample in samples}
+    golds = {sample.id: sample.golds for samples in earlier.values() for sample in samples}
     shared = [problem for problem in problems if problem.id in golds]
     if not shared:
         raise RunError("--compare: the two runs share no question; compare runs on the same benchmark")
-    if changed := [problem.id for problem in shared if problem.answer != golds[problem.id]]:
+    if changed := [problem.id for problem in shared if problem.golds != golds[problem.id]]:
         raise RunError(f"--compare: question {changed[0]} {OTHER_GOLD}")
     if config.answers is None and all(section.effort is None for section in config.budgets):  # the engine's context
         budgets = [Budget.from_config(section, config.model.max_length) for section in config.budgets]

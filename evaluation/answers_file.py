@@ -71,6 +71,7 @@ def grade_file(config: EvalConfig, problems: Sequence[Problem], answers: Sequenc
                 sample=answer.sample,
                 question=problem.question,
                 gold=problem.answer,
+                references=problem.references,
                 grader=problem.grader,
                 text=answer.text,
                 extracted=extracted,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from configs.schema.judge import JudgeConfig
 
 
-OTHER_GOLD = "has another gold answer in the other run; compare runs on the same benchmark"
+OTHER_GOLD = "has another gold answer, or other references, in the other run; compare runs on the same benchmark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Com
     """Compare two lists of samples. Raises `RunError` where they share no graded question."""
     scores_a, scores_b = scores(a), scores(b)
     shared = [id for id in scores_a if id in scores_b]
-    golds = [{id: group[0].gold for id, group in questions(side).items()} for side in (a, b)]
+    golds = [{id: group[0].golds for id, group in questions(side).items()} for side in (a, b)]
     if changed := [id for id in shared if golds[0][id] != golds[1][id]]:
         raise RunError(f"question {changed[0]} {OTHER_GOLD}")
     if not shared:

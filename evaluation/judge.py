@@ -5,6 +5,7 @@ Source: Zheng et al. 2023 (arXiv 2306.05685): single-answer grading and pairwise
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 LOWEST, HIGHEST = 1, 10
@@ -19,19 +20,19 @@ _BETTER = re.compile(r'"better"\s*:\s*"(A|B|tie)"\s*[,}]|\[\[(A|B|C)\]\]')
 _SIDES: dict[str, Side] = {"A": "first", "B": "second", "tie": "tie", "C": "tie"}
 
 
-def score_prompt(rubric: str, question: str, gold: str, reply: str) -> str:
+def score_prompt(rubric: str, question: str, golds: Sequence[str], reply: str) -> str:
     """The judge's question about one reply."""
     return (
-        f"Judge the reply to a question.\n\n{rubric}\n\n{_parts(question, gold)}{_part('reply', reply)}"
+        f"Judge the reply to a question.\n\n{rubric}\n\n{_parts(question, golds)}{_part('reply', reply)}"
         f'Say in a sentence or two what is good and bad about it. Then end with {{"score": N}}, where N is a whole '
         f"number from {LOWEST} (useless) to {HIGHEST} (nothing is missing)."
     )
 
 
-def pair_prompt(rubric: str, question: str, gold: str, first: str, second: str) -> str:
+def pair_prompt(rubric: str, question: str, golds: Sequence[str], first: str, second: str) -> str:
     """The judge's question about two replies, called A and B."""
     return (
-        f"Judge which of two replies to a question is better.\n\n{rubric}\n\n{_parts(question, gold)}"
+        f"Judge which of two replies to a question is better.\n\n{rubric}\n\n{_parts(question, golds)}"
         f"{_part('reply_a', first)}{_part('reply_b', second)}"
         "The order in which they stand means nothing. Say in a sentence or two how they differ. Then end with "
         '{"better": "A"}, {"better": "B"} or {"better": "tie"}.'
@@ -59,8 +60,9 @@ def _said(judgement: str) -> str:
     return "" if "<think>" in after and not before else after
 
 
-def _parts(question: str, gold: str) -> str:
-    return _part("question", question) + (_part("reference_answer", gold) if gold.strip() else "")
+def _parts(question: str, golds: Sequence[str]) -> str:
+    """The question, and each gold answer that there is."""
+    return "".join([_part("question", question), *(_part("reference_answer", gold) for gold in golds if gold.strip())])
 
 
 def _part(name: str, text: str) -> str:

@@ -84,8 +84,8 @@ def failures(file: Path) -> list[str]:
 
 
 def case_of(judge: JudgeConfig, sample: Sample) -> Case:
-    """A sample's reply with its question and gold answer."""
-    prompt = score_prompt(judge.rubric, sample.question, sample.gold, written(sample))
+    """A sample's reply with its question and gold answers."""
+    prompt = score_prompt(judge.rubric, sample.question, sample.golds, written(sample))
     return Case(prompt, {"id": sample.id, "point": sample.point, "sample": sample.sample})
 
 

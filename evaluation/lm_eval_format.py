@@ -142,13 +142,14 @@ def lm_eval_rows(
         its = samples.get(problem.id, ())
         if not its:
             continue
-        doc = {"id": problem.id, "question": problem.question, "answer": problem.answer}
+        target = list(problem.references) or problem.answer  # a list where a task of lm-eval has several targets
+        doc = {"id": problem.id, "question": problem.question, "answer": target}
         prompt = prompts.get(its[0].prompt_hash, "")
         graded = [float(sample.is_right) for sample in its if sample.is_right is not None]
         yield {
             "doc_id": at,
             "doc": doc,
-            "target": problem.answer,
+            "target": target,
             "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": dict(generation)}},
             "resps": [[sample.text for sample in its]],
             "filtered_resps": [sample.extracted or "[invalid]" for sample in its],
@@ -156,7 +157,7 @@ def lm_eval_rows(
             "metrics": ["exact_match"],
             "doc_hash": sha256(json.dumps(doc, indent=2, ensure_ascii=False).encode()).hexdigest(),
             "prompt_hash": sha256(prompt.encode()).hexdigest(),
-            "target_hash": sha256(problem.answer.encode()).hexdigest(),
+            "target_hash": sha256(str(target).encode()).hexdigest(),
             "exact_match": sum(graded) / len(graded) if graded else None,
         }
 

@@ -24,6 +24,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         sample=task.sample,
         question=task.problem.question,
         gold=task.problem.answer,
+        references=task.problem.references,
         grader=task.problem.grader,
         text=prefill + generation.text,
         prefilled=len(prefill),

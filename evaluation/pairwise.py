@@ -103,7 +103,7 @@ def cohens_kappa(results: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _case(judge: JudgeConfig, first: Sample, second: Sample) -> Case:
-    prompt = pair_prompt(judge.rubric, first.question, first.gold, written(first), written(second))
+    prompt = pair_prompt(judge.rubric, first.question, first.golds, written(first), written(second))
     return Case(prompt, {"id": first.id, "point": f"{first.point} | {second.point}", "sample": first.sample})
 
 

@@ -64,11 +64,12 @@ def accuracy_bounds(samples: Sequence[Sample]) -> dict[str, float] | None:
 
 def constant_answer(samples: Sequence[Sample]) -> dict[str, Any] | None:
     """The most frequent gold answer, and the share of questions that it alone would answer right; None without any."""
-    golds = Counter(its[0].gold for its in questions(samples).values())
+    asked = questions(samples)
+    golds = Counter(gold for its in asked.values() for gold in its[0].golds)
     if not golds:
         return None
     answer, count = golds.most_common(1)[0]
-    return {"answer": answer, "accuracy": count / golds.total()}
+    return {"answer": answer, "accuracy": count / len(asked)}
 
 
 def repeated_answer(samples: Sequence[Sample]) -> str | None:

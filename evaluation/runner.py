@@ -219,7 +219,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
 
     `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
     """
-    digest = sha256(repr([(p.id, p.question, p.answer) for p in problems]).encode()).hexdigest()[:16]
+    digest = sha256(repr([(p.id, p.question, *p.golds) for p in problems]).encode()).hexdigest()[:16]
     summary = {
         "benchmark": {"source": config.data.source, "problems": len(problems), "hash": digest},
         "model": {"name": config.model.name, "adapter": adapter_hash(config.model.adapter), "answers": config.answers},

@@ -5,6 +5,8 @@ entities           macro F1: the mean F1 of entity types
 json               valid JSON, the mean share of fields right, and each field
 rougeL and its kin their mean score
 labels (a task's)  macro F1
+
+Of a sample with several right replies the nearest counts, as in its verdict; text metrics say how they count several.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +21,7 @@ from evaluation.metrics import Floats, Interval
 from evaluation.pooled import pooled
 from evaluation.results import questions
 from rewards.grading.literal.answer import normal, unfenced
-from rewards.grading.literal.entities import given_records, type_of, wanted_records
+from rewards.grading.literal.entities import nearest_records, type_of, wanted_records
 from rewards.grading.literal.json_fields import parsed
 from rewards.grading.text_metrics.metric import mean_of
 from rewards.grading.text_metrics.registry import text_metric
@@ -55,7 +57,7 @@ def sample_metrics(names: Iterable[str], samples: Sequence[Sample], labels: Sequ
             SampleMetric("f1", "of the two (micro)", _counts, _f1),
         ]
     if "entities" in graders and (
-        types := sorted({type_of(r) for s in samples for r in wanted_records(s.gold)} - {""})
+        types := sorted({type_of(r) for s in samples for gold in s.golds for r in wanted_records(gold)} - {""})
     ):
         found.append(SampleMetric("macro_f1", "mean F1 of entity types", _typed(types), _macro_f1))
     if "json" in graders:
@@ -110,7 +112,7 @@ def _text(name: str) -> SampleMetric:
     metric = text_metric(name)
 
     def statistics(samples: Sequence[Sample]) -> Floats:
-        return metric.statistics([written(sample) for sample in samples], [sample.gold for sample in samples])
+        return metric.statistics([written(sample) for sample in samples], [sample.golds for sample in samples])
 
     is_mean = metric.value is mean_of
     return SampleMetric(name, metric.about, statistics, metric.value, of_corpus=not is_mean, is_mean=is_mean)
@@ -151,8 +153,7 @@ def _typed(types: Sequence[str]) -> Callable[[Sequence[Sample]], Floats]:
     """(samples, 3 · types): matched, given and wanted of each type, one after the other."""
 
     def counts(sample: Sample) -> list[int]:
-        wanted = wanted_records(sample.gold)
-        given = given_records(sample.gold, sample.extracted or "")
+        wanted, given = nearest_records(sample.golds, sample.extracted or "")
         kinds = [[type_of(record) for record in side] for side in (wanted & given, given, wanted)]
         return [side.count(kind) for side in kinds for kind in types]
 
@@ -164,7 +165,7 @@ def _labelled(labels: Sequence[str]) -> Callable[[Sequence[Sample]], Floats]:
     known = [normal(label) for label in labels]
 
     def counts(sample: Sample) -> list[bool]:
-        gold, said = normal(sample.gold), normal(sample.extracted or "")
+        gold, said = gold_label(sample), normal(sample.extracted or "")
         return [
             *(gold == said == label for label in known),
             *(said == label for label in known),
@@ -172,6 +173,13 @@ def _labelled(labels: Sequence[str]) -> Callable[[Sequence[Sample]], Floats]:
         ]
 
     return lambda samples: np.array([counts(sample) for sample in samples], dtype=np.float64)
+
+
+def gold_label(sample: Sample) -> str:
+    """Of the right labels, as `normal` has them, the one that was answered, else the first."""
+    golds = [normal(gold) for gold in sample.golds]
+    said = normal(sample.extracted or "")
+    return said if said in golds else golds[0]
 
 
 # ---- JSON objects

@@ -44,13 +44,14 @@ class SampleStore:
         write_jsonl(self.path, (sample.to_row() for sample in samples))
 
     def regrade(self, samples: Mapping[Place, Sample], problems: Mapping[str, Problem]) -> dict[Place, Sample]:
-        """The samples, those graded again whose problem has another gold answer since; the file has them, too."""
-        golds = {(problem.id, problem.question): problem.answer for problem in problems.values()}
-        changed = [s for s in samples.values() if s.gold != golds.get((s.id, s.question), s.gold)]
+        """The samples, those graded again whose problem has other gold answers since; the file has them, too."""
+        golds = {(problem.id, problem.question): problem.golds for problem in problems.values()}
+        changed = [s for s in samples.values() if s.golds != golds.get((s.id, s.question), s.golds)]
         if not changed:
             return dict(samples)
         print(f"grading {len(changed)} samples again: their gold answer has changed")
-        mended = [replace(sample, gold=problems[sample.id].answer) for sample in changed]
+        asked = [(sample, problems[sample.id]) for sample in changed]
+        mended = [replace(sample, gold=problem.answer, references=problem.references) for sample, problem in asked]
         found = {**samples, **{sample.place: sample for sample in grade_samples(mended, problems)}}
         self.write(list(found.values()))
         return found

@@ -18,7 +18,7 @@ from data.task import load_task
 from evaluation.judging import JUDGEMENTS_FILE, judge_metric, judgements_in
 from evaluation.perplexity import perplexity_metric
 from evaluation.results import constant_answer, questions
-from evaluation.sample_metrics import SampleMetric, figures, rows_of, sample_metrics
+from evaluation.sample_metrics import SampleMetric, figures, gold_label, rows_of, sample_metrics
 from evaluation.sample_store import judged_samples
 from report.before_after import CONSTANT, COPY
 from rewards.grading.literal.answer import normal
@@ -116,5 +116,5 @@ def label_counts(labels: Sequence[str], samples: Sequence[Sample]) -> dict[str, 
     known = {normal(label): label for label in labels}
     table: dict[str, Counter[str]] = {label: Counter() for label in labels}
     for sample in samples if labels else ():
-        table[known[normal(sample.gold)]][known.get(normal(sample.extracted or ""), OTHER)] += 1
+        table[known[gold_label(sample)]][known.get(normal(sample.extracted or ""), OTHER)] += 1
     return {label: dict(counts) for label, counts in table.items()}

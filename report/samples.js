@@ -25,7 +25,7 @@
   };
   const plain = (pieces) => (pieces || []).map((piece) => piece[0]).join("");
   const searchText = (sample) =>
-    (sample.haystack ??= [sample.id, plain(sample.question), plain(sample.gold), plain(sample.answer), sample.reason,
+    (sample.haystack ??= [sample.id, plain(sample.question), ...sample.golds.map(plain), plain(sample.answer), sample.reason,
       ...[...sample.spans, ...(sample.other?.spans ?? [])].map((span) => plain(span[1]))].join("\n").toLowerCase());
 
   // ---- drawing one sample
@@ -64,7 +64,8 @@
         el("span", { class: "badge" }, sample.group),
         ...sample.tags.map((tag) => el("span", { class: "badge" }, tag))),
       el("div", { class: "facts" },
-        el("span", {}, el("i", {}, "gold"), el("b", {}, ...(sample.gold ? drawn(sample.gold) : ["–"]))),
+        ...(sample.golds.length ? sample.golds : [[["–"]]]).map((gold, at, all) =>
+          el("span", {}, el("i", {}, all.length > 1 ? `gold ${at + 1}` : "gold"), el("b", {}, ...drawn(gold)))),
         el("span", {}, el("i", {}, "extracted"), el("b", {}, ...(sample.answer ? drawn(sample.answer) : ["none"])))),
       el("div", { class: "facts" },
         ...Object.entries(sample.facts).map(([name, value]) => fact(name, value))),

@@ -41,16 +41,17 @@ class OtherCompletion:
 class ShownSample:
     """One completion as the browser shows it.
 
-    `group` is what a page is cut into (a step, a budget). `verdict`: right, wrong or None (ungraded). `tags` are
-    filters (truncated, disagreeing, …); right, wrong and ungraded are added to them. `scores` has one value a reward,
-    None where it could not be judged. `facts` are further names and values, such as the advantage and token counts.
+    `group` is what a page is cut into (a step, a budget). `golds` are the right answers. `verdict`: right, wrong or
+    None (ungraded). `tags` are filters (truncated, disagreeing, …); right, wrong and ungraded are added to them.
+    `scores` has one value a reward, None where it could not be judged. `facts` are further names and values, such as
+    the advantage and token counts.
     """
 
     id: str
     group: str
     question: str
     spans: Sequence[Span]
-    gold: str | None = None
+    golds: Sequence[str] = ()
     answer: str | None = None
     verdict: bool | None = None
     reason: str = ""
@@ -151,7 +152,7 @@ def payload(samples: Sequence[ShownSample], group_name: str, source: str) -> dic
             "question": pieces(split_formulas(clip(s.question))),
             "prompt": _text(clip(s.prompt)),
             "spans": spanned(s.spans),
-            "gold": answered(s.gold),
+            "golds": [answered(gold) for gold in s.golds],
             "answer": answered(s.answer),
             "verdict": VERDICTS[s.verdict],
             "other": None if s.other is None else beside(s.other),
@@ -214,7 +215,7 @@ def shown_of(sample: Sample, group: str) -> ShownSample:
         group=group,
         question=sample.question,
         spans=spans_of(sample),
-        gold=sample.gold,
+        golds=sample.golds,
         answer=sample.extracted,
         verdict=sample.is_right,
         reason=sample.reason,

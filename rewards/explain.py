@@ -20,7 +20,7 @@ def _verdict(rollout: Rollout) -> str:
     answer = extracted_answer(rollout.problem, rollout.text, rollout.think_format)
     [verdict] = grade_answers([rollout.problem], [answer])
     word = {True: "right", False: "wrong", None: "not judged"}[verdict.is_right]
-    return f"{word} ({verdict.reason}): {_short(answer)}, gold {_short(rollout.problem.answer)}"
+    return f"{word} ({verdict.reason}): {_short(answer)}, {_golds(rollout)}"
 
 
 def _answer(rollout: Rollout) -> str:
@@ -29,7 +29,7 @@ def _answer(rollout: Rollout) -> str:
 
 def _reply(rollout: Rollout) -> str:
     reply = rollout.think_format.split(rollout.text).answer.strip() or None
-    return f"reply {_short(reply)}, gold {_short(rollout.problem.answer)}"
+    return f"reply {_short(reply)}, {_golds(rollout)}"
 
 
 def _strict(rollout: Rollout) -> str:
@@ -73,6 +73,10 @@ def _steps(rollout: Rollout) -> str:
 def _words(rollout: Rollout) -> str:
     words = style.words(rollout.text)
     return f"{len(words)} words, {len(set(words))} different"
+
+
+def _golds(rollout: Rollout) -> str:
+    return "gold " + " or ".join(map(_short, rollout.problem.golds))
 
 
 def _short(answer: str | None) -> str:

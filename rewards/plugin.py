@@ -131,6 +131,8 @@ def _columns(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
     }
     for name in ("id", "question", "answer", "source"):
         columns[name] = [getattr(problem, name) for problem in problems]
+    if any(problem.references for problem in problems):
+        columns["references"] = [list(problem.golds) for problem in problems]
     columns["solution"] = [problem.solution or problem.answer for problem in problems]
     return columns
 

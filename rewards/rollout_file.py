@@ -10,7 +10,7 @@ from data.cells import Fields, gold_of, text_at
 from data.json_rows import jsonl_rows
 from data.messages import messages_in, read_message
 from data.multiple_choice import pose
-from data.problem import Problem
+from data.problem import Problem, stated_references
 from data.row import BadRow
 from data.rows import read_rows
 from data.sources import load_problems
@@ -72,11 +72,17 @@ def _rollout(record: Fields, where: str, think_format: ThinkFormat, max_tokens: 
 def _problem(record: Fields, where: str, prompt: str) -> Problem:
     """What the completion answers, as far as its own row says it. Raises `BadRow`."""
     column = _field(record, _GOLD, where)
+    answer = gold_of(record[column], column)
+    try:
+        references = stated_references(answer, record.get("references") or ())
+    except ValueError as error:
+        raise BadRow(str(error)) from None
     return pose(
         Problem(
             id=str(record.get("id", where)),
             question=str(record.get("question", prompt)),
-            answer=gold_of(record[column], column),
+            answer=answer,
+            references=references,
             source="file",
             metadata={name: record[name] for name in ("options", "choices") if name in record},
             grader=str(record.get("grader") or "math"),

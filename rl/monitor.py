@@ -260,6 +260,7 @@ def _sample(rollout: Rollout) -> dict[str, Any]:
         "question": rollout.problem.question,
         "text": rollout.text,
         "gold": rollout.problem.answer,
+        "references": rollout.problem.references,
         "extracted": extract(rollout.text, rollout.think_format).answer,
         "completion_tokens": rollout.completion_tokens,
         "truncated": rollout.truncated,

@@ -234,6 +234,7 @@ def samples(scored: Scored) -> list[Sample]:
             point="rollouts",
             question=rollout.problem.question,
             gold=rollout.problem.answer,
+            references=rollout.problem.references,
             grader=rollout.problem.grader,
             text=rollout.text,
             forced=rollout.forced,

@@ -16,16 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command import run_command
 from configs.data_files import REGISTRY
-from configs.errors import ConfigError
+from configs.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from configs.llamafactory import Imported
 
 _KINDS = {"taken": "taken", "default": "stands by default", "none": "no counterpart"}
-_ABOUT = """\
+_ABOUT = {
+    "sft": """\
 # From LLaMA-Factory's {file}. Rows are treated as there: <think> is thinking, long rows are cut,
 # broken ones left out (for a run that stops at them: truncation=error bad_rows=stop).
-"""
+""",
+    "pt": """\
+# From LLaMA-Factory's {file}. Texts are treated as there: each ends with the end of a text, every token has
+# loss, and all are packed; long ones are split, broken rows left out (for a run that stops at them: bad_rows=stop).
+""",
+}
+"""What a recipe says of itself, by the stage that it was imported from."""
 _PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir")
 _CALLS = ("train", "src/train.py", "src/train_bash.py", "train_bash.py")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -140,14 +147,20 @@ def _rebase(arguments: dict[str, Any], folders: Sequence[Path]) -> list[str]:
 
 
 def _check_data(found: "Imported", unfound: Sequence[str]) -> None:
-    """Raise `DataError` for data sets that the registry does not have, or that are none for SFT."""
+    """Raise `DataError` for data sets that the registry does not have, or that are none for the stage."""
     from data.dataset_info import find
 
     sources = (found.mix or {}).get("sources", [found.recipe["data"]])
     validation = found.recipe.get("validation", {}).get("data", {})
     for path in [source["path"] for source in (*sources, validation) if "path" in source and not unfound]:
         named = find(path)
-        named.layout(named.origin)
+        layout = named.layout(named.origin)
+        if layout is not None and layout.is_asked is (found.stage == "pt"):
+            raise DataError(
+                f"{path}: a data set of questions and replies, and stage: pt trains on texts; import it with stage: sft"
+                if layout.is_asked
+                else f"{path}: texts to pre-train on, and stage: sft trains on replies; import it with stage: pt"
+            )
 
 
 def _write(file: Path, targets: dict[Path, dict[str, Any]], found: "Imported") -> None:
@@ -156,7 +169,9 @@ def _write(file: Path, targets: dict[Path, dict[str, Any]], found: "Imported") -
     from configs.run_directory import write_text
 
     without = [f"#   {note}" for note in found.notes if note.kind == "none"]
-    about = _ABOUT.format(file=file.name) + "\n".join(["# Without a counterpart:", *without, ""] if without else [])
+    about = _ABOUT[found.stage].format(file=file.name) + "\n".join(
+        ["# Without a counterpart:", *without, ""] if without else []
+    )
     for path, values in targets.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, about + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

@@ -1,11 +1,14 @@
 """The one grader: whether completions answer their problems, everywhere that an answer is judged.
 
 Training, held-out measuring, evaluation, distillation, difficulty and the publish gate call `grade`, or `grade_answers`
-for answers that were extracted before. Each problem names its grader (`rewards.grading.graders`).
+for answers that were extracted before. Each problem names its grader (`rewards.grading.graders`). Where several
+replies are right, an answer is as good as it is against the best of them.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 
 from configs.errors import RewardError
 from data.problem import Problem
@@ -14,7 +17,7 @@ from rewards.grading.extract import gold_answer
 from rewards.grading.graders import grader_named
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
 from rewards.grading.unclosed import is_unclosed
-from rewards.grading.verdict import Verdict
+from rewards.grading.verdict import Verdict, best
 
 
 def grade(
@@ -52,14 +55,24 @@ def grade_answers(
     # 2. verdicts back into the order of the rows
     verdicts: dict[int, Verdict] = {}
     for name, rows in rows_of.items():
-        judged = _judged(name, [problems[row] for row in rows], [answers[row] for row in rows], seconds)
+        judged = _best(name, [problems[row] for row in rows], [answers[row] for row in rows], seconds)
         verdicts.update(zip(rows, judged, strict=True))
     return [verdicts[row] for row in range(len(problems))]
 
 
 def ungradable(problem: Problem) -> bool:
     """Whether every answer to it stays without a verdict, because its gold answer is LaTeX that was cut."""
-    return problem.grader == "math" and is_unclosed(gold_answer(problem.answer))
+    return problem.grader == "math" and all(is_unclosed(gold_answer(gold)) for gold in problem.golds)
+
+
+def _best(name: str, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:
+    """One grader's verdicts; of a problem with several right replies the `best` over them."""
+    if grader_named(name).reads_references or not any(problem.references for problem in problems):
+        return _judged(name, problems, answers, seconds)
+    alone = [replace(problem, answer=gold, references=()) for problem in problems for gold in problem.golds]
+    given = [answer for problem, answer in zip(problems, answers, strict=True) for _ in problem.golds]
+    verdicts = iter(_judged(name, alone, given, seconds))
+    return [best([*islice(verdicts, len(problem.golds))]) for problem in problems]
 
 
 def _judged(name: str, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:

@@ -34,10 +34,15 @@ def extracted_answer(completion: str, think_format: ThinkFormat | None) -> str |
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """How one kind of problem is graded: what of a completion is the answer, and what an answer is worth."""
+    """How one kind of problem is graded: what of a completion is the answer, and what an answer is worth.
+
+    `reads_references`: it judges by all right replies of a problem at once (`Problem.golds`). Any other is asked about
+    each of them alone, as a problem's `answer`, and the best verdict counts.
+    """
 
     judge: Judge
     answer: Callable[[str, ThinkFormat | None], str | None] = extracted_answer
+    reads_references: bool = False
 
     def __call__(self, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:
         return self.judge(problems, answers, seconds)
@@ -51,7 +56,7 @@ GRADERS: dict[str, Grader] = {
     "terms": Grader(grade_terms, literal_answer),
     "json": Grader(grade_json, literal_answer),
     "entities": Grader(grade_entities, literal_answer),
-    **{metric: Grader(nearness(metric), literal_answer) for metric in TEXT_GRADERS},
+    **{metric: Grader(nearness(metric), literal_answer, reads_references=True) for metric in TEXT_GRADERS},
 }
 """The shipped graders. A new one is a line here."""
 

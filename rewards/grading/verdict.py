@@ -1,6 +1,6 @@
 """What a grader says about one answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from configs.errors import RewardError
@@ -28,3 +28,11 @@ class Verdict:
     def is_right(self) -> bool | None:
         """Whether the answer is right as a whole; None where it could not be judged."""
         return None if self.score is None else self.score >= RIGHT_FROM
+
+
+def best(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on one answer of its verdicts by several right replies: the highest, of equal ones the first.
+
+    One that could not be judged stands above all but a right one: the answer may be right by that reply.
+    """
+    return max(verdicts, key=lambda verdict: (verdict.is_right is True, verdict.score is None, verdict.score or 0.0))

@@ -46,7 +46,9 @@ def correctness(
         if partial:
             for row, (problem, answer) in enumerate(zip(problems, answers, strict=True)):
                 if scores[row] == 0.0 and answer is not None and problem.grader == "math":
-                    scores[row] = score * partial * _share_right(problem, answer, timeout)
+                    scores[row] = (
+                        score * partial * max(_share_right(problem, gold, answer, timeout) for gold in problem.golds)
+                    )
         return scores
 
     return reward
@@ -89,23 +91,27 @@ def answers_of(rollouts: Sequence[Rollout]) -> list[str | None]:
 
 def _leaves_arithmetic(problem: Problem, answer: str | None) -> bool:
     """Whether a mathematical answer is an expression to be computed, and the gold answer is none."""
-    return problem.grader == "math" and is_unevaluated(answer or "") and not is_unevaluated(gold_answer(problem.answer))
+    return (
+        problem.grader == "math"
+        and is_unevaluated(answer or "")
+        and not any(is_unevaluated(gold_answer(gold)) for gold in problem.golds)
+    )
 
 
-def _share_right(problem: Problem, answer: str, timeout: float) -> float:
+def _share_right(problem: Problem, gold: str, answer: str, timeout: float) -> float:
     """The share of the gold list's elements that the answer's list holds; 0 when either is no list."""
-    wanted, given = list_elements(gold_answer(problem.answer)), list_elements(answer)
+    wanted, given = list_elements(gold_answer(gold)), list_elements(answer)
     if len(wanted) < 2 or not given or len(given) > len(wanted):
         return 0.0
     pairs = [(want, have) for want in wanted for have in given]
-    elements = [replace(problem, answer=want) for want, _ in pairs]
+    elements = [replace(problem, answer=want, references=()) for want, _ in pairs]
     verdicts = grade_answers(elements, [have for _, have in pairs], timeout)
     right = {want for (want, _), verdict in zip(pairs, verdicts, strict=True) if verdict.is_right}
     return len(right) / len(wanted)
 
 
 def exact(*, score: float = 1.0) -> Reward:
-    """`exact`: whether the answer is the gold answer, character by character.
+    """`exact`: whether the answer is the gold answer, or another right one, character by character.
 
     `score` when the strings are the same.
 
@@ -115,8 +121,8 @@ def exact(*, score: float = 1.0) -> Reward:
 
     def reward(rollouts: Sequence[Rollout]) -> list[float | None]:
         answers = [extract(rollout.text, rollout.think_format).answer for rollout in rollouts]
-        golds = [rollout.problem.answer.strip() for rollout in rollouts]
-        return [score if answer == gold else 0.0 for answer, gold in zip(answers, golds, strict=True)]
+        golds = [[gold.strip() for gold in rollout.problem.golds] for rollout in rollouts]
+        return [score if answer in right else 0.0 for answer, right in zip(answers, golds, strict=True)]
 
     return reward
 

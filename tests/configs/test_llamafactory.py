@@ -86,6 +86,52 @@ def test_key_is_taken(arguments: dict[str, Any], key: str, expected: Any) -> Non
     assert at(imported(**arguments).recipe, key) == expected
 
 
+QUOTED = {
+    **{"cutoff_len": 512, "lora_rank": 4, "lora_alpha": 32, "lora_dropout": 0.05, "max_samples": 100, "seed": 7},
+    **{"learning_rate": 1e-4, "num_train_epochs": 3, "warmup_ratio": 0.1, "weight_decay": 0, "max_grad_norm": 1.0},
+    **{"per_device_train_batch_size": 2, "logging_steps": 5, "save_steps": 500, "neftune_noise_alpha": 5},
+    **{"val_size": 0.1, "eval_steps": 50, "quantization_bit": 4, "gradient_accumulation_steps": 8},
+    **{"packing": False, "use_rslora": True, "use_dora": False, "bf16": True, "fp16": False, "mask_history": True},
+    **{"use_unsloth": False, "train_on_prompt": False, "enable_liger_kernel": False, "tf32": True},
+    **{"pissa_init": False, "disable_shuffling": True, "output_dir": "1", "run_name": "2", "report_to": "none"},
+}
+
+
+def test_quoted_values_are_what_they_are_without_quotes() -> None:
+    quoted = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in QUOTED.items()}
+    plain, found = imported(**QUOTED), imported(**quoted)
+    assert found.recipe == plain.recipe
+    assert [(note.key, note.kind) for note in found.notes] == [(note.key, note.kind) for note in plain.notes]
+    assert imported(learning_rate=" 1e-4\n").recipe["trainer"]["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize("off", ["false", "False", "no", "off", "0", 0, "n"])
+def test_a_switch_that_is_off_is_off(off: Any) -> None:
+    keys = ("packing", "use_dora", "bf16", "train_on_prompt", "tf32", "use_galore", "disable_gradient_checkpointing")
+    found, plain = (imported(**dict.fromkeys(keys, value)) for value in (off, False))
+    assert found.recipe == plain.recipe
+    assert kind_of(found, "use_galore") == "default"
+
+
+@pytest.mark.parametrize("value", ["no", "steps", "epoch"])
+def test_words_stay_words(value: str) -> None:
+    assert at(imported(save_strategy=value).recipe, "trainer.save_strategy") == value
+    assert at(imported(run_name="yes").recipe, "trainer.run_name") == "yes"
+
+
+def test_pre_training_is_imported() -> None:
+    found = imported(stage="pt", cutoff_len=2048, train_on_prompt=True)
+    assert at(found.recipe, "data.path") == "data/dataset_info.json#mine"
+    assert (found.recipe["think_format"], found.recipe["bad_rows"]) == ("none", "skip")
+    assert found.recipe["trainer"]["packing"] is True  # as there, unless the file says otherwise
+    assert "loss_on" not in found.recipe
+    assert "truncation" not in found.recipe  # texts are split
+    assert kind_of(found, "packing (the default there)") == "taken"
+    assert kind_of(found, "train_on_prompt") == "default"
+    assert imported(stage="pt", packing="false").recipe["trainer"]["packing"] is False
+    assert "packing" not in imported().recipe["trainer"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "key", "kind"),
     [
@@ -127,8 +173,8 @@ def test_key_without_a_counterpart_is_told(arguments: dict[str, Any], key: str, 
     ("arguments", "message"),
     [
         ({"stage": "dpo"}, "stage: dpo: preferences are not trained here"),
-        ({"stage": "pt"}, "stage: pt: texts are not imported; `mull sft` trains on them"),
-        ({"stage": "x"}, "stage: x: not known; sft is what is imported"),
+        ({"stage": "pt", "dataset": "a,b"}, "dataset: 2 data sets of texts, which are not mixed; import one, put"),
+        ({"stage": "x"}, "stage: x: not known; sft and pt are imported"),
         ({"finetuning_type": "oft"}, "finetuning_type: oft has no counterpart; take one of lora, freeze, full"),
         ({"adapter_name_or_path": "a,b"}, "adapter_name_or_path: training goes on with one adapter"),
         (
@@ -140,6 +186,11 @@ def test_key_without_a_counterpart_is_told(arguments: dict[str, Any], key: str, 
         ({"quantization_bit": "four"}, "quantization_bit: expected a whole number"),
         ({"cutoff_len": "long"}, "cutoff_len: 'long' is no value of it"),
         ({"dataset": "a,b", "dataset_dir": "ONLINE"}, "dataset_dir: ONLINE: several data sets are mixed from files"),
+        ({"packing": "maybe"}, "packing: 'maybe' is no value of it"),
+        ({"bf16": "maybe"}, "bf16: 'maybe' is no value of it"),
+        ({"train_on_prompt": 3}, "train_on_prompt: 3 is no value of it"),
+        ({"max_steps": "1e3"}, r"train\.yaml: trainer\.max_steps: expected int, found '1e3'"),
+        ({"weight_decay": "nan"}, r"train\.yaml: trainer\.weight_decay: expected int or float, found 'nan'"),
         ({"learning_rate": "fast"}, r"train\.yaml: trainer\.learning_rate: expected int or float, found 'fast'"),
     ],
 )

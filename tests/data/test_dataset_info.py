@@ -82,6 +82,24 @@ def test_entry_is_read_by_name_and_by_file(
         assert (trace.question, trace.reply, trace.system) == expected
 
 
+@pytest.mark.parametrize("file", ["rows.jsonl", "rows.txt"])
+def test_prompt_without_a_response_is_a_text(tmp_path: Path, file: str) -> None:
+    info = {"mine": {"file_name": file, "columns": {"prompt": "content"}}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps(info))
+    texts = ["高血压是常见的慢性病。", "It is common."]
+    rows = [json.dumps({"content": text, "url": "u"}) for text in texts] if file == "rows.jsonl" else texts
+    (tmp_path / file).write_text("\n".join(rows), "utf-8")
+    traces = list(read(f"{tmp_path}/dataset_info.json#mine"))
+    assert [trace.reply for trace in traces] == texts
+    assert all(trace.is_document for trace in traces)
+
+
+def test_text_that_is_not_there_is_a_bad_row(tmp_path: Path) -> None:
+    path = registry(tmp_path, {"columns": {"prompt": "content"}}, {"text": "a"})
+    with pytest.raises(DataError, match="no column 'content'; it has text"):
+        list(read(path))
+
+
 def test_history_is_read(tmp_path: Path) -> None:
     columns = {"prompt": "instruction", "response": "output", "history": "before"}
     trace = only(registry(tmp_path, {"columns": columns}, ALPACA | {"before": [["q0", "a0"], ["q1", "a1"]]}))
@@ -92,7 +110,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ranking": ({"ranking": True}, r"#mine: a preference data set \(ranking\)"),
     "chosen": ({"columns": {"prompt": "q", "chosen": "c", "rejected": "r"}}, r"\(chosen, rejected\), not one for SFT"),
     "kto": ({"columns": {"messages": "m", "kto_tag": "good"}}, r"\(kto_tag\), not one for SFT"),
-    "pre-training": ({"columns": {"prompt": "text"}}, "texts to pre-train on; give their file itself"),
+    "no response": ({"columns": {"prompt": "text", "query": "q"}}, "names no response; name it, or of texts to"),
     "no question": ({"columns": {"response": "text"}}, "names no prompt and no query"),
     "format": ({"formatting": "sharegtp"}, r"formatting 'sharegtp' is not known; did you mean 'sharegpt'\?"),
     "column": ({"columns": {"respones": "a"}}, r"columns\.respones: not known; did you mean 'response'\?"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from configs.errors import DataError
-from curation.table import as_json
+from curation.table import as_json, open_table, table_traces, write_table
 from data.formats import Reject, open_traces, read
 from data.problem import Trace
 
@@ -154,6 +154,15 @@ def test_traces_round_trip(tmp_path: Path) -> None:
     trace = Trace("i1", "q", "t", "r", "gsm8k", "7", "s", (("u", "a"),), {"level": 3, "domain": "algebra"})
     (tmp_path / "a.jsonl").write_text(as_json(trace) + "\n")
     assert only(tmp_path / "a.jsonl") == trace
+
+
+def test_traces_of_several_right_replies_round_trip(tmp_path: Path) -> None:
+    both = Trace("i1", "q", "", "r", "a.jsonl", "r", grader="text", references=("r", "s"))
+    cited = Trace("i2", "q", "", "r", "a.jsonl", "r", metadata={"references": ["r. 2019, p. 7"]})  # the user's own
+    (tmp_path / "a.jsonl").write_text("".join(as_json(trace) + "\n" for trace in (both, cited)))
+    assert list(read(tmp_path / "a.jsonl")) == [both, cited]
+    write_table(tmp_path / "a.arrow", [both, cited])
+    assert list(table_traces(open_table(tmp_path / "a.arrow"), [0, 1])) == [both, cited]
 
 
 def test_mapping_overrides_detection(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,18 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         (TERMS, ROWS[TERMS] | {"id": "a"}, "id 'a' is already row 1's"),
         ("intent_zh", {"query": "?", "label": "天气"}, "task intent_zh: unknown label '天气'; known: 病情诊断, "),
         ("sentiment_zh", {"review": "脏", "label": 2}, "task sentiment_zh: unknown label '2'; known: 正面, 负面"),
-        ("report_zh", {"dialogue": [], "report": []}, r"task report_zh: .*list object has no element 0"),
+        ("report_zh", ROWS["report_zh"] | {"report": []}, "task report_zh: references: an empty list; give a right"),
+        (
+            "report_zh",
+            ROWS["report_zh"] | {"report": None},
+            "task report_zh: references: '' is a text, where",
+        ),
+        (
+            "report_zh",
+            ROWS["report_zh"] | {"report": "主诉：咳"},
+            "task report_zh: references: '主诉：咳' is a text",
+        ),
+        ("report_zh", {"dialogue": ROWS["report_zh"]["dialogue"]}, "task report_zh: references: 'report' is undefined"),
     ],
 )
 def test_row_that_does_not_fit_is_named(tmp_path: Path, name: str, row: dict[str, Any], reason: str) -> None:
@@ -157,9 +169,74 @@ def test_row_that_does_not_fit_is_named(tmp_path: Path, name: str, row: dict[str
     assert [reject.line for reject in rejected] == [2]
 
 
+TWO_REPLIES = "key: '{{ q }}'\nprompt: '{{ q }}'\nreferences: "
+
+
+def several(tmp_path: Path, references: str, *rows: dict[str, Any], more: str = "") -> DataConfig:
+    """Rows of a task with these references."""
+    (tmp_path / "t.yaml").write_text(f"{TWO_REPLIES}{references}\n{more}", "utf-8")
+    return DataConfig(path=written(tmp_path / "a.jsonl", *rows), task=str(tmp_path / "t.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("references", "row"),
+    [
+        ("replies", {"replies": ["甲", " 乙 ", "甲"]}),
+        ("'{{ replies }}'", {"replies": ["甲", "乙"]}),
+        ("replies", {"replies": '["甲", "乙"]'}),  # as a CSV holds a list
+        ("'{{ [a, b] }}'", {"a": "甲", "b": "乙"}),
+        ("\"{{ replies | map(attribute='text') }}\"", {"replies": [{"text": "甲"}, {"text": "乙"}]}),
+        ("\"{{ both.split('|') }}\"", {"both": "甲|乙"}),
+    ],
+)
+def test_a_row_may_have_several_right_replies(tmp_path: Path, references: str, row: dict[str, Any]) -> None:
+    config = several(tmp_path, references, {"q": "?"} | row)
+    [trace], [problem] = load_traces(config), load_problems(config)
+    assert (trace.reply, trace.answer, problem.answer) == ("甲", "甲", "甲")
+    assert trace.references == problem.references == problem.golds == ("甲", "乙")
+
+
+def test_reply_says_which_is_learned(tmp_path: Path) -> None:
+    rows = [{"q": "1", "r": "乙", "all": ["甲", "乙"]}, {"q": "2", "r": "丙", "all": ["丙"]}]
+    config = several(tmp_path, "all", *rows, more="reply: '{{ r }}'\n")
+    assert [trace.references for trace in load_traces(config)] == [("乙", "甲"), ()]
+    assert [trace.reply for trace in load_traces(config)] == ["乙", "丙"]
+
+
+def test_report_of_one_object_is_one_reference(tmp_path: Path) -> None:
+    rows = [ROWS["report_zh"], ROWS["report_zh"] | {"report": {"主诉": "咳"}}]
+    two, one = load_problems(DataConfig(path=written(tmp_path / "a.jsonl", *rows), task="report_zh"))
+    assert two.references == ('{"主诉": "咳嗽<3天"}', '{"主诉": "咳"}')
+    assert one.golds == ('{"主诉": "咳"}',)
+    assert grade([two], ['{"主诉": "咳"}'], None)[0].is_right
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        ([], "references: an empty list; give a right reply at least"),
+        ("甲", "references: '甲' is no list; give a list of right replies"),
+        ({"a": "甲"}, "references: {'a': '甲'} is no list"),
+        (7, "references: 7 is no list"),
+        (["甲", " "], "references: reply 2 of 2 is empty; give a list of right replies, each a text"),
+        (["甲", {"a": "乙"}], "references: reply 2 of 2 is {'a': '乙'}, which is no text"),
+        (["甲", None], "references: reply 2 of 2 is None, which is no text"),
+        ([7], "references: reply 1 of 1 is 7, which is no text"),
+        (["甲", "丁"], "unknown label '丁'; known: 甲, 乙"),
+    ],
+)
+def test_bad_references_are_one_line(tmp_path: Path, replies: Any, message: str) -> None:
+    config = several(tmp_path, "replies", {"q": "?", "replies": replies}, more="labels: [甲, 乙]\n")
+    with pytest.raises(DataError, match=rf"^\S*a\.jsonl:1: task t: {re.escape(message)}.*; mend or remove the row$"):
+        load_traces(config)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("key: a\nprompt: a\n", "no reply; write reply: a template, or references: a list of right replies"),
+        (f"{TWO_REPLIES}'{{{{ a }}}}{{{{ b }}}}'\n", "references: .*; write one expression whose value is a list"),
+        (f"{TWO_REPLIES}'{{% for a in b %}}'\n", "references: .*; write one expression whose value is a list"),
         ("prompt: a\nreply: b\n", "key: missing"),
         ("key: a\nprompt: a\nreplies: b\nreply: b\n", "replies: unknown key; did you mean 'reply'"),
         ("key: a\nprompt: '{{ x'\nreply: b\n", r"t\.yaml: prompt, line 1: "),

@@ -87,6 +87,11 @@ def test_a_run_that_is_not_there(tmp_path: Path) -> None:
         (Sample(id="x", gold="发热3天", point="max_answer=8"), [{"max_answer": 8}], "share no question"),
         (Sample(id="n0", gold="发热", point="max_answer=8"), [{"max_answer": 8}], "n0 has another gold answer"),
         (
+            Sample(id="n0", gold="发热3天", references=("发热3天", "热"), point="max_answer=8"),
+            [{"max_answer": 8}],
+            "n0 has another gold answer, or other references",
+        ),
+        (
             Sample(id="n0", gold="发热3天", point="answers"),
             [{"max_answer": 8}, {"max_answer": 9}],
             "no point in common",

@@ -1,6 +1,7 @@
 """Two runs on the same questions: the paired figures, and the verdict in words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,8 @@ def test_unpaired_questions_are_counted() -> None:
 def test_different_benchmarks_are_refused() -> None:
     with pytest.raises(RunError, match="another gold answer"):
         compare_samples("x", rows("11"), rows("11", gold="8"))
+    with pytest.raises(RunError, match="or other references"):
+        compare_samples("x", rows("11"), [replace(row, references=("7", "8")) for row in rows("11")])
     with pytest.raises(RunError, match="no graded question"):
         compare_samples("x", rows("1"), rows("?"))
 

@@ -100,6 +100,12 @@ def test_exported_rows_have_lm_eval_fields() -> None:
     assert first["doc_hash"] == sha256(text.encode()).hexdigest()
 
 
+def test_several_right_replies_are_several_targets() -> None:
+    problem = Problem("q1", "?", "7", "file", references=("7", "seven"))
+    [row] = lm_eval_rows([problem], {"q1": [sample("7", 1.0, "7")]}, {}, {})
+    assert row["target"] == row["doc"]["answer"] == ["7", "seven"]
+
+
 def test_export_can_be_read_back(tmp_path: Path) -> None:
     samples = {"q1": [sample("it is 7", 1.0, "7"), sample("hm", 0.0, None)], "q2": [sample("ten", 1.0, "10")]}
     found = answers(tmp_path, *lm_eval_rows(PROBLEMS, samples, {}, {}))

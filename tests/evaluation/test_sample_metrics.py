@@ -13,7 +13,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from configs.errors import RewardError
 from configs.sample import Sample
 from configs.schema.sections import DataConfig
-from data.problem import Problem
+from data.problem import Problem, references_of
+from evaluation.results import constant_answer
 from evaluation.sample_metrics import figures, sample_metrics
 from evaluation.sample_store import judged_samples
 from evaluation.task_figures import OTHER, baselines, check_metrics, label_counts, task_figures
@@ -23,10 +24,25 @@ LABELS = ["病情诊断", "治疗方案", "其他"]
 
 def judged(grader: str, pairs: Sequence[tuple[str, str | None]]) -> list[Sample]:
     """A sample a pair of gold and answer."""
-    problems = [Problem(f"q{at}", "?", gold, "test", grader=grader) for at, (gold, _) in enumerate(pairs)]
+    return judged_by_several(grader, [((gold,), answer) for gold, answer in pairs])
+
+
+def judged_by_several(grader: str, cases: Sequence[tuple[tuple[str, ...], str | None]]) -> list[Sample]:
+    """A sample of right replies and an answer each."""
+    problems = [
+        Problem(f"q{at}", "?", golds[0], "test", grader=grader, references=references_of(golds[0], golds))
+        for at, (golds, _) in enumerate(cases)
+    ]
     samples = [
-        Sample(id=problem.id, gold=gold, grader=grader, extracted=answer, answer=answer or "")
-        for problem, (gold, answer) in zip(problems, pairs, strict=True)
+        Sample(
+            id=problem.id,
+            gold=problem.answer,
+            references=problem.references,
+            grader=grader,
+            extracted=answer,
+            answer=answer or "",
+        )
+        for problem, (_, answer) in zip(problems, cases, strict=True)
     ]
     return judged_samples(samples, problems)
 
@@ -86,6 +102,34 @@ def test_fields_of_an_object() -> None:
         judged("json", [(gold, gold), (gold, '{"性别": "女", "年龄": 43}'), (gold, "女，34岁"), (gold, None)])
     )
     assert found == {"json_valid": 0.5, "score": 0.375, "field 性别": 0.5, "field 年龄": 0.25}
+
+
+def test_counts_are_by_the_nearest_of_several() -> None:
+    found = values(judged_by_several("terms", [(("甲##乙", "丙"), "丙"), (("丁", "丁##戊"), "丁##戊##己")]))
+    assert found["precision"] == pytest.approx((1 + 2) / (1 + 3))
+    assert found["recall"] == pytest.approx(1)
+    assert found["score"] == pytest.approx((1 + 4 / 5) / 2)
+
+
+def test_types_are_by_the_nearest_of_several() -> None:
+    golds = entity("北京", "地点"), f"{entity('北京', '地点')}\n{entity('鲁迅', '人名')}"
+    found = values(judged_by_several("entities", [(golds, golds[1]), (golds, golds[0])]))
+    assert (found["f1"], found["macro_f1"]) == (1, 1)
+    found = values(judged_by_several("entities", [(golds, entity("鲁迅", "人名"))]))
+    assert found["f1"] == pytest.approx(2 / 3)
+    assert found["macro_f1"] == pytest.approx((0 + 1) / 2)  # a place missing, the person found
+
+
+def test_labels_are_by_the_one_that_was_answered() -> None:
+    samples = judged_by_several("text", [((LABELS[0], LABELS[1]), LABELS[1]), ((LABELS[0], LABELS[1]), LABELS[2])])
+    assert label_counts(LABELS, samples) == {LABELS[0]: {LABELS[2]: 1}, LABELS[1]: {LABELS[1]: 1}, LABELS[2]: {}}
+    assert values(samples, labels=LABELS)["macro_f1"] == pytest.approx(1 / 3)
+
+
+def test_a_constant_answer_counts_by_any_of_several() -> None:
+    samples = judged_by_several("text", [(("甲", "乙"), "x"), (("丙", "乙"), "x"), (("丁",), "x")])
+    assert constant_answer(samples) == {"answer": "乙", "accuracy": 2 / 3}
+    assert values(samples, ["bleu", "rougeL"])["bleu"] == 0
 
 
 def test_ungraded_rows_have_no_say() -> None:

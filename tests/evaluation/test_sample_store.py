@@ -22,7 +22,17 @@ def right(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def test_sample_round_trips_through_its_row() -> None:
-    sample = Sample("a", "p", 3, forced=((1, 2),), token_ids=(7,), parts={"f1": 0.5}, rewards={"r": None}, score=1.0)
+    sample = Sample(
+        "a",
+        "p",
+        3,
+        forced=((1, 2),),
+        token_ids=(7,),
+        references=("7", "8"),
+        parts={"f1": 0.5},
+        rewards={"r": None},
+        score=1.0,
+    )
     assert Sample.from_row(sample.to_row()) == sample
     assert Sample.from_row({"id": "a", "score": 0.5}).is_right is False
     with pytest.raises(ValueError, match="not a sample: unknown verdict"):
@@ -72,6 +82,17 @@ def test_changed_gold_gives_a_new_verdict(tmp_path: Path) -> None:
     found = store.regrade(store.load(), {"a": Problem("a", "?", "7", "test")})
     assert [(sample.gold, sample.score) for sample in found.values()] == [("7", 1.0)] * 2
     assert store.load() == found
+
+
+def test_changed_references_give_a_new_verdict(tmp_path: Path) -> None:
+    store = SampleStore(tmp_path / "s.jsonl")
+    store.append(Sample("a", "p", 0, question="?", gold="6", extracted="7", score=0.0))
+    both = {"a": Problem("a", "?", "6", "test", references=("6", "7"))}
+    [mended] = store.regrade(store.load(), both).values()
+    assert (mended.golds, mended.score) == (("6", "7"), 1.0)
+    assert store.regrade(store.load(), both) == store.load()  # graded once
+    [back] = store.regrade(store.load(), {"a": Problem("a", "?", "6", "test")}).values()
+    assert (back.golds, back.score) == (("6",), 0.0)
 
 
 def test_damaged_line_is_named(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def report(tmp_path: Path) -> Path:
     text = f"<|im_start|>think\nIt is $\\frac{{1}}{{2}}$. Wait {hostile}"
     forced = cut(text, [(text.index("Wait"), text.index("Wait") + 4)])
     samples = [
-        ShownSample(f"p{i}", f"step {i}", f"Question {i} {hostile}", forced, gold="\\frac{1}{2}",
+        ShownSample(f"p{i}", f"step {i}", f"Question {i} {hostile}", forced, golds=["\\frac{1}{2}"],
                answer="7" if i else None, verdict=[True, False, None][i % 3],
                tags=["truncated"] if i == 4 else [], reason=hostile,
                scores={"correctness": None if i == 2 else 1.0}, facts={"advantage": 0.1 * i}, prompt=hostile)

@@ -128,6 +128,14 @@ def test_missing_samples_are_reported() -> None:
     assert "No samples" in Samples([], "samples.jsonl").html()
 
 
+def test_every_reference_is_shown() -> None:
+    data = embedded(Samples([sample(golds=["4", "$2^2$"]), sample()], "samples.jsonl"))
+    assert [[piece[0] for pieces in row["golds"] for piece in pieces] for row in data["samples"]] == [
+        ["4", "$2^2$"],
+        [],
+    ]
+
+
 def test_held_out_replies_are_cut_alike(tmp_path: Path) -> None:
     one = Sample(id="p1", point="greedy", question="?", gold="4", text="<think>2+2</think>It is 4", answer="It is 4")
     for name in ("heldout_before.jsonl", "heldout_after.jsonl"):

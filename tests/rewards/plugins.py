@@ -27,6 +27,11 @@ def trl_ids(completion_ids: list[list[int]], level: list[int], scale: float = 1.
     return [scale * len(ids) * step for ids, step in zip(completion_ids, level, strict=True)]
 
 
+def trl_references(completions: list[str], references: list[list[str]], **columns: Any) -> list[float]:
+    """TRL's signature with every right reply."""
+    return [float(text in right) for text, right in zip(completions, references, strict=True)]
+
+
 async def trl_async(completions: list[str], log_metric: Any, trainer_state: Any, **columns: Any) -> list[float | None]:
     """An asynchronous reward that logs, and looks at the trainer's state."""
     log_metric("seen", len(completions))

@@ -1,5 +1,6 @@
 """`rewards.build`: names, parameters, gates and plug-ins, checked before anything is scored."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_trls_own_rewards_load() -> None:
 def test_trl_style_reward_gets_ids_and_params() -> None:
     asked = [rollout("a", completion_ids=(5, 6, 7)), rollout("b", completion_ids=(5,))]
     assert scores(f"{PLUGINS}:trl_ids", *asked, scale=0.5) == [4.5, 1.5]
+
+
+def test_trl_style_reward_gets_every_right_reply() -> None:
+    several = Problem("1", "?", "a", "test", references=("a", "b"))
+    asked = [Rollout(problem, text, XML) for problem, text in ((several, "b"), (replace(several, references=()), "b"))]
+    assert scores(f"{PLUGINS}:trl_references", *asked) == [1.0, 0.0]
 
 
 def test_trl_style_reward_needs_token_ids() -> None:

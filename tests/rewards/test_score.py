@@ -127,6 +127,13 @@ def test_gold_in_a_list_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "right (exact): '42', gold '42'" in run(tmp_path, capsys, [{"text": RIGHT, "answer": ["42"]}])
 
 
+def test_every_reference_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": RIGHT, "answer": "41", "references": ["41", "42"]}
+    assert "right (exact): '42', gold '41' or '42'" in run(tmp_path, capsys, [row])
+    with pytest.raises(DataError, match=r"rows\.jsonl, line 1: reply 2 of 2 is 42, which is no text; give a list"):
+        run(tmp_path, capsys, [row | {"references": ["41", 42]}])
+
+
 def test_other_think_format_is_hinted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[object] = [
         {"text": text, "answer": "42"} for text in (DEEPSEEK.render("6 · 7", "42"), "so </think> 42", "42")
@@ -204,7 +211,10 @@ def test_generated_problem_uses_family_scorer(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_rollout_row_keeps_counts(tmp_path: Path) -> None:
-    sample = Sample("a", text=RIGHT, gold="42", completion_tokens=9, thinking_tokens=5, finish="length")
+    sample = Sample(
+        "a", text=RIGHT, gold="42", references=("42", "6·7"), completion_tokens=9, thinking_tokens=5, finish="length"
+    )
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
     [rollout] = read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
     assert (rollout.completion_tokens, rollout.thinking_tokens, rollout.truncated) == (9, 5, True)
+    assert rollout.problem.golds == ("42", "6·7")

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs.errors import ConfigError, DataError, MullError
 from configs.recipe import load_recipe
 from curation.curate import curate
+from data.corpus import load_traces
 from sft.import_llamafactory import main, read_arguments
 from sft.train import train_sft
 from tests.tiny import tiny_model
@@ -58,7 +60,9 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "LLaMA-Factory"
     (root / "data").mkdir(parents=True)
     (root / "examples").mkdir()
-    entries = {name: {"file_name": f"{name}.json"} for name in ("one", "two")} | {"dpo": {"ranking": True}}
+    entries: dict[str, Any] = {name: {"file_name": f"{name}.json"} for name in ("one", "two")}
+    entries |= {"dpo": {"ranking": True}, "wiki": {"file_name": "wiki.txt", "columns": {"prompt": "text"}}}
+    (root / "data" / "wiki.txt").write_text("\n".join(f"The number {n} comes after {n - 1}." for n in range(1, 99)))
     (root / "data" / "dataset_info.json").write_text(json.dumps(entries))
     for name in ("one", "two"):
         (root / "data" / f"{name}.json").write_text(json.dumps(ALPACA))
@@ -68,8 +72,13 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train_file(root: Path, names: str = "one", more: str = "") -> str:
+    """`more`: lines in the place of those with the same key."""
     path = root / "examples" / "train.yaml"
-    path.write_text(TRAIN.format(names=names) + more)
+    keys = tuple(line.partition(":")[0] + ":" for line in more.splitlines())
+    kept = [
+        line for line in TRAIN.format(names=names).splitlines(keepends=True) if not keys or not line.startswith(keys)
+    ]
+    path.write_text("".join(kept) + more)
     return str(path)
 
 
@@ -136,6 +145,25 @@ def test_data_set_is_looked_up(there: Path, names: str, message: str) -> None:
     assert not list(Path().iterdir())
 
 
+def test_texts_are_for_the_stage_that_trains_on_them(there: Path) -> None:
+    with pytest.raises(DataError, match=r"#wiki: texts to pre-train on, .*; import it with stage: pt"):
+        main([train_file(there, "wiki")])
+    with pytest.raises(DataError, match=r"#one: a data set of questions and replies, .*; import it with stage: sft"):
+        main([train_file(there, "one", "stage: pt\n")])
+    assert not list(Path().iterdir())
+    main([train_file(there, "wiki", "stage: pt\n")])
+    text = Path("train_mull.yaml").read_text("utf-8")
+    assert text.startswith("# From LLaMA-Factory's train.yaml. Texts are treated as there")
+    assert all(trace.is_document for trace in load_traces(load_recipe("sft", "train_mull.yaml").data))
+
+
+def test_quoted_numbers_are_read(there: Path) -> None:
+    main([train_file(there, more='learning_rate: "1e-4"\nbf16: "true"\nlora_rank: "4"\npacking: "false"\n')])
+    config = load_recipe("sft", "train_mull.yaml")
+    assert (config.trainer["learning_rate"], config.adapter.r, config.model.precision) == (1e-4, 4, "bf16")
+    assert config.trainer["packing"] is False
+
+
 def test_validation_rows_are_looked_up(there: Path) -> None:
     with pytest.raises(DataError, match="no data set 'tow'; did you mean 'two'"):
         main([train_file(there, more="eval_dataset: tow\n")])
@@ -197,3 +225,12 @@ def test_imported_recipes_run(there: Path) -> None:
     assert len(Path("outputs/curate/a_mix/train.jsonl").read_text().splitlines()) == 24
     train_sft("a.yaml")
     assert (Path("saves/a") / "adapter" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.recipe
+def test_imported_pre_training_runs(there: Path) -> None:
+    """Three steps of a tiny model on packed texts."""
+    more = f"stage: pt\nmodel_name_or_path: {tiny_model(Path('tiny').resolve())}\ncutoff_len: 128\nmax_steps: 3\n"
+    main([train_file(there, "wiki", f"{more}per_device_train_batch_size: 2\noutput_dir: saves/b\n"), "-o", "b.yaml"])
+    train_sft("b.yaml")
+    assert (Path("saves/b") / "adapter" / "adapter_model.safetensors").is_file()

@@ -7,8 +7,9 @@ from data.think_format import ThinkFormat
 from data.turn_reader import without_any_end_of_turn
 
 _SPACE = re.compile(r"\s+")
-_SPACE_BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\uf900-\ufaff]) | (?=[\u3400-\u9fff\uf900-\ufaff])")
-_FENCE = re.compile(r"```[\w-]*\n(.*?)\n?```", re.DOTALL)
+_HAN = "[\u3005\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # 々 and 〇 among them
+_SPACE_BESIDE_HAN = re.compile(f"(?<={_HAN}) | (?={_HAN})")
+_FENCE = re.compile(r"(`{3,}|~{3,})[^`\n]*\n(.*?)\n?\1", re.DOTALL)
 
 
 def literal_answer(completion: str, think_format: ThinkFormat | None) -> str | None:
@@ -30,6 +31,6 @@ def normal(text: str) -> str:
 
 
 def unfenced(answer: str) -> str:
-    """What a code fence around the whole answer holds; the answer where there is none."""
+    """What a code fence of CommonMark around the whole answer holds; the answer where there is none."""
     fenced = _FENCE.fullmatch(answer.strip())
-    return fenced[1] if fenced else answer
+    return fenced[2] if fenced else answer

@@ -14,8 +14,9 @@ TYPE_KEYS = ("entity_label", "entity_type", "label", "type", "类别", "类型")
 def grade_entities(problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0) -> list[Verdict]:
     """F1 of each answer's records against the gold ones; right where the sets are the same.
 
-    A record is an object, alone on its line or in one list of objects; a line that is none counts as a wrong record. A
-    gold answer without any (`没有找到任何实体`) is the empty set, which the same words answer, and an empty list.
+    A record is an object, alone on its line, alone in the answer, or in one list of objects; a line that is none counts
+    as a wrong record. A gold answer without any (`没有找到任何实体`) is the empty set, and so are the same words and an
+    empty list.
     """
     return [_verdict(problem.answer, answer) for problem, answer in zip(problems, answers, strict=True)]
 
@@ -43,8 +44,14 @@ def given_records(gold: str, answer: str) -> set[str]:
     return given - _records(gold)
 
 
+def nearest_records(golds: Sequence[str], answer: str) -> tuple[set[str], set[str]]:
+    """(gold records, given records) by the gold answer with the best F1, of equal ones the first."""
+    sides = [(wanted_records(gold), given_records(gold, answer)) for gold in golds]
+    return max(sides, key=lambda side: overlap(side[0], side[1], "entities").score or 0.0)
+
+
 def _has_record(records: set[str]) -> bool:
-    return any(record.startswith("{") for record in records)
+    return any(record.startswith(("{", "[{")) for record in records)
 
 
 def type_of(record: str) -> str:
@@ -57,7 +64,8 @@ def type_of(record: str) -> str:
 def _records(text: str) -> set[str]:
     """The records of an answer as `spelled` has them; what is no JSON as it is written."""
     whole = parsed(text)
-    if isinstance(whole, list):
-        return {spelled(one) for one in whole}
-    values = [(line, parsed(line)) for line in text.splitlines() if line.strip()]
+    if isinstance(whole, list | dict):
+        return {spelled(one) for one in (whole if isinstance(whole, list) else [whole])}
+    lines = text.split("\n")  # a text in JSON may hold other line breaks, such as U+2028
+    values = [(line, parsed(line)) for line in lines if line.strip()]
     return {normal(line) if isinstance(value, ValueError) else spelled(value) for line, value in values}

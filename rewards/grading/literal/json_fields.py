@@ -47,7 +47,7 @@ def _verdict(gold: str, answer: str | None) -> Verdict:
 def parsed(text: str) -> Any:
     """The JSON value in `text`, its texts and keys normalised, or the `ValueError` that says where it is broken."""
     try:
-        return _normalised(json.loads(text, object_pairs_hook=_object))
+        return _normalised(json.loads(text, object_pairs_hook=_object, parse_constant=_no_value))
     except RecursionError:
         return ValueError("nested too deeply")
     except ValueError as error:
@@ -65,6 +65,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key comes twice")
     return found
+
+
+def _no_value(word: str) -> None:
+    """NaN and the infinities, which Python reads and RFC 8259 §6 does not have."""
+    raise ValueError(f"{word} is no value")
 
 
 def _normalised(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from configs.errors import RewardError, first_line
-from rewards.grading.text_metrics.metric import Floats, TextMetric, mean_of
+from rewards.grading.text_metrics.metric import Floats, References, TextMetric, mean_of
 
 PREFIX = "bertscore:"
 _NO_LIMIT = 1 << 20  # what a tokenizer without a length of its own says is far above
@@ -26,13 +26,14 @@ def bert_score(model: str) -> TextMetric:
     name, _, layer = model.partition("#")
     scorer = _scorer(name, layer)
 
-    def statistics(answers: Sequence[str], golds: Sequence[str]) -> Floats:
+    def statistics(answers: Sequence[str], references: Sequence[References]) -> Floats:
         rows = np.zeros((len(answers), 2))
         rows[:, 1] = 1
         # an empty text is near nothing, and bert-score 0.3.13 raises for it
-        said = [at for at, pair in enumerate(zip(answers, golds, strict=True)) if all(text.strip() for text in pair)]
+        golds = [[gold for gold in its if gold.strip()] for its in references]
+        said = [at for at, (answer, its) in enumerate(zip(answers, golds, strict=True)) if answer.strip() and its]
         if said:
-            _, _, f1 = scorer.score([answers[at] for at in said], [golds[at] for at in said])
+            _, _, f1 = scorer.score([answers[at] for at in said], [golds[at] for at in said])  # the best of each
             rows[said, 0] = f1.double().clamp(min=0).numpy()
         return rows
 

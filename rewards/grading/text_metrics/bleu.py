@@ -1,12 +1,16 @@
 """BLEU and chrF: sacrebleu's, over the corpus, and the BLEU-4 that LLaMA-Factory prints.
 
-Sources: Papineni et al. 2002; Post 2018 (arXiv 1804.08771); Popović 2015.
+Of several gold texts BLEU clips an n-gram by the text that has it most often, and takes the length nearest to the
+answer's; chrF takes the text that is nearest to the answer.
+
+Sources: Papineni et al. 2002 §2.1, §2.2.2; Post 2018 (arXiv 1804.08771); Popović 2015.
 """
 
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from rewards.grading.text_metrics.metric import Floats, TextMetric, mean_metric
+from rewards.grading.text_metrics.metric import Floats, References, TextMetric, mean_metric
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -36,7 +40,7 @@ def _of_corpus(name: str, settings: str, metric: "Metric") -> TextMetric:
         return min(1.0, corpus_score(metric, sums) / 100)  # rounding may give 100.00000000000004
 
     about = f"sacrebleu {version('sacrebleu')}, corpus, {settings}"
-    return TextMetric(name, about, lambda answers, golds: pair_statistics(metric, answers, golds), value)
+    return TextMetric(name, about, partial(pair_statistics, metric), value)
 
 
 def sentence_bleu() -> TextMetric:
@@ -45,8 +49,8 @@ def sentence_bleu() -> TextMetric:
 
     metric = BLEU(tokenize=CHINESE, effective_order=True)
 
-    def score(answer: str, gold: str) -> float:
-        return min(1.0, metric.sentence_score(answer, [gold]).score / 100)
+    def score(answer: str, golds: References) -> float:
+        return min(1.0, metric.sentence_score(answer, golds).score / 100)
 
     about = f"sacrebleu {version('sacrebleu')}, mean of sentences, tokenize zh, smooth exp, effective order"
     return mean_metric("sentence_bleu", about, score)
@@ -59,8 +63,9 @@ def bleu4_llamafactory() -> TextMetric:
 
     smoothing = SmoothingFunction().method3
 
-    def score(answer: str, gold: str) -> float:
-        return float(nltk_bleu([list(gold)], list(answer), smoothing_function=smoothing)) if answer else 0.0
+    def score(answer: str, golds: References) -> float:
+        wanted = [list(gold) for gold in golds]
+        return float(nltk_bleu(wanted, list(answer), smoothing_function=smoothing)) if answer else 0.0
 
     about = f"nltk {version('nltk')}, mean of sentences, characters, method3 (LLaMA-Factory's)"
     return mean_metric("bleu4_llamafactory", about, score)

@@ -1,4 +1,4 @@
-"""`TextMetric`: a figure over pairs of texts that is a function of sums, so that any resample of pairs has it too."""
+"""`TextMetric`: a figure over texts and their gold texts, a function of sums: any resample has it too."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+References = Sequence[str]
+"""The gold texts of one answer, any of which is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,22 +17,22 @@ class TextMetric:
 
     name        as a recipe has it
     about       the library with its version, and its settings: two implementations differ by up to ten points
-    statistics  (answers, gold texts), n of each → (n, S): what each pair adds to the sums
+    statistics  (answers, the gold texts of each, one or more), n of each → (n, S): what each adds to the sums
     value       (S,) sums over pairs → the figure, from 0 to 1
     """
 
     name: str
     about: str
-    statistics: Callable[[Sequence[str], Sequence[str]], Floats]
+    statistics: Callable[[Sequence[str], Sequence[References]], Floats]
     value: Callable[[Floats], float]
 
 
-def mean_metric(name: str, about: str, score: Callable[[str, str], float]) -> TextMetric:
-    """The mean over pairs of `score(answer, gold text)`, from 0 to 1."""
+def mean_metric(name: str, about: str, score: Callable[[str, References], float]) -> TextMetric:
+    """The mean over answers of `score(answer, its gold texts)`, from 0 to 1."""
 
-    def statistics(answers: Sequence[str], golds: Sequence[str]) -> Floats:
-        pairs = zip(answers, golds, strict=True)
-        return np.array([[score(answer, gold), 1.0] for answer, gold in pairs]).reshape(-1, 2)
+    def statistics(answers: Sequence[str], references: Sequence[References]) -> Floats:
+        pairs = zip(answers, references, strict=True)
+        return np.array([[score(answer, golds), 1.0] for answer, golds in pairs]).reshape(-1, 2)
 
     return TextMetric(name, about, statistics, mean_of)
 

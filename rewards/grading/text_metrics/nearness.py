@@ -8,11 +8,11 @@ from rewards.grading.verdict import Verdict
 
 
 def nearness(metric: str) -> Callable[[Sequence[Problem], Sequence[str | None], float], list[Verdict]]:
-    """The grader whose score is `metric` of each pair alone."""
+    """The grader whose score is `metric` of each answer alone."""
 
     def judge(problems: Sequence[Problem], answers: Sequence[str | None], _seconds: float = 0.0) -> list[Verdict]:
         measured = text_metric(metric)
-        rows = measured.statistics([answer or "" for answer in answers], [problem.answer for problem in problems])
+        rows = measured.statistics([answer or "" for answer in answers], [problem.golds for problem in problems])
         pairs = zip(problems, answers, rows, strict=True)
         return [_verdict(metric, problem, answer, measured.value(row)) for problem, answer, row in pairs]
 
@@ -20,7 +20,7 @@ def nearness(metric: str) -> Callable[[Sequence[Problem], Sequence[str | None], 
 
 
 def _verdict(metric: str, problem: Problem, answer: str | None, score: float) -> Verdict:
-    if not problem.answer.strip():
+    if not all(gold.strip() for gold in problem.golds):
         return Verdict(None, "no gold answer")
     if answer is None:
         return Verdict(0.0, "no answer")

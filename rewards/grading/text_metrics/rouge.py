@@ -1,13 +1,14 @@
 """ROUGE over jieba's words: Google's implementation, and the one that LLaMA-Factory prints.
 
-The two differ by ten points on the same words: the second counts distinct n-grams. Source: Lin 2004.
+The two differ by ten points on the same words: the second counts distinct n-grams. Of several gold texts the one with
+the best F1 counts, as in rouge-score's `score_multi`. Source: Lin 2004, whose §2.1 takes the best of several too.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 
-from rewards.grading.text_metrics.metric import TextMetric, mean_metric
+from rewards.grading.text_metrics.metric import References, TextMetric, mean_metric
 
 
 @lru_cache(maxsize=4096)
@@ -34,7 +35,7 @@ def rouge(kind: str) -> Callable[[], TextMetric]:
 
         scorer = RougeScorer([kind], tokenizer=_Words())
         about = f"rouge-score {version('rouge-score')}, F1, mean of sentences, jieba's words"
-        return mean_metric(kind, about, lambda answer, gold: float(scorer.score(gold, answer)[kind].fmeasure))
+        return mean_metric(kind, about, lambda answer, golds: float(scorer.score_multi(golds, answer)[kind].fmeasure))
 
     return metric
 
@@ -47,11 +48,13 @@ def rouge_llamafactory(kind: str) -> Callable[[], TextMetric]:
 
         scorer = Rouge(metrics=[f"rouge-{kind}"])
 
-        def score(answer: str, gold: str) -> float:
-            said, wanted = " ".join(words_of(answer)), " ".join(words_of(gold))
+        def score(answer: str, golds: References) -> float:
+            said = " ".join(words_of(answer))
+            wanted = [words for gold in golds if (words := " ".join(words_of(gold)))]
             if not said or not wanted:  # it raises for these
                 return 0.0
-            return float(scorer.get_scores(said, wanted)[0][f"rouge-{kind}"]["f"])
+            scores = scorer.get_scores([said] * len(wanted), wanted)
+            return max(float(one[f"rouge-{kind}"]["f"]) for one in scores)
 
         about = f"rouge-chinese {version('rouge-chinese')}, F1, mean of sentences, jieba's words (LLaMA-Factory's)"
         return mean_metric(f"rouge{kind}_llamafactory", about, score)

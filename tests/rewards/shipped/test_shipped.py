@@ -256,6 +256,19 @@ def test_exact_ignores_white_space_only() -> None:
     assert scores("exact", answered(" 42 "), answered("42.0"), rollout("42")) == [1.0, 0.0, 0.0]
 
 
+def test_an_answer_may_be_any_reference() -> None:
+    def of(answer: str, *golds: str) -> Rollout:
+        problem = Problem("p", "?", golds[0], "test", references=golds)
+        return Rollout(problem, XML.render("so", answer), XML)
+
+    assert scores("exact", of("b", "a", "b"), of("c", "a", "b")) == [1.0, 0.0]
+    assert scores("correctness", of("2", "1", "2"), of("3", "1", "2")) == [2.0, 0.0]
+    assert scores("correctness", of("1, 2, 9", "7, 8, 9", "1, 2, 3"), score=1.0, partial=0.5) == [
+        pytest.approx(0.5 * 2 / 3)
+    ]
+    assert scores("correctness", of("2^{10}", "1024", "2^{10}"), unevaluated=0.0) == [2.0]
+
+
 def test_missing_limit_names_the_parameter() -> None:
     with pytest.raises(RewardError, match=r"'cosine' needs `max_len`"):
         scores("cosine", answered("42"))

@@ -138,6 +138,30 @@ def test_no_entities_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("grader", "references", "answer", "score", "reason"),
+    [
+        ("text", ("感冒", "上呼吸道感染"), "上呼吸道感染", 1.0, "same text"),
+        ("text", ("感冒", "上呼吸道感染"), "肺炎", 0.0, "another text"),
+        ("terms", ("甲##乙", "丙"), "丙", 1.0, "1 of 1 terms found, 0 wrong"),
+        ("terms", ("甲##乙", "甲##丙##丁"), "甲", 2 / 3, "1 of 2 terms found, 0 wrong"),
+        ("json", ('{"a": 1, "b": 2}', '{"a": 1, "c": 3}'), '{"a": 1, "c": 4}', 1 / 2, "wrong: c"),
+        ("json", ("没有", '{"a": 1}'), '{"a": 1}', 1.0, "every field"),
+        ("json", ("没有", '{"a": 1}'), '{"a": 2}', None, "the gold answer is no JSON object with fields"),
+        ("math", ("1/3", "0.5"), "1/2", 1.0, None),
+        ("math", ("1/3", "0.5"), "7", 0.0, None),
+    ],
+)
+def test_an_answer_is_as_good_as_by_its_best_reference(
+    grader: str, references: tuple[str, ...], answer: str, score: float | None, reason: str | None
+) -> None:
+    problem = Problem("1", "?", references[0], "test", grader=grader, references=references)
+    other = Problem("2", "?", "别的", "test", grader=grader)
+    found, _ = grade([problem, other], [answer, "x"], None)
+    assert found.score == (None if score is None else pytest.approx(score))
+    assert reason in (None, found.reason)
+
+
+@pytest.mark.parametrize(
     ("think_format", "completion", "right"),
     [
         ("none", "2型糖尿病<|im_end|>", True),

@@ -32,15 +32,22 @@ def test_agrees_with_its_library(bert: Path) -> None:
     scorer = BERTScorer(model_type=str(bert), num_layers=2)
     scorer._tokenizer.model_max_length = 64
     expected = scorer.score(list(answers), list(golds))[2]
-    rows = metric.statistics(answers, golds)
+    rows = metric.statistics(answers, [[gold] for gold in golds])
     assert rows[:, 0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
     assert metric.value(rows.sum(axis=0)) == pytest.approx(float(expected.mean()), abs=1e-6)
     assert rows[1, 0] == pytest.approx(1, abs=1e-5)
 
 
 def test_empty_text_is_near_nothing(bert: Path) -> None:
-    rows = text_metric(f"bertscore:{bert}#2").statistics(["", " ", "头痛"], ["头痛", "头痛", "头痛"])
+    rows = text_metric(f"bertscore:{bert}#2").statistics(["", " ", "头痛"], [["头痛"]] * 3)
     assert rows[:, 0].tolist() == pytest.approx([0, 0, 1], abs=1e-5)
+
+
+def test_of_several_gold_texts_the_best_counts(bert: Path) -> None:
+    metric = text_metric(f"bertscore:{bert}#2")
+    [[alone, _], [several, _]] = metric.statistics(["头痛三天"] * 2, [["裙子"], ["裙子", "头痛三天", " "]])
+    assert several == pytest.approx(1, abs=1e-5)
+    assert alone < several
 
 
 @pytest.mark.parametrize(("suffix", "said"), [("", "name one"), ("#x", "name one"), ("#9", "between 0 and 3")])

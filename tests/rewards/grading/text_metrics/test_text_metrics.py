@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import jieba
 import numpy as np
@@ -32,9 +33,13 @@ PAIRS = [
 
 
 def figure(name: str, pairs: Sequence[tuple[str, str]]) -> float:
+    return figure_of_several(name, [(answer, [gold]) for answer, gold in pairs])
+
+
+def figure_of_several(name: str, cases: Sequence[tuple[str, list[str]]]) -> float:
     metric = text_metric(name)
-    answers, golds = zip(*pairs, strict=True)
-    return 100 * metric.value(metric.statistics(answers, golds).sum(axis=0))
+    answers, references = zip(*cases, strict=True)
+    return 100 * metric.value(metric.statistics(answers, references).sum(axis=0))
 
 
 def test_bleu_is_sacrebleus() -> None:
@@ -54,7 +59,7 @@ def test_chrf_is_sacrebleus() -> None:
 @pytest.mark.parametrize("name", ["bleu", "chrf"])
 def test_any_resample_has_its_corpus_score(name: str) -> None:
     answers, golds = zip(*PAIRS, strict=True)
-    rows = text_metric(name).statistics(answers, golds)
+    rows = text_metric(name).statistics(answers, [[gold] for gold in golds])
     for seed in range(20):
         drawn = random.Random(seed).choices(range(len(PAIRS)), k=6)
         texts = [answers[at] for at in drawn], [[golds[at] for at in drawn]]
@@ -90,6 +95,69 @@ def test_llamafactorys_bleu() -> None:
     assert figure("bleu4_llamafactory", [("糖尿病", "糖尿病")]) == pytest.approx(84.09, abs=0.01)
 
 
+SEVERAL = [
+    ("患者头痛三天，无发热。", ["患者头痛三日，伴恶心，无发热。", "头痛3天，体温正常", "患者三天来头痛，无发热。"]),
+    ("糖尿病糖尿病", ["糖尿病", "糖尿病糖尿病足"]),
+    ("the cat sat on the mat", ["a cat sat", "there is a cat on the mat", "on the mat the cat sat"]),
+    ("裙子", ["裙子", "裤子"]),
+    ("一个参考", ["一个参考答案"]),
+    ("", ["空的回答", "没有回答"]),
+]
+"""Answers with one to three gold texts each."""
+STREAMS: Any = [[golds[at] if at < len(golds) else None for _, golds in SEVERAL] for at in range(3)]
+"""The same gold texts as sacrebleu wants them."""
+
+
+def test_bleu_and_chrf_of_several_are_sacrebleus() -> None:
+    answers = [answer for answer, _ in SEVERAL]
+    whole = sacrebleu.corpus_bleu(answers, STREAMS, tokenize="zh")
+    assert figure_of_several("bleu", SEVERAL) == pytest.approx(whole.score, abs=1e-9)
+    assert whole.score > figure("bleu", [(answer, golds[0]) for answer, golds in SEVERAL]) + 5
+    chrf = sacrebleu.corpus_chrf(answers, STREAMS).score
+    assert figure_of_several("chrf", SEVERAL) == pytest.approx(chrf, abs=1e-9)
+    sentences = [
+        sacrebleu.sentence_bleu(answer, golds, tokenize="zh", use_effective_order=True).score
+        for answer, golds in SEVERAL
+    ]
+    assert figure_of_several("sentence_bleu", SEVERAL) == pytest.approx(float(np.mean(sentences)), abs=1e-9)
+
+
+def test_rouge_of_several_is_googles_multi_reference() -> None:
+    class Words:
+        def tokenize(self, text: str) -> list[str]:
+            return [word for word in jieba.lcut(text) if word.strip()]
+
+    for kind in ("rouge1", "rouge2", "rougeL"):
+        scorer = RougeScorer([kind], tokenizer=Words())
+        expected = [100 * scorer.score_multi(golds, answer)[kind].fmeasure for answer, golds in SEVERAL]
+        assert figure_of_several(kind, SEVERAL) == pytest.approx(float(np.mean(expected)), abs=1e-9)
+
+
+def test_llamafactorys_figures_of_several() -> None:
+    def bleu(answer: str, golds: list[str]) -> float:
+        method = SmoothingFunction().method3
+        return 100 * float(sentence_bleu([list(g) for g in golds], list(answer), smoothing_function=method))
+
+    def rouge(answer: str, golds: list[str]) -> float:
+        words = " ".join(jieba.lcut(answer))
+        return max(100 * float(Rouge().get_scores(words, " ".join(jieba.lcut(g)))[0]["rouge-l"]["f"]) for g in golds)
+
+    for name, score in (("bleu4_llamafactory", bleu), ("rougel_llamafactory", rouge)):
+        expected = sum(score(answer, golds) for answer, golds in SEVERAL if answer) / len(SEVERAL)
+        assert figure_of_several(name, SEVERAL) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(TEXT_METRICS))
+def test_another_gold_text_takes_nothing_away(name: str) -> None:
+    for answer, golds in SEVERAL:
+        fewer = max(figure(name, [(answer, gold)]) for gold in golds)
+        # BLEU pools the n-grams of all gold texts, and takes the nearest length
+        assert figure_of_several(name, [(answer, golds)]) >= fewer - 1e-9
+        assert figure_of_several(name, [(answer, golds[::-1])]) == pytest.approx(
+            figure_of_several(name, [(answer, golds)]), abs=1e-9
+        )
+
+
 @pytest.mark.parametrize("name", sorted(TEXT_METRICS))
 def test_figures_stay_within_0_and_1(name: str) -> None:
     same = [(gold, gold) for _, gold in PAIRS if len(gold) > 6]
@@ -115,6 +183,15 @@ def test_as_graders(grader: str) -> None:
     assert far.score == 0
     assert (none.score, none.reason) == (0, "no answer")
     assert grade([Problem("1", "?", " ", "test", grader=grader)], ["x"], None)[0].score is None
+
+
+@pytest.mark.parametrize("grader", TEXT_GRADERS)
+def test_a_grader_scores_several_as_its_metric_does(grader: str) -> None:
+    for answer, golds in SEVERAL[:-1]:
+        problem = Problem("1", "?", golds[0], "test", grader=grader, references=tuple(golds))
+        [verdict] = grade([problem], [answer], None)
+        assert verdict.score is not None
+        assert 100 * verdict.score == pytest.approx(figure_of_several(grader, [(answer, golds)]), abs=1e-9)
 
 
 def test_as_a_reward() -> None:
