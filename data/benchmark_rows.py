@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any
 
-from data.cells import gold_at, list_of, text_at
+from data.cells import gold_of, list_of, text_at
 from data.row import BadRow
 
 Fields = Mapping[str, Any]
@@ -46,13 +46,20 @@ def mmlu_pro_row(fields: Fields) -> dict[str, Any]:
 
 
 def olympiad_row(fields: Fields) -> dict[str, Any]:
-    """OlympiadBench: the context goes before the question, the unit behind the answer; solutions are a list."""
+    """OlympiadBench: the context goes before the question, a number's unit behind it; solutions are a list."""
     question = [text_at(fields, "context"), text_at(fields, "question")]
-    answer = [gold_at(fields, "final_answer"), text_at(fields, "unit")]
-    solutions = list_of(fields.get("solution")) or [text_at(fields, "solution")]
+    answer, unit = gold_of(_listed(fields, "final_answer"), "final_answer"), text_at(fields, "unit")
+    is_number = fields.get("answer_type") == "Numerical" and str(fields.get("is_multiple_answer")) != "True"
     rest = {key: value for key, value in fields.items() if not key.startswith("image_")}
     return rest | {
         "question": "\n\n".join(filter(None, question)),
-        "answer": " ".join(filter(None, answer)) if answer[0] else "",
-        "solution": "\n\n".join(map(str, solutions)),
+        # behind several values, or an expression with variables, a grader can't tell a unit from another variable
+        "answer": f"{answer} {unit}" if answer and unit and is_number else answer,
+        "solution": "\n\n".join(map(str, _listed(fields, "solution"))),
     }
+
+
+def _listed(fields: Fields, column: str) -> list[Any]:
+    """A column of lists, also as a CSV file writes them; a text is a list of one."""
+    found = list_of(fields.get(column))
+    return [text_at(fields, column)] if found is None else found

@@ -14,7 +14,8 @@ class Benchmark:
 
     hub        hub id and configuration
     split      its default split
-    local      where local copies have it; `{split}` is filled in
+    local      where local copies have it, `{split}` filled in; from aime26 on the place that it has after
+               `hf download REPO --repo-type dataset --local-dir $MULL_DATA/NAME`, NAME being the repository's own
     fields     column names, as in `data.fields`
     released   year and month in which its questions were published
     answer     makes the answer column clean

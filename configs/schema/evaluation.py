@@ -80,7 +80,7 @@ class EvalConfig(Section):
     `mull calibrate` chooses from, at the cost of the probes' answers."""
     sampling: SamplingConfig = SamplingConfig(temperature=0.0)
     samples: Positive = 1
-    """Samples a problem and budget, for avg@k, pass@k and maj@k."""
+    """Samples a problem and budget, for avg@k, pass@k and maj@k; over several budgets also for width or depth."""
     metrics: list[str] | None = None
     """Text metrics of the replies in place of the task's own: `bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, …
     (`rewards.grading.text_metrics`), `bertscore:MODEL`; and `perplexity` of the gold replies. What the grader knows (F1

@@ -150,13 +150,21 @@ def test_olympiad_row_has_context_and_unit(tmp_path: Path) -> None:
     assert not is_right(problem, "5 cm")
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 @pytest.mark.parametrize("final", [["$4,-2$"], ["$4$", "$-2$"]])
-def test_olympiad_answers_may_be_several(final: list[str], tmp_path: Path) -> None:
-    row = {**OLYMPIAD, "final_answer": final, "is_multiple_answer": True, "unit": None}
-    path = written(tmp_path / "a.jsonl", [row])
+def test_olympiad_answers_may_be_several(final: list[str], suffix: str, tmp_path: Path) -> None:
+    row = {**OLYMPIAD, "final_answer": final, "is_multiple_answer": True}
+    path = written(tmp_path / f"a{suffix}", [row])
     [problem] = load_problems(DataConfig(source="olympiadbench", path=str(path)))
     assert is_right(problem, "-2, 4")
     assert not is_right(problem, "4")
+
+
+def test_olympiad_expression_has_no_unit(tmp_path: Path) -> None:
+    row = {**OLYMPIAD, "final_answer": [r"$2 \pi r$"], "answer_type": "Expression"}
+    path = written(tmp_path / "a.jsonl", [row])
+    [problem] = load_problems(DataConfig(source="olympiadbench", path=str(path)))
+    assert is_right(problem, r"2\pi r")
 
 
 @pytest.mark.parametrize(

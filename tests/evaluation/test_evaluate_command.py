@@ -34,7 +34,7 @@ def test_shipped_recipes_are_valid(name: str) -> None:
 
 def test_shipped_recipes_cover_the_benchmarks() -> None:
     sources = {load_recipe("eval", name).data.source for name in SHIPPED}
-    assert {"aime24", "aime25", "gpqa_diamond", "math500", "gsm8k", "arithmetic"} <= sources
+    assert {"aime24", "aime25", "aime26", "gpqa_diamond", "math500", "gsm8k", "arithmetic"} <= sources
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_run_writes_every_file(run: Evaluate) -> None:
     assert results["control"] == 1.0
 
 
+def test_several_samples_and_budgets_say_width_or_depth(run: Evaluate, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run()
+    answered = [row for row in lines(folder / "samples.jsonl") if row["extracted"] is not None]
+    assert answered
+    assert all(row["answer_logprob"] < 0 for row in answered)
+    found = json.loads((folder / "results.json").read_text("utf-8"))["width_depth"]
+    assert {(cell["k"], cell["vote"]) for cell in found["cells"]} == {(1, "majority"), (2, "majority"), (2, "weighted")}
+    assert len(found["splits"]) == 2
+    assert "width or depth: within" in capsys.readouterr().out
+    assert "<h2>Width or depth</h2>" in (folder / "report.html").read_text("utf-8")
+
+
 def test_forced_ranges_point_at_forced_text(run: Evaluate) -> None:
     limited = [row for row in lines(run() / "samples.jsonl") if row["stop"] == "limit"]
     assert limited
