@@ -1,6 +1,8 @@
 """How long a model may think: a budget as a recipe or a request gives it, and made token ids for one prompt."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from budget_forcing.tokens import ThinkTokens, TokenBudget, Tokenizer, encode
 from configs.errors import EngineError
@@ -8,6 +10,38 @@ from configs.schema.sections import BudgetConfig
 
 EFFORT_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
 """Share of the context minus answer that an effort level may think for; the ratios that OpenRouter's `effort` uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When thinking is stopped early; the fields of a recipe's `stop_when:` section."""
+
+    probe_every: int
+    agree: int | None = None
+    confidence: float | None = None
+    final_answer_text: str = ""
+    max_answer: int = 32
+
+    def __str__(self) -> str:
+        """As in a budget's name: "agree=2 every=256", and what is not as usual."""
+        parts = [
+            f"agree={self.agree}" if self.agree else f"confidence={self.confidence:g}",
+            f"every={self.probe_every}",
+        ]
+        parts += [f"final={self.final_answer_text!r}"] if self.final_answer_text else []
+        return " ".join([*parts, *([f"answer={self.max_answer}"] if self.max_answer != 32 else [])])
+
+    def reason(self, answers: Sequence[str | None], likely: float | None) -> str | None:
+        """Why it stops after probes with these answers, as `budget_forcing.agreement` has them; None: it does not.
+
+        `likely`: exp(mean log-probability) of the last one's answer.
+        """
+        last = answers[-(self.agree or 1) :]
+        if self.agree and len(last) == self.agree and last[0] is not None and len(set(last)) == 1:
+            return f"agreed:{self.agree}"
+        if self.confidence and likely is not None and likely >= self.confidence:
+            return f"confident:{likely:.2f}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +54,7 @@ class Budget:
     wait_text          appended in place of the end; "": the end is refused and the policy draws among the other tokens
     final_answer_text  what an end at the limit appends after the end of thinking
     max_answer         most tokens of the answer
+    stop_when          stop early, by what the model would answer
     """
 
     max_thinking: int | None = None
@@ -28,6 +63,7 @@ class Budget:
     wait_text: str = "Wait"
     final_answer_text: str = ""
     max_answer: int = 512
+    stop_when: StopRule | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_thinking", "min_thinking", "num_waits", "max_answer"):
@@ -42,6 +78,10 @@ class Budget:
         if self.max_answer == 0:
             raise EngineError("budget: max_answer is 0, which leaves no answer; give 1 or more")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields, a rule as text: for names and JSON."""
+        return {**asdict(self), "stop_when": None if self.stop_when is None else str(self.stop_when)}
+
     @classmethod
     def from_config(cls, config: BudgetConfig, context: int) -> "Budget":
         """A recipe's `budget:` section; an effort level becomes a share of `context` (tokens) minus the answer."""
@@ -52,6 +92,7 @@ class Budget:
             wait_text=config.wait_text,
             final_answer_text=config.final_answer_text,
             max_answer=config.max_answer,
+            stop_when=StopRule(**config.stop_when.model_dump()) if config.stop_when else None,
         )
 
 

@@ -25,9 +25,10 @@ class Outcome:
 
     thought    thinking tokens, which come first
     answer_at  position at which the answer starts; None: it was never reached
-    reason     what ended the thinking: "natural", "waited:k", "limit" or "context"; None: nothing did
+    reason     what ended the thinking: "natural", "waited:k", "limit", "context" or a rule's; None: nothing did
     drawn_ends position → end token that the policy drew there, whatever became of it
     shared     how many of the first tokens were decoded for another sequence, and not for this one
+    probed     how many tokens more were decoded, to decide when to stop
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Outcome:
     reason: str | None = None
     drawn_ends: dict[int, int] = field(default_factory=dict)
     shared: int = 0
+    probed: int = 0
 
     def cut(self, length: int) -> "Outcome":
         """The first `length` tokens; an end of thinking that only comes after them is not known of."""
@@ -50,6 +52,7 @@ class Outcome:
             self.reason if self.thought < length else None,
             {at: token for at, token in self.drawn_ends.items() if at < length},
             min(self.shared, length),
+            self.probed,
         )
 
 

@@ -29,9 +29,10 @@ class Sample:
     forced             ranges of characters of `text` that the policy did not choose
     thinking, answer   the parts of the text, where the engine told them apart; `extracted` is what was graded
     score              0 to 1, None: it could not be judged; `reason` and `parts` say why (`rewards.grading.verdict`)
-    stop               what ended the thinking: "natural", "waited:k", "limit", "context"
+    stop               what ended the thinking: "natural", "waited:k", "limit", "context", "agreed:k", "confident:p"
     finish             "stop" (the model ended its turn) or "length" (it was cut); None where another tool wrote it
     completion_tokens  how many; `thinking_tokens` and `answer_tokens` those of its parts
+    probe_tokens       tokens more that were decoded to decide when to stop
     answer_logprob     mean log-probability of the answer's tokens that the policy chose, where the engine gave them
     token_ids          of the completion, and `forced_tokens`, ranges of them that the policy did not choose
     seed, key          what it was drawn from; `key` also stands for model, prompt, budget and sampling
@@ -61,6 +62,7 @@ class Sample:
     completion_tokens: int | None = None
     thinking_tokens: int | None = None
     answer_tokens: int | None = None
+    probe_tokens: int = 0
     answer_logprob: float | None = None
     token_ids: tuple[int, ...] = ()
     forced_tokens: Ranges = ()

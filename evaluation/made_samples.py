@@ -37,6 +37,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         completion_tokens=len(generation.token_ids),
         thinking_tokens=generation.thinking_tokens,
         answer_tokens=generation.answer_tokens,
+        probe_tokens=generation.probe_tokens,
         answer_logprob=answer_logprob(generation, engine.eos),
         token_ids=generation.token_ids,
         forced_tokens=tuple(spans(generation.forced)),

@@ -81,7 +81,7 @@ def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
     defaults = {field.name: field.default for field in fields(Budget)}
     parts = [
         f"{name}={json.dumps(value, ensure_ascii=False) if name.endswith('_text') else value}"
-        for name, value in {**asdict(budget), **(asked or {})}.items()
+        for name, value in {**budget.as_dict(), **(asked or {})}.items()
         if value is not None and value != defaults.get(name)
     ]
     return " ".join(parts) or "natural"
@@ -112,11 +112,13 @@ def plan(config: EvalConfig, problems: Sequence[Problem], engine: Prompted) -> l
 def shared_thinking(budgets: Sequence[PointConfig]) -> list[list[int]]:
     """Which points share their thinking, by their places: what they have in common of a sample is decoded once.
 
-    Another prompt has another thinking, and rejection sampling draws by itself.
+    Another prompt has another thinking; rejection sampling draws by itself, and a rule probes by itself.
     """
     families: dict[object, list[int]] = {}
     for at, point in enumerate(budgets):
-        families.setdefault((point.prompt, point.target) if point.tries == 1 else at, []).append(at)
+        families.setdefault(
+            (point.prompt, point.target) if point.tries == 1 and not point.stop_when else at, []
+        ).append(at)
     return list(families.values())
 
 
@@ -130,7 +132,9 @@ def longest_point(budgets: Sequence[Mapping[str, Any]]) -> int:
         limit = budgets[at]["max_thinking"]
         return math.inf if limit is None else limit, budgets[at]["num_waits"]
 
-    return max((at for at, its in enumerate(budgets) if not {"tries", "prompt"} & its.keys()), key=reach)
+    return max(
+        (at for at, its in enumerate(budgets) if not set(its) & {"tries", "prompt"} and not its["stop_when"]), key=reach
+    )
 
 
 def probe_tasks(probes: ProbesConfig | None, tasks: Sequence[Task], context: int) -> list[Task]:
@@ -172,7 +176,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
             )
         for sample in range(config.samples):
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
-            key = _hash(identity, ids, asdict(budget), section.tries, seed)[:16]
+            key = _hash(identity, ids, budget.as_dict(), section.tries, seed)[:16]
             task = Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key)
             tasks.append(replace(task, logprobs=config.samples > 1 or config.probes is not None))
     return tasks

@@ -21,12 +21,13 @@ STEP_TOKENS = 100  # of a step in a prompt that limits steps (arXiv 2501.19393 Â
 SHARES: dict[str, Callable[[Sample], bool]] = {
     "natural": lambda sample: sample.stop == "natural",
     "waited": lambda sample: str(sample.stop).startswith("waited"),
+    "stopped": lambda sample: str(sample.stop).startswith(("agreed", "confident")),
     "limited": lambda sample: sample.stop in ("limit", "context"),
     "truncated": lambda sample: sample.is_truncated,
     "unanswered": lambda sample: sample.extracted is None,
     "ungraded": lambda sample: sample.score is None,
 }
-"""How the thinking ended (natural, waited, limited), whether the answer was cut, is missing, could not be graded."""
+"""How the thinking ended, whether the answer was cut, whether it is missing, and whether it could not be graded."""
 
 MOST_UNGRADED = 0.05
 """The share of ungraded samples above which an accuracy says little."""
@@ -128,6 +129,7 @@ def summary(point: Point, seed: int = 0) -> dict[str, Any]:
         "pass_at_k": pass_at(its, seed),
         "maj_at_k": majority_at(samples, seed),
         "thinking_tokens": metrics.token_summary(thinking) if thinking else None,
+        "probe_tokens": sum(sample.probe_tokens for sample in samples) / len(samples) if samples else 0.0,
         "answer_tokens": metrics.token_summary(answer) if answer else None,
         "shares": {name: sum(map(holds, samples)) / len(samples) for name, holds in SHARES.items()} if samples else {},
         "ungraded_reasons": dict(sorted(Counter(sample.reason for sample in samples if sample.score is None).items())),

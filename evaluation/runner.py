@@ -130,7 +130,7 @@ def point_of(tasks: Sequence[Task], samples: Sequence[Sample]) -> Point:
 def fields_of(tasks: Sequence[Task]) -> Row:
     """What their point asks for: its budget, and what the prompt says beside it."""
     budget = tasks[0].budget
-    return {**(asdict(budget) if budget else {}), **tasks[0].asked}
+    return {**(budget.as_dict() if budget else {}), **tasks[0].asked}
 
 
 def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "Generation", int], None]) -> Row:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from budget_forcing.agreement import mean_logprob
 from configs.sample import Sample
 from evaluation.metrics import Floats
 
@@ -51,16 +51,13 @@ def ballot_of(samples: Sequence[Sample]) -> Ballot:
 def answer_logprob(generation: "Generation", eos: Sequence[int]) -> float | None:
     """Mean log-probability of the answer's tokens that the policy chose, the end of the turn left out.
 
-    To four places: the last bits depend on the batch, and must not break ties. None where there is no such token, or
-    the engine gave no log-probabilities.
+    None where there is no such token, or the engine gave no log-probabilities.
     """
     if not generation.logprobs:
         return None
     end = len(generation.token_ids) - (generation.token_ids[-1] in eos)
     answer = slice(end - generation.answer_tokens, end)
-    tokens = zip(generation.logprobs[answer], generation.forced[answer], strict=True)
-    chosen = [logprob for logprob, forced in tokens if not forced]
-    return round(fmean(chosen), 4) if chosen else None
+    return mean_logprob(generation.logprobs[answer], generation.forced[answer])
 
 
 def majority_accuracy(ballot: Ballot, k: int) -> float | None:

@@ -21,7 +21,7 @@ from report import before_after, page, plots, probes, width_depth
 from report.samples import Samples, ShownSample, shown_of
 
 Row = Mapping[str, Any]
-SHARES = ("natural", "waited", "limited", "truncated", "unanswered", "ungraded")
+SHARES = ("natural", "waited", "stopped", "limited", "truncated", "unanswered", "ungraded")
 
 
 def write_evaluation_report(run_dir: Path, title: str) -> Path:
@@ -201,18 +201,29 @@ def label_tables(points: Sequence[Row]) -> list[page.Table]:
 def thinking_table(points: Sequence[Row]) -> page.Table:
     """Token quantiles, how thinking ended, and how far budgets were kept."""
     names = names_of(points)
-    columns = ["budget", "thinking mean", "p50", "p95", "max", "answer mean", "answer p95", *SHARES, "control"]
+    columns = [
+        "budget",
+        "thinking mean",
+        "p50",
+        "p95",
+        "max",
+        "of probes",
+        "answer mean",
+        "answer p95",
+        *SHARES,
+        "control",
+    ]
     rows: list[list[page.Cell]] = []
     for point in points:
         thinking, answer = point["thinking_tokens"] or {}, point["answer_tokens"] or {}
         row: list[page.Cell] = [names[point["label"]], *(thinking.get(name) for name in ("mean", "p50", "p95", "max"))]
-        row += [answer.get("mean"), answer.get("p95")]
+        row += [point.get("probe_tokens"), answer.get("mean"), answer.get("p95")]
         row += [page.percent(point["shares"][name]) for name in SHARES]
         row.append(None if point["control"] is None else page.percent(point["control"]))
         rows.append(row)
     note = (
-        "Tokens. natural, waited, limited: how thinking ended; truncated: the answer was cut; unanswered: none was "
-        "found; ungraded: the grader could not judge."
+        "Tokens. natural, waited, stopped (by a rule, which pays for its probes), limited: how thinking ended; "
+        "truncated: the answer was cut; unanswered: none was found; ungraded: the grader could not judge."
     )
     return page.Table("Thinking", columns, rows, note)
 

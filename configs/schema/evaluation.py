@@ -106,8 +106,8 @@ class EvalConfig(Section):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
         if self.probes is not None and (self.answers is not None or self.think_format == "none"):
             raise ValueError("probes: there is no thinking to probe; leave them out")
-        if self.probes is not None and all(budget.tries > 1 or budget.prompt for budget in self.budgets):
-            raise ValueError("probes: they need a budget without `prompt` and `tries`; add one")
+        if self.probes is not None and all(b.tries > 1 or b.prompt or b.stop_when for b in self.budgets):
+            raise ValueError("probes: they need a budget without `prompt`, `tries` and `stop_when`; add one")
         if self.measures_perplexity and self.answers is not None:
             raise ValueError("metrics: perplexity needs the model, and `answers` are another tool's; take it out")
         if self.measures_perplexity and self.think_format != "none":

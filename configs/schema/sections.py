@@ -106,6 +106,35 @@ class RewardSpec(Section):
     """Seconds that a reward of your own may take for a batch before the run stops; none: 300."""
 
 
+class StopRuleConfig(Section):
+    """When thinking is stopped early: an answer is forced every so often, and the thinking ends when these settle.
+
+    The answer from there counts. What was forced before is thrown away, and counted (`probe_tokens`).
+    """
+
+    probe_every: Positive
+    """Thinking tokens between two probes."""
+    agree: Annotated[int, Field(ge=2)] | None = None
+    """Stop when so many successive probes have the same answer (Dynasor, arXiv 2412.20993)."""
+    confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Stop when a probe's answer is so likely: exp(mean log-probability of its tokens) (DEER, arXiv 2504.15895)."""
+    final_answer_text: str = ""
+    """What a probe appends after the end of thinking."""
+    max_answer: Positive = 32
+    """Most tokens of a probe's answer."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StopRuleConfig":
+        if (self.agree is None) == (self.confidence is None):
+            raise ValueError("stop_when: give `agree` or `confidence`, one of them")
+        if self.probe_every < self.max_answer:
+            raise ValueError(
+                f"stop_when: probe_every {self.probe_every} is below max_answer {self.max_answer}: probes would cost "
+                "more than the thinking between them; raise the one or lower the other"
+            )
+        return self
+
+
 class BudgetConfig(Section):
     """How long a model may, and must, think; the fields of `budget_forcing.budget.Budget`."""
 
@@ -123,11 +152,15 @@ class BudgetConfig(Section):
     """What a forced end appends after the end of thinking."""
     max_answer: Positive = 512
     """Most answer tokens."""
+    stop_when: StopRuleConfig | None = None
+    """Stop early, by what the model would answer; none: at the limit or by itself."""
 
     @property
     def limits_thinking(self) -> bool:
         """Whether it says anything of the thinking, beside how long the answer may be."""
-        limits = (self.effort, self.max_thinking, self.min_thinking, self.num_waits, self.final_answer_text)
+        limits = (
+            self.effort, self.max_thinking, self.min_thinking, self.num_waits, self.final_answer_text, self.stop_when
+        )  # fmt: skip
         return any(limit not in (None, 0, "") for limit in limits) or self.max_thinking == 0
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ from configs.schema.sections import SamplingConfig
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
 from models.engines.generation import Generation, Origin, decode, generation_of, token_at, turn_of
-from models.engines.job import Decoded, Job
+from models.engines.job import Decoded, Early, Job
 from models.protocols import CausalLM
 
 if TYPE_CHECKING:
@@ -138,9 +138,10 @@ class Engine(ABC):
                 f"token, a sample, and no more than the context of {self.context}; shorten one or raise "
                 "model.max_length"
             )
-        budget = None
+        budget = early = None
         if request.budget is not None and tokens is not None:
             budget = resolve(request.budget, tokens, self.tokenizer, len(prompt), self.context, request.max_tokens)
+            early = self._early(request, tokens)
         job = Job(
             request=at,
             sample=0,
@@ -152,11 +153,22 @@ class Engine(ABC):
             budget=budget,
             stop=request.stop,
             adapter=request.adapter,
-            logprobs=request.logprobs,
+            logprobs=request.logprobs or bool(early and early.rule.confidence),
+            stop_when=early,
             seeded=request.seed is not None,
         )
         seed = fresh_seed() if request.seed is None else request.seed
         return [replace(job, sample=j, seed=mix(mix(seed) + j)) for j in range(request.n)]
+
+    def _early(self, request: Request, tokens: ThinkTokens) -> Early | None:
+        """When to stop the request's thinking early. Raises `EngineError` where it can't be probed."""
+        rule = request.budget and request.budget.stop_when
+        if not rule:
+            return None
+        if tokens.texts or request.stop:
+            reason = f"the tokenizer splits {tokens.texts[0]!r}" if tokens.texts else "the request has stop strings"
+            raise EngineError(f"budget: stop_when: {reason}, and probes can't be told apart; leave stop_when out")
+        return Early(rule, encode(self.tokenizer, rule.final_answer_text))
 
     def _generations(
         self,

@@ -30,10 +30,11 @@ class Generation:
                       token drawn after a refused end: that of the draw that made it, among the tokens that are no end
                       and truncated anew, plus log P(no end)
     finish            "stop" (end of turn, stop string) or "length"
-    stop              what ended the thinking: "natural", "waited:k", "limit", "context"; None: it never ended, or there
-                      was no thinking to end
+    stop              what ended the thinking: "natural", "waited:k", "limit", "context"; a rule that stopped it early:
+                      "agreed:k", "confident:p"; None: it never ended, or there was no thinking to end
     control           "engine", "rounds", or "none" (no budget)
     seconds           from the call of `generate` to this completion's last token
+    probe_tokens      tokens of answers that were forced to decide when to stop, and thrown away
     shared            how many of its first tokens were decoded once for several requests, and not for this one
     """
 
@@ -52,6 +53,7 @@ class Generation:
     stop: str | None
     control: str = "none"
     seconds: float = 0.0
+    probe_tokens: int = 0
     shared: int = 0
 
 
@@ -108,6 +110,7 @@ def generation_of(
         stop=reason,
         control=origin.control,
         seconds=origin.seconds,
+        probe_tokens=outcome.probed,
         shared=min(outcome.shared, len(tokens)),
     )
 

@@ -3,9 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from budget_forcing.budget import StopRule
 from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A rule that stops thinking, and the `final` ids that its probes append."""
+
+    rule: StopRule
+    final: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +24,7 @@ class Job:
     `ends` stop it. `seeded`: the request named a seed. Rounds go on with a sequence whose first `start` tokens are in
     the prompt; `refuse`: none of `ends` may come first.
 
-    `begun`: its first tokens, which are known already.
+    `begun`: its first tokens, which are known already. `stop_when`: when its thinking is stopped early.
     """
 
     request: int
@@ -33,6 +42,7 @@ class Job:
     start: int = 0
     refuse: bool = False
     begun: Outcome | None = None
+    stop_when: "Early | None" = None
 
     @property
     def known(self) -> tuple[int, ...]:

@@ -13,14 +13,23 @@ from dataclasses import replace
 
 from budget_forcing.budget_state import Outcome
 from budget_forcing.replay import replay
+from models.engines.early import StoppedEarly
 from models.engines.job import Branch, Decoded, Job
 
 
-def decode_shared(decode: Callable[[Sequence[Job], Branch], None], jobs: Sequence[Job], decoded: Decoded) -> None:
-    """`decode`, with every token that several of the `jobs` have in common decoded once."""
-    owners: list[tuple[_Family, int]] = []  # by the number that `decode` knows a job by
+def decode_shared(
+    decode: Callable[[Sequence[Job], Branch], None],
+    jobs: Sequence[Job],
+    decoded: Decoded,
+    text_of: Callable[[Sequence[int]], str],
+) -> None:
+    """`decode`, with every token that several of the `jobs` have in common decoded once, and some stopped early.
 
-    def ready(family: _Family) -> Iterable[Job]:
+    `text_of`: the text of ids, by which a rule compares answers.
+    """
+    owners: list[tuple[_Family | StoppedEarly, int]] = []  # by the number that `decode` knows a job by
+
+    def ready(family: "_Family | StoppedEarly") -> Iterable[Job]:
         for at, job in family.ready().items():
             owners.append((family, at))
             yield job
@@ -31,7 +40,12 @@ def decode_shared(decode: Callable[[Sequence[Job], Branch], None], jobs: Sequenc
             decoded(done, its)
         return list(ready(family))
 
-    families = [_Family({at: jobs[at] for at in places}) for places in families_of(jobs)]
+    families = [
+        StoppedEarly(places[0], jobs[places[0]], text_of)
+        if jobs[places[0]].stop_when
+        else _Family({at: jobs[at] for at in places})
+        for places in families_of(jobs)
+    ]
     decode([job for family in families for job in ready(family)], branch)
 
 
@@ -39,7 +53,8 @@ def families_of(jobs: Sequence[Job]) -> list[list[int]]:
     """Places of jobs that have their first tokens in common, in the order of each family's first."""
     families: dict[object, list[int]] = defaultdict(list)
     for at, job in enumerate(jobs):
-        alone = job.budget is None or bool(job.budget.texts) or bool(job.stop) or job.begun is not None
+        begun_or_stopped = job.begun is not None or bool(job.stop) or job.stop_when is not None
+        alone = job.budget is None or bool(job.budget.texts) or begun_or_stopped
         families[at if alone else replace(job, request=0, sample=0, budget=None)].append(at)
     return list(families.values())
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,7 +55,10 @@ class TransformersEngine(Engine):
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`."""
         with evaluating(self.model):
-            decode_shared(lambda jobs, branch: _Decoding(self, jobs, branch).run(), jobs, decoded)
+            decode_shared(self._decode, jobs, decoded, partial(decode, self.tokenizer))
+
+    def _decode(self, jobs: Sequence[Job], branch: Branch) -> None:
+        _Decoding(self, jobs, branch).run()
 
     def close(self) -> None:
         """Let the model go."""

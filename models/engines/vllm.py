@@ -9,6 +9,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from models.backend import check_model_config, check_vllm, choose_backend, has_g
 from models.engines import vllm_internals
 from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Engine
+from models.engines.generation import decode
 from models.engines.job import Branch, Decoded, Job
 from models.engines.replicas import launched_devices, only, visible_devices
 from models.engines.sharing import decode_shared
@@ -114,7 +116,7 @@ class VllmEngine(Engine):
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
-        decode_shared(self._decode_until_done, jobs, decoded)
+        decode_shared(self._decode_until_done, jobs, decoded, partial(decode, self.tokenizer))
 
     def _decode_until_done(self, jobs: Sequence[Job], branch: Branch) -> None:
         known, left = list(jobs), dict.fromkeys(range(len(jobs)))

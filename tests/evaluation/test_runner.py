@@ -190,7 +190,10 @@ def test_probes_can_be_added_and_resumed(run: Evaluate) -> None:
     ("changes", "message"),
     [
         ({"probes": {"every": 2, "max_answer": 3}}, "every 2 is below max_answer 3"),
-        ({"probes": PROBES, "budgets": [LONGEST | {"prompt": "short"}]}, "a budget without `prompt` and `tries`"),
+        (
+            {"probes": PROBES, "budgets": [LONGEST | {"prompt": "short"}]},
+            "a budget without `prompt`, `tries` and `stop_when`",
+        ),
         ({"probes": PROBES, "think_format": "none", "budgets": [{"max_answer": 6}]}, "no thinking to probe"),
     ],
 )

@@ -1,6 +1,8 @@
 """A sweep over budgets on an engine: each generation is what its own request gives; thinking is decoded once."""
 
-from budget_forcing.budget import Budget
+from dataclasses import replace
+
+from budget_forcing.budget import Budget, StopRule
 from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
 
@@ -38,3 +40,47 @@ def check_sweep(engine: Engine, sampling: SamplingConfig, logprobs: bool = True)
         assert own.shared == 0
     decoded = sum(len(one.token_ids) - one.shared for one in together)
     assert decoded < 0.6 * sum(len(one.token_ids) for one in together)
+
+
+def check_early_stop(engine: Engine, sampling: SamplingConfig) -> None:
+    """Thinking is stopped where probes of its own agree, and is what it would have been where they do not."""
+    rules = [StopRule(5, agree=2, final_answer_text="So ", max_answer=1)]
+    rules += [StopRule(5, confidence=least, max_answer=3) for least in (0.001, 0.01, 0.02, 0.04)]
+    never = StopRule(7, agree=9, max_answer=2)
+    plain = Budget(max_thinking=40, num_waits=1, max_answer=6)
+    questions = [[{"role": "user", "content": "q" * n}] for n in (2, 30, 9, 14)]
+    own = engine.generate([Request(its, sampling, seed=at, budget=plain) for at, its in enumerate(questions)])
+
+    # 1. a rule that never holds changes nothing, and says what its probes took
+    budget = replace(plain, stop_when=never)
+    unmoved = engine.generate([Request(its, sampling, seed=at, budget=budget) for at, its in enumerate(questions)])
+    for one, other in zip(unmoved, own, strict=True):
+        assert (one.token_ids, one.forced, one.stop, one.finish) == (
+            other.token_ids,
+            other.forced,
+            other.stop,
+            other.finish,
+        )
+        assert (one.probe_tokens > 0) == (one.thinking_tokens > 7)
+        assert other.probe_tokens == 0
+
+    # 2. a rule that holds stops at its probe: the answer is the one that a limit there gives
+    stopped = late = 0
+    for rule in rules:
+        budget = replace(plain, stop_when=rule)
+        for at, its in enumerate(questions):
+            [one] = engine.generate([Request(its, sampling, seed=at, budget=budget)])
+            if not str(one.stop).startswith(("agreed", "confident")):
+                assert one.token_ids == own[at].token_ids
+                continue
+            stopped += 1
+            limits = range(5, one.thinking_tokens + 1, 5)
+            limited = [replace(plain, max_thinking=limit, final_answer_text=rule.final_answer_text) for limit in limits]
+            asked = [Request(its, sampling, seed=at, budget=its_budget) for its_budget in limited]
+            probes = engine.generate(asked)
+            assert one.thinking_tokens == limits[-1]
+            assert one.token_ids == probes[-1].token_ids
+            assert 0 <= one.probe_tokens <= 3 * (len(limits) - 1)
+            assert one.token_ids[: one.thinking_tokens] == own[at].token_ids[: one.thinking_tokens]
+            late += len(limits) > 1
+    assert stopped > late > 0

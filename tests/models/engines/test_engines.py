@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from budget_forcing.budget import Budget
+from budget_forcing.budget import Budget, StopRule
 from configs.errors import EngineError, ModelError
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
@@ -23,7 +23,7 @@ from models.engines.replicas import Replicas
 from models.engines.select import choose_engine, load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
-from tests.models.engines.sweep import check_sweep
+from tests.models.engines.sweep import check_early_stop, check_sweep
 from tests.tiny import tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -124,6 +124,19 @@ def test_sweep_decodes_the_thinking_once_and_changes_nothing(
     loaded: LoadedModel, sampling: SamplingConfig, batch: int
 ) -> None:
     check_sweep(engine_of(loaded, batch=batch), sampling)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(temperature=0.3)], ids=str)
+def test_thinking_is_stopped_early_where_its_rule_holds(loaded: LoadedModel, sampling: SamplingConfig) -> None:
+    check_early_stop(engine_of(loaded, batch=3), sampling)
+
+
+def test_rule_that_can_not_probe_is_refused(loaded: LoadedModel) -> None:
+    budget = Budget(max_thinking=9, max_answer=4, stop_when=StopRule(4, agree=2, max_answer=2))
+    with pytest.raises(EngineError, match="stop_when: the tokenizer splits"):
+        engine_of(loaded, XML).generate([ask("a", budget=budget)])
+    with pytest.raises(EngineError, match="stop_when: the request has stop strings"):
+        engine_of(loaded).generate([ask("a", budget=budget, stop=("x",))])
 
 
 def test_generation_is_thinking_end_answer(loaded: LoadedModel) -> None:

@@ -40,7 +40,7 @@ def test_each_job_has_what_it_would_have_by_itself(them: list[TokenBudget], seed
     them = [replace(budget, ends=them[0].ends) for budget in them]
     policy = scripted(seed, vocabulary)
     found: dict[int, Outcome] = {}
-    decode_shared(decoder(policy, []), [job_of(budget) for budget in them], found.__setitem__)
+    decode_shared(decoder(policy, []), [job_of(budget) for budget in them], found.__setitem__, str)
     own = [by_state(budget, policy)[0] for budget in them]
     assert [replace(found[at], shared=0) for at in range(len(them))] == own
 
@@ -52,7 +52,7 @@ def test_no_token_is_decoded_twice(fields: list[tuple[int, int, int]], seed: int
     them = [replace(base, limit=limit, num_waits=waits, max_answer=answer + 1) for limit, waits, answer in fields]
     policy = scripted(seed, 9)
     found: dict[int, Outcome] = {}
-    decode_shared(decoder(policy, []), [job_of(budget) for budget in them], found.__setitem__)
+    decode_shared(decoder(policy, []), [job_of(budget) for budget in them], found.__setitem__, str)
     texts = {
         tuple(its.tokens[: at + 1]) for its in found.values() for at, forced in enumerate(its.forced) if not forced
     }
@@ -69,7 +69,7 @@ def test_a_natural_end_before_two_limits_is_one_branch() -> None:
 
     them = [replace(budget, limit=limit) for limit in (3, 100, 50, 10, 4)]
     found: dict[int, Outcome] = {}
-    decode_shared(decoder(ends_after_five, started), [job_of(its) for its in them], found.__setitem__)
+    decode_shared(decoder(ends_after_five, started), [job_of(its) for its in them], found.__setitem__, str)
     assert [job.budget.limit for job in started if job.budget] == [100, 3, 4]
     assert [found[at].reason for at in range(5)] == ["limit", "natural", "natural", "natural", "limit"]
     assert [found[at].shared for at in range(5)] == [3, 0, 9, 9, 4]

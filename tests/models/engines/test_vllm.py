@@ -21,7 +21,7 @@ from models.engines.generation import Generation
 from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
-from tests.models.engines.sweep import check_sweep
+from tests.models.engines.sweep import check_early_stop, check_sweep
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT
 
@@ -367,6 +367,11 @@ def test_processor_installs_into_running_engine(engine: Any, monkeypatch: pytest
 def test_separate_process_generates_the_same(engine: Any, apart: Any) -> None:
     requests = [ask("q" * n, budget=b, sampling=GREEDY) for n in (1, 20) for b in BUDGETS]
     assert [facts(g) for g in apart.generate(requests)] == [facts(g) for g in engine.generate(requests)]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(temperature=0.3)], ids=str)
+def test_thinking_is_stopped_early_where_its_rule_holds(engine: Any, sampling: SamplingConfig) -> None:
+    check_early_stop(engine, sampling)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, *SAMPLINGS], ids=str)
