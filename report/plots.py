@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ Series = Sequence[float | None]
 
 # What is drawn in these colours is turned into the page's CSS variables; files keep them.
 INK, MUTED, GRID = "#1a1c20", "#5c6370", "#d9dce1"
+LABEL = 28  # characters in a line of a point's label
 COLOURS = ("#2563a8", "#c2571a", "#2e7d4f", "#8e4fa8", "#b3364a", "#7a6a1c", "#1f7f8c", "#5a5f9e")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {c: f"--c{i}" for i, c in enumerate(COLOURS)}
 MOST_POINTS = 1_500  # of one line; more than a screen has pixels
@@ -150,8 +152,8 @@ def _curve(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> Any:
         )  # fmt: skip
         for point in points:
             axes.annotate(
-                point.label, (point.tokens, 100 * point.accuracy), xytext=(7, -9), textcoords="offset points",
-                fontsize=7.5, color=MUTED,
+                textwrap.fill(point.label, LABEL), (point.tokens, 100 * point.accuracy), xytext=(7, -9),
+                textcoords="offset points", fontsize=7.5, color=MUTED,
             )  # fmt: skip
     axes.set_xscale("log")
     span = [p.tokens for points in curves.values() for p in points if p.tokens > 0]

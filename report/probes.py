@@ -5,7 +5,7 @@ from typing import Any
 
 from report import page, plots
 
-MOST_MARKS = 40  # points of a curve that a reader can tell apart
+MOST_MARKS, MOST_LABELS = 40, 8  # points of a curve, and labels of them, that a reader can tell apart
 
 
 def sections(probed: Mapping[str, Any] | None) -> list[page.ReportSection]:
@@ -17,9 +17,11 @@ def sections(probed: Mapping[str, Any] | None) -> list[page.ReportSection]:
     limits = [{**its, "kind": "fixed limit", "name": f"limit {its['limit']}"} for its in shown]
     rules = [{**its, "kind": f"stop when: {its['kind']}", "name": its["rule"]} for its in probed["rules"]]
     curves: dict[str, list[plots.CurvePoint]] = {}
-    for one in [*limits, *rules]:
+    labelled = -(-len(limits) // MOST_LABELS)
+    for at, one in enumerate([*limits, *rules]):
         if its := one["accuracy"]:
-            label = str(one.get("limit", one.get("setting")))
+            is_labelled = at >= len(limits) or at % labelled == 0
+            label = str(one.get("limit", one.get("setting"))) if is_labelled else ""
             spot = plots.CurvePoint(one["tokens"], its["value"], its["low"], its["high"], label)
             curves.setdefault(one["kind"], []).append(spot)
     rows: list[list[page.Cell]] = [

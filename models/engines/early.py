@@ -57,7 +57,7 @@ class StoppedEarly:
         if reason:
             stopped = replace(self.budget, limit=budget.limit, limit_reason=reason, final=self.early.final)
             return self._start(outcome, replace(stopped, min_thinking=budget.min_thinking))
-        self.probed += sum(not forced for forced in outcome.forced[answer])
+        self.probed += last - first
         return self._start(outcome, self._probe(len(self.answers) + 1))
 
     def _probe(self, number: int) -> TokenBudget:

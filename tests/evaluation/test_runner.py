@@ -186,9 +186,34 @@ def test_probes_can_be_added_and_resumed(run: Evaluate) -> None:
         run("later", "--resume", budgets=[LONGEST], probes=PROBES | {"final_answer_text": "Thus "})
 
 
+def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
+    """On probes of a finished thinking and in the engine a rule decides alike, at the same cost."""
+    short = LONGEST | {"max_answer": 3, "final_answer_text": "So "}
+    probed = run("probed", budgets=[short], probes=PROBES, sampling={"temperature": 0.3})
+    rules = {its["rule"]: its for its in json.loads((probed / "results.json").read_text("utf-8"))["probes"]["rules"]}
+    least = min(its["setting"] for its in rules.values() if its["kind"] == "confidence")
+    for name, rule in (("agree 2", {"agree": 2}), (f"confidence {least:g}", {"confidence": least})):
+        rule = {"probe_every": 4, "max_answer": 3, "final_answer_text": "So ", **rule}
+        real = run(f"real {name}", budgets=[short | {"stop_when": rule}], sampling={"temperature": 0.3})
+        [point] = json.loads((real / "results.json").read_text("utf-8"))["points"]
+        tried = rules.get(name)
+        if tried is None:  # it holds nowhere
+            assert point["shares"]["stopped"] == 0
+            continue
+        assert point["shares"]["stopped"] == tried["early"]
+        assert point["thinking_tokens"]["mean"] == pytest.approx(tried["thinking_tokens"])
+        assert point["probe_tokens"] == pytest.approx(tried["probe_tokens"])
+        assert point["accuracy"]["value"] == pytest.approx(tried["accuracy"]["value"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"budgets": [LONGEST | {"stop_when": {"probe_every": 9, "max_answer": 3}}]}, "give `agree` or `confidence`"),
+        (
+            {"budgets": [LONGEST | {"stop_when": {"probe_every": 9, "agree": 2}}]},
+            "probe_every 9 is below max_answer 32",
+        ),
         ({"probes": {"every": 2, "max_answer": 3}}, "every 2 is below max_answer 3"),
         (
             {"probes": PROBES, "budgets": [LONGEST | {"prompt": "short"}]},

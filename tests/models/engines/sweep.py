@@ -67,20 +67,27 @@ def check_early_stop(engine: Engine, sampling: SamplingConfig) -> None:
     # 2. a rule that holds stops at its probe: the answer is the one that a limit there gives
     stopped = late = 0
     for rule in rules:
-        budget = replace(plain, stop_when=rule)
+        stopping = replace(plain, stop_when=rule)
         for at, its in enumerate(questions):
-            [one] = engine.generate([Request(its, sampling, seed=at, budget=budget)])
+            [one] = engine.generate([Request(its, sampling, seed=at, budget=stopping)])
             if not str(one.stop).startswith(("agreed", "confident")):
                 assert one.token_ids == own[at].token_ids
                 continue
             stopped += 1
             limits = range(5, one.thinking_tokens + 1, 5)
-            limited = [replace(plain, max_thinking=limit, final_answer_text=rule.final_answer_text) for limit in limits]
-            asked = [Request(its, sampling, seed=at, budget=its_budget) for its_budget in limited]
-            probes = engine.generate(asked)
+            limited = [
+                replace(
+                    plain,
+                    max_thinking=limit,
+                    final_answer_text=rule.final_answer_text,
+                    max_answer=plain.max_answer if limit == limits[-1] else rule.max_answer,
+                )
+                for limit in limits
+            ]
+            probes = engine.generate([Request(its, sampling, seed=at, budget=budget) for budget in limited])
             assert one.thinking_tokens == limits[-1]
             assert one.token_ids == probes[-1].token_ids
-            assert 0 <= one.probe_tokens <= 3 * (len(limits) - 1)
+            assert one.probe_tokens == sum(probe.answer_tokens for probe in probes[:-1])
             assert one.token_ids[: one.thinking_tokens] == own[at].token_ids[: one.thinking_tokens]
             late += len(limits) > 1
     assert stopped > late > 0
