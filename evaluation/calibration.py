@@ -1,0 +1,196 @@
+"""The cheapest budget of which a run's questions prove that it loses at most so much against the longest one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from configs.budget_file import BUDGET_FILE, write_budget_file
+from configs.schema.promise import BenchmarkRecord, BudgetFile, ModelRecord, Promise, points_of
+from evaluation import risk_control
+from evaluation.candidates import (
+    CalibrationRun,
+    Candidate,
+    chains_of,
+    longest_of,
+    losses,
+    read_calibration_run,
+)
+from evaluation.compare import screen
+from evaluation.risk_control import Floats
+from report.page import percent
+
+ASSUMPTION = (
+    "the questions to come are exchangeable with these {questions} (drawn as they were), and the same model is asked "
+    "them in the same way (think format, prompt, sampling)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate, tested.
+
+    losses       (questions,) what it loses against the longest
+    p            of the null hypothesis that the mean loss is above what is allowed
+    is_proven    a candidate after the first failure of its chain is not, whatever its p
+    is_failure   whether it is that first failure
+    """
+
+    candidate: Candidate
+    losses: Floats
+    p: float
+    is_proven: bool
+    is_failure: bool
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.losses.mean())
+
+
+def try_candidates(candidates: Sequence[Candidate], most: float, confidence: float) -> list[Trial]:
+    """Every candidate but the longest, chain by chain; `most` is the loss allowed, in [0, 1).
+
+    With a probability of at least `confidence` none is called proven that loses more.
+    """
+    chains, longest = chains_of(candidates), longest_of(candidates)
+    lost = [[losses(longest, one) for one in chain] for chain in chains]
+    each = (1 - confidence) / len(chains)
+    p_values = [[risk_control.p_value(its, most, each) for its in chain] for chain in lost]
+    counts = risk_control.fixed_sequences(p_values, 1 - confidence)
+    return [
+        Trial(one, lost[at][nth], p_values[at][nth], nth < counts[at], nth == counts[at])
+        for at, chain in enumerate(chains)
+        for nth, one in enumerate(chain)
+    ]
+
+
+def cheapest(trials: Sequence[Trial], longest: Candidate) -> Trial | None:
+    """The proven one with the fewest thinking tokens; None where none saves any."""
+    proven = [trial for trial in trials if trial.is_proven and trial.candidate.tokens.mean() < longest.tokens.mean()]
+    return min(proven, key=lambda trial: float(trial.candidate.tokens.mean()), default=None)
+
+
+def run_calibration(folder: str | Path, loss: float, confidence: float, output: Path | None) -> dict[str, Any]:
+    """Test, print, and write `budget.yaml`; see `evaluation.calibrate.calibrate`. `loss` in percentage points."""
+    run = read_calibration_run(folder)
+    longest = longest_of(run.candidates)
+    trials = try_candidates(run.candidates, loss / 100, confidence)
+    chosen = cheapest(trials, longest)
+    verdict = verdict_of(longest, trials, chosen, loss, confidence)
+    rows = [_figures(trial, confidence) for trial in trials]
+    _show(run, longest, rows, trials, confidence)
+    for line in (*run.notes, *_ungraded(run), verdict):
+        print(line)
+    file = None
+    if chosen is not None:
+        file = output or run.path / BUDGET_FILE
+        promise = promise_of(run, chosen, loss, confidence)
+        write_budget_file(file, BudgetFile(budget=chosen.candidate.budget, promise=promise))
+        print(f"wrote {file}")
+    return {
+        "longest": {"name": longest.name, "thinking_tokens": float(longest.tokens.mean())},
+        "candidates": rows,
+        "chosen": chosen.candidate.name if chosen else None,
+        "verdict": verdict,
+        "file": str(file) if file else None,
+    }
+
+
+def _figures(trial: Trial, confidence: float) -> dict[str, Any]:
+    """A candidate for the table and the caller; losses in percentage points."""
+    return {
+        "name": trial.candidate.name,
+        "thinking_tokens": float(trial.candidate.tokens.mean()),
+        "loss": 100 * trial.loss,
+        "at_most": 100 * risk_control.upper_bound(trial.losses, confidence),
+        "p": trial.p,
+        "proven": trial.is_proven,
+    }
+
+
+def promise_of(run: CalibrationRun, chosen: Trial, loss: float, confidence: float) -> Promise:
+    """What is promised of the chosen candidate, with all that it rests on."""
+    results, config, longest = run.results, run.config, longest_of(run.candidates)
+    return Promise(
+        loss=float(loss),
+        confidence=confidence,
+        longest=longest.budget,
+        assumption=ASSUMPTION.format(questions=len(run.ids)),
+        questions=len(run.ids),
+        samples=config.samples,
+        loss_seen=round(100 * chosen.loss, 6),
+        p=float(f"{chosen.p:.4g}"),
+        thinking_tokens=round(float(chosen.candidate.tokens.mean()), 2),
+        thinking_tokens_longest=round(float(longest.tokens.mean()), 2),
+        benchmark=BenchmarkRecord(**results["benchmark"]),
+        model=ModelRecord(name=results["model"]["name"], adapter=results["model"]["adapter"]),
+        think_format=config.think_format,
+        instruction=config.instruction,
+        sampling=config.sampling,
+    )
+
+
+def verdict_of(
+    longest: Candidate, trials: Sequence[Trial], chosen: Trial | None, loss: float, confidence: float
+) -> str:
+    """What is proven, or that it can't be from so few questions and how many could, in a sentence or two."""
+    questions = len(longest.tokens)
+    if chosen is not None:
+        spent, whole = chosen.candidate.tokens.mean(), longest.tokens.mean()
+        saved = percent(1 - spent / whole)
+        return (
+            f"Proven with {confidence:.4g} confidence: {chosen.candidate.name} loses at most {points_of(loss)} of "
+            f"accuracy against {longest.name} (seen: {100 * chosen.loss:.1f}) and saves {saved} of the thinking, "
+            f"{spent:,.0f} tokens in place of {whole:,.0f}. Assumed: {ASSUMPTION.format(questions=questions)}."
+        )
+    failures = [trial for trial in trials if trial.is_failure]
+    if not failures:
+        return f"All are proven, and none saves thinking tokens against {longest.name}: nothing to promise."
+    level = (1 - confidence) / len(failures)
+    counts = [risk_control.questions_needed(trial.losses, loss / 100, level) for trial in failures]
+    needed, nearest = min(
+        zip(counts, failures, strict=True), key=lambda one: (one[0] is None, one[0] or 0, one[1].loss)
+    )
+    text = (
+        f"Nothing is proven: {questions} question{'s' * (questions != 1)} can't show with {confidence:.4g} confidence "
+        f"that {nearest.candidate.name} loses at most {points_of(loss)} of accuracy against {longest.name} (seen: "
+        f"{100 * nearest.loss:.1f})."
+    )
+    if needed is None:
+        return f"{text} With losses like these no number of questions could; allow a larger --loss."
+    return f"{text} With losses like these about {needed:,} questions could."
+
+
+def _ungraded(run: CalibrationRun) -> list[str]:
+    """How many samples could not be graded, and what they count as."""
+    count = sum(one.ungraded for one in run.candidates)
+    return [f"{count} samples could not be graded; each counts against the cheaper budget"] if count else []
+
+
+def _show(
+    run: CalibrationRun,
+    longest: Candidate,
+    rows: Sequence[dict[str, Any]],
+    trials: Sequence[Trial],
+    confidence: float,
+) -> None:
+    """The table: the longest budget first, then each chain in the order of its tests."""
+    title = f"{run.results['benchmark']['source']}, {len(run.ids)} questions"
+    table = Table(title=escape(title), box=SIMPLE)
+    for column in ("budget", "thinking tokens", "saved", "loss, points", f"at most ({confidence:.4g})", "p", "proven"):
+        table.add_column(column, justify="left" if column in ("budget", "proven") else "right", no_wrap=True)
+    whole = float(longest.tokens.mean())
+    table.add_row(escape(longest.name), f"{whole:,.0f}", "–", "–", "–", "–", "the longest")
+    for row, trial in zip(rows, trials, strict=True):
+        table.add_row(
+            escape(row["name"]), f"{row['thinking_tokens']:,.0f}",
+            percent(1 - row["thinking_tokens"] / whole) if whole else "–",
+            f"{row['loss']:+.1f}", f"{row['at_most']:.1f}", f"{row['p']:.3g}",
+            "yes" if trial.is_proven else "no" if trial.is_failure else "not tested",
+        )  # fmt: skip
+    screen().print(table)

@@ -1,0 +1,171 @@
+"""Whether losses prove that their mean is at most so much: tests that hold for any number of questions.
+
+A loss is what a cheaper budget loses on a question, in [-1, 1]. The null hypothesis is that the mean loss is `most` or
+more; a small p-value is the proof against it (learn then test, arXiv 2110.01052 §2). Two tests, each valid in finite
+samples and chosen by what the losses can be, not by what they are seen to be:
+
+- losses of -1, 0 and 1 (one sample a question): the exact unconditional test of two paired shares. Its nuisance
+  parameter is the share of questions that change, over which the p-value is maximised within a confidence set
+  (Berger and Boos, JASA 89 (1994)).
+- other losses (means of several samples): betting, Waudby-Smith and Ramdas (arXiv 2010.09686 §4), with bets tuned for
+  the number of questions. It adapts to the variance, as Hoeffding's and Bentkus' bounds do not.
+
+Several budgets: fixed sequences (arXiv 2110.01052 §3), a level for each.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, betaincinv
+from scipy.stats import binom
+
+Floats = npt.NDArray[np.float64]
+
+NUISANCE_LEVEL = 1e-4
+"""Added to every exact p-value: half pays for the confidence set, half for what lies between the points of its grid."""
+GRID = 256
+MOST_QUESTIONS = 1_000_000
+"""More than these are not called a number of questions that could prove it."""
+
+
+def p_value(losses: Floats, most: float, level: float = 0.05) -> float:
+    """The p-value of "the mean loss is at least `most`"; losses (n,) in [-1, 1], `most` in (-1, 1).
+
+    `level` is what bets are tuned for; the p-value is valid at any level. Raises `ValueError` on no losses, or others.
+    """
+    if len(losses) == 0 or abs(losses).max() > 1 or not -1 < most < 1:
+        raise ValueError(f"{len(losses)} losses within [-1, 1] can't be tested against {most}")
+    if is_single(losses):
+        worse, changed = _counts(losses)
+        return exact_p_value(worse, changed, len(losses), most)
+    return betting_p_value(losses, most, level)
+
+
+def is_single(losses: Floats) -> bool:
+    """Whether each loss is -1, 0 or 1, as with one right or wrong sample a question."""
+    return bool(np.isin(losses, (-1.0, 0.0, 1.0)).all())
+
+
+def _counts(losses: Floats) -> tuple[int, int]:
+    """(questions that are lost, questions lost or won)."""
+    return int((losses == 1).sum()), int((losses != 0).sum())
+
+
+def exact_p_value(worse: int, changed: int, n: int, most: float) -> float:
+    """The exact p-value where `worse` of `changed` questions are lost, the others of them won, and n - changed stay.
+
+    On the boundary of the null hypothesis a question that changes, with chance d ≥ `most`, is lost with chance
+    (1 + most / d) / 2. Outcomes are ordered by (lost - won - n most) / sd, where sd depends on `changed` alone: then
+    the more extreme ones are, for each number of changes, all with at most so many lost, and the boundary is the worst
+    case of the null hypothesis for each d.
+    """
+    # 1. the shares d that the number of changes leaves possible
+    tail = NUISANCE_LEVEL / 4
+    low = float(betaincinv(changed, n - changed + 1, tail)) if changed else 0.0
+    high = float(betaincinv(changed + 1, n - changed, 1 - tail)) if changed < n else 1.0
+    ends = (max(low, most, 1e-12), max(high, most, 1e-12))
+    # evenly in the root: the sd of a share grows with it
+    shares = np.linspace(math.sqrt(ends[0]), math.sqrt(ends[1]), GRID)[:, None] ** 2
+    lost_share = np.clip((1 + most / shares) / 2, 0.0, 1.0)
+
+    # 2. the outcomes that are at least as extreme: at most `lost` of `changes`; what is over 8 sd away weighs nothing
+    reach = 8 * math.sqrt(n * ends[1]) + 40
+    changes = np.arange(max(0, math.floor(n * ends[0] - reach)), min(n, math.ceil(n * ends[1] + reach)) + 1)
+    seen = 2 * worse - changed - n * most
+    spread = _spread(changes / n, most) / (_spread(changed / n, most) or 1.0)
+    lost = np.floor((seen * spread + changes + n * most) / 2 + 1e-9)
+    lost = np.minimum(np.where(changes == changed, np.maximum(lost, worse), lost), changes)
+    changes, lost = changes[lost >= 0], lost[lost >= 0]
+
+    # 3. their probability under each share
+    chances = (binom.pmf(changes, n, shares) * bdtr(lost, changes, lost_share)).sum(axis=1)
+    return min(1.0, float(chances.max(initial=0.0)) + NUISANCE_LEVEL)
+
+
+def _spread(share: Any, most: float) -> Any:
+    """The sd of a loss where this share of questions changes, about: it grows with the share, and has a floor."""
+    return np.sqrt(np.hypot(share, most) - most**2)
+
+
+def betting_p_value(losses: Floats, most: float, level: float = 0.05) -> float:
+    """1 over the most that a gambler reaches who bets on losses below `most`, question after question.
+
+    Bets follow the variance seen so far, as large as pays best by the last question (arXiv 2010.09686, eq. 26); the
+    wealth is a supermartingale under the null hypothesis. Questions come in an order drawn once for each number of
+    them, so that a file sorted by difficulty is as good as another.
+    """
+    n = len(losses)
+    shuffled = losses[np.random.default_rng(n).permutation(n)]
+    before = np.arange(1, n + 1)  # with one imagined question of loss 0 and variance 1/4
+    means = np.cumsum(shuffled) / (before + 1)
+    variances = (0.25 + np.cumsum((shuffled - means) ** 2)) / (before + 1)
+    known = np.concatenate([[0.25], variances[:-1]])
+    bets = np.minimum(np.sqrt(2 * math.log(1 / level) / (n * known)), 0.75 / (1 - most))
+    wealth = np.cumsum(np.log1p(bets * (most - shuffled)))
+    return math.exp(-max(0.0, float(wealth.max())))
+
+
+def upper_bound(losses: Floats, confidence: float) -> float:
+    """What the mean loss is at most, with this confidence: the least `most` that the test proves, to 2e-4."""
+    level = 1 - confidence
+    low = float(losses.mean())
+    high = low + (5 * float(losses.std()) + 10 / math.sqrt(len(losses))) / math.sqrt(len(losses))
+    if high >= 1 or p_value(losses, high, level) > level:
+        high = 1.0
+    while high - low > 2e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if p_value(losses, middle, level) <= level else (middle, high)
+    return high
+
+
+def interval(losses: Floats, confidence: float) -> tuple[float, float]:
+    """(low, high) of the mean loss, each end by the test."""
+    each = (1 + confidence) / 2
+    return -upper_bound(-losses, each), upper_bound(losses, each)
+
+
+def questions_needed(losses: Floats, most: float, level: float) -> int | None:
+    """About how many questions with losses like these would prove it; None where none would, or over a million."""
+    n = len(losses)
+    if losses.mean() >= most:
+        return None
+
+    def proves(count: int) -> bool:
+        if is_single(losses):
+            worse, changed = (round(part * count / n) for part in _counts(losses))
+            return exact_p_value(worse, changed, count, most) <= level
+        return betting_p_value(np.resize(losses, count), most, level) <= level
+
+    low, high = 1, 2
+    while not proves(high):
+        low, high = high, 2 * high
+        if high > MOST_QUESTIONS:
+            return None
+    while high - low > max(1, high // 200):
+        middle = (low + high) // 2
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high
+
+
+def fixed_sequences(chains: Sequence[Sequence[float]], level: float) -> list[int]:
+    """How many hypotheses from the start of each chain of p-values are rejected, with at most `level` of a false one.
+
+    A chain is tested in its order up to the first that is not rejected; chains share the level, and one that is
+    rejected to its end leaves its part to the others (Bretz et al., Statistics in Medicine 28 (2009)). Chains of one
+    p-value each: Holm's procedure.
+    """
+    rejected = [0] * len(chains)
+    open_chains = {at for at, chain in enumerate(chains) if chain}
+    while open_chains:
+        share = level / len(open_chains)
+        for at in open_chains:
+            while rejected[at] < len(chains[at]) and chains[at][rejected[at]] <= share:
+                rejected[at] += 1
+        ended = {at for at in open_chains if rejected[at] == len(chains[at])}
+        if not ended:
+            break
+        open_chains -= ended
+    return rejected
