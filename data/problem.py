@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 ONE_SPELLING = ("text", "terms", "json", "entities")
@@ -90,3 +91,8 @@ def problem_of(trace: Trace, answer: str) -> Problem:
         history=trace.history,
         key=trace.key,
     )
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """A digest of ids, questions and gold answers, in their order."""
+    return sha256(repr([(p.id, p.question, p.answer) for p in problems]).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The cheapest budget of which a run's questions prove that it loses at most so much against the longest one."""
+"""The cheapest budget that a run's questions prove to lose at most so much; and what other questions say of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,19 @@ from rich.table import Table
 
 from configs.budget_file import BUDGET_FILE, write_budget_file
 from configs.schema.promise import BenchmarkRecord, BudgetFile, ModelRecord, Promise, points_of
+from configs.schema.sections import BudgetConfig
 from evaluation import risk_control
 from evaluation.candidates import (
     CalibrationRun,
     Candidate,
+    candidate_of,
     chains_of,
     longest_of,
     losses,
     read_calibration_run,
 )
 from evaluation.compare import screen
+from evaluation.results import Point, questions
 from evaluation.risk_control import Floats
 from report.page import percent
 
@@ -28,6 +31,9 @@ ASSUMPTION = (
     "the questions to come are exchangeable with these {questions} (drawn as they were), and the same model is asked "
     "them in the same way (think format, prompt, sampling)"
 )
+
+PROMISE_FILE = "promise.json"
+"""Whether other questions kept a promise, in the folder of their evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +141,48 @@ def promise_of(run: CalibrationRun, chosen: Trial, loss: float, confidence: floa
     )
 
 
+def look_at_promise(promise: Promise, points: Sequence[Point]) -> dict[str, Any]:
+    """What other questions say of a promise; `points`: the longest budget's, and that of the budget it is about.
+
+    Losses in percentage points, with an interval at the promise's confidence. Questions without any graded answer are
+    left out, other ungraded samples count against the promise.
+    """
+    graded = {sample.id for point in points for sample in point.samples if sample.score is not None}
+    ids = [id for id in questions(points[0].samples) if id in graded]
+    if not ids:
+        return {"questions": 0, "verdict": "No answer was graded, so nothing can be said of the promise."}
+    longest, cheaper = (candidate_of(point.label, BudgetConfig(), point.samples, ids) for point in points)
+    lost = losses(longest, cheaper)
+    value, (low, high) = float(lost.mean()), risk_control.interval(lost, promise.confidence)
+    most = promise.loss / 100
+    if value <= most:
+        judged = "The promise is kept" + (", and these questions alone prove it" if high <= most else "")
+    else:
+        judged = "The promise is broken" if low > most else "More is lost than promised, by no more than chance may do"
+    spent, whole = float(cheaper.tokens.mean()), float(longest.tokens.mean())
+    saved = 1 - spent / whole if whole else 0.0
+    return {
+        "questions": len(ids),
+        "promised": promise.loss,
+        "loss": {"value": 100 * value, "low": 100 * low, "high": 100 * high, "n": len(ids)},
+        "thinking_tokens_saved": saved,
+        "verdict": f"{judged}: at most {points_of(promise.loss)} of accuracy, and on these {len(ids)} questions "
+        f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]; {percent(saved)} of the thinking is saved.",
+    }
+
+
 def verdict_of(
     longest: Candidate, trials: Sequence[Trial], chosen: Trial | None, loss: float, confidence: float
 ) -> str:
     """What is proven, or that it can't be from so few questions and how many could, in a sentence or two."""
-    questions = len(longest.tokens)
+    count = len(longest.tokens)
     if chosen is not None:
         spent, whole = chosen.candidate.tokens.mean(), longest.tokens.mean()
         saved = percent(1 - spent / whole)
         return (
             f"Proven with {confidence:.4g} confidence: {chosen.candidate.name} loses at most {points_of(loss)} of "
             f"accuracy against {longest.name} (seen: {100 * chosen.loss:.1f}) and saves {saved} of the thinking, "
-            f"{spent:,.0f} tokens in place of {whole:,.0f}. Assumed: {ASSUMPTION.format(questions=questions)}."
+            f"{spent:,.0f} tokens in place of {whole:,.0f}. Assumed: {ASSUMPTION.format(questions=count)}."
         )
     failures = [trial for trial in trials if trial.is_failure]
     if not failures:
@@ -157,7 +193,7 @@ def verdict_of(
         zip(counts, failures, strict=True), key=lambda one: (one[0] is None, one[0] or 0, one[1].loss)
     )
     text = (
-        f"Nothing is proven: {questions} question{'s' * (questions != 1)} can't show with {confidence:.4g} confidence "
+        f"Nothing is proven: {count} question{'s' * (count != 1)} can't show with {confidence:.4g} confidence "
         f"that {nearest.candidate.name} loses at most {points_of(loss)} of accuracy against {longest.name} (seen: "
         f"{100 * nearest.loss:.1f})."
     )
