@@ -4,16 +4,19 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from configs.errors import ModelError
+from configs.errors import ConfigError, ModelError
+from configs.schema.sections import BudgetConfig
 from data.prompts import render_prompt
 from data.think_format import THINK_FORMATS, ThinkFormat
-from serving.serve import command, environment, lora_rank, serve_arguments
+from evaluation.plan import adapter_hash
+from serving.serve import budget_notice, command, environment, lora_rank, serve_arguments, served_budget_file
 from tests.tiny import tiny_tokenizer
 from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.vllm_env import free_port, serving
@@ -46,6 +49,77 @@ def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
     assert option(words, "--logits-processors") == "budget_forcing.vllm_processor:BudgetProcessor"
     assert option(words, "--max-model-len") == "256"
     assert words[-2:] == ["--max-num-seqs", "4"]
+
+
+def budget_file(folder: Path, run: Path, **changes: Any) -> Path:
+    """A budget of 8 thinking tokens with a promise about the run."""
+    name, adapter = open_run(run).weights
+    promise = {
+        "loss": 1.0, "confidence": 0.95, "longest": {}, "assumption": "the questions are alike", "questions": 500,
+        "samples": 1, "loss_seen": 0.0, "p": 0.01, "thinking_tokens": 7.5, "thinking_tokens_longest": 50.0,
+        "benchmark": {"source": "arithmetic", "problems": 500, "hash": "0"},
+        "model": {"name": name, "adapter": adapter_hash(adapter)}, "think_format": "s1", "instruction": "",
+        "sampling": {"temperature": 0.0},
+    }  # fmt: skip
+    file = folder / "budget.yaml"
+    file.write_text(yaml.safe_dump({"budget": {"max_thinking": 8, "max_answer": 16}, "promise": promise | changes}))
+    return file
+
+
+def test_promised_budget_is_the_servers_own(run: Path, tmp_path: Path) -> None:
+    opened, file = open_run(run), budget_file(tmp_path, run)
+    content = served_budget_file(opened, str(file), tiny_tokenizer())
+    words = command(opened, serve_arguments([str(run)]), tmp_path / "t.jinja", content)
+    assert json.loads(option(words, "--override-generation-config"))["temperature"] == 0.0
+    served = BudgetConfig.model_validate_json(environment(opened, {}, content)["MULL_BUDGET"])
+    assert (served.max_thinking, served.max_answer) == (8, 16)
+    assert "MULL_BUDGET" not in environment(opened, {})
+    notice = budget_notice(content)
+    assert "max_thinking 8, max_answer 16" in notice
+    assert "loses at most 1 point of accuracy against the longest budget (no limit)" in notice
+    assert "assumed: the questions are alike" in notice
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"name": "another"}}, "about the model another, and this is "),
+        ({"think_format": "deepseek"}, "about think format deepseek, and this is s1"),
+        ({"sampling": {"repetition_penalty": 1.2}}, "has a repetition_penalty, under which vLLM keeps no budget"),
+    ],
+)
+def test_promise_that_can_not_be_served(run: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        served_budget_file(open_run(run), str(budget_file(tmp_path, run, **changes)), tiny_tokenizer())
+
+
+def test_budget_needs_thinking_and_whole_delimiters(run: Path, tmp_path: Path) -> None:
+    file, opened = budget_file(tmp_path, run), open_run(run)
+    with pytest.raises(ConfigError, match="think format none has no thinking to limit"):
+        served_budget_file(replace(opened, think_format=NONE), str(file), tiny_tokenizer())
+    with pytest.raises(ConfigError, match="this tokenizer splits '</think>' into several tokens"):
+        served_budget_file(replace(opened, think_format=THINK_FORMATS["deepseek"]), str(file), tiny_tokenizer())
+
+
+@pytest.mark.engine
+def test_parser_gives_the_servers_budget_to_who_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("vllm")
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(THINK_FORMATS["s1"])))
+    monkeypatch.setenv("MULL_BUDGET", BudgetConfig(max_thinking=8, max_answer=16).model_dump_json())
+    from serving.reasoning_parser import ThinkFormatParser
+
+    def limit(template: dict[str, Any] | None = None, **fields: Any) -> int | None:
+        request = ChatCompletionRequest(messages=[{"role": "user", "content": "2 + 3?"}], **fields)
+        parser = ThinkFormatParser(tiny_tokenizer(), chat_template_kwargs=template)
+        return (parser.adjust_request(request).vllm_xargs or {}).get("budget_limit")
+
+    assert limit() == 8
+    assert limit(vllm_xargs={"budget_limit": 3}) == 3
+    assert limit(thinking_token_budget=5) == 5
+    assert limit({"enable_thinking": False}) == 0
+    assert limit({"reasoning_effort": "max"}) is None
 
 
 def test_server_needs_no_nvcc(run: Path) -> None:
