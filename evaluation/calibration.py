@@ -81,12 +81,17 @@ def cheapest(trials: Sequence[Trial], longest: Candidate) -> Trial | None:
     return min(proven, key=lambda trial: float(trial.candidate.tokens.mean()), default=None)
 
 
+def can_lose(longest: Candidate, loss: float) -> bool:
+    """Whether the longest one has more to lose than may be lost; else a budget without any answer would do."""
+    return bool(longest.most.mean() > loss / 100)
+
+
 def run_calibration(folder: str | Path, loss: float, confidence: float, output: Path | None) -> dict[str, Any]:
     """Test, print, and write `budget.yaml`; see `evaluation.calibrate.calibrate`. `loss` in percentage points."""
     run = read_calibration_run(folder)
     longest = longest_of(run.candidates)
     trials = try_candidates(run.candidates, loss / 100, confidence)
-    chosen = cheapest(trials, longest)
+    chosen = cheapest(trials, longest) if can_lose(longest, loss) else None
     verdict = verdict_of(longest, trials, chosen, loss, confidence)
     rows = [_figures(trial, confidence) for trial in trials]
     _show(run, longest, rows, trials, confidence)
@@ -156,7 +161,7 @@ def look_at_promise(promise: Promise, points: Sequence[Point]) -> dict[str, Any]
     value, (low, high) = float(lost.mean()), risk_control.interval(lost, promise.confidence)
     most = promise.loss / 100
     if value <= most:
-        judged = "The promise is kept" + (", and these questions alone prove it" if high <= most else "")
+        judged = "The promise is kept" + (", and proven again" if high <= most else ", by too few to prove it again")
     else:
         judged = "The promise is broken" if low > most else "More is lost than promised, by no more than chance may do"
     spent, whole = float(cheaper.tokens.mean()), float(longest.tokens.mean())
@@ -183,6 +188,12 @@ def verdict_of(
             f"Proven with {confidence:.4g} confidence: {chosen.candidate.name} loses at most {points_of(loss)} of "
             f"accuracy against {longest.name} (seen: {100 * chosen.loss:.1f}) and saves {saved} of the thinking, "
             f"{spent:,.0f} tokens in place of {whole:,.0f}. Assumed: {ASSUMPTION.format(questions=count)}."
+        )
+    if not can_lose(longest, loss):
+        right = percent(float(longest.most.mean()))
+        return (
+            f"Nothing to promise: {longest.name} is right on {right} of {count} questions, so that no answer at all "
+            f"would lose at most {points_of(loss)}."
         )
     failures = [trial for trial in trials if trial.is_failure]
     if not failures:
@@ -218,14 +229,25 @@ def _show(
     """The table: the longest budget first, then each chain in the order of its tests."""
     title = f"{run.results['benchmark']['source']}, {len(run.ids)} questions"
     table = Table(title=escape(title), box=SIMPLE)
-    for column in ("budget", "thinking tokens", "saved", "loss, points", f"at most ({confidence:.4g})", "p", "proven"):
+    for column in (
+        "budget",
+        "right",
+        "thinking tokens",
+        "saved",
+        "loss, points",
+        f"at most ({confidence:.4g})",
+        "p",
+        "proven",
+    ):
         table.add_column(column, justify="left" if column in ("budget", "proven") else "right", no_wrap=True)
     whole = float(longest.tokens.mean())
-    table.add_row(escape(longest.name), f"{whole:,.0f}", "–", "–", "–", "–", "the longest")
+    table.add_row(
+        escape(longest.name), percent(float(longest.least.mean())), f"{whole:,.0f}", "–", "–", "–", "–", "the longest"
+    )  # fmt: skip
     for row, trial in zip(rows, trials, strict=True):
+        right, spent = float(trial.candidate.least.mean()), row["thinking_tokens"]
         table.add_row(
-            escape(row["name"]), f"{row['thinking_tokens']:,.0f}",
-            percent(1 - row["thinking_tokens"] / whole) if whole else "–",
+            escape(row["name"]), percent(right), f"{spent:,.0f}", percent(1 - spent / whole) if whole else "–",
             f"{row['loss']:+.1f}", f"{row['at_most']:.1f}", f"{row['p']:.3g}",
             "yes" if trial.is_proven else "no" if trial.is_failure else "not tested",
         )  # fmt: skip

@@ -8,6 +8,7 @@ answer phase always follows, truncated thinking is never graded as the answer, a
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -58,7 +59,7 @@ def evaluate(
     dry_run: bool = False,
     lm_eval: bool = False,
     compare: str | None = None,
-    budget: str | None = None,
+    budget: str | Path | None = None,
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 

@@ -55,7 +55,7 @@ def _is_same(name: str, other: str) -> bool:
     return name == other or (Path(name).exists() and Path(other).exists() and Path(name).samefile(other))
 
 
-def under_budget_file(config: EvalConfig, file: str) -> tuple[EvalConfig, Promise | None]:
+def under_budget_file(config: EvalConfig, file: str | Path) -> tuple[EvalConfig, Promise | None]:
     """The recipe with the file's budget in place of its own; with a promise, the longest budget before it.
 
     Raises `ConfigError` for a promise about something else than the recipe evaluates.

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, betaincinv
-from scipy.stats import binom
+from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,9 +79,13 @@ def exact_p_value(worse: int, changed: int, n: int, most: float) -> float:
     lost = np.minimum(np.where(changes == changed, np.maximum(lost, worse), lost), changes)
     changes, lost = changes[lost >= 0], lost[lost >= 0]
 
-    # 3. their probability under each share
-    chances = (binom.pmf(changes, n, shares) * bdtr(lost, changes, lost_share)).sum(axis=1)
-    return min(1.0, float(chances.max(initial=0.0)) + NUISANCE_LEVEL)
+    # 3. their probability under each share; numbers of changes that all but never come up are left out
+    ways = gammaln(n + 1) - gammaln(changes + 1) - gammaln(n - changes + 1)
+    chances = np.exp(ways + xlogy(changes, shares) + xlog1py(n - changes, -shares))
+    at_share, at_changes = np.nonzero(chances > 1e-13)
+    tails = bdtr(lost[at_changes], changes[at_changes], lost_share[at_share, 0])
+    totals = np.bincount(at_share, chances[at_share, at_changes] * tails, minlength=1)
+    return min(1.0, float(totals.max()) + NUISANCE_LEVEL)
 
 
 def _spread(share: Any, most: float) -> Any:

@@ -59,6 +59,14 @@ def test_loss_too_large_is_never_proven(tmp_path: Path) -> None:
     assert calibrate(run)["verdict"].endswith("no number of questions could; allow a larger --loss.")
 
 
+def test_model_that_has_nothing_to_lose_is_promised_nothing(tmp_path: Path) -> None:
+    run = swept_run(tmp_path / "run", {None: "0" * 594 + "1" * 6, 64: "0" * 594 + "1" * 6})
+    found = calibrate(run)
+    assert found["candidates"][0]["proven"]
+    assert found["chosen"] is None
+    assert found["verdict"].startswith("Nothing to promise: no limit is right on 1.0% of 600 questions")
+
+
 def test_one_question_is_a_sentence(tmp_path: Path) -> None:
     run = swept_run(tmp_path / "run", {None: "1", 64: "1"})
     assert "Nothing is proven: 1 question can't show" in calibrate(run)["verdict"]

@@ -151,8 +151,8 @@ def points(longest: str, cheaper: str) -> Sequence[Point]:
 @pytest.mark.parametrize(
     ("longest", "cheaper", "verdict"),
     [
-        ("1" * 500, "1" * 500, "The promise is kept, and these questions alone prove it: at most 1 point"),
-        ("1" * 50, "1" * 50, "The promise is kept: at most 1 point"),
+        ("1" * 500, "1" * 500, "The promise is kept, and proven again: at most 1 point"),
+        ("1" * 50, "1" * 50, "The promise is kept, by too few to prove it again: at most 1 point"),
         ("1" * 50, "1" * 49 + "0", "More is lost than promised, by no more than chance may do: at most 1 point"),
         ("1" * 50, "1" * 40 + "?" * 10, "The promise is broken: at most 1 point"),
         ("??", "??", "No answer was graded"),
