@@ -29,7 +29,7 @@ from configs.run_directory import write_json
 from configs.schema.sections import BudgetConfig
 from evaluation.calibration import cheapest, try_candidates
 from evaluation.candidates import Candidate, longest_of, losses, read_calibration_run
-from evaluation.risk_control import Floats, betting_p_value, p_value
+from evaluation.risk_control import Floats, betting_test, exact_test
 
 Draw = Callable[[np.random.Generator], tuple[Sequence[Candidate], dict[str, float]]]
 """Candidates on fresh questions, and what each truly loses, by name."""
@@ -102,7 +102,7 @@ def resplit(draw: Draw, splits: int, most: float, confidence: float, seed: int =
 
 
 def hoeffding_bentkus(its: Floats, most: float) -> float:
-    """The p-value of Hoeffding's and Bentkus' bounds (arXiv 2110.01052, proposition 1), for losses in [-1, 1]."""
+    """The p-value of Hoeffding's and Bentkus' bounds together (arXiv 2110.01052), for losses in [-1, 1]."""
     n, mean, bound = len(its), (float(its.mean()) + 1) / 2, (most + 1) / 2
     at = min(mean, bound)
     parts = [share * np.log(share / of) for share, of in ((at, bound), (1 - at, 1 - bound)) if share > 0]
@@ -110,8 +110,8 @@ def hoeffding_bentkus(its: Floats, most: float) -> float:
 
 
 TESTS: dict[str, Callable[[Floats, float], float]] = {
-    "exact": p_value,
-    "betting": lambda its, most: betting_p_value(its, most, 0.05),
+    "exact": exact_test,
+    "betting": betting_test,
     "hoeffding_bentkus": hoeffding_bentkus,
 }
 

@@ -1,7 +1,7 @@
 """The cheapest budget that a run's questions prove to lose at most so much; and what other questions say of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ from evaluation.candidates import (
 )
 from evaluation.compare import screen
 from evaluation.results import Point, questions
-from evaluation.risk_control import Floats
+from evaluation.risk_control import Floats, Test
 from report.page import percent
 
 ASSUMPTION = (
-    "the questions to come are exchangeable with these {questions} (drawn as they were), and the same model is asked "
-    "them in the same way (think format, prompt, sampling)"
+    "the questions to come are exchangeable with these {questions} (drawn at random from the same source), and the "
+    "same model is asked them in the same way (think format, prompt, sampling)"
 )
 
 PROMISE_FILE = "promise.json"
@@ -41,13 +41,14 @@ class Trial:
     """One candidate, tested.
 
     losses       (questions,) what it loses against the longest
-    p            of the null hypothesis that the mean loss is above what is allowed
+    test, p      the test, and its p-value of the null hypothesis that the mean loss is above what is allowed
     is_proven    a candidate after the first failure of its chain is not, whatever its p
     is_failure   whether it is that first failure
     """
 
     candidate: Candidate
     losses: Floats
+    test: Test
     p: float
     is_proven: bool
     is_failure: bool
@@ -64,15 +65,25 @@ def try_candidates(candidates: Sequence[Candidate], most: float, confidence: flo
     With a probability of at least `confidence` none is called proven that loses more.
     """
     chains, longest = chains_of(candidates), longest_of(candidates)
-    lost = [[losses(longest, one) for one in chain] for chain in chains]
     each = (1 - confidence) / len(chains)
-    p_values = [[risk_control.p_value(its, most, each) for its in chain] for chain in lost]
-    counts = risk_control.fixed_sequences(p_values, 1 - confidence)
+    tested = [[_tested(longest, one, most, each) for one in chain] for chain in chains]
+    counts = risk_control.fixed_sequences([[trial.p for trial in chain] for chain in tested], 1 - confidence)
     return [
-        Trial(one, lost[at][nth], p_values[at][nth], nth < counts[at], nth == counts[at])
-        for at, chain in enumerate(chains)
-        for nth, one in enumerate(chain)
+        replace(trial, is_proven=nth < count, is_failure=nth == count)
+        for chain, count in zip(tested, counts, strict=True)
+        for nth, trial in enumerate(chain)
     ]
+
+
+def _tested(longest: Candidate, cheaper: Candidate, most: float, level: float) -> Trial:
+    """The candidate tested for itself, before its place in a chain counts."""
+    test, lost = paired_test(longest, cheaper), losses(longest, cheaper)
+    return Trial(cheaper, lost, test, test(lost, most, level), is_proven=False, is_failure=False)
+
+
+def paired_test(longest: Candidate, cheaper: Candidate) -> Test:
+    """The test of what the cheaper one loses."""
+    return risk_control.choose_test(max(longest.samples, cheaper.samples))
 
 
 def cheapest(trials: Sequence[Trial], longest: Candidate) -> Trial | None:
@@ -118,7 +129,7 @@ def _figures(trial: Trial, confidence: float) -> dict[str, Any]:
         "name": trial.candidate.name,
         "thinking_tokens": float(trial.candidate.tokens.mean()),
         "loss": 100 * trial.loss,
-        "at_most": 100 * risk_control.upper_bound(trial.losses, confidence),
+        "at_most": 100 * risk_control.upper_bound(trial.losses, confidence, trial.test),
         "p": trial.p,
         "proven": trial.is_proven,
     }
@@ -158,7 +169,10 @@ def look_at_promise(promise: Promise, points: Sequence[Point]) -> dict[str, Any]
         return {"questions": 0, "verdict": "No answer was graded, so nothing can be said of the promise."}
     longest, cheaper = (candidate_of(point.label, BudgetConfig(), point.samples, ids) for point in points)
     lost = losses(longest, cheaper)
-    value, (low, high) = float(lost.mean()), risk_control.interval(lost, promise.confidence)
+    value, (low, high) = (
+        float(lost.mean()),
+        risk_control.interval(lost, promise.confidence, paired_test(longest, cheaper)),
+    )
     most = promise.loss / 100
     if value <= most:
         judged = "The promise is kept" + (", and proven again" if high <= most else ", by too few to prove it again")
@@ -199,14 +213,14 @@ def verdict_of(
     if not failures:
         return f"All are proven, and none saves thinking tokens against {longest.name}: nothing to promise."
     level = (1 - confidence) / len(failures)
-    counts = [risk_control.questions_needed(trial.losses, loss / 100, level) for trial in failures]
+    counts = [risk_control.questions_needed(trial.losses, loss / 100, level, trial.test) for trial in failures]
     needed, nearest = min(
         zip(counts, failures, strict=True), key=lambda one: (one[0] is None, one[0] or 0, one[1].loss)
     )
     text = (
-        f"Nothing is proven: {count} question{'s' * (count != 1)} can't show with {confidence:.4g} confidence "
-        f"that {nearest.candidate.name} loses at most {points_of(loss)} of accuracy against {longest.name} (seen: "
-        f"{100 * nearest.loss:.1f})."
+        f"No cheaper budget is proven: {count} question{'s' * (count != 1)} can't show with {confidence:.4g} "
+        f"confidence that {nearest.candidate.name} loses at most {points_of(loss)} of accuracy against {longest.name} "
+        f"(seen: {100 * nearest.loss:.1f})."
     )
     if needed is None:
         return f"{text} With losses like these no number of questions could; allow a larger --loss."
@@ -229,16 +243,8 @@ def _show(
     """The table: the longest budget first, then each chain in the order of its tests."""
     title = f"{run.results['benchmark']['source']}, {len(run.ids)} questions"
     table = Table(title=escape(title), box=SIMPLE)
-    for column in (
-        "budget",
-        "right",
-        "thinking tokens",
-        "saved",
-        "loss, points",
-        f"at most ({confidence:.4g})",
-        "p",
-        "proven",
-    ):
+    at_most = f"at most ({confidence:.4g})"
+    for column in ("budget", "right", "thinking tokens", "saved", "loss, points", at_most, "p", "proven"):
         table.add_column(column, justify="left" if column in ("budget", "proven") else "right", no_wrap=True)
     whole = float(longest.tokens.mean())
     table.add_row(

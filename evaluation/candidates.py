@@ -37,6 +37,7 @@ class Candidate:
     budget       its section
     least, most  (questions,) mean score of a question's samples if every ungraded one were wrong, and if it were right
     tokens       (questions,) mean thinking tokens, what is spent to decide when to stop included
+    samples      of a question, at most; it chooses the test
     ungraded     samples without a verdict
     """
 
@@ -45,6 +46,7 @@ class Candidate:
     least: Floats
     most: Floats
     tokens: Floats
+    samples: int = 1
     ungraded: int = 0
 
     def on(self, at: npt.NDArray[np.int64]) -> "Candidate":
@@ -83,10 +85,10 @@ def chains_of(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     return list(chains.values())
 
 
-def length_order(budget: BudgetConfig) -> tuple[float, int, int]:
-    """What sorts budgets by how long they may, and must, think."""
+def length_order(budget: BudgetConfig) -> tuple[float, int, int, int]:
+    """What sorts budgets by how long they may, and must, think, and may answer."""
     limit = math.inf if budget.max_thinking is None else budget.max_thinking
-    return limit, budget.num_waits, budget.min_thinking
+    return limit, budget.num_waits, budget.min_thinking, budget.max_answer
 
 
 def losses(longest: Candidate, cheaper: Candidate) -> Floats:
@@ -105,7 +107,15 @@ def candidate_of(name: str, budget: BudgetConfig, samples: Sequence[Sample], ids
 
     tokens = [fmean(sample.thinking_tokens or 0 for sample in group) for group in its]
     missing = sum(sample.is_right is None for group in its for sample in group)
-    return Candidate(name, budget, means(False), means(True), np.array(tokens, dtype=np.float64), missing)
+    return Candidate(
+        name=name,
+        budget=budget,
+        least=means(False),
+        most=means(True),
+        tokens=np.array(tokens, dtype=np.float64),
+        samples=max(map(len, its)),
+        ungraded=missing,
+    )
 
 
 def read_calibration_run(folder: str | Path) -> CalibrationRun:
@@ -118,7 +128,8 @@ def read_calibration_run(folder: str | Path) -> CalibrationRun:
         results = json.loads((path / "results.json").read_text(encoding="utf-8"))
         values = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
         samples = read_samples(path / "samples.jsonl")
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        measured = results["points"]
+    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise RunError(f"{path}: damaged: {' '.join(str(error).split())}; evaluate again with --resume") from None
     config: EvalConfig = validate("eval", values, str(path / "config.yaml"))
     by_label: dict[str, dict[Any, Sample]] = {}
@@ -127,7 +138,7 @@ def read_calibration_run(folder: str | Path) -> CalibrationRun:
 
     # 2. the points that are plain budgets
     points, notes = [], []
-    for point in results["points"]:
+    for point in measured:
         found = list(by_label.get(point["label"], {}).values())
         if len(found) != point["samples"] or len(questions(found)) != point["questions"]:
             raise RunError(

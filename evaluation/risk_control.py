@@ -1,20 +1,20 @@
 """Whether losses prove that their mean is at most so much: tests that hold for any number of questions.
 
 A loss is what a cheaper budget loses on a question, in [-1, 1]. The null hypothesis is that the mean loss is `most` or
-more; a small p-value is the proof against it (learn then test, arXiv 2110.01052 §2). Two tests, each valid in finite
-samples and chosen by what the losses can be, not by what they are seen to be:
+more; a small p-value is the proof against it (learn then test, arXiv 2110.01052). Two tests, both valid in finite
+samples:
 
-- losses of -1, 0 and 1 (one sample a question): the exact unconditional test of two paired shares. Its nuisance
+- one sample a question, so that losses are -1, 0 or 1: the exact unconditional test of two paired shares. Its nuisance
   parameter is the share of questions that change, over which the p-value is maximised within a confidence set
   (Berger and Boos, JASA 89 (1994)).
-- other losses (means of several samples): betting, Waudby-Smith and Ramdas (arXiv 2010.09686 §4), with bets tuned for
-  the number of questions. It adapts to the variance, as Hoeffding's and Bentkus' bounds do not.
+- means of several samples: betting, Waudby-Smith and Ramdas (arXiv 2010.09686), with bets tuned for the number of
+  questions. It adapts to the variance, as Hoeffding's and Bentkus' bounds do not.
 
-Several budgets: fixed sequences (arXiv 2110.01052 §3), a level for each.
+Several budgets: fixed sequences, a level for all.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from scipy.special import bdtr, betaincinv, gammaln, xlog1py, xlogy
 
 Floats = npt.NDArray[np.float64]
 
+Test = Callable[[Floats, float, float], float]
+"""(losses (n,), `most` in (-1, 1), the level that bets are tuned for) → a p-value, valid at any level."""
+
 NUISANCE_LEVEL = 1e-4
 """Added to every exact p-value: half pays for the confidence set, half for what lies between the points of its grid."""
 GRID = 256
@@ -30,27 +33,16 @@ MOST_QUESTIONS = 1_000_000
 """More than these are not called a number of questions that could prove it."""
 
 
-def p_value(losses: Floats, most: float, level: float = 0.05) -> float:
-    """The p-value of "the mean loss is at least `most`"; losses (n,) in [-1, 1], `most` in (-1, 1).
-
-    `level` is what bets are tuned for; the p-value is valid at any level. Raises `ValueError` on no losses, or others.
-    """
-    if len(losses) == 0 or abs(losses).max() > 1 or not -1 < most < 1:
-        raise ValueError(f"{len(losses)} losses within [-1, 1] can't be tested against {most}")
-    if is_single(losses):
-        worse, changed = _counts(losses)
-        return exact_p_value(worse, changed, len(losses), most)
-    return betting_p_value(losses, most, level)
+def choose_test(samples: int) -> Test:
+    """The test for means of so many samples a question; what the losses happen to be must not choose it."""
+    return exact_test if samples == 1 else betting_test
 
 
-def is_single(losses: Floats) -> bool:
-    """Whether each loss is -1, 0 or 1, as with one right or wrong sample a question."""
-    return bool(np.isin(losses, (-1.0, 0.0, 1.0)).all())
-
-
-def _counts(losses: Floats) -> tuple[int, int]:
-    """(questions that are lost, questions lost or won)."""
-    return int((losses == 1).sum()), int((losses != 0).sum())
+def exact_test(losses: Floats, most: float, level: float = 0.05) -> float:
+    """`exact_p_value` of losses (n,) of -1, 0 and 1; the same for each `level`. Raises `ValueError` on others."""
+    if len(losses) == 0 or not np.isin(losses, (-1.0, 0.0, 1.0)).all() or not -1 < most < 1:
+        raise ValueError(f"{len(losses)} losses can't be tested against {most} as those of single samples")
+    return exact_p_value(int((losses == 1).sum()), int((losses != 0).sum()), len(losses), most)
 
 
 def exact_p_value(worse: int, changed: int, n: int, most: float) -> float:
@@ -93,54 +85,54 @@ def _spread(share: Any, most: float) -> Any:
     return np.sqrt(np.hypot(share, most) - most**2)
 
 
-def betting_p_value(losses: Floats, most: float, level: float = 0.05) -> float:
-    """1 over the most that a gambler reaches who bets on losses below `most`, question after question.
+def betting_test(losses: Floats, most: float, level: float = 0.05) -> float:
+    """1 over the most that a gambler reaches who bets on losses (n,) below `most`, question after question.
 
-    Bets follow the variance seen so far, as large as pays best by the last question (arXiv 2010.09686, eq. 26); the
-    wealth is a supermartingale under the null hypothesis. Questions come in an order drawn once for each number of
-    them, so that a file sorted by difficulty is as good as another.
+    Bets follow the variance seen so far, as large as pays best by the last question; the wealth is a supermartingale
+    under the null hypothesis. Questions come in an order drawn once for each number of them, so that a file sorted by
+    difficulty is as good as another. Raises `ValueError` on no losses, or others than in [-1, 1].
     """
+    if len(losses) == 0 or abs(losses).max() > 1 or not -1 < most < 1:
+        raise ValueError(f"{len(losses)} losses can't be tested against {most}")
     n = len(losses)
     shuffled = losses[np.random.default_rng(n).permutation(n)]
-    before = np.arange(1, n + 1)  # with one imagined question of loss 0 and variance 1/4
-    means = np.cumsum(shuffled) / (before + 1)
-    variances = (0.25 + np.cumsum((shuffled - means) ** 2)) / (before + 1)
+    counts = np.arange(2, n + 2)  # with one imagined question of loss 0 and variance 1/4
+    means = np.cumsum(shuffled) / counts
+    variances = (0.25 + np.cumsum((shuffled - means) ** 2)) / counts
     known = np.concatenate([[0.25], variances[:-1]])
     bets = np.minimum(np.sqrt(2 * math.log(1 / level) / (n * known)), 0.75 / (1 - most))
     wealth = np.cumsum(np.log1p(bets * (most - shuffled)))
     return math.exp(-max(0.0, float(wealth.max())))
 
 
-def upper_bound(losses: Floats, confidence: float) -> float:
+def upper_bound(losses: Floats, confidence: float, test: Test) -> float:
     """What the mean loss is at most, with this confidence: the least `most` that the test proves, to 2e-4."""
     level = 1 - confidence
     low = float(losses.mean())
     high = low + (5 * float(losses.std()) + 10 / math.sqrt(len(losses))) / math.sqrt(len(losses))
-    if high >= 1 or p_value(losses, high, level) > level:
+    if high >= 1 or test(losses, high, level) > level:
         high = 1.0
     while high - low > 2e-4:
         middle = (low + high) / 2
-        low, high = (low, middle) if p_value(losses, middle, level) <= level else (middle, high)
+        low, high = (low, middle) if test(losses, middle, level) <= level else (middle, high)
     return high
 
 
-def interval(losses: Floats, confidence: float) -> tuple[float, float]:
+def interval(losses: Floats, confidence: float, test: Test) -> tuple[float, float]:
     """(low, high) of the mean loss, each end by the test."""
     each = (1 + confidence) / 2
-    return -upper_bound(-losses, each), upper_bound(losses, each)
+    return -upper_bound(-losses, each, test), upper_bound(losses, each, test)
 
 
-def questions_needed(losses: Floats, most: float, level: float) -> int | None:
+def questions_needed(losses: Floats, most: float, level: float, test: Test) -> int | None:
     """About how many questions with losses like these would prove it; None where none would, or over a million."""
-    n = len(losses)
     if losses.mean() >= most:
         return None
+    ordered = np.sort(losses)
 
     def proves(count: int) -> bool:
-        if is_single(losses):
-            worse, changed = (round(part * count / n) for part in _counts(losses))
-            return exact_p_value(worse, changed, count, most) <= level
-        return betting_p_value(np.resize(losses, count), most, level) <= level
+        alike = ordered[((np.arange(count) + 0.5) * len(ordered) / count).astype(int)]
+        return test(alike, most, level) <= level
 
     low, high = 1, 2
     while not proves(high):

@@ -69,7 +69,7 @@ def test_model_that_has_nothing_to_lose_is_promised_nothing(tmp_path: Path) -> N
 
 def test_one_question_is_a_sentence(tmp_path: Path) -> None:
     run = swept_run(tmp_path / "run", {None: "1", 64: "1"})
-    assert "Nothing is proven: 1 question can't show" in calibrate(run)["verdict"]
+    assert "No cheaper budget is proven: 1 question can't show" in calibrate(run)["verdict"]
 
 
 def test_ungraded_samples_count_against_the_cheaper(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
