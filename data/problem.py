@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 ONE_SPELLING = ("text", "terms", "json", "entities")
@@ -126,3 +127,8 @@ def problem_of(trace: Trace, answer: str) -> Problem:
         key=trace.key,
         references=trace.references,
     )
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """A digest of ids, questions and gold answers, in their order."""
+    return sha256(repr([(p.id, p.question, *p.golds) for p in problems]).encode()).hexdigest()[:16]

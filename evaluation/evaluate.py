@@ -1,13 +1,14 @@
 """Budget-forced evaluation: one engine, every problem under every budget, with statistics and every sample.
 
     python -m evaluation.evaluate --config aime24.yaml [key.path=value …] [--resume] [--dry-run] [--lm-eval]
-                                  [--compare base|RUN]
+                                  [--compare base|RUN] [--budget FILE]
 
 Departs from s1's evaluation (arXiv 2501.19393 §4.1): one budget covers the whole thinking instead of each round, an
 answer phase always follows, truncated thinking is never graded as the answer, and every figure has its interval.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.command import prepare_libraries, recipe_parser, run_command
@@ -35,9 +36,14 @@ def main(argv: list[str]) -> int:
         metavar="base|RUN",
         help="also say what changed, question by question: against the model without its adapter, or another run",
     )
+    parser.add_argument(
+        "--budget",
+        metavar="FILE",
+        help="take the budget of a budget.yaml in place of the recipe's, and say whether its promise is kept",
+    )
     args = parser.parse_intermixed_args(argv)
 
-    options = {name: getattr(args, name) for name in ("resume", "dry_run", "lm_eval", "compare")}
+    options = {name: getattr(args, name) for name in ("resume", "dry_run", "lm_eval", "compare", "budget")}
     results = evaluate(args.config, args.overrides, **options)
 
     from evaluation.results import is_mostly_graded
@@ -53,18 +59,26 @@ def evaluate(
     dry_run: bool = False,
     lm_eval: bool = False,
     compare: str | None = None,
+    budget: str | Path | None = None,
 ) -> dict[str, Any] | None:
     """Measure `config.model` on the recipe's problems under each of its budgets; returns what `results.json` holds.
 
     `recipe` is a config, or the name or path of a recipe; `overrides` are changes to it, as `data.limit=50`. `resume`
     keeps the run's samples and makes those that are missing; `dry_run` prints the plan and returns None; `lm_eval` also
     writes samples as lm-evaluation-harness does; `compare`: "base" evaluates the model without its adapter too, into
-    `<output_dir>-base`, a run's folder is taken as it is, and the paired changes are `comparison`. Raises a
-    `MullError`, before torch is imported, for all that can be seen without it.
+    `<output_dir>-base`, a run's folder is taken as it is, and the paired changes are `comparison`; `budget`: a
+    `budget.yaml` of `calibrate`, whose budget stands in place of the recipe's, after the longest one that its promise
+    compares it with, and `promise` says whether it is kept. Raises a `MullError`, before torch is imported, for all
+    that can be seen without it.
     """
     from configs.recipe import load_recipe
 
     config: EvalConfig = load_recipe("eval", recipe, overrides)
+    promise = None
+    if budget is not None:
+        from evaluation.promise import under_budget_file
+
+        config, promise = under_budget_file(config, budget)
 
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
@@ -90,7 +104,7 @@ def evaluate(
         import_backend(config.model)
     from evaluation.run import run_evaluation
 
-    return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval, compare=compare)
+    return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval, compare=compare, promise=promise)
 
 
 if __name__ == "__main__":

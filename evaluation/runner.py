@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from configs.errors import RunError
 from configs.run_directory import RunDir, append_jsonl, read_jsonl, write_json, write_jsonl
 from configs.sample import Place, Sample
 from configs.schema.evaluation import EvalConfig
-from data.problem import Problem
+from data.problem import Problem, problems_hash
 from data.sources import load_problems
 from data.think_format import resolve_think_format
 from evaluation.benchmark_age import older_than_model
@@ -219,9 +218,8 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
 
     `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
     """
-    digest = sha256(repr([(p.id, p.question, *p.golds) for p in problems]).encode()).hexdigest()[:16]
     summary = {
-        "benchmark": {"source": config.data.source, "problems": len(problems), "hash": digest},
+        "benchmark": {"source": config.data.source, "problems": len(problems), "hash": problems_hash(problems)},
         "model": {"name": config.model.name, "adapter": adapter_hash(config.model.adapter), "answers": config.answers},
         "think_format": asdict(resolve_think_format(config.think_format))["name"],
         "sampling": config.sampling.model_dump(),

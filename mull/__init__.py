@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from data.problem import Trace as Trace
     from data.sources import load_problems as load_problems
     from data.think_format import ThinkFormat as ThinkFormat
+    from evaluation.calibrate import calibrate as calibrate
     from evaluation.evaluate import evaluate as evaluate
     from models.engines.base import Request as Request
     from models.engines.generation import Generation as Generation
@@ -46,6 +47,7 @@ _HOMES = {
     "Trace": "data.problem",
     "Verdict": "rewards.grading.verdict",
     "build_rewards": "rewards.registry",
+    "calibrate": "evaluation.calibrate",
     "curate": "curation.curate",
     "evaluate": "evaluation.evaluate",
     "export": "release.export",

@@ -23,6 +23,7 @@ COMMANDS = {
     "score": ("rewards.score", "what a recipe's rewards say about completions, and why"),
     "evaluate": ("evaluation.evaluate", "accuracy under thinking budgets, with intervals"),
     "compare": ("evaluation.compare", "two runs on the same questions: more than chance?"),
+    "calibrate": ("evaluation.calibrate", "the cheapest budget that is proven to lose next to nothing"),
     "ladder": ("report.ladder", "one table over runs that build on each other"),
     "export": ("release.export", "adapter, merged weights, GGUF, each checked against the trained model"),
     "publish": ("release.publish", "the same onto the hub, with a model card"),

@@ -13,6 +13,7 @@ from configs.schema.publish import PublishConfig
 from evaluation.benchmark_age import older_than_model
 from evaluation.results import is_mostly_graded
 from release.gate import GateReport
+from release.promise import promise_text
 from release.targets import file_of, folder_of
 from report.page import percent
 from training.finished_run import TrainedRun
@@ -83,7 +84,7 @@ def model_card(
         summary=_summary(run, base),
         use=_use(config, title, base),
         results=_table(results, base) + _curve(config.evaluations),
-        thinking=_thinking(run, config.evaluations),
+        thinking=_thinking(run, config.evaluations) + promise_text(run, config),
         training=_training(run, config),
         gate=_gate(gate),
         limits=_limits(config, base, licence),
@@ -221,9 +222,8 @@ def _table(results: Sequence[EvalResult], base: str) -> str:
 
 
 def _curve(folders: Sequence[str]) -> str:
-    if not any((Path(folder) / "scaling.png").is_file() for folder in folders[:1]):
-        return ""
-    return "\n\n![Accuracy over thinking tokens, with 95% intervals](scaling.png)"
+    has_curve = any((Path(folder) / "scaling.png").is_file() for folder in folders[:1])
+    return "\n\n![Accuracy over thinking tokens, with 95% intervals](scaling.png)" if has_curve else ""
 
 
 def _thinking(run: TrainedRun, folders: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from evaluation.plan import adapter_hash
 from release.card import model_card
 from release.gate import GateReport, listed
 from release.licence import UNKNOWN, licence_of
+from release.promise import promises
 from release.targets import made_from
 from training.finished_run import TrainedRun
 
@@ -31,6 +32,7 @@ def check_publishable(run: TrainedRun, config: PublishConfig) -> None:
         if not file.is_file():
             raise ConfigError(f"evaluations.{at}: {folder} holds no results.json; name a evaluation.evaluate run")
         _check_evaluated(json.loads(file.read_text(encoding="utf-8")), run, f"evaluations.{at}: {folder}")
+    promises(run, config)
     if config.curation is not None and not (Path(config.curation) / "manifest.json").is_file():
         raise ConfigError(f"curation: {config.curation} holds no manifest.json; name a curation.curate run")
 

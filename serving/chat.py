@@ -24,14 +24,19 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--think-format", help="s1, deepseek, xml or none; default: the run's own, else the model's")
     parser.add_argument("--system", help="system message")
     parser.add_argument("--precision", default="auto", choices=["auto", "nf4", "int8", "bf16", "fp32"])
-    parser.add_argument("--budget", default="auto", help="low, medium, high, auto, or a number of thinking tokens")
-    parser.add_argument("--waits", type=int, default=0, help="how many ends of thinking become --wait-text")
-    parser.add_argument("--wait-text", default="Wait")
-    parser.add_argument("--max-answer", type=int, default=512, help="most answer tokens")
+    parser.add_argument(
+        "--budget",
+        default="auto",
+        metavar="BUDGET",
+        help="low, medium, high, auto (default), a number of thinking tokens, or a budget.yaml of `mull calibrate`",
+    )
+    parser.add_argument("--waits", type=int, help="how many ends of thinking become --wait-text (0)")
+    parser.add_argument("--wait-text", help='what they become ("Wait")')
+    parser.add_argument("--max-answer", type=int, help="most answer tokens (512)")
     parser.add_argument("--context", type=int, default=2048, help="prompt, thinking and answer together, in tokens")
-    parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--top-p", type=float, default=0.95)
-    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="above 1: less of what was said already")
+    parser.add_argument("--temperature", type=float, help="0.7, or the promise's of a budget.yaml; so are the next two")
+    parser.add_argument("--top-p", type=float, help="0.95")
+    parser.add_argument("--repetition-penalty", type=float, help="1; above: less of what was said already")
     parser.add_argument("--seed", type=int, help="makes the conversation repeatable")
     return parser.parse_args(argv)
 

@@ -12,9 +12,12 @@ from transformers import PreTrainedTokenizerBase
 
 from budget_forcing.budget import EFFORT_SHARES, Budget, effort_limit
 from budget_forcing.tokens import encode, think_tokens
+from configs.budget_file import read_budget_file
 from configs.errors import ConfigError
+from configs.schema.promise import Promise
 from configs.schema.sections import ModelConfig, SamplingConfig, Section
 from data.think_format import NONE, S1, THINK_FORMATS, ThinkFormat
+from evaluation.promise import check_promise
 from models.embedded import NAME
 from models.engines.base import Request
 from models.engines.generation import Generation
@@ -23,6 +26,8 @@ from models.load import load_model
 from serving.writer import Writer
 from training.finished_run import open_run
 
+SAMPLING = SamplingConfig(temperature=0.7, top_p=0.95, repetition_penalty=1.0)
+"""What a chat draws with where the command line names nothing else."""
 NO_THINKING = "think format none: there is no thinking to limit"
 
 
@@ -95,23 +100,27 @@ def start(options: argparse.Namespace) -> Conversation:
         if adapter:
             raise ConfigError(f"--adapter: the run {name} has its own; give its base model as --model instead")
         run = open_run(name)
-        name = run.config.model.name if run.adapter else str(run.product)
-        adapter, think_format = run.adapter and str(run.adapter), run.think_format
+        (name, adapter), think_format = run.weights, run.think_format
     if options.think_format:
         think_format = THINK_FORMATS[options.think_format]
-    drawn = {name: getattr(options, name) for name in ("temperature", "top_p", "repetition_penalty")}
-    flags = {name: "--" + name.replace("_", "-") for name in drawn} | {"max_length": "--context"}
-    sampling = checked(SamplingConfig, flags, **drawn)
+    budget, promise = budget_of(options)
+    given = {name: value for name in SAMPLING.model_fields_set if (value := getattr(options, name)) is not None}
+    flags = {name: "--" + name.replace("_", "-") for name in SAMPLING.model_fields_set} | {"max_length": "--context"}
+    sampling = checked(SamplingConfig, flags, **{**(promise.sampling if promise else SAMPLING).model_dump(), **given})
     held = {"precision": options.precision, "max_length": options.context}
     config = checked(ModelConfig, flags, name=name, adapter=adapter, **held)
-    budget = Budget(num_waits=options.waits, wait_text=options.wait_text, max_answer=options.max_answer)
-    budget = budget_named(options.budget, budget, options.context)
-    if think_format is not None:
+
+    def check(think_format: ThinkFormat) -> None:
         _check_budget(options, think_format)
+        if promise is not None:
+            check_promise(promise, f"--budget {options.budget}", name, adapter, think_format, sampling)
+
+    if think_format is not None:
+        check(think_format)
     loaded = load_model(config)
     if think_format is None:
         think_format = think_format_of_model(options.model, loaded.tokenizer)
-        _check_budget(options, think_format)
+        check(think_format)
         why = "its chat template opens no thinking that is known here; --think-format names another"
         print("think format: " + (think_format.name if think_format.has_thinking else f"none, {why}"), file=sys.stderr)
     engine = TransformersEngine(loaded.model, loaded.tokenizer, think_format, options.context, batch_size=1)
@@ -120,6 +129,8 @@ def start(options: argparse.Namespace) -> Conversation:
             f"--think-format: this model's tokenizer splits the delimiters of {think_format.name}; use s1"
         )
     print(f"{loaded.choice}\n/quit leaves", file=sys.stderr)
+    if promise is not None:
+        print(f"budget: {promise}. Assumed: {promise.assumption}", file=sys.stderr)
     return Conversation(engine, budget, sampling, options.seed, options.system, [])
 
 
@@ -138,9 +149,21 @@ def think_format_of_model(model: str, tokenizer: PreTrainedTokenizerBase) -> Thi
 def _check_budget(options: argparse.Namespace, think_format: ThinkFormat) -> None:
     """Raise `ConfigError` for options that limit a thinking which the format does not have."""
     if not think_format.has_thinking:
-        for option, value, silent in (("--budget", options.budget, "auto"), ("--waits", options.waits, 0)):
+        for option, value, silent in (("--budget", options.budget, "auto"), ("--waits", options.waits or 0, 0)):
             if value != silent:
                 raise ConfigError(f"{option}: {NO_THINKING}; leave it out, or name another --think-format")
+
+
+def budget_of(options: argparse.Namespace) -> tuple[Budget, Promise | None]:
+    """The budget of the command line, and its promise where it comes from a file. Raises `ConfigError`."""
+    words = {"num_waits": options.waits, "wait_text": options.wait_text, "max_answer": options.max_answer}
+    given = {name: value for name, value in words.items() if value is not None}
+    if Path(options.budget).suffix not in (".yaml", ".yml"):
+        return budget_named(options.budget, Budget(**given), options.context), None
+    content = read_budget_file(options.budget)
+    if given:
+        raise ConfigError(f"--budget {options.budget}: says how it waits and answers; leave out --waits and the like")
+    return Budget.from_config(content.budget, options.context), content.promise
 
 
 def budget_named(name: str, budget: Budget, context: int) -> Budget:

@@ -4,7 +4,8 @@
 
 The format is read from the environment (`MULL_THINK_FORMAT`, the fields of `data.think_format.ThinkFormat` as JSON):
 vLLM makes parsers itself and passes nothing of ours. Special tokens are kept while parsing: delimiters are made of
-them.
+them. `MULL_BUDGET`, the fields of `configs.schema.sections.BudgetConfig` as JSON, is the budget of requests without one
+of their own.
 """
 
 import json
@@ -17,18 +18,19 @@ from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
 from budget_forcing.tokens import think_tokens
 from configs.errors import EngineError
+from configs.schema.sections import BudgetConfig
 from data.prompts import begun_turn
 from data.think_format import ThinkFormat
 from data.turn_reader import Parts
 from models.engines.generation import positions
 from models.engines.vllm_internals import end_of_turn_of
-from serving.thinking_switches import CLOSED_AT_ONCE, budget_args, limit_asked
+from serving.thinking_switches import CLOSED_AT_ONCE, budget_args, has_budget, limit_asked, served_budget
 from serving.vllm_internals import ANSWER_STOPS, install_answer_stops
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-NAME, VARIABLE = "mull", "MULL_THINK_FORMAT"
+NAME, VARIABLE, BUDGET_VARIABLE = "mull", "MULL_THINK_FORMAT", "MULL_BUDGET"
 RECENT = 64  # last tokens that are searched for an end that has just come
 
 
@@ -75,8 +77,11 @@ class ThinkFormatParser(ReasoningParser):  # type: ignore[misc]  # vLLM is not t
         return request
 
     def _with_budget(self, request: Any, xargs: dict[str, Any]) -> dict[str, Any]:
-        """`xargs` with the budget that the request asks for in other words, if it does."""
+        """`xargs` with the budget that the request asks for in other words, if it does; else with the server's own."""
         name, limit = limit_asked(self.template_kwargs, getattr(request, "thinking_token_budget", None))
+        if not name and not has_budget(xargs) and BUDGET_VARIABLE in os.environ:
+            budget = BudgetConfig.model_validate_json(os.environ[BUDGET_VARIABLE])
+            limit = served_budget(budget, self.model_tokenizer)
         if not limit or (not self.think.has_thinking and limit == CLOSED_AT_ONCE):
             return xargs
         config = self._model_config

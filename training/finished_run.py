@@ -49,6 +49,11 @@ class TrainedRun:
     think_format: ThinkFormat
 
     @property
+    def weights(self) -> tuple[str, str | None]:
+        """`model.name` and `model.adapter` of a recipe that evaluates it."""
+        return (str(self.product), None) if self.adapter is None else (self.config.model.name, str(self.adapter))
+
+    @property
     def adapter_type(self) -> str | None:
         """The adapter's type, as a recipe names it."""
         return None if self.adapter is None else type_of(_adapter_config(self.adapter))

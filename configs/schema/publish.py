@@ -20,6 +20,8 @@ class PublishConfig(Section):
     """Targets of `release.export`: the first is the repository's root, the others are folders, GGUF files beside."""
     evaluations: list[str] = []
     """Run folders of `evaluation.evaluate`: their figures and the first one's curve go into the card."""
+    budget: str | None = None
+    """A `budget.yaml` whose promise goes into the card; default: those in the folders of `run` and `evaluations`."""
     curation: str | None = None
     """Run folder of `curation.curate` that made the training data: its manifest and decontamination are in the card."""
     base_model: str | None = None

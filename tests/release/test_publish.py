@@ -13,10 +13,12 @@ import yaml
 
 from configs.errors import ConfigError
 from configs.schema.publish import PublishConfig
+from evaluation.calibrate import calibrate
 from release.card import model_card
 from release.folder import check_publishable, clear, is_export_of
 from release.formats import write_exports
 from release.gate import Check, GateReport
+from tests.evaluation.swept_run import swept_run
 from tests.release.hub import TOKEN, Repo, serving
 from tests.tiny_run import tiny_base, tiny_run, write_config
 from training.finished_run import open_run
@@ -151,6 +153,38 @@ def test_card_recipe_hides_hub_settings(run: Path, tmp_path: Path, text: str) ->
     card = model_card(open_run(copy), recipe(copy), "me/model", report(), BASE, "apache-2.0")
     shown = yaml.safe_load(card.content.split("```yaml\n")[1].split("```")[0])
     assert shown["trainer"] == {"run_name": text}
+
+
+def promised(folder: Path, run: Path, model: str | None = None) -> Path:
+    """A calibrated sweep of the run's model; the folder has `budget.yaml`."""
+    name, adapter = open_run(run).weights
+    sweep = {None: "1" * 400, 64: "1" * 399 + "0"}
+    calibrate(swept_run(folder, sweep, model={"name": model or name, "adapter": adapter}), loss=2)
+    return folder
+
+
+def test_card_has_the_promise_and_its_assumption(run: Path, tmp_path: Path) -> None:
+    folder = promised(tmp_path / "eval", run)
+    for config in (recipe(run, evaluations=[str(folder)]), recipe(run, budget=str(folder / "budget.yaml"))):
+        check_publishable(open_run(run), config)
+        card = model_card(open_run(run), config, "me/model", report(), BASE, "mit")
+        for said in ("it loses at most 2 points of accuracy against the longest budget (no limit), proven with 0.95",
+                     "assumes that the questions to come are exchangeable with these 400", "max_thinking: 64",
+                     "93.6% of the thinking tokens saved", "temperature 0"):  # fmt: skip
+            assert said in card.content, said
+        assert str(run.parent) not in card.content
+    assert "A budget with a promise" not in model_card(open_run(run), recipe(run), "m", report(), BASE, "mit").content
+
+
+def test_promise_of_another_model_is_refused(run: Path, tmp_path: Path) -> None:
+    folder = promised(tmp_path / "eval", run, model="another/model")
+    with pytest.raises(ConfigError, match=r"budget: .* is about the model another/model"):
+        check_publishable(open_run(run), recipe(run, budget=str(folder / "budget.yaml")))
+    (folder / "budget.yaml").write_text("budget: {max_thinking: 9}\n")
+    with pytest.raises(ConfigError, match="holds no promise for the card"):
+        check_publishable(open_run(run), recipe(run, evaluations=[str(folder)]))
+    with pytest.raises(ConfigError, match=r"budget: /nowhere\.yaml: no such file"):
+        check_publishable(open_run(run), recipe(run, budget="/nowhere.yaml"))
 
 
 def test_results_of_another_model_are_refused(run: Path, tmp_path: Path) -> None:

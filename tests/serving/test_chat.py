@@ -20,9 +20,11 @@ from budget_forcing.transformers_sampler import BatchRow
 from configs.errors import ConfigError
 from configs.schema.sections import SamplingConfig
 from data.think_format import NONE
+from evaluation.calibrate import calibrate
 from serving.chat import chat_arguments, typed_turn
 from serving.conversation import Conversation, budget_named, start, think_format_of_model
 from serving.writer import DIM, MARK, PLAIN, Writer
+from tests.evaluation.swept_run import swept_run
 from tests.release.gguf.test_vocabulary import llama_tokenizer
 from tests.tiny import tiny_model, tiny_tokenizer
 from training.finished_run import open_run
@@ -263,3 +265,33 @@ def read_until(terminal: int, words: str) -> str:
         assert select.select([terminal], [], [], 120)[0], shown.decode(errors="replace")
         shown += os.read(terminal, 1000)
     return shown.decode(errors="replace")
+
+
+def chat_options(folder: Path, file: Path, *options: str) -> Conversation:
+    common = ["--model", str(folder), "--precision", "fp32", "--context", "400", "--think-format", "s1"]
+    return start(chat_arguments([*common, "--budget", str(file), *options]))
+
+
+@pytest.mark.engine
+def test_promised_budget_brings_its_sampling(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = swept_run(tmp_path / "run", {None: "1" * 400, 32: "1" * 400}, model={"name": str(folder)})
+    file = Path(calibrate(run)["file"])
+    talk = chat_options(folder, file)
+    assert talk.budget == Budget(max_thinking=32, max_answer=16)
+    assert talk.sampling.temperature == 0
+    assert "budget: loses at most 1 point of accuracy" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"its promise is about temperature 0, and this is 0\.5"):
+        chat_options(folder, file, "--temperature", "0.5")
+    with pytest.raises(ConfigError, match="leave out --waits and the like"):
+        chat_options(folder, file, "--waits", "1")
+    with pytest.raises(ConfigError, match=r"its promise is about the model .*, and this is smollm2-135m"):
+        chat_options(Path("smollm2-135m"), file)
+
+
+@pytest.mark.engine
+def test_budget_file_without_promise_leaves_sampling(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plain.yaml"
+    file.write_text("budget: {effort: medium, num_waits: 1, max_answer: 100}\n")
+    talk = chat_options(folder, file, "--temperature", "0.5")
+    assert talk.budget == Budget(max_thinking=150, num_waits=1, max_answer=100)
+    assert (talk.sampling.temperature, talk.sampling.top_p) == (0.5, 0.95)

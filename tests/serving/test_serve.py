@@ -3,17 +3,21 @@
 import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from configs.errors import ModelError
+from configs.errors import ConfigError, ModelError
+from configs.schema.sections import BudgetConfig
 from data.prompts import render_prompt
 from data.think_format import THINK_FORMATS, ThinkFormat
-from serving.serve import command, environment, lora_rank, serve_arguments
+from evaluation.plan import adapter_hash
+from serving.serve import budget_notice, command, environment, lora_rank, serve_arguments, served_budget_file
 from tests.tiny import tiny_tokenizer
 from tests.tiny_run import tell, tiny_base, tiny_run, whole_run
 from tests.vllm_env import free_port, serving
@@ -46,6 +50,87 @@ def test_command_has_adapter_and_plugins(run: Path, tmp_path: Path) -> None:
     assert option(words, "--logits-processors") == "budget_forcing.vllm_processor:BudgetProcessor"
     assert option(words, "--max-model-len") == "256"
     assert words[-2:] == ["--max-num-seqs", "4"]
+
+
+def budget_file(folder: Path, run: Path, **changes: Any) -> Path:
+    """A budget of 4 thinking tokens with a promise about the run."""
+    name, adapter = open_run(run).weights
+    promise = {
+        "loss": 1.0, "confidence": 0.95, "longest": {}, "assumption": "the questions are alike", "questions": 500,
+        "samples": 1, "loss_seen": 0.0, "p": 0.01, "thinking_tokens": 3.5, "thinking_tokens_longest": 50.0,
+        "benchmark": {"source": "arithmetic", "problems": 500, "hash": "0"},
+        "model": {"name": name, "adapter": adapter_hash(adapter)}, "think_format": "s1", "instruction": "",
+        "sampling": {"temperature": 0.0},
+    }  # fmt: skip
+    file = folder / "budget.yaml"
+    file.write_text(yaml.safe_dump({"budget": {"max_thinking": 4, "max_answer": 16}, "promise": promise | changes}))
+    return file
+
+
+def under(run: Path, file: Path, *further: str) -> Namespace:
+    return serve_arguments([str(run), "--budget", str(file), *further])
+
+
+def test_promised_budget_is_the_servers_own(run: Path, tmp_path: Path) -> None:
+    opened, file = open_run(run), budget_file(tmp_path, run)
+    content = served_budget_file(opened, under(run, file), tiny_tokenizer())
+    assert content is not None
+    words = command(opened, under(run, file), tmp_path / "t.jinja", content)
+    assert json.loads(option(words, "--override-generation-config"))["temperature"] == 0.0
+    served = BudgetConfig.model_validate_json(environment(opened, {}, content)["MULL_BUDGET"])
+    assert (served.max_thinking, served.max_answer) == (4, 16)
+    assert "MULL_BUDGET" not in environment(opened, {})
+    notice = budget_notice(content)
+    assert "max_thinking 4, max_answer 16" in notice
+    assert "loses at most 1 point of accuracy against the longest budget (no limit)" in notice
+    assert "assumed: the questions are alike" in notice
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"name": "another"}}, "about the model another, and this is "),
+        ({"think_format": "deepseek"}, "about think format deepseek, and this is s1"),
+        ({"sampling": {"repetition_penalty": 1.2}}, "has a repetition_penalty, under which vLLM keeps no budget"),
+    ],
+)
+def test_promise_that_can_not_be_served(run: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        served_budget_file(open_run(run), under(run, budget_file(tmp_path, run, **changes)), tiny_tokenizer())
+
+
+def test_budget_needs_thinking_and_whole_delimiters(run: Path, tmp_path: Path) -> None:
+    file, opened = budget_file(tmp_path, run), open_run(run)
+    with pytest.raises(ConfigError, match="think format none has no thinking to limit"):
+        served_budget_file(replace(opened, think_format=NONE), under(run, file), tiny_tokenizer())
+    with pytest.raises(ConfigError, match="this tokenizer splits '</think>' into several tokens"):
+        served_budget_file(replace(opened, think_format=THINK_FORMATS["deepseek"]), under(run, file), tiny_tokenizer())
+    file.write_text("budget: {max_thinking: 300}\n")
+    with pytest.raises(ConfigError, match="in 812 tokens, and the run's context is 256; raise it with -- --max-model"):
+        served_budget_file(opened, under(run, file), tiny_tokenizer())
+    assert served_budget_file(opened, under(run, file, "--", "--max-model-len=999"), tiny_tokenizer())
+    assert served_budget_file(opened, serve_arguments([str(run)]), tiny_tokenizer()) is None
+
+
+@pytest.mark.engine
+def test_parser_gives_the_servers_budget_to_who_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("vllm")
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    monkeypatch.setenv("MULL_THINK_FORMAT", json.dumps(asdict(THINK_FORMATS["s1"])))
+    monkeypatch.setenv("MULL_BUDGET", BudgetConfig(max_thinking=8, max_answer=16).model_dump_json())
+    from serving.reasoning_parser import ThinkFormatParser
+
+    def limit(template: dict[str, Any] | None = None, **fields: Any) -> int | None:
+        request = ChatCompletionRequest(messages=[{"role": "user", "content": "2 + 3?"}], **fields)
+        parser = ThinkFormatParser(tiny_tokenizer(), chat_template_kwargs=template)
+        return (parser.adjust_request(request).vllm_xargs or {}).get("budget_limit")
+
+    assert limit() == 8
+    assert limit(vllm_xargs={"budget_limit": 3}) == 3
+    assert limit(thinking_token_budget=5) == 5
+    assert limit({"enable_thinking": False}) == 0
+    assert limit({"reasoning_effort": "max"}) is None
 
 
 def test_server_needs_no_nvcc(run: Path) -> None:
@@ -349,6 +434,22 @@ class TestServer:
             for model in ("base", "tiny-run")
         }
         assert texts["base"] != texts["tiny-run"]
+
+
+@pytest.mark.engine
+def test_server_thinks_under_its_own_budget(run: Path, tmp_path: Path) -> None:
+    """A chat without a budget or a temperature has the promise's; one with a budget of its own keeps that."""
+    pytest.importorskip("vllm")
+    port = free_port()
+    words = [sys.executable, "-m", "serving.serve", str(run), "--port", str(port)]
+    words += ["--budget", str(budget_file(tmp_path, run)), "--", "--enforce-eager", "--max-num-seqs", "4"]
+    with serving(words, port, tmp_path / "log") as client:
+        messages = [{"role": "user", "content": "What is 17 + 25?"}]
+        made = [client.chat.completions.create(model="tiny-run", messages=messages) for _ in range(2)]
+        own = ask(client, thinking_token_budget=2)
+    assert made[0].choices[0].message.content == made[1].choices[0].message.content  # greedy
+    assert [one.usage.completion_tokens_details.reasoning_tokens for one in (*made, own)] == [4, 4, 2]
+    assert "loses at most 1 point of accuracy" in (tmp_path / "log").read_text()
 
 
 def ask(client: Any, **said: Any) -> Any:
