@@ -28,7 +28,8 @@ from scipy.stats import binom
 from configs.run_directory import write_json
 from configs.schema.sections import BudgetConfig
 from evaluation.calibration import cheapest, try_candidates
-from evaluation.candidates import Candidate, longest_of, losses, read_calibration_run
+from evaluation.calibration_run import read_calibration_run
+from evaluation.candidates import Candidate, longest_of, losses
 from evaluation.risk_control import Floats, betting_test, exact_test
 
 Draw = Callable[[np.random.Generator], tuple[Sequence[Candidate], dict[str, float]]]

@@ -26,6 +26,17 @@ def read_budget_file(path: str | Path, key: str = "--budget") -> BudgetFile:
         raise ConfigError(f"{key} {path}: {explain(BudgetFile, error)}") from None
 
 
+def read_fixed_budget_file(path: str | Path) -> BudgetFile:
+    """`read_budget_file`, for what can't probe while it answers somebody. Raises `ConfigError` for a stopping rule."""
+    content = read_budget_file(path)
+    if content.budget.stop_when is not None:
+        raise ConfigError(
+            f"--budget {path}: stop_when forces answers and takes them back while the model thinks, which nobody can "
+            "be shown as it comes; `mull evaluate` alone keeps it. Take a fixed budget: `mull calibrate RUN --fixed`"
+        )
+    return content
+
+
 def write_budget_file(path: Path, content: BudgetFile) -> None:
     """Write the file, or leave it where it says the same. Raises `RunError` where it says anything else."""
     from configs.run_directory import write_text

@@ -13,15 +13,8 @@ from configs.budget_file import BUDGET_FILE, write_budget_file
 from configs.schema.promise import BenchmarkRecord, BudgetFile, ModelRecord, Promise, points_of
 from configs.schema.sections import BudgetConfig
 from evaluation import risk_control
-from evaluation.candidates import (
-    CalibrationRun,
-    Candidate,
-    candidate_of,
-    chains_of,
-    longest_of,
-    losses,
-    read_calibration_run,
-)
+from evaluation.calibration_run import CalibrationRun, read_calibration_run
+from evaluation.candidates import Candidate, candidate_of, chains_of, longest_of, losses
 from evaluation.compare import screen
 from evaluation.results import Point, questions
 from evaluation.risk_control import Floats, Test
@@ -97,11 +90,14 @@ def can_lose(longest: Candidate, loss: float) -> bool:
     return bool(longest.most.mean() > loss / 100)
 
 
-def run_calibration(folder: str | Path, loss: float, confidence: float, output: Path | None) -> dict[str, Any]:
+def run_calibration(
+    folder: str | Path, loss: float, confidence: float, fixed: bool, output: Path | None
+) -> dict[str, Any]:
     """Test, print, and write `budget.yaml`; see `evaluation.calibrate.calibrate`. `loss` in percentage points."""
     run = read_calibration_run(folder)
-    longest = longest_of(run.candidates)
-    trials = try_candidates(run.candidates, loss / 100, confidence)
+    candidates = [one for one in run.candidates if not (fixed and one.budget.stop_when)]
+    longest = longest_of(candidates)
+    trials = try_candidates(candidates, loss / 100, confidence)
     chosen = cheapest(trials, longest) if can_lose(longest, loss) else None
     verdict = verdict_of(longest, trials, chosen, loss, confidence)
     rows = [_figures(trial, confidence) for trial in trials]

@@ -94,9 +94,19 @@ def _first(holds: Iterable[bool]) -> int | None:
     return next((at for at, its in enumerate(holds) if its), None)
 
 
+def agree_rules() -> list[Rule]:
+    """Agreement of so many probes, each."""
+    return [agree(count) for count in AGREE]
+
+
+def confidence_rules() -> list[Rule]:
+    """Confidence from so much on, each."""
+    return [confident(least) for least in CONFIDENCE]
+
+
 def rules() -> list[Rule]:
     """Every rule that is tried."""
-    return [*map(agree, AGREE), *map(confident, CONFIDENCE), *map(repeats, REPETITION)]
+    return [*agree_rules(), *confidence_rules(), *map(repeats, REPETITION)]
 
 
 def probed_figures(point: str, every: int, its: Sequence[Trajectory], seed: int = 0) -> dict[str, Any]:

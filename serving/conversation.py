@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from budget_forcing.budget import EFFORT_SHARES, Budget, effort_limit
 from budget_forcing.tokens import encode, think_tokens
-from configs.budget_file import read_budget_file
+from configs.budget_file import read_fixed_budget_file
 from configs.errors import ConfigError
 from configs.schema.promise import Promise
 from configs.schema.sections import ModelConfig, SamplingConfig, Section
@@ -160,7 +160,7 @@ def budget_of(options: argparse.Namespace) -> tuple[Budget, Promise | None]:
     given = {name: value for name, value in words.items() if value is not None}
     if Path(options.budget).suffix not in (".yaml", ".yml"):
         return budget_named(options.budget, Budget(**given), options.context), None
-    content = read_budget_file(options.budget)
+    content = read_fixed_budget_file(options.budget)
     if given:
         raise ConfigError(f"--budget {options.budget}: says how it waits and answers; leave out --waits and the like")
     return Budget.from_config(content.budget, options.context), content.promise

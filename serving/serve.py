@@ -18,7 +18,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.budget_file import budget_section, read_budget_file
+from configs.budget_file import budget_section, read_fixed_budget_file
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError, ModelError
 from configs.schema.promise import BudgetFile
@@ -109,7 +109,7 @@ def served_budget_file(
 
     if args.budget is None:
         return None
-    content, where = read_budget_file(args.budget), f"--budget {args.budget}"
+    content, where = read_fixed_budget_file(args.budget), f"--budget {args.budget}"
     needed = (content.budget.max_thinking or content.budget.min_thinking) + content.budget.max_answer
     if needed >= run.config.model.max_length and not any(word.startswith("--max-model-len") for word in args.further):
         raise ConfigError(

@@ -12,7 +12,8 @@ from benchmarks.calibrate import LOST, SWEEP, WON, draw_synthetic, resplit
 from configs.budget_file import read_budget_file
 from configs.errors import ConfigError, RunError
 from evaluation.calibrate import NOTHING_PROVEN, calibrate, main
-from evaluation.candidates import chains_of, longest_of, losses, read_calibration_run
+from evaluation.calibration_run import read_calibration_run
+from evaluation.candidates import chains_of, longest_of, losses
 from tests.evaluation.swept_run import swept_run
 
 ROOT = Path(__file__).parents[2]
