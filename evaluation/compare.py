@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,17 @@ from configs.command import run_command
 from configs.errors import ConfigError, RunError
 from configs.sample import Sample
 from evaluation import metrics
-from evaluation.results import questions, scores
+from evaluation.results import Point, questions, scores
 from report.page import percent
 
 if TYPE_CHECKING:
     from configs.schema.judge import JudgeConfig
 
 
+SHARED = (
+    "Points of one run share their thinking as far as it goes: their difference is that of their budgets alone, and "
+    "they are not independent."
+)
 OTHER_GOLD = "has another gold answer, or other references, in the other run; compare runs on the same benchmark"
 
 
@@ -106,6 +111,16 @@ def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Com
     )
 
 
+def neighbours(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Each point of a sweep against the one before it, question by question; those without a common graded one not."""
+    found = []
+    for earlier, later in pairwise(points):
+        if scores(earlier.samples).keys() & scores(later.samples).keys():
+            compared = compare_samples(later.label, earlier.samples, later.samples)
+            found.append({"from": earlier.label, "to": later.label, **as_dict(compared)})
+    return found
+
+
 def read_run(name: str) -> dict[str, list[Sample]]:
     """Samples by point of the run `RUN` or `RUN@LABEL`; a run is a folder or a file. Raises `RunError`."""
     from evaluation.sample_store import SampleStore
@@ -155,6 +170,8 @@ def main(argv: list[str]) -> None:
     paired = pairs(read_run(args.a), read_run(args.b))
     comparisons = [compare_samples(label, *rows) for label, rows in paired.items()]
     _show(comparisons)
+    if find_run(args.a)[0] == find_run(args.b)[0]:
+        print(SHARED)
     written = [as_dict(one) for one in comparisons]
     if judge is not None:
         for one, (label, rows) in zip(written, paired.items(), strict=True):

@@ -20,6 +20,7 @@ from data.problem import Problem, problems_hash
 from data.sources import load_problems
 from data.think_format import resolve_think_format
 from evaluation.benchmark_age import older_than_model
+from evaluation.compare import neighbours
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
 from evaluation.length_prompts import rejection_sample
 from evaluation.made_samples import probe_of, sample_of
@@ -225,6 +226,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         "sampling": config.sampling.model_dump(),
         "seed": config.seed,
         **results(points, config.seed),
+        "differences": neighbours(points),
         "probes": probed(config, run, points),
     }
     texts = judgements(config, run, points)

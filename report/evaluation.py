@@ -40,6 +40,7 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
     sections += before_after.tables(comparison) if comparison else []
     names = names_of(points)
     sections.append(accuracy_table(points))
+    sections += difference_tables(results.get("differences", []), names)
     sections += width_depth.tables(results.get("width_depth"), names)
     sections += [*metric_tables(points), *label_tables(points), thinking_table(points)]
     if (run_dir / "config.yaml").exists():
@@ -156,6 +157,27 @@ def accuracy_table(points: Sequence[Row]) -> page.Table:
         "Constant answer: what always giving the most frequent gold answer would reach."
     )
     return page.Table("Accuracy", columns, rows, note)
+
+
+def difference_tables(differences: Sequence[Row], names: Mapping[str, str]) -> list[page.Table]:
+    """Each budget against the one before it; none without a sweep."""
+    rows: list[list[page.Cell]] = [
+        [
+            names[one["from"]],
+            names[one["to"]],
+            page.points_interval(one["difference"]),
+            f"{one['better']} / {one['worse']}",
+            f"{one['p']:.3g}",
+        ]
+        for one in differences
+    ]
+    note = (
+        "Percentage points, question by question, with a 95% interval from resampling questions. The budgets share "
+        "their thinking as far as it goes, so that their differences are more certain than those of runs apart, and "
+        "the points are not independent."
+    )
+    columns = ["from", "to", "difference", "better / worse", "p"]
+    return [page.Table("Differences between neighbouring budgets", columns, rows, note)] if rows else []
 
 
 def metric_tables(points: Sequence[Row]) -> list[page.Table]:

@@ -48,6 +48,11 @@ def percent_interval(value: Mapping[str, float]) -> str:
     return f"{percent(value['value'])} {percent_bounds(value)}"
 
 
+def points_interval(difference: Mapping[str, float]) -> str:
+    """ "+6.2 [1.1, 11.0]", in percentage points."""
+    return f"{100 * difference['value']:+.1f} {percent_bounds(difference)}"
+
+
 def cell_html(value: Cell) -> str:
     """A value as escaped text; None is a dash."""
     if value is None:

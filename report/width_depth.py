@@ -25,7 +25,7 @@ def best_line(width_depth: Row | None, names: Mapping[str, str]) -> str | None:
     if split["difference"] is None:
         return f"{tokens}, nothing beats {single}"
     accuracy = page.percent_interval(split["best"]["accuracy"])
-    return f"{tokens}, the best is {best}: {accuracy}; {_points(split['difference'])} points over {single}"
+    return f"{tokens}, the best is {best}: {accuracy}; {page.points_interval(split['difference'])} points over {single}"
 
 
 def _grid(cells: Sequence[Row], names: Mapping[str, str]) -> page.Table:
@@ -51,7 +51,7 @@ def _splits(splits: Sequence[Row], names: Mapping[str, str]) -> page.Table:
             _cell(split["single"], names),
             _cell(split["best"], names),
             page.percent_interval(split["best"]["accuracy"]),
-            split["difference"] and _points(split["difference"]),
+            split["difference"] and page.points_interval(split["difference"]),
         ]
         for split in splits
     ]
@@ -67,8 +67,3 @@ def _cell(cell: Row, names: Mapping[str, str]) -> str:
     """ "8 samples of max_thinking=256 (majority)"."""
     name = names[cell["label"]]
     return f"1 sample of {name}" if cell["k"] == 1 else f"{cell['k']} samples of {name} ({cell['vote']})"
-
-
-def _points(difference: Row) -> str:
-    """ "+6.2 [1.1, 11.0]", in percentage points."""
-    return f"{100 * difference['value']:+.1f} {page.percent_bounds(difference)}"
