@@ -51,9 +51,8 @@ def load_tasks(config: HarnessConfig) -> HarnessTasks:
     """
     import numpy as np
     from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
-    from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_path=config.include_path)
+    manager = _manager(config)
     names = _matching(config, manager)
     random.seed(DEFAULT_RANDOM_SEED)  # some tasks shuffle their options as they are loaded
     np.random.seed(DEFAULT_OTHER_SEED)
@@ -63,6 +62,16 @@ def load_tasks(config: HarnessConfig) -> HarnessTasks:
         _set_examples(task, config.num_fewshot, DEFAULT_OTHER_SEED)
     leaves = {name: _leaves(name, tasks, groups, manager) for name in names}
     return HarnessTasks(tasks, groups, {leaf: name for name, its in leaves.items() for leaf in its})
+
+
+def _manager(config: HarnessConfig) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    if config.include_path is not None:  # to read the harness's own 14,000 tasks as well takes seconds
+        own = TaskManager(include_path=config.include_path, include_defaults=False)
+        if {*config.tasks} <= {*own.all_subtasks}:
+            return own
+    return TaskManager(include_path=config.include_path)
 
 
 def _matching(config: HarnessConfig, manager: Any) -> list[str]:
