@@ -71,7 +71,7 @@ def write_tasks(folder: Path) -> Path:
 
 def recipe(folder: Path, tasks: list[str], *overrides: str, **harness: Any) -> HarnessEvalConfig:
     """The shipped recipe, for tasks of `folder`."""
-    section = json.dumps({"num_fewshot": None, "tasks": tasks, "include_path": str(folder), **harness})
-    found = load_recipe("eval", "harness", [f"harness={section}", "harness.limit=null", *overrides])
+    section = json.dumps({"num_fewshot": None, "limit": None, "tasks": tasks, "include_path": str(folder), **harness})
+    found = load_recipe("eval", "harness", [f"harness={section}", *overrides])
     assert isinstance(found, HarnessEvalConfig)
     return found
