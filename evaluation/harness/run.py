@@ -57,14 +57,13 @@ def run_harness(config: HarnessEvalConfig, run: RunDir, *, dry_run: bool = False
     engine = load_engine(section, config.model, think_format)
     keys = {name: key_of(config, task, engine) for name, task in tasks.tasks.items()}
     kept = kept_records(run, keys)
-    run.start(config, resume=(run / "config.yaml").is_file(), think_format=asdict(think_format))
-    (run / "lm_eval").mkdir(exist_ok=True)
-    try:
+    with run.removed_if_unused():
+        run.start(config, resume=(run / "config.yaml").is_file(), think_format=asdict(think_format))
+        (run / "lm_eval").mkdir(exist_ok=True)
         for name, task in tasks.tasks.items():
             if name not in kept:
                 kept[name] = ask(config, run, engine, task, keys[name])
-    finally:
-        engine.close()
+    engine.close()
 
     # 3. results, report
     results = finish(config, run, tasks, [kept[name] for name in tasks.tasks])

@@ -86,6 +86,8 @@ def _matching(config: HarnessConfig, manager: Any) -> list[str]:
 
 
 def _otherwise(name: str, config: HarnessConfig, manager: Any) -> str:
+    if Path(name).is_file():
+        return f"of a file, set harness.include_path={Path(name).parent}, and name it as its `task:` says"
     listed = "`lm-eval ls tasks` lists those of the harness"
     if config.include_path is not None:
         folder = Path(config.include_path)
@@ -148,10 +150,22 @@ def check_askable(tasks: HarnessTasks, think_format: ThinkFormat, engine: str) -
         if task.OUTPUT_TYPE != GENERATED and engine != "transformers":
             raise EngineError(
                 f"{where} asks for log-likelihoods, for which the model itself is needed, and {engine} runs it "
-                "elsewhere; set engine.name=transformers"
+                "elsewhere; set engine.name=transformers, with engine.data_parallel=1"
             )
         if task.OUTPUT_TYPE == GENERATED:
             _check_generated(where, task, think_format)
+        _check_examples(where, task)
+
+
+def _check_examples(where: str, task: Any) -> None:
+    shots = task.get_config("num_fewshot")
+    if not shots:
+        return
+    count = len(list(task.fewshot_docs()))
+    if getattr(task, "fewshot_cfg", None) and task.fewshot_cfg.split == task.get_config("test_split"):
+        count -= 1  # the document that is asked is no example of itself
+    if shots > count:
+        raise ConfigError(f"{where} has {count} examples to show, not {shots}; lower harness.num_fewshot")
 
 
 def _check_generated(where: str, task: Any, think_format: ThinkFormat) -> None:

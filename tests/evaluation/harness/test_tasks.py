@@ -78,6 +78,20 @@ def test_task_that_cannot_be_asked_is_refused(
         check_askable(tasks, S1, "vllm")
 
 
+@pytest.mark.parametrize(("shots", "fits"), [(7, True), (8, False)])
+def test_examples_are_counted_without_the_document_asked(folder: Path, shots: int, fits: bool) -> None:
+    tasks = load_tasks(recipe(folder, ["sums"], num_fewshot=shots).harness)
+    if fits:
+        return check_askable(tasks, NONE, "transformers")
+    with pytest.raises(ConfigError, match=r"sums has 7 examples to show, not 8; lower harness\.num_fewshot"):
+        check_askable(tasks, NONE, "transformers")
+
+
+def test_task_by_its_file_names_the_folder(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=f"set harness.include_path={folder}, and name it as its `task:` says"):
+        load_tasks(recipe(folder, [str(folder / "sums.yaml")]).harness)
+
+
 def test_tasks_of_every_kind_can_be_asked(folder: Path) -> None:
     check_askable(load_tasks(recipe(folder, ["choice", "sums", "text"]).harness), NONE, "transformers")
 
