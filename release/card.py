@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from configs.schema.publish import PublishConfig
 from evaluation.results import is_mostly_graded
+from release.benchmarks import benchmark_results
 from release.gate import GateReport
 from release.targets import file_of, folder_of
 from report.page import percent
@@ -162,6 +163,9 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
     found = []
     for folder in folders:
         results = _results(folder)
+        if "harness" in results:
+            found += benchmark_results(results)
+            continue
         for point in results["points"]:
             figures = {"accuracy": point["accuracy"], **point.get("metrics", {})}
             found += [
@@ -230,7 +234,7 @@ def _thinking(run: TrainedRun, folders: Sequence[str]) -> str:
         f"Think format `{think.name}`: the prompt ends in `{_shown(think.prefill)}`, `{_shown(think.end)}` ends the "
         "thinking and starts the answer. Keep special tokens when decoding. `generation_config.json` holds the format."
     )
-    budgets = [point["budget"] for folder in folders for point in _results(folder)["points"]]
+    budgets = [point["budget"] for folder in folders for point in _results(folder)["points"] if "budget" in point]
     if budgets:
         keys = ("max_thinking", "min_thinking", "num_waits", "wait_text", "final_answer_text", "max_answer")
         lines = [", ".join(f"{key} {budget[key]!r}" for key in keys if budget.get(key)) for budget in budgets]
