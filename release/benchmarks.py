@@ -16,14 +16,15 @@ def benchmark_results(results: Mapping[str, Any]) -> list[EvalResult]:
             metric_type=point["metric"],
             metric_name=point["label"],
             metric_value=round(point["value"], 4),
-            metric_args=_interval(point["interval"]) | {"protocol": _protocol(results, point)},
+            metric_args=interval_args(point["interval"]) | {"protocol": _protocol(results, point)},
         )
         for point in results["points"]
         if point["is_summary"] and point["value"] is not None
     ]
 
 
-def _interval(interval: Mapping[str, Any] | None) -> dict[str, Any]:
+def interval_args(interval: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A figure's interval as `metric_args`; empty where it has none."""
     if interval is None:
         return {}
     return {"interval_95": [round(interval["low"], 4), round(interval["high"], 4)], "n": interval["n"]}

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from configs.schema.publish import PublishConfig
 from evaluation.results import is_mostly_graded
-from release.benchmarks import benchmark_results
+from release.benchmarks import benchmark_results, interval_args
 from release.gate import GateReport
 from release.targets import file_of, folder_of
 from report.page import percent
@@ -150,7 +150,7 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
             metric_type=measured,
             metric_name=name,
             metric_value=round(summary[key]["value"], 4),
-            metric_args=_interval(summary[key])
+            metric_args=interval_args(summary[key])
             | {"protocol": f"{name}; at most {held_out.max_tokens} tokens, held-out problems, never trained on"},
         )
         for key, name in named.items()
@@ -176,7 +176,7 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
                     metric_type=metric,
                     metric_name=f"{metric}, {point['label']}",
                     metric_value=round(figure["value"], 4),
-                    metric_args=_interval(figure)
+                    metric_args=interval_args(figure)
                     | {
                         "budget": {key: value for key, value in point["budget"].items() if value not in (None, "")},
                         "protocol": "; ".join(filter(None, [_protocol(results, point), figure.get("about")])),
@@ -202,10 +202,6 @@ def _protocol(results: dict[str, Any], point: dict[str, Any]) -> str:
 
 def _results(folder: str) -> dict[str, Any]:
     return dict(json.loads((Path(folder) / "results.json").read_text(encoding="utf-8")))
-
-
-def _interval(figure: dict[str, Any]) -> dict[str, Any]:
-    return {"interval_95": [round(figure["low"], 4), round(figure["high"], 4)], "n": figure["n"]}
 
 
 def _table(results: Sequence[EvalResult]) -> str:

@@ -120,9 +120,18 @@ def test_card_has_the_harness_benchmarks(run: Path, tmp_path: Path) -> None:
     """What the recipe asked for, not each task of a group, and no figure that is none."""
     folder = evaluation(tmp_path / "eval", run)
     interval = {"value": 0.31234, "low": 0.2, "high": 0.4, "n": 50}
-    point = {"task": "mmlu", "metric": "acc", "label": "mmlu acc", "value": 0.31234, "interval": interval}
+    point: dict[str, Any] = {
+        "task": "mmlu",
+        "metric": "acc",
+        "label": "mmlu acc",
+        "value": 0.31234,
+        "interval": interval,
+    }
     point |= {"shots": None, "documents": 50, "is_summary": True}
-    others = [{"label": "mmlu_law acc", "is_summary": False}, {"label": "ppl", "value": None, "is_summary": True}]
+    others: list[dict[str, Any]] = [
+        {"label": "mmlu_law acc", "is_summary": False},
+        {"label": "ppl", "value": None, "is_summary": True},
+    ]
     results = json.loads((folder / "results.json").read_text()) | {
         "benchmark": {"source": "lm-eval 0.4.13"},
         "harness": {"num_fewshot": 5, "apply_chat_template": False},
