@@ -162,13 +162,18 @@ def share(values: Any) -> float:
     return sum(flags) / len(flags)
 
 
-def cross_check(run: TrainedRun, url: str, problems: int, budget: Budget) -> dict[str, Any]:
-    """Ask the server of `run` at `url` by the harness, evaluate the run ourselves; see `agreement`."""
+def served(run: TrainedRun, url: str, problems: int, budget: Budget) -> Theirs:
+    """Ask the server of `run` at `url` by the harness."""
     with tempfile.TemporaryDirectory(prefix="mull-benchmark-") as name:
-        config = eval_config(run, problems, budget, Path(name) / "run")
-        theirs = ask_server(url, run.path.resolve().name, task_of(load_problems(config.data), run, budget, Path(name)))
-        evaluate(config)
-        return agreement(read_samples(Path(name) / "run" / "samples.jsonl"), theirs)
+        data = eval_config(run, problems, budget, Path(name)).data
+        return ask_server(url, run.path.resolve().name, task_of(load_problems(data), run, budget, Path(name)))
+
+
+def evaluated(run: TrainedRun, problems: int, budget: Budget) -> list[Sample]:
+    """Our own evaluation's samples."""
+    with tempfile.TemporaryDirectory(prefix="mull-benchmark-") as name:
+        evaluate(eval_config(run, problems, budget, Path(name) / "run"))
+        return read_samples(Path(name) / "run" / "samples.jsonl")
 
 
 def wait_for(server: subprocess.Popen[bytes], url: str) -> None:
@@ -187,7 +192,7 @@ def wait_for(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def main() -> None:
-    """Serve → ask → evaluate → compare → print."""
+    """Serve → ask → stop serving → evaluate → compare → print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run folder of sft.train or rl.grpo")
     parser.add_argument("--json", type=Path)
@@ -196,15 +201,17 @@ def main() -> None:
     parser.add_argument("--max-answer", type=int, default=128)
     parser.add_argument("--port", type=int, default=8017)
     args = parser.parse_args()
+    run = open_run(args.run)
+    budget = Budget(max_thinking=args.max_thinking, max_answer=args.max_answer)
     url = f"http://127.0.0.1:{args.port}/v1"
     words = [sys.executable, "-m", "serving.serve", args.run, "--port", str(args.port)]
     with subprocess.Popen(words, env=dict(os.environ), cwd=sys.path[0]) as server:
         try:
             wait_for(server, url)
-            budget = Budget(max_thinking=args.max_thinking, max_answer=args.max_answer)
-            figures = cross_check(open_run(args.run), url, args.problems, budget)
+            theirs = served(run, url, args.problems, budget)
         finally:
             server.terminate()
+    figures = agreement(evaluated(run, args.problems, budget), theirs)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
     if args.json:
         write_json(args.json, figures)

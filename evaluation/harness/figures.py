@@ -38,8 +38,8 @@ def metrics_in(results: Row) -> Iterator[tuple[str, str]]:
 
 
 def items_of(rows: Sequence[Row], metric: str, chosen: str) -> list[Any]:
-    """The metric of each document; what it is depends on the metric: a number, or what its aggregation takes."""
-    return [row[metric] for row in rows if row["filter"] == chosen and metric in row["metrics"]]
+    """The metric of each document that has one: a number, or what the metric's aggregation takes."""
+    return [row[metric] for row in rows if row["filter"] == chosen and row.get(metric) is not None]
 
 
 def task_points(
@@ -93,13 +93,13 @@ def _mean(items: Sequence[Any]) -> float:
 
 
 def interval_of(
-    items: Sequence[Any], value: float, aggregate: Aggregate, draws: int = DRAWS, seed: int = 0
+    items: Sequence[Any], value: float | None, aggregate: Aggregate, draws: int = DRAWS, seed: int = 0
 ) -> Interval | None:
     """95%, over documents: Wilson for right and wrong, a bootstrap of the mean, else one of the task's `aggregate`.
 
     None where it can't be told: no document, or resamples that have no figure.
     """
-    if not items or not math.isfinite(value):
+    if not items or value is None or not math.isfinite(value):
         return None
     if all(map(_is_number, items)) and abs(fmean(items) - value) < 1e-9:
         return metrics.accuracy([[float(item)] for item in items], seed=seed)
@@ -111,9 +111,9 @@ def interval_of(
     return Interval(float(value), float(low), float(high), len(items))
 
 
-def stratified(parts: Sequence[Sequence[float]], weighted: bool, value: float, seed: int = 0) -> Interval | None:
+def stratified(parts: Sequence[Sequence[float]], weighted: bool, value: float | None, seed: int = 0) -> Interval | None:
     """95% of a group's mean, documents resampled within their tasks; `weighted`: by a task's size, else all alike."""
-    if not parts or not math.isfinite(value):
+    if not parts or value is None or not math.isfinite(value):
         return None
     total = sum(map(len, parts))
     drawn = np.zeros(metrics.DRAWS)
@@ -138,21 +138,17 @@ def samples_of(record: Row, rows: Sequence[Row], asked_as: str) -> list[Sample]:
         found += [
             _sample(record, row, label_of(asked_as, metric, chosen), metric)
             for row in rows
-            if row["filter"] == chosen and metric in row["metrics"] and _is_number(row[metric])
+            if row["filter"] == chosen and _is_number(row.get(metric))
         ]
     return found
 
 
 def _sample(record: Row, row: Row, label: str, metric: str) -> Sample:
-    arguments = [list(one.values()) for one in row["arguments"].values()]
-    written = row.get("generation") or {}
-    options = [str(one[1]).strip() for one in arguments] if record["output_type"] == "multiple_choice" else []
-    gold = row["target"]
+    written, options = row["generation"] or {}, row["options"]
     answer = extracted = None
     if options:
         scores = [float(answers[0]) for answers in row["filtered_resps"]]
         text = "\n".join(f"{score:10.3f}  {option}" for score, option in zip(scores, options, strict=True))
-        gold = options[int(gold)] if gold.isdecimal() and int(gold) < len(options) else gold
         extracted = options[int(np.argmax(scores))] if metric == "acc" else None
     elif written:
         text = answer = str(row["resps"][0][0])
@@ -163,7 +159,7 @@ def _sample(record: Row, row: Row, label: str, metric: str) -> Sample:
         id=f"{record['task']}/{row['doc_id']}",
         point=label,
         question=row["question"],
-        gold=gold,
+        gold=row["gold"],
         grader=GRADER,
         text=f"{written['thinking']}\n\n{text}" if written.get("thinking") else text,
         thinking=written.get("thinking", ""),

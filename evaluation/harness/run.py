@@ -1,15 +1,16 @@
 """One evaluation by the harness's tasks, top to bottom: tasks → engine → one task after the other → results, report.
 
 `tasks.jsonl` has a record a finished task (`evaluation.harness.figures`), which `--resume` keeps, and
-`lm_eval/samples_<task>.jsonl` its documents as `lm_eval --log_samples` writes them, with the question, and what was
-written beside the answer.
+`lm_eval/samples_<task>.jsonl` its documents as `lm_eval --log_samples` writes them, with the question, the
+options, the right one, and what was written beside the answer.
 """
 
 import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from configs.progress import Progress
 from configs.run_directory import RunDir, append_jsonl, keep_jsonl, read_jsonl, write_json, write_jsonl
 from configs.schema.harness import HarnessEvalConfig
 from configs.schema.sections import EngineConfig
+from data.row import finite
 from data.think_format import resolve_think_format
 from evaluation.harness.console import describe, show_results
 from evaluation.harness.figures import Row, group_points, samples_of, task_points
@@ -66,8 +68,10 @@ def run_harness(config: HarnessEvalConfig, run: RunDir, *, dry_run: bool = False
     engine.close()
 
     # 3. results, report
-    results = finish(config, run, tasks, [kept[name] for name in tasks.tasks])
-    write_harness_report(run.path, f"Evaluation · {', '.join(config.harness.tasks)} · {_model_name(config)}")
+    with writing():
+        results = finish(config, run, tasks, [kept[name] for name in tasks.tasks])
+        name = config.model.adapter or config.model.name
+        write_harness_report(run.path, f"Evaluation · {', '.join(config.harness.tasks)} · {name}")
     show_results(results, run)
     return results
 
@@ -79,8 +83,13 @@ def _engine(section: EngineConfig, tasks: HarnessTasks) -> EngineConfig:
     return section.model_copy(update={"name": "transformers"})
 
 
-def _model_name(config: HarnessEvalConfig) -> str:
-    return config.model.adapter or config.model.name
+@contextmanager
+def writing() -> Iterator[None]:
+    """A file that can't be written inside is the user's to mend: `RunError`."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{error.filename}: can't be written: {error.strerror}; go on with --resume") from error
 
 
 def documents_of(task: Any, limit: int | None) -> list[Any]:
@@ -126,7 +135,6 @@ def samples_file(run: RunDir, task: str) -> Path:
 def ask(config: HarnessEvalConfig, run: RunDir, engine: "Engine", task: Any, key: str) -> Row:
     """Ask one task, write its documents, then its record; the record."""
     from lm_eval.evaluator import evaluate
-    from lm_eval.utils import handle_non_serializable
 
     from evaluation.harness.model import EngineLM
 
@@ -143,9 +151,7 @@ def ask(config: HarnessEvalConfig, run: RunDir, engine: "Engine", task: Any, key
             apply_chat_template=config.harness.apply_chat_template,
             fewshot_as_multiturn=config.harness.fewshot_as_multiturn,
         )
-    write_jsonl(
-        samples_file(run, name), [_row(row, task, lm) for row in found["samples"][name]], handle_non_serializable
-    )
+    rows = [_row(row, task, lm) for row in found["samples"][name]]
     record = {
         "task": name,
         "key": key,
@@ -159,17 +165,28 @@ def ask(config: HarnessEvalConfig, run: RunDir, engine: "Engine", task: Any, key
         "tokens": sum(len(one.token_ids) for one in lm.generations.values()),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    kept: Row = json.loads(json.dumps(record, default=handle_non_serializable))
-    append_jsonl(run / RECORDS, dict(kept))
-    return kept
+    with writing():
+        write_jsonl(samples_file(run, name), map(_as_json, rows))
+        append_jsonl(run / RECORDS, _as_json(record))
+    return _as_json(record)
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    """What a file holds of it: JSON has no NumPy, no NaN and no infinity."""
+    from lm_eval.utils import handle_non_serializable
+
+    return dict(finite(json.loads(json.dumps(row, default=handle_non_serializable))))
 
 
 def _row(row: Row, task: Any, lm: Any) -> dict[str, Any]:
-    """A document as `lm_eval --log_samples` writes it, with the question, and what was written beside the answer."""
+    """A document as `lm_eval --log_samples` writes it, and what of ours stands beside it."""
     from lm_eval.utils import sanitize_list
 
     question = task.doc_to_text(row["doc"])
-    found = {
+    options = options_of(task, [one[:2] for one in row["arguments"]])
+    target = question if getattr(task, "multiple_input", False) else row["target"]  # there the place of the right one
+    written = lm.generations[row["doc_id"], 0] if task.OUTPUT_TYPE == GENERATED else None
+    return {
         **row,
         "arguments": {
             f"gen_args_{at}": {f"arg_{place}": value for place, value in enumerate(one)}
@@ -179,16 +196,26 @@ def _row(row: Row, task: Any, lm: Any) -> dict[str, Any]:
         "resps": sanitize_list(row["resps"]),
         "filtered_resps": sanitize_list(row["filtered_resps"]),
         "question": question if isinstance(question, str) else str(row["arguments"][0][0]),
-    }
-    if task.OUTPUT_TYPE == GENERATED:
-        written = lm.generations[row["doc_id"], 0]
-        found["generation"] = {
+        "options": options,
+        "gold": options[target] if isinstance(target, int) and 0 <= target < len(options) else str(row["target"]),
+        "generation": written
+        and {
             "thinking": written.thinking,
             "thinking_tokens": written.thinking_tokens,
             "completion_tokens": len(written.token_ids),
             "finish": written.finish,
-        }
-    return found
+        },
+    }
+
+
+def options_of(task: Any, arguments: Sequence[Sequence[Any]]) -> list[str]:
+    """What a multiple-choice task chooses from, out of (context, continuation) pairs; empty for other tasks."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return []
+    continuations = [str(continuation).strip() for _, continuation in arguments]
+    if len({*continuations}) > 1:
+        return continuations
+    return [str(context).splitlines()[-1].strip() for context, _ in arguments]  # it is the contexts that differ
 
 
 def finish(config: HarnessEvalConfig, run: RunDir, tasks: HarnessTasks, records: Sequence[Row]) -> dict[str, Any]:
@@ -231,7 +258,7 @@ def _points(
     config: HarnessEvalConfig, tasks: HarnessTasks, records: Sequence[Row], rows: Mapping[str, Sequence[Row]]
 ) -> list[dict[str, Any]]:
     """Groups first, from the outermost on, then tasks, each marked by whether the recipe asked it by this name."""
-    results = {record["task"]: record["results"] for record in records}
+    results = {record["task"]: _told(record["results"]) for record in records}
     points = []
     for name, group in tasks.groups.items():
         members = [rows[task.task_name] for task in group.get_all_tasks()]
@@ -245,6 +272,11 @@ def _points(
         points += task_points(record, rows[record["task"]], task.aggregation(), task.higher_is_better(), config.seed)
     asked = {*tasks.groups, *(name for name, asked in tasks.asked_as.items() if asked not in tasks.groups)}
     return [{**point, "is_summary": point["task"] in asked} for point in points]
+
+
+def _told(results: Row) -> dict[str, Any]:
+    """Without the figures that are none: a group is made of the others."""
+    return {key: value for key, value in results.items() if value is not None}
 
 
 def warnings(records: Sequence[Row]) -> list[str]:

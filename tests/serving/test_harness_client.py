@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import agreement, cross_check
+from benchmarks.harness import agreement, evaluated, served
 from budget_forcing.budget import Budget
 from configs.sample import Sample
 from tests.tiny_run import tiny_run
@@ -39,9 +39,10 @@ def test_client_agrees_with_our_evaluation(embedded: Path, tmp_path: Path) -> No
     run = tiny_run(tmp_path / "run", embedded, strength=0.01, model=model)
     port = free_port()
     words = [sys.executable, "-m", "serving.serve", str(run), "--port", str(port), "--", "--enforce-eager"]
+    budget = Budget(max_thinking=24, max_answer=32)
     with serving(words, port, tmp_path / "log"):
-        budget = Budget(max_thinking=24, max_answer=32)
-        found = cross_check(open_run(run), f"http://127.0.0.1:{port}/v1", 20, budget)
+        theirs = served(open_run(run), f"http://127.0.0.1:{port}/v1", 20, budget)
+    found = agreement(evaluated(open_run(run), 20, budget), theirs)
     assert found["problems"] == 20
     assert found["same_text"] >= 0.9  # two engines' additions may tip a greedy choice
     for one in found["differ"]:

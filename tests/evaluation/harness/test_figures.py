@@ -20,6 +20,9 @@ def row(doc: int, chosen: str = "none", **metrics: Any) -> dict[str, Any]:
         "resps": [[["-1.5", "True"]], [["-2.5", "False"]], [["-3.5", "False"]]],
         "filtered_resps": [["-1.5", "True"], ["-2.5", "False"], ["-3.5", "False"]],
         "target": "1",
+        "options": ["2", "3", "4"],
+        "gold": "3",
+        "generation": None,
         "question": "1 + 1?",
         "prompt_hash": "p",
     }
