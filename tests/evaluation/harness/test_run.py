@@ -10,7 +10,7 @@ from configs.errors import RunError
 from configs.run_directory import read_jsonl
 from evaluation import compare
 from evaluation.evaluate import evaluate
-from tests.evaluation.harness.local_tasks import recipe, write_tasks
+from tests.evaluation.harness.local_tasks import CHOICE, recipe, rows, write_task, write_tasks
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.engine
@@ -122,14 +122,25 @@ def test_harness_sees_the_answer_without_the_thinking(folder: Path, model: Path,
         apply_chat_template=True,
     )
     evaluate(config)
-    rows = list(read_jsonl(tmp_path / "run" / "lm_eval" / "samples_sums.jsonl"))
-    assert {row["arguments"]["gen_args_0"]["arg_0"].endswith("<|im_start|>think\n") for row in rows} == {True}
-    assert all(row["generation"]["thinking_tokens"] <= 9 for row in rows)
-    assert any(row["generation"]["thinking"] for row in rows)
-    for row in rows:
+    documents = list(read_jsonl(tmp_path / "run" / "lm_eval" / "samples_sums.jsonl"))
+    assert {row["arguments"]["gen_args_0"]["arg_0"].endswith("<|im_start|>think\n") for row in documents} == {True}
+    assert all(row["generation"]["thinking_tokens"] <= 9 for row in documents)
+    assert any(row["generation"]["thinking"] for row in documents)
+    for row in documents:
         assert "<|im_start|>" not in row["resps"][0][0]
         assert "\n" not in row["resps"][0][0]  # the task's stop string, which the thinking may well hold
         assert row["generation"]["completion_tokens"] <= 9 + 12 + 8  # thinking, max_gen_toks, the forced end
+
+
+def test_options_in_contexts_are_told(folder: Path, model: Path, tmp_path: Path) -> None:
+    """As in winogrande: each option is a prompt of its own, and what follows is the same."""
+    body = CHOICE | {"doc_to_text": "gold", "doc_to_target": " is right."}
+    write_task(tmp_path, "blanks", body, folder / "rows.jsonl")
+    evaluate(recipe(tmp_path, ["blanks"], *overrides(model, f"output_dir={tmp_path / 'run'}")))
+    samples = compare.read_run(f"{tmp_path / 'run'}@blanks acc")["blanks acc"]
+    assert [sample.gold for sample in samples] == [row["answer"] for row in rows()]
+    for sample in samples:
+        assert sample.is_right is (sample.extracted == sample.gold)
 
 
 def test_dry_run_makes_nothing(folder: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
