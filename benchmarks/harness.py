@@ -17,6 +17,7 @@ ours, flexible, strict   accuracies
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -176,6 +177,13 @@ def evaluated(run: TrainedRun, problems: int, budget: Budget) -> list[Sample]:
         return read_samples(Path(name) / "run" / "samples.jsonl")
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def wait_for(server: subprocess.Popen[bytes], url: str) -> None:
     """Until the server answers. Raises `RunError` where it ends or takes too long."""
     import requests
@@ -199,12 +207,12 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--max-thinking", type=int, default=256)
     parser.add_argument("--max-answer", type=int, default=128)
-    parser.add_argument("--port", type=int, default=8017)
     args = parser.parse_args()
     run = open_run(args.run)
     budget = Budget(max_thinking=args.max_thinking, max_answer=args.max_answer)
-    url = f"http://127.0.0.1:{args.port}/v1"
-    words = [sys.executable, "-m", "serving.serve", args.run, "--port", str(args.port)]
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/v1"
+    words = [sys.executable, "-m", "serving.serve", args.run, "--port", str(port)]
     with subprocess.Popen(words, env=dict(os.environ), cwd=sys.path[0]) as server:
         try:
             wait_for(server, url)
