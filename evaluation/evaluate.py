@@ -3,6 +3,8 @@
     python -m evaluation.evaluate --config aime24.yaml [key.path=value …] [--resume] [--dry-run] [--lm-eval]
                                   [--compare base|RUN] [--budget FILE]
 
+A recipe with a `harness:` section asks lm-evaluation-harness's tasks instead of problems (`evaluation.harness`).
+
 Departs from s1's evaluation (arXiv 2501.19393 §4.1): one budget covers the whole thinking instead of each round, an
 answer phase always follows, truncated thinking is never graded as the answer, and every figure has its interval.
 """
@@ -15,6 +17,7 @@ from configs.command import prepare_libraries, recipe_parser, run_command
 
 if TYPE_CHECKING:
     from configs.schema.evaluation import EvalConfig
+    from configs.schema.harness import HarnessEvalConfig
 
 
 TOO_FEW_GRADED = 3
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def evaluate(
-    recipe: "EvalConfig | str",
+    recipe: "EvalConfig | HarnessEvalConfig | str",
     overrides: Sequence[str] = (),
     *,
     resume: bool = False,
@@ -72,8 +75,11 @@ def evaluate(
     that can be seen without it.
     """
     from configs.recipe import load_recipe
+    from configs.schema.harness import HarnessEvalConfig
 
-    config: EvalConfig = load_recipe("eval", recipe, overrides)
+    config: EvalConfig | HarnessEvalConfig = load_recipe("eval", recipe, overrides)
+    if isinstance(config, HarnessEvalConfig):
+        return _ask_harness(config, resume=resume, dry_run=dry_run, compare=compare, budget=budget)
     promise = None
     if budget is not None:
         from evaluation.promise import under_budget_file
@@ -105,6 +111,32 @@ def evaluate(
     from evaluation.run import run_evaluation
 
     return run_evaluation(config, run, dry_run=dry_run, lm_eval=lm_eval, compare=compare, promise=promise)
+
+
+def _ask_harness(
+    config: "HarnessEvalConfig", *, resume: bool, dry_run: bool, compare: str | None, budget: str | Path | None
+) -> dict[str, Any] | None:
+    """`evaluate` where the recipe asks lm-evaluation-harness's tasks."""
+    from configs.errors import ConfigError
+    from configs.run_directory import RunDir
+    from evaluation.harness.tasks import check_harness
+    from models.backend import check_model_config, import_backend
+
+    if budget is not None:
+        raise ConfigError("--budget: a recipe with `harness:` has its own `budget:`; write it there")
+    if compare is not None:
+        raise ConfigError("--compare: runs of the harness's tasks are compared by `mull compare RUN_A RUN_B`")
+    check_harness(config.harness)
+    check_model_config(config.model)
+    run = RunDir(config.output_dir)
+    if not dry_run:
+        run.check(resume)
+
+    prepare_libraries()
+    import_backend(config.model)
+    from evaluation.harness.run import run_harness
+
+    return run_harness(config, run, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -166,10 +166,7 @@ def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir,
     """`lm_eval/samples_<benchmark>_<point>.jsonl`, a file a point; the files."""
     prompts = {row["hash"]: row["prompt"] for row in read_jsonl(run / "prompts.jsonl")}
     (run / "lm_eval").mkdir(exist_ok=True)
-    names = [
-        "".join(c if c.isalnum() or c in "=_-." else "_" for c in f"{config.data.source}_{point.label}")
-        for point in points
-    ]
+    names = [file_name(f"{config.data.source}_{point.label}") for point in points]
     files = []
     for point, name in zip(points, names, strict=True):
         if names.count(name) > 1:  # labels that differ in nothing that a file's name may hold
@@ -178,3 +175,8 @@ def export_lm_eval(config: EvalConfig, problems: Sequence[Problem], run: RunDir,
         files.append(run / "lm_eval" / f"samples_{name}.jsonl")
         write_jsonl(files[-1], list(lm_eval_rows(problems, questions(point.samples), prompts, arguments)))
     return files
+
+
+def file_name(text: str) -> str:
+    """`text` without what a file's name may not hold."""
+    return "".join(c if c.isalnum() or c in "=_-." else "_" for c in text)

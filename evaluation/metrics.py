@@ -26,6 +26,7 @@ Point = tuple[float, float]
 """(mean thinking tokens, accuracy)."""
 
 CHUNK = 4_000_000  # numbers a bootstrap holds at once: 32 MB
+DRAWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     return Interval(share, low, high, n)
 
 
-def _bootstrap_means(values: Floats, draws: int, seed: int) -> Floats:
+def bootstrap_means(values: Floats, draws: int, seed: int) -> Floats:
     """Means of `draws` resamples of `values` (n,) with replacement; (draws,)."""
     rng = np.random.default_rng(seed)
     rows = max(1, CHUNK // len(values))
@@ -77,7 +78,7 @@ def _bootstrap_means(values: Floats, draws: int, seed: int) -> Floats:
 
 
 def cluster_bootstrap(
-    clusters: Sequence[Sequence[float]] | Floats, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    clusters: Sequence[Sequence[float]] | Floats, level: float = 0.95, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
     """Mean over questions of each question's mean score, with a percentile interval from resampling questions.
 
@@ -87,12 +88,12 @@ def cluster_bootstrap(
     if len(clusters) == 0 or any(len(scores) == 0 for scores in clusters):
         raise ValueError("no question, or one without samples")
     values = np.array([float(np.mean(scores)) for scores in clusters])
-    means = _bootstrap_means(values, draws, seed)
+    means = bootstrap_means(values, draws, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high), len(values))
 
 
-def accuracy(clusters: Sequence[Sequence[float]], level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Interval:
+def accuracy(clusters: Sequence[Sequence[float]], level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> Interval:
     """avg@k of right (1) and wrong (0) samples a question: Wilson for single samples, else the cluster bootstrap.
 
     Wilson too where every question's samples agree: then a question is one right or wrong unit, and the bootstrap would
@@ -141,7 +142,7 @@ def mcnemar_exact(b: int, c: int) -> float:
 
 
 def paired_bootstrap(
-    a: Sequence[float], b: Sequence[float], level: float = 0.95, draws: int = 10_000, seed: int = 0
+    a: Sequence[float], b: Sequence[float], level: float = 0.95, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
     """Mean of b - a over the same questions, questions resampled. Raises `ValueError` if lengths differ or are 0."""
     if len(a) != len(b):

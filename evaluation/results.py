@@ -90,7 +90,7 @@ def repeated_answer(samples: Sequence[Sample]) -> str | None:
 
 def is_mostly_graded(point: Mapping[str, Any]) -> bool:
     """Whether enough of a point's samples (a row of `results`) have a verdict for its accuracy to mean something."""
-    return bool(point["shares"].get("ungraded", 0.0) <= MOST_UNGRADED)
+    return bool(point.get("shares", {}).get("ungraded", 0.0) <= MOST_UNGRADED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,16 @@ def vocabulary_logprobs(model: CausalLM, pairs: Sequence[Pair], batch_size: int 
     `batch_size`: pairs in one forward pass; their logits are what takes memory. No dropout and no gradients.
     """
     for at in range(0, len(pairs), batch_size):
-        batch = [(len(prompt), [*prompt, *completion]) for prompt, completion in pairs[at : at + batch_size]]
-        longest = max(len(ids) for _, ids in batch)
+        # what follows the last token is not asked: a pair may be one token longer than the model's context
+        batch = [[*prompt, *completion[:-1]] for prompt, completion in pairs[at : at + batch_size]]
+        longest = max(map(len, batch))
         # padded on the right, where causal attention lets no token of the pair see it: no mask is needed
-        ids = torch.tensor(
-            [tokens + [0] * (longest - len(tokens)) for _, tokens in batch], device=model.device
-        )  # (B, T)
+        ids = torch.tensor([tokens + [0] * (longest - len(tokens)) for tokens in batch], device=model.device)  # (B, T)
         with evaluating(model):
             logits = model(input_ids=ids, use_cache=False).logits[:, -longest:]  # (B, T, V), virtual tokens left out
-        for row, (prompt_length, tokens) in enumerate(batch):
-            yield logits[row, prompt_length - 1 : len(tokens) - 1].float().log_softmax(-1)
+        for row, (prompt, completion) in enumerate(pairs[at : at + batch_size]):
+            first = len(prompt) - 1
+            yield logits[row, first : first + len(completion)].float().log_softmax(-1)
 
 
 def completion_logprobs(vocabulary: Tensor, completion: Sequence[int]) -> Tensor:

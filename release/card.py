@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from configs.schema.publish import PublishConfig
 from evaluation.benchmark_age import older_than_model
 from evaluation.results import is_mostly_graded
+from release.benchmarks import benchmark_results, interval_args
 from release.gate import GateReport
 from release.promise import promise_text
 from release.targets import file_of, folder_of
@@ -151,7 +152,7 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
             metric_type=measured,
             metric_name=name,
             metric_value=round(summary[key]["value"], 4),
-            metric_args=_interval(summary[key])
+            metric_args=interval_args(summary[key])
             | {"protocol": f"{name}; at most {held_out.max_tokens} tokens, held-out problems, never trained on"},
         )
         for key, name in named.items()
@@ -164,6 +165,9 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
     found = []
     for folder in folders:
         results = _results(folder)
+        if "harness" in results:
+            found += benchmark_results(results)
+            continue
         for point in results["points"]:
             figures = {"accuracy": point["accuracy"], **point.get("metrics", {})}
             found += [
@@ -174,7 +178,7 @@ def _evaluation_results(folders: Sequence[str]) -> list[EvalResult]:
                     metric_type=metric,
                     metric_name=f"{metric}, {point['label']}",
                     metric_value=round(figure["value"], 4),
-                    metric_args=_interval(figure)
+                    metric_args=interval_args(figure)
                     | {
                         "budget": {key: value for key, value in point["budget"].items() if value not in (None, "")},
                         "protocol": "; ".join(filter(None, [_protocol(results, point), figure.get("about")])),
@@ -200,10 +204,6 @@ def _protocol(results: dict[str, Any], point: dict[str, Any]) -> str:
 
 def _results(folder: str) -> dict[str, Any]:
     return dict(json.loads((Path(folder) / "results.json").read_text(encoding="utf-8")))
-
-
-def _interval(figure: dict[str, Any]) -> dict[str, Any]:
-    return {"interval_95": [round(figure["low"], 4), round(figure["high"], 4)], "n": figure["n"]}
 
 
 def _table(results: Sequence[EvalResult], base: str) -> str:
@@ -232,7 +232,7 @@ def _thinking(run: TrainedRun, folders: Sequence[str]) -> str:
         f"Think format `{think.name}`: the prompt ends in `{_shown(think.prefill)}`, `{_shown(think.end)}` ends the "
         "thinking and starts the answer. Keep special tokens when decoding. `generation_config.json` holds the format."
     )
-    budgets = [point["budget"] for folder in folders for point in _results(folder)["points"]]
+    budgets = [point["budget"] for folder in folders for point in _results(folder)["points"] if "budget" in point]
     if budgets:
         keys = ("max_thinking", "min_thinking", "num_waits", "wait_text", "final_answer_text", "max_answer")
         lines = [", ".join(f"{key} {budget[key]!r}" for key in keys if budget.get(key)) for budget in budgets]

@@ -247,6 +247,11 @@ def prompt_ids(
     messages = [part for part in prompt if not isinstance(part, int)]
     if not messages:
         return ids
+    return encode(tokenizer, render_messages(messages, tokenizer, think))
+
+
+def render_messages(messages: Sequence[Message], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat) -> str:
+    """A conversation with a user's turn last, as `data.prompts` renders it. Raises `EngineError` for an odd one."""
     system = messages[0]["content"] if messages[0]["role"] == "system" else None
     turns = messages[system is not None :]
     roles = [turn["role"] for turn in turns]
@@ -254,7 +259,7 @@ def prompt_ids(
         raise EngineError(f"request: messages of roles {roles}; user and assistant take turns, and a user's comes last")
     texts = [turn["content"] for turn in turns]
     history = list(zip(texts[:-1:2], texts[1:-1:2], strict=True))
-    return encode(tokenizer, render_prompt(tokenizer, texts[-1], think, system, history))
+    return render_prompt(tokenizer, texts[-1], think, system, history)
 
 
 def fresh_seed() -> int:

@@ -13,6 +13,8 @@ import yaml
 
 from configs.errors import ConfigError, ModelError
 from configs.recipe import RECIPES, load_recipe
+from configs.schema.evaluation import EvalConfig
+from configs.schema.harness import HarnessEvalConfig
 from evaluation import evaluate
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT
@@ -33,8 +35,11 @@ def test_shipped_recipes_are_valid(name: str) -> None:
 
 
 def test_shipped_recipes_cover_the_benchmarks() -> None:
-    sources = {load_recipe("eval", name).data.source for name in SHIPPED}
+    configs = [load_recipe("eval", name) for name in SHIPPED]
+    sources = {config.data.source for config in configs if isinstance(config, EvalConfig)}
     assert {"aime24", "aime25", "aime26", "gpqa_diamond", "math500", "gsm8k", "arithmetic"} <= sources
+    tasks = [config.harness.tasks for config in configs if isinstance(config, HarnessEvalConfig)]
+    assert tasks == [["mmlu", "ceval-valid", "cmmlu"]]
 
 
 @pytest.mark.parametrize(
@@ -72,11 +77,12 @@ def test_exit_code_says_that_too_few_are_graded(tmp_path: Path, golds: list[str]
     assert evaluate.main(["--config", "demo.yaml", *overrides]) == code
 
 
-def test_config_error_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("wrong", [("demo.yaml", "sampels=3"), ("harness.yaml", "harness.include_path=/nowhere")])
+def test_config_error_imports_nothing_heavy(wrong: tuple[str, str]) -> None:
     code = (
         "import sys\nfrom evaluation.evaluate import main\nfrom configs.errors import ConfigError\n"
-        "try:\n    main(['--config', 'demo.yaml', 'sampels=3'])\nexcept ConfigError:\n"
-        "    heavy = {'torch', 'transformers', 'scipy', 'numpy', 'matplotlib', 'math_verify'}\n"
+        f"try:\n    main(['--config', *{wrong}])\nexcept ConfigError:\n"
+        "    heavy = {'torch', 'transformers', 'scipy', 'numpy', 'matplotlib', 'math_verify', 'lm_eval'}\n"
         "    heavy |= {'rewards.grading.math_equivalence'}\n"
         "    print(sorted(heavy & set(sys.modules)))\n"
     )

@@ -125,7 +125,7 @@ def test_bootstrap_is_seeded() -> None:
 def test_bootstrap_in_chunks_uses_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(30)
     monkeypatch.setattr(metrics, "CHUNK", 300)
-    means = metrics._bootstrap_means(values, 1_005, 0)
+    means = metrics.bootstrap_means(values, 1_005, 0)
     assert means.shape == (1_005,)
     assert means.mean() == pytest.approx(values.mean(), abs=0.01)
 

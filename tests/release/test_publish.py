@@ -129,6 +129,37 @@ def test_card_says_that_a_benchmark_is_older_than_the_base(run: Path, tmp_path: 
     assert "may be in the training data" not in model_card(*asked, "me/base", "mit").content
 
 
+def test_card_has_the_harness_benchmarks(run: Path, tmp_path: Path) -> None:
+    """What the recipe asked for, not each task of a group, and no figure that is none."""
+    folder = evaluation(tmp_path / "eval", run)
+    interval = {"value": 0.31234, "low": 0.2, "high": 0.4, "n": 50}
+    point: dict[str, Any] = {
+        "task": "mmlu",
+        "metric": "acc",
+        "label": "mmlu acc",
+        "value": 0.31234,
+        "interval": interval,
+    }
+    point |= {"shots": None, "documents": 50, "is_summary": True}
+    others: list[dict[str, Any]] = [
+        {"label": "mmlu_law acc", "is_summary": False},
+        {"label": "ppl", "value": None, "is_summary": True},
+    ]
+    results = json.loads((folder / "results.json").read_text()) | {
+        "benchmark": {"source": "lm-eval 0.4.13"},
+        "harness": {"num_fewshot": 5, "apply_chat_template": False},
+        "points": [point, *(point | other for other in others)],
+    }
+    (folder / "results.json").write_text(json.dumps(results))
+    card = model_card(open_run(run), recipe(run, evaluations=[str(folder)]), "me/model", report(), BASE, "mit")
+    data: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
+    [found] = [result for result in data["model-index"][0]["results"] if result["dataset"]["type"] == "mmlu"]
+    [metric] = found["metrics"]
+    assert (metric["name"], metric["value"]) == ("mmlu acc", 0.3123)
+    assert metric["args"]["interval_95"] == [0.2, 0.4]
+    assert metric["args"]["protocol"].startswith("lm-eval 0.4.13, 5 examples, 50 documents, plain text")
+
+
 def test_card_has_the_metrics_of_a_domain_task(run: Path, tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "eval", run)
     results = json.loads((folder / "results.json").read_text())
