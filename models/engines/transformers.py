@@ -1,5 +1,6 @@
 """The Transformers engine: continuous batching in plain PyTorch, on any device and on a live training model too."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ class _Decoding:
         """
         free = self.engine.batch_size - len(self.live)
         while free and self.branches:
-            some = [self.branches.popleft() for _ in range(min(free, len(self.branches)))]
+            some = self._alike(free)
             free -= len(some)
             self._go_on(some)
         while free and self.waiting:
@@ -150,6 +151,19 @@ class _Decoding:
             for layer in cache.layers:
                 layer.select(index)
         self._join(new, cache, mask, logits)
+
+    def _alike(self, most: int) -> list[tuple[int, "_Trunk"]]:
+        """The next branches, at most `most`: none of them is shorter than what another one has new."""
+        some: list[tuple[int, _Trunk]] = []
+        fresh, shortest = 0, math.inf
+        while self.branches and len(some) < most:
+            at, trunk = self.branches[0]
+            known = self.jobs[at].known
+            fresh, shortest = max(fresh, len(known) - trunk.shared(known)), min(shortest, len(known))
+            if fresh > shortest:
+                break
+            some.append(self.branches.popleft())
+        return some
 
     def _go_on(self, some: Sequence[tuple[int, "_Trunk"]]) -> None:
         """Join branches to the live rows: their trunks' keys and values, and a forward pass over what is new.

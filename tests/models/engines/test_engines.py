@@ -126,6 +126,14 @@ def test_sweep_decodes_the_thinking_once_and_changes_nothing(
     check_sweep(engine_of(loaded, batch=batch), sampling)
 
 
+def test_branch_shorter_than_the_final_text_of_another(loaded: LoadedModel) -> None:
+    budgets = [Budget(8, max_answer=3, final_answer_text="x" * 200), Budget(0, max_answer=3), Budget(9, max_answer=3)]
+    requests = [ask("a", seed=1, budget=budget) for budget in budgets]
+    together = engine_of(loaded).generate(requests)
+    alone = [engine_of(loaded).generate([request])[0] for request in requests]
+    assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+
+
 @pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(temperature=0.3)], ids=str)
 def test_thinking_is_stopped_early_where_its_rule_holds(loaded: LoadedModel, sampling: SamplingConfig) -> None:
     check_early_stop(engine_of(loaded, batch=3), sampling)
