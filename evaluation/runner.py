@@ -66,7 +66,7 @@ def generate(
     # 1. what is there already
     points = plan(config, problems, engine)
     longest = longest_point([fields_of(tasks) for tasks in points]) if config.probes else None
-    probes = [] if longest is None else probe_tasks(config.probes, points[longest], engine.context)
+    probes = [] if longest is None else probe_tasks(config, points[longest], engine)
     store, probe_store = SampleStore(run / SAMPLES_FILE), SampleStore(run / PROBES_FILE)
     kept = kept_samples(store, [task for tasks in points for task in tasks])
     kept_probes = kept_samples(probe_store, probes)
@@ -205,7 +205,7 @@ def kept_samples(store: SampleStore, tasks: Sequence[Task]) -> dict[Place, Sampl
     if changed:
         raise RunError(
             f"--resume: {store.path}: {len(changed)} samples, the first {changed[0]}, were made with another model, "
-            "adapter, prompt, sampling or seed; name another output_dir"
+            "adapter, prompt, sampling, seed or probed budget; name another output_dir"
         )
     return samples
 

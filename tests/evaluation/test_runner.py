@@ -186,6 +186,25 @@ def test_probes_can_be_added_and_resumed(run: Evaluate) -> None:
         run("later", "--resume", budgets=[LONGEST], probes=PROBES | {"final_answer_text": "Thus "})
 
 
+def test_probes_stay_within_the_context(run: Evaluate, model: Path) -> None:
+    tight = {"name": str(model), "backend": "transformers", "precision": "fp32", "max_length": 96}
+    folder = run(budgets=[{"max_answer": 1}], probes=PROBES, samples=1, model=tight)
+    probes = lines(folder / "probes.jsonl")
+    assert probes
+    assert all(row["answer_tokens"] for row in probes)
+
+
+def test_longer_budget_of_a_finished_run_keeps_its_probes(run: Evaluate) -> None:
+    short = LONGEST | {"max_thinking": 12}
+    run("grown", budgets=[short], probes=PROBES)
+    grown = run("grown", "--resume", budgets=[short, LONGEST], probes=PROBES)
+    whole = run("whole", budgets=[short, LONGEST], probes=PROBES)
+    assert (grown / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    shrunk = run("grown", "--resume", budgets=[short], probes=PROBES)
+    alone = run("alone", budgets=[short], probes=PROBES)
+    assert (shrunk / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
 def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
     """On probes of a finished thinking and in the engine a rule decides alike, at the same cost."""
     short = LONGEST | {"max_answer": 3, "final_answer_text": "So "}
