@@ -205,6 +205,16 @@ def test_longer_budget_of_a_finished_run_keeps_its_probes(run: Evaluate) -> None
     assert (shrunk / "results.json").read_bytes() == (alone / "results.json").read_bytes()
 
 
+def test_probes_are_graded_again_when_their_gold_has_changed(run: Evaluate, tmp_path: Path) -> None:
+    folder = run(budgets=[LONGEST], probes=PROBES)
+    golds = {row["id"]: row["extracted"] or row["gold"] for row in lines(folder / "probes.jsonl")}
+    data = tmp_path / "problems.jsonl"
+    data.write_text("".join(json.dumps(row | {"answer": golds[row["id"]]}) + "\n" for row in lines(data)), "utf-8")
+    run("run", "--resume", budgets=[LONGEST], probes=PROBES)
+    assert {row["id"]: row["gold"] for row in lines(folder / "probes.jsonl")} == golds
+    assert any(row["score"] for row in lines(folder / "probes.jsonl"))
+
+
 def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
     """On probes of a finished thinking and in the engine a rule decides alike, at the same cost."""
     short = LONGEST | {"max_answer": 3, "final_answer_text": "So "}
