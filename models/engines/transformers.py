@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,8 @@ class _Decoding:
     def _join(self, new: list[int], cache: Any, mask: torch.Tensor, logits: torch.Tensor) -> None:
         """Draw the first token of `new` rows and add them to the live ones."""
         rows = [_row(self.jobs[at]) for at in new]
+        for at in new:
+            self.jobs[at] = replace(self.jobs[at], begun=None)  # its tokens are the row's now
         last = torch.tensor(Sampler(rows, mask.device).step(logits), device=mask.device)
         if self.live:
             width = max(self.mask.shape[1], mask.shape[1])
