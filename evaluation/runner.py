@@ -133,7 +133,7 @@ def fields_of(tasks: Sequence[Task]) -> Row:
 
 
 def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "Generation", int], None]) -> Row:
-    """Generate missing samples; how many tokens they have, and how many were decoded for that.
+    """Generate missing samples; how many tokens they took, and how many of these were decoded, each once.
 
     Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
     and tokens.
@@ -149,8 +149,8 @@ def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "
                 record(task, generation, attempt + 1)
 
         generations = generate_tasks(engine, [tasks[at] for at in wanted], take, attempt)
-        tokens += sum(len(generation.token_ids) for generation in generations)
-        decoded += sum(len(generation.token_ids) - generation.shared for generation in generations)
+        tokens += sum(len(one.token_ids) + one.probe_tokens for one in generations)
+        decoded += sum(len(one.token_ids) + one.probe_tokens - one.shared for one in generations)
         return generations
 
     started = time.perf_counter()

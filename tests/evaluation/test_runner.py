@@ -225,6 +225,9 @@ def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
         rule = {"probe_every": 4, "max_answer": 3, "final_answer_text": "So ", **rule}
         real = run(f"real {name}", budgets=[short | {"stop_when": rule}], sampling={"temperature": 0.3})
         [point] = json.loads((real / "results.json").read_text("utf-8"))["points"]
+        [session] = lines(real / "metrics.jsonl")
+        spent = sum(row["completion_tokens"] + row["probe_tokens"] for row in lines(real / "samples.jsonl"))
+        assert session["tokens"] == session["decoded_tokens"] == spent
         tried = rules.get(name)
         if tried is None:  # it holds nowhere
             assert point["shares"]["stopped"] == 0
