@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from configs.budget_file import BUDGET_FILE, write_budget_file
+from configs.errors import RunError
+from configs.schema.evaluation import EvalConfig
 from configs.schema.promise import BenchmarkRecord, BudgetFile, ModelRecord, Promise, points_of
 from configs.schema.sections import BudgetConfig
 from evaluation import risk_control
 from evaluation.calibration_run import CalibrationRun, read_calibration_run
 from evaluation.candidates import Candidate, candidate_of, chains_of, longest_of, losses
-from evaluation.compare import screen
+from evaluation.compare import screen, table_of
 from evaluation.results import Point, questions
 from evaluation.risk_control import Floats, Test
 from report.page import percent
@@ -96,18 +96,23 @@ def run_calibration(
     """Test, print, and write `budget.yaml`; see `evaluation.calibrate.calibrate`. `loss` in percentage points."""
     run = read_calibration_run(folder)
     candidates = [one for one in run.candidates if not (fixed and one.budget.stop_when)]
+    if len(candidates) < 2:
+        raise RunError(
+            f"{run.path}: --fixed leaves {len(candidates)} of {len(run.candidates)} to choose from; leave it out, or "
+            "evaluate under several `budgets:` without stop_when"
+        )
     longest = longest_of(candidates)
     trials = try_candidates(candidates, loss / 100, confidence)
     chosen = cheapest(trials, longest) if can_lose(longest, loss) else None
     verdict = verdict_of(longest, trials, chosen, loss, confidence)
     rows = [_figures(trial, confidence) for trial in trials]
     _show(run, longest, rows, trials, confidence)
-    for line in (*run.notes, *_ungraded(run), verdict):
+    for line in (*run.notes, *_ungraded(candidates, run.config), verdict):
         print(line)
     file = None
     if chosen is not None:
         file = output or run.path / BUDGET_FILE
-        promise = promise_of(run, chosen, loss, confidence)
+        promise = promise_of(run, longest, chosen, loss, confidence)
         write_budget_file(file, BudgetFile(budget=chosen.candidate.budget, promise=promise))
         print(f"wrote {file}")
     return {
@@ -131,9 +136,9 @@ def _figures(trial: Trial, confidence: float) -> dict[str, Any]:
     }
 
 
-def promise_of(run: CalibrationRun, chosen: Trial, loss: float, confidence: float) -> Promise:
-    """What is promised of the chosen candidate, with all that it rests on."""
-    results, config, longest = run.results, run.config, longest_of(run.candidates)
+def promise_of(run: CalibrationRun, longest: Candidate, chosen: Trial, loss: float, confidence: float) -> Promise:
+    """What is promised of the chosen candidate against the longest, with all that it rests on."""
+    results, config = run.results, run.config
     return Promise(
         loss=float(loss),
         confidence=confidence,
@@ -223,10 +228,11 @@ def verdict_of(
     return f"{text} With losses like these about {needed:,} questions could."
 
 
-def _ungraded(run: CalibrationRun) -> list[str]:
-    """How many samples could not be graded, and what they count as."""
-    count = sum(one.ungraded for one in run.candidates)
-    return [f"{count} samples could not be graded; each counts against the cheaper budget"] if count else []
+def _ungraded(candidates: Sequence[Candidate], config: EvalConfig) -> list[str]:
+    """How many samples of all candidates could not be graded, and what they count as."""
+    count = sum(one.ungraded for one in candidates)
+    why = "could not be graded, or were cut at probes.max_answer" if config.probes else "could not be graded"
+    return [f"{count} samples {why}; each counts against the cheaper budget"] if count else []
 
 
 def _show(
@@ -238,10 +244,9 @@ def _show(
 ) -> None:
     """The table: the longest budget first, then each chain in the order of its tests."""
     title = f"{run.results['benchmark']['source']}, {len(run.ids)} questions"
-    table = Table(title=escape(title), box=SIMPLE)
     at_most = f"at most ({confidence:.4g})"
-    for column in ("budget", "right", "thinking tokens", "saved", "loss, points", at_most, "p", "proven"):
-        table.add_column(column, justify="left" if column in ("budget", "proven") else "right", no_wrap=True)
+    columns = ("budget", "right", "thinking tokens", "saved", "loss, points", at_most, "p", "proven")
+    table = table_of(columns, title, left=("proven",))
     whole = float(longest.tokens.mean())
     table.add_row(
         escape(longest.name), percent(float(longest.least.mean())), f"{whole:,.0f}", "–", "–", "–", "–", "the longest"

@@ -230,11 +230,19 @@ def screen() -> Console:
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
+def table_of(columns: Sequence[str], title: str = "", left: Sequence[str] = ()) -> Table:
+    """A table whose first column, a name, takes more lines where it has to, so that no number is cut."""
+    table = Table(title=escape(title) or None, box=SIMPLE)
+    for at, column in enumerate(columns):
+        is_left = at == 0 or column in left
+        table.add_column(column, justify="left" if is_left else "right", no_wrap=at > 0, overflow="fold")
+    return table
+
+
 def _show(found: Sequence[Comparison]) -> None:
     """The paired table, and the verdict of each point in words."""
-    table = Table(box=SIMPLE)
-    for column in ("budget", "questions", "A", "B", "B − A, 95% interval", "B better / worse", "p", "test"):
-        table.add_column(column, justify="left" if column in ("budget", "test") else "right", no_wrap=True)
+    columns = ("budget", "questions", "A", "B", "B − A, 95% interval", "B better / worse", "p", "test")
+    table = table_of(columns, left=("test",))
     for one in found:
         low, value, high = (100 * x for x in (one.difference.low, one.difference.value, one.difference.high))
         table.add_row(

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import yaml
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,7 +12,7 @@ from budget_forcing.budget import Budget
 from configs.progress import Progress
 from configs.run_directory import RunDir
 from configs.schema.evaluation import EvalConfig
-from evaluation.compare import screen
+from evaluation.compare import screen, table_of
 from evaluation.plan import shared_thinking
 from report import width_depth
 from report.evaluation import figure_text, names_of, optional_interval
@@ -59,9 +58,7 @@ def progress_line() -> Iterator[Callable[[str, int, int, int], None]]:
 
 def _metrics_of(point: dict[str, Any], name: str) -> Table:
     """A point's metrics beside what answers without a model reach."""
-    table = Table(title=escape(name) or None, box=SIMPLE)
-    for column in ("metric", "value, 95% interval", *point["baselines"]):
-        table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+    table = table_of(("metric", "value, 95% interval", *point["baselines"]), name)
     for metric, figure in point["metrics"].items():
         trivial = (percent(its[metric]) if metric in its else "–" for its in point["baselines"].values())
         table.add_row(escape(metric), figure_text(figure), *trivial)
@@ -71,9 +68,8 @@ def _metrics_of(point: dict[str, Any], name: str) -> Table:
 def show_results(found: dict[str, Any], run: RunDir) -> None:
     """The table of points, the sweep's figures, the warnings, and where everything is."""
     title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
-    table = Table(title=escape(title), box=SIMPLE)
-    for column in ("budget", "accuracy, 95% interval", "thinking tokens", "limited", "unanswered", "ungraded"):
-        table.add_column(column, justify="left" if column == "budget" else "right", no_wrap=True)
+    columns = ("budget", "accuracy, 95% interval", "thinking tokens", "limited", "unanswered", "ungraded")
+    table = table_of(columns, title)
     names = names_of(found["points"])
     for point in found["points"]:
         thinking = point["thinking_tokens"]

@@ -58,7 +58,6 @@ def probe_of(task: Task, generation: "Generation", engine: "Engine") -> Sample:
     answer = generation.token_ids[first:]
     return replace(
         sample_of(task, generation, engine),
-        question="",
         text=decode(engine.tokenizer, answer),
         prefilled=0,
         forced=(),

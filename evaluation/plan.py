@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from budget_forcing.budget import Budget
+from budget_forcing.tokens import encode
 from configs.errors import ConfigError, EngineError
 from configs.sample import Place
-from configs.schema.evaluation import EvalConfig, PointConfig, ProbesConfig
+from configs.schema.evaluation import EvalConfig, PointConfig
 from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.prompts import render_problem
@@ -137,15 +138,21 @@ def longest_point(budgets: Sequence[Mapping[str, Any]]) -> int:
     )
 
 
-def probe_tasks(probes: ProbesConfig | None, tasks: Sequence[Task], context: int) -> list[Task]:
-    """What to make at every so many thinking tokens of each of `tasks`, short of its limit."""
+def probe_tasks(config: EvalConfig, tasks: Sequence[Task], engine: Prompted) -> list[Task]:
+    """What to make at every so many thinking tokens of each of `tasks`, short of its limit and of the context.
+
+    A probe's key is of its own budget: a longer one, added to a run, has the probes of the shorter one.
+    """
     found: list[Task] = []
+    probes, identity = config.probes, _identity(config, engine)
     for task in tasks:
         if probes is None or task.budget is None:
             continue
-        room = context - len(task.prompt_ids) - task.budget.max_answer
-        limit = room if task.budget.max_thinking is None else task.budget.max_thinking
-        for at in range(probes.every, limit, probes.every):
+        room = engine.context - len(task.prompt_ids) - len(encode(engine.tokenizer, engine.think_format.end))
+        left = room - len(encode(engine.tokenizer, task.budget.final_answer_text)) - task.budget.max_answer
+        limit = left if task.budget.max_thinking is None else task.budget.max_thinking
+        most = room - len(encode(engine.tokenizer, probes.final_answer_text)) - probes.max_answer
+        for at in range(probes.every, min(limit, most + 1), probes.every):
             budget = replace(
                 task.budget,
                 max_thinking=at,
@@ -153,9 +160,8 @@ def probe_tasks(probes: ProbesConfig | None, tasks: Sequence[Task], context: int
                 final_answer_text=probes.final_answer_text,
                 max_answer=probes.max_answer,
             )
-            key = _hash(task.key, at, probes.final_answer_text, probes.max_answer)[:16]
-            label = f"after {at}"
-            found.append(replace(task, label=label, budget=budget, key=key, logprobs=True, probe=at))
+            key = _hash(identity, task.prompt_ids, budget.as_dict(), 1, task.seed)[:16]
+            found.append(replace(task, label=f"after {at}", budget=budget, key=key, logprobs=True, probe=at))
     return found
 
 

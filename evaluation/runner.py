@@ -67,7 +67,7 @@ def generate(
     # 1. what is there already
     points = plan(config, problems, engine)
     longest = longest_point([fields_of(tasks) for tasks in points]) if config.probes else None
-    probes = [] if longest is None else probe_tasks(config.probes, points[longest], engine.context)
+    probes = [] if longest is None else probe_tasks(config, points[longest], engine)
     store, probe_store = SampleStore(run / SAMPLES_FILE), SampleStore(run / PROBES_FILE)
     kept = kept_samples(store, [task for tasks in points for task in tasks])
     kept_probes = kept_samples(probe_store, probes)
@@ -134,7 +134,7 @@ def fields_of(tasks: Sequence[Task]) -> Row:
 
 
 def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "Generation", int], None]) -> Row:
-    """Generate missing samples; how many tokens they have, and how many were decoded for that.
+    """Generate missing samples; how many tokens they took, and how many of these were decoded, each once.
 
     Under rejection sampling only the accepted draw of a sample is recorded, or the last one; all of them count as time
     and tokens.
@@ -150,8 +150,8 @@ def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "
                 record(task, generation, attempt + 1)
 
         generations = generate_tasks(engine, [tasks[at] for at in wanted], take, attempt)
-        tokens += sum(len(generation.token_ids) for generation in generations)
-        decoded += sum(len(generation.token_ids) - generation.shared for generation in generations)
+        tokens += sum(len(one.token_ids) + one.probe_tokens for one in generations)
+        decoded += sum(len(one.token_ids) + one.probe_tokens - one.shared for one in generations)
         return generations
 
     started = time.perf_counter()
@@ -206,7 +206,7 @@ def kept_samples(store: SampleStore, tasks: Sequence[Task]) -> dict[Place, Sampl
     if changed:
         raise RunError(
             f"--resume: {store.path}: {len(changed)} samples, the first {changed[0]}, were made with another model, "
-            "adapter, prompt, sampling or seed; name another output_dir"
+            "adapter, prompt, sampling, seed or probed budget; name another output_dir"
         )
     return samples
 

@@ -49,8 +49,21 @@ class Trajectory:
 
 
 def trajectories(samples: Sequence[Sample], probes: Sequence[Sample]) -> list[Trajectory]:
-    """The trajectories of the point that was probed, whose `samples` these are."""
+    """The trajectories of the point that was probed, whose `samples` these are.
+
+    Probes that a file has from after a thinking's end, such as those of a longer budget, are left out.
+    """
     by_sample: dict[tuple[str, int], list[Sample]] = {}
     for probe in sorted(probes, key=lambda one: one.thinking_tokens or 0):
         by_sample.setdefault((probe.id, probe.sample), []).append(probe)
-    return [Trajectory(one, by_sample.get((one.id, one.sample), [])) for one in samples]
+    return [
+        Trajectory(
+            one,
+            [
+                probe
+                for probe in by_sample.get((one.id, one.sample), [])
+                if (probe.thinking_tokens or 0) < (one.thinking_tokens or 0)
+            ],
+        )
+        for one in samples
+    ]

@@ -105,7 +105,9 @@ def _varying(points: Sequence[Row]) -> list[str]:
 
 
 def _fields(budget: Row, names: Sequence[str]) -> str:
-    return " ".join(f"{name}={budget[name]}" for name in names if budget.get(name) is not None)
+    values = {name: budget[name] for name in names if budget.get(name) is not None}
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if name.endswith("_text")}
+    return " ".join(f"{name}={value}" for name, value in (values | texts).items())
 
 
 def curves_of(points: Sequence[Row]) -> dict[str, list[plots.CurvePoint]]:

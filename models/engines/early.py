@@ -28,6 +28,7 @@ class StoppedEarly:
         self.budget, self.early = job.budget, job.stop_when
         self.answers: list[str | None] = []
         self.probed = 0
+        self.reason: str | None = None
         self.next: Job | None = None
         self._start(Outcome(), self._probe(1))
 
@@ -44,10 +45,10 @@ class StoppedEarly:
             return self._whole(outcome)
 
         # 2. the thinking ended by itself: its answer goes on as the budget has it
-        if outcome.reason != PROBE:
+        if outcome.reason != PROBE and replay(self.budget, outcome)[0].reason is not None:
             return self._start(outcome, self.budget)
 
-        # 3. a probe: stop there, or think on
+        # 3. a probe (one too where it ended for want of room for "Wait" before the probe): stop there, or think on
         first = len(outcome.tokens) if outcome.answer_at is None else outcome.answer_at
         last = len(outcome.tokens) - (outcome.tokens[-1] in budget.eos)
         answer = slice(first, last)
@@ -55,6 +56,7 @@ class StoppedEarly:
         logprob = mean_logprob(outcome.logprobs[answer], outcome.forced[answer]) if outcome.logprobs else None
         reason = self.early.rule.reason(self.answers, None if logprob is None else math.exp(logprob))
         if reason:
+            self.reason = reason
             stopped = replace(self.budget, limit=budget.limit, limit_reason=reason, final=self.early.final)
             return self._start(outcome, replace(stopped, min_thinking=budget.min_thinking))
         self.probed += last - first
@@ -85,4 +87,5 @@ class StoppedEarly:
 
     def _whole(self, outcome: Outcome) -> dict[int, Outcome]:
         outcome.shared, outcome.probed = 0, self.probed
+        outcome.reason = self.reason or outcome.reason
         return {self.place: outcome}

@@ -1,9 +1,10 @@
 """The Transformers engine: continuous batching in plain PyTorch, on any device and on a live training model too."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ class _Decoding:
         """
         free = self.engine.batch_size - len(self.live)
         while free and self.branches:
-            some = [self.branches.popleft() for _ in range(min(free, len(self.branches)))]
+            some = self._alike(free)
             free -= len(some)
             self._go_on(some)
         while free and self.waiting:
@@ -151,6 +152,19 @@ class _Decoding:
                 layer.select(index)
         self._join(new, cache, mask, logits)
 
+    def _alike(self, most: int) -> list[tuple[int, "_Trunk"]]:
+        """The next branches, at most `most`: none of them is shorter than what another one has new."""
+        some: list[tuple[int, _Trunk]] = []
+        fresh, shortest = 0, math.inf
+        while self.branches and len(some) < most:
+            at, trunk = self.branches[0]
+            known = self.jobs[at].known
+            fresh, shortest = max(fresh, len(known) - trunk.shared(known)), min(shortest, len(known))
+            if fresh > shortest:
+                break
+            some.append(self.branches.popleft())
+        return some
+
     def _go_on(self, some: Sequence[tuple[int, "_Trunk"]]) -> None:
         """Join branches to the live rows: their trunks' keys and values, and a forward pass over what is new.
 
@@ -181,6 +195,8 @@ class _Decoding:
     def _join(self, new: list[int], cache: Any, mask: torch.Tensor, logits: torch.Tensor) -> None:
         """Draw the first token of `new` rows and add them to the live ones."""
         rows = [_row(self.jobs[at]) for at in new]
+        for at in new:
+            self.jobs[at] = replace(self.jobs[at], begun=None)  # its tokens are the row's now
         last = torch.tensor(Sampler(rows, mask.device).step(logits), device=mask.device)
         if self.live:
             width = max(self.mask.shape[1], mask.shape[1])

@@ -53,8 +53,7 @@ def swept_run(folder: Path, verdicts_of: Verdicts, samples: int = 1, **recipe: A
             )
             for at, verdict in enumerate(verdicts)
         ]
-        fields = {name: getattr(budget, name) for name in Budget.__dataclass_fields__}
-        points.append(Point(label, {**fields, **asked}, its))
+        points.append(Point(label, {**budget.as_dict(), **asked}, its))
     SampleStore(folder / "samples.jsonl").write([sample for point in points for sample in point.samples])
     ids = dict.fromkeys(sample.id for point in points for sample in point.samples)
     finish(config, [Problem(id, "?", "7", "test") for id in ids], run, points)

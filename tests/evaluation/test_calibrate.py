@@ -5,8 +5,10 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchmarks.calibrate import LOST, SWEEP, WON, draw_synthetic, resplit
 from configs.budget_file import read_budget_file
@@ -79,6 +81,38 @@ def test_ungraded_samples_count_against_the_cheaper(tmp_path: Path, capsys: pyte
     assert losses(longest_of(run.candidates), cheaper).tolist() == [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]
     calibrate(tmp_path / "run")
     assert "4 samples could not be graded; each counts against the cheaper budget" in capsys.readouterr().out
+
+
+STOPPED: dict[str, Any] = {"max_answer": 16, "stop_when": {"probe_every": 64, "agree": 2}}
+
+
+def test_fixed_budgets_are_compared_with_the_longest_fixed_one(tmp_path: Path) -> None:
+    budgets = [STOPPED, {"max_thinking": 512, "max_answer": 16}, {"max_thinking": 128, "max_answer": 16}]
+    run = swept_run(tmp_path / "run", {None: "1" * 500, 512: "1" * 500, 128: "1" * 500}, budgets=budgets)
+    found = calibrate(run, fixed=True)
+    promise = read_budget_file(run / "budget.yaml").promise
+    assert promise is not None
+    assert (found["longest"]["name"], promise.longest.max_thinking) == ("max_thinking=512", 512)
+    assert promise.thinking_tokens_longest == 512
+
+
+def test_fixed_leaves_nothing_to_choose_from(tmp_path: Path) -> None:
+    budgets = [{"max_thinking": 512, "max_answer": 16}, STOPPED]
+    run = swept_run(tmp_path / "run", {512: "1" * 9, None: "1" * 9}, budgets=budgets)
+    with pytest.raises(RunError, match="--fixed leaves 1 of 2 to choose from"):
+        calibrate(run, fixed=True)
+
+
+def test_long_name_cuts_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.calibration.screen", lambda: Console(width=100))
+    budgets = [{"max_answer": 16}, STOPPED | {"stop_when": {**STOPPED["stop_when"], "final_answer_text": "So " * 9}}]
+    calibrate(swept_run(tmp_path / "run", {None: "1" * 9, 64: "1" * 9}, budgets=budgets))
+    printed = capsys.readouterr().out
+    assert "thinking tokens" in printed
+    assert "the longest" in printed
+    assert "…" not in printed
 
 
 def test_question_that_nobody_could_grade_is_left_out(tmp_path: Path) -> None:

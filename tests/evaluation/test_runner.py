@@ -186,6 +186,35 @@ def test_probes_can_be_added_and_resumed(run: Evaluate) -> None:
         run("later", "--resume", budgets=[LONGEST], probes=PROBES | {"final_answer_text": "Thus "})
 
 
+def test_probes_stay_within_the_context(run: Evaluate, model: Path) -> None:
+    tight = {"name": str(model), "backend": "transformers", "precision": "fp32", "max_length": 96}
+    folder = run(budgets=[{"max_answer": 1}], probes=PROBES, samples=1, model=tight)
+    probes = lines(folder / "probes.jsonl")
+    assert probes
+    assert all(row["answer_tokens"] for row in probes)
+
+
+def test_longer_budget_of_a_finished_run_keeps_its_probes(run: Evaluate) -> None:
+    short = LONGEST | {"max_thinking": 12}
+    run("grown", budgets=[short], probes=PROBES)
+    grown = run("grown", "--resume", budgets=[short, LONGEST], probes=PROBES)
+    whole = run("whole", budgets=[short, LONGEST], probes=PROBES)
+    assert (grown / "results.json").read_bytes() == (whole / "results.json").read_bytes()
+    shrunk = run("grown", "--resume", budgets=[short], probes=PROBES)
+    alone = run("alone", budgets=[short], probes=PROBES)
+    assert (shrunk / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
+def test_probes_are_graded_again_when_their_gold_has_changed(run: Evaluate, tmp_path: Path) -> None:
+    folder = run(budgets=[LONGEST], probes=PROBES)
+    golds = {row["id"]: row["extracted"] or row["gold"] for row in lines(folder / "probes.jsonl")}
+    data = tmp_path / "problems.jsonl"
+    data.write_text("".join(json.dumps(row | {"answer": golds[row["id"]]}) + "\n" for row in lines(data)), "utf-8")
+    run("run", "--resume", budgets=[LONGEST], probes=PROBES)
+    assert {row["id"]: row["gold"] for row in lines(folder / "probes.jsonl")} == golds
+    assert any(row["score"] for row in lines(folder / "probes.jsonl"))
+
+
 def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
     """On probes of a finished thinking and in the engine a rule decides alike, at the same cost."""
     short = LONGEST | {"max_answer": 3, "final_answer_text": "So "}
@@ -196,6 +225,9 @@ def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
         rule = {"probe_every": 4, "max_answer": 3, "final_answer_text": "So ", **rule}
         real = run(f"real {name}", budgets=[short | {"stop_when": rule}], sampling={"temperature": 0.3})
         [point] = json.loads((real / "results.json").read_text("utf-8"))["points"]
+        [session] = lines(real / "metrics.jsonl")
+        spent = sum(row["completion_tokens"] + row["probe_tokens"] for row in lines(real / "samples.jsonl"))
+        assert session["tokens"] == session["decoded_tokens"] == spent
         tried = rules.get(name)
         if tried is None:  # it holds nowhere
             assert point["shares"]["stopped"] == 0

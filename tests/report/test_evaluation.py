@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from report.evaluation import curves_of
+from report.evaluation import curves_of, names_of
 
 
 def point(limit: int | None, mean: float | None) -> dict[str, Any]:
@@ -14,6 +14,11 @@ def point(limit: int | None, mean: float | None) -> dict[str, Any]:
         "accuracy": interval,
         "thinking_tokens": tokens,
     }
+
+
+def test_texts_in_names_are_quoted() -> None:
+    points = [{"label": text, "budget": {"final_answer_text": text}} for text in ("", "So ")]
+    assert names_of(points) == {"": 'final_answer_text=""', "So ": 'final_answer_text="So "'}
 
 
 def test_model_that_answers_at_once_has_no_curve() -> None:

@@ -1,5 +1,6 @@
 """The Transformers engine, and what every engine shares."""
 
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from budget_forcing.budget import Budget, StopRule
+from budget_forcing.budget_state import Outcome
 from configs.errors import EngineError, ModelError
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
@@ -124,6 +126,21 @@ def test_sweep_decodes_the_thinking_once_and_changes_nothing(
     loaded: LoadedModel, sampling: SamplingConfig, batch: int
 ) -> None:
     check_sweep(engine_of(loaded, batch=batch), sampling)
+
+
+def test_branch_shorter_than_the_final_text_of_another(loaded: LoadedModel) -> None:
+    budgets = [Budget(8, max_answer=3, final_answer_text="x" * 200), Budget(0, max_answer=3), Budget(9, max_answer=3)]
+    requests = [ask("a", seed=1, budget=budget) for budget in budgets]
+    together = engine_of(loaded).generate(requests)
+    alone = [engine_of(loaded).generate([request])[0] for request in requests]
+    assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+
+
+def test_branches_that_have_begun_are_let_go(loaded: LoadedModel) -> None:
+    engine, held = engine_of(loaded, batch=1), []
+    engine.on_token = lambda at, row: held.append(sum(type(its) is Outcome for its in gc.get_objects()))
+    engine.generate([ask("a", seed=1, budget=Budget(limit, max_answer=3)) for limit in range(20)])
+    assert held[-1] < max(held) / 2
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SamplingConfig(temperature=0.3)], ids=str)

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from budget_forcing.budget import StopRule
 from budget_forcing.budget_state import Outcome
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
-from models.engines.job import Branch, Job
+from models.engines.job import Branch, Early, Job
 from models.engines.sharing import decode_shared, families_of
 from tests.budget_forcing.policies import Policy, by_state, scripted
 from tests.budget_forcing.test_budget_state import EOS, WAIT, budgets
@@ -73,6 +75,21 @@ def test_a_natural_end_before_two_limits_is_one_branch() -> None:
     assert [job.budget.limit for job in started if job.budget] == [100, 3, 4]
     assert [found[at].reason for at in range(5)] == ["limit", "natural", "natural", "natural", "limit"]
     assert [found[at].shared for at in range(5)] == [3, 0, 9, 9, 4]
+
+
+@pytest.mark.parametrize(("agree", "reason", "thought", "probed"), [(9, "limit", 40, 3), (2, "agreed:2", 20, 1)])
+def test_probe_before_which_wait_has_no_room(agree: int, reason: str, thought: int, probed: int) -> None:
+    """An end of thinking is drawn two tokens before a probe, and "Wait" takes three: it thinks on, and is probed."""
+
+    def ends_early(tokens: Sequence[int], refused: frozenset[int]) -> int:
+        return 3 if len(tokens) == 8 else 2
+
+    budget = TokenBudget((3, EOS), (3,), (EOS,), 40, num_waits=1, wait=(WAIT, WAIT, WAIT), max_answer=2)
+    early = Early(StopRule(10, agree=agree, max_answer=1), ())
+    found: dict[int, Outcome] = {}
+    job = replace(job_of(budget), stop_when=early)
+    decode_shared(decoder(ends_early, []), [job], found.__setitem__, str)
+    assert (found[0].reason, found[0].thought, found[0].probed) == (reason, thought, probed)
 
 
 def test_only_what_has_the_same_draws_is_a_family() -> None:
