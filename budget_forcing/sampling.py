@@ -43,7 +43,7 @@ def uniform(seeds: ArrayLike, positions: ArrayLike, stream: int = 0) -> np.ndarr
 class Truncation:
     """What of the distribution is kept, per row; None: no row truncates that way.
 
-    min_p, top_k, top_p: (B, 1), where 0, the vocabulary's size and 1 keep all.
+    min_p, top_k, top_p: (B, 1), or (1, 1) for rows that are all alike; 0, the vocabulary's size and 1 keep all.
     """
 
     min_p: torch.Tensor | None
@@ -72,7 +72,8 @@ class Truncation:
             return logits
         ranked = logits.sort(dim=1, descending=True).values
         if self.top_k is not None:
-            last = ranked.gather(1, (self.top_k - 1).clamp(max=logits.shape[1] - 1))
+            place = (self.top_k - 1).clamp(max=logits.shape[1] - 1)
+            last = ranked.gather(1, place.expand(len(logits), 1))
             logits, ranked = (x.masked_fill(x < last, -torch.inf) for x in (logits, ranked))
         if self.top_p is not None:
             above = ranked.softmax(1).cumsum(1).roll(1, 1)  # mass of the more likely tokens
@@ -80,6 +81,21 @@ class Truncation:
             kept = ((above < self.top_p) | (self.top_p >= 1)).sum(1, keepdim=True)
             logits = logits.masked_fill(logits < ranked.gather(1, kept - 1), -torch.inf)
         return logits
+
+
+def dropped(scaled: torch.Tensor, kept: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(B, V) bool: what a truncation drops that leaves `kept` of `scaled` logits, both (B, V).
+
+    It never drops `tokens` (B,): where one of them is less likely than all that is kept, whatever is as likely is too.
+    """
+    least = kept.masked_fill(kept == -torch.inf, torch.inf).amin(1, keepdim=True)
+    return scaled < torch.minimum(least, scaled.gather(1, tokens[:, None]))
+
+
+def policy_logprobs(scaled: torch.Tensor, kept: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(B,) log-probabilities of `tokens` (B,), however they were drawn, among what is not `dropped`."""
+    chosen = scaled.gather(1, tokens[:, None])[:, 0]
+    return chosen - scaled.masked_fill(dropped(scaled, kept, tokens), -torch.inf).logsumexp(1)
 
 
 def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
