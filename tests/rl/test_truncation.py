@@ -1,5 +1,6 @@
 """A truncated policy: what engines report of it is what the loss has, and where nothing moved the ratio is 1."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,17 @@ import pytest
 import torch
 from trl import GRPOTrainer
 
-from configs.schema.sections import SamplingConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1
 from models.engines.base import Request
+from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import truncation
 from rl.rollout import prompts
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
+from tests.vllm_env import ENVIRONMENT
 
 TRUNCATIONS = [
     SamplingConfig(top_p=0.9),
@@ -37,6 +40,21 @@ def without_reference(request: pytest.FixtureRequest) -> Iterator[None]:
         model = request.getfixturevalue("tiny").model
         if "ref" in model.peft_config:
             model.delete_adapter("ref")
+
+
+@pytest.fixture
+def vllm(tiny: LoadedModel) -> Iterator[Any]:
+    pytest.importorskip("vllm")
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"})
+    config = ModelConfig(name=tiny.base, precision="fp32", max_length=256)
+    engine = load_engine(EngineConfig(name="vllm", batch_size=8), config, S1, tiny)
+    try:
+        yield engine
+    finally:
+        engine.close()
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def kept(probabilities: Sequence[float], sampling: SamplingConfig) -> list[int]:
@@ -202,6 +220,19 @@ def test_truncated_run_has_the_ratio_of_a_whole_one(tiny: LoadedModel, tmp_path:
         means.append([row[key] for row in trainer.state.log_history if key in row])
     assert len(means[0]) == len(means[1]) == 4
     assert means[1] == pytest.approx(means[0], abs=1e-3)
+
+
+@engine_tier
+@pytest.mark.filterwarnings("ignore")  # vLLM's own
+def test_rollouts_of_vllm_have_ratio_one(tiny: LoadedModel, vllm: Any, tmp_path: Path) -> None:
+    for at, rollout in enumerate(BUDGETS):
+        trainer = trainer_of(tiny, tmp_path / str(at), TRUNCATIONS[3], rollout=rollout, engine=vllm, max_steps=3)
+        trainer.train()
+        key = "sampling/importance_sampling_ratio/{}"
+        rows = [row for row in trainer.state.log_history if key.format("mean") in row]
+        assert len(rows) == 3
+        for row in rows:
+            assert [row[key.format(name)] for name in ("min", "mean", "max")] == pytest.approx([1.0] * 3, abs=1e-3)
 
 
 @engine_tier
