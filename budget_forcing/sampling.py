@@ -18,6 +18,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64's multipliers
 REDRAW = 1  # the stream of uniforms for a second draw at one position
 BLOCK = 256  # tokens that race as one first
+CANDIDATES = 1024  # likeliest tokens that are sorted first, in the hope that a truncation keeps no more
 
 
 def mix(value: int) -> int:
@@ -70,17 +71,28 @@ class Truncation:
             logits = logits.masked_fill(logits < logits.amax(1, keepdim=True) + self.min_p.log(), -torch.inf)
         if self.top_k is None and self.top_p is None:
             return logits
-        ranked = logits.sort(dim=1, descending=True).values
+        ranked = self._ranked(logits)
         if self.top_k is not None:
             place = (self.top_k - 1).clamp(max=logits.shape[1] - 1)
             last = ranked.gather(1, place.expand(len(logits), 1))
             logits, ranked = (x.masked_fill(x < last, -torch.inf) for x in (logits, ranked))
         if self.top_p is not None:
-            above = ranked.softmax(1).cumsum(1).roll(1, 1)  # mass of the more likely tokens
+            mass = (ranked - logits.logsumexp(1, keepdim=True)).exp()
+            above = mass.cumsum(1).roll(1, 1)  # mass of the more likely tokens
             above[:, 0] = 0.0
             kept = ((above < self.top_p) | (self.top_p >= 1)).sum(1, keepdim=True)
             logits = logits.masked_fill(logits < ranked.gather(1, kept - 1), -torch.inf)
         return logits
+
+    def _ranked(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, N) the likeliest logits in falling order, all that may be kept: to sort all V takes most of the time."""
+        first = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1).values
+        if self.top_k is not None:
+            is_enough = self.top_k <= first.shape[1]
+        elif self.top_p is not None:
+            mass = (first - logits.logsumexp(1, keepdim=True)).exp().sum(1, keepdim=True)
+            is_enough = (self.top_p < 1) & (mass > self.top_p)
+        return first if is_enough.all() else logits.sort(dim=1, descending=True).values
 
 
 def dropped(scaled: torch.Tensor, kept: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
