@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from budget_forcing.sampling import draw_tokens
+from budget_forcing.sampling import draw_tokens, policy_logprobs
 from configs.schema.sections import SamplingConfig
 
 Truncate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -55,7 +55,7 @@ class Policies:
         """Tensors on `device` from each row's end tokens, sampling and wish for log-probabilities."""
         width = max(map(len, ends))
         greedy = [s.temperature == 0 for s in sampling]
-        cut = [s.temperature > 0 and (s.top_p < 1 or s.top_k > 0 or s.min_p > 0) for s in sampling]
+        cut = [s.temperature > 0 and bool(s.truncations) for s in sampling]
 
         def tensor(values: Sequence[object]) -> torch.Tensor:
             return torch.tensor(values).to(device, non_blocking=True)  # the forward pass is still running there
@@ -163,16 +163,16 @@ def draw_again(
     truncate: Truncate,
     choice: Choice,
 ) -> None:
-    """Where an end was drawn in rows `at` (R,), draw another token: `token`, and its log-probability in `none`."""
+    """Where an end was drawn in rows `at` (R,), draw another token: `token`, and the policy's log-probability of it
+    in `none`.
+    """
     logits_RV = logits[index[at]]
-    final_RV = _final(logits_RV, rows, at, truncate)
-    every = final_RV.logsumexp(1)
-    spared = final_RV.scatter(1, rows.ends[at], -torch.inf).logsumexp(1) - every
     others_RV = _final(logits_RV.scatter(1, rows.ends[at], -torch.inf), rows, at, truncate)
-    tokens, logprobs = draw_tokens(others_RV, uniforms)
+    tokens, _ = draw_tokens(others_RV, uniforms)
     ended = choice.end[at] >= 0
     choice.token[at] = torch.where(ended, tokens, choice.token[at])
-    choice.none[at] = torch.where(spared.isfinite(), spared, 0.0) + logprobs
+    scaled_RV = logits_RV / rows.temperature[at, None]
+    choice.none[at] = policy_logprobs(scaled_RV, _final(logits_RV, rows, at, truncate), tokens)
 
 
 def _final(logits: torch.Tensor, rows: Policies, at: torch.Tensor, truncate: Truncate) -> torch.Tensor:

@@ -18,6 +18,7 @@ GOLDEN = 0x9E3779B97F4A7C15
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64's multipliers
 REDRAW = 1  # the stream of uniforms for a second draw at one position
 BLOCK = 256  # tokens that race as one first
+CANDIDATES = 1024  # likeliest tokens that are sorted first, in the hope that a truncation keeps no more
 
 
 def mix(value: int) -> int:
@@ -43,7 +44,7 @@ def uniform(seeds: ArrayLike, positions: ArrayLike, stream: int = 0) -> np.ndarr
 class Truncation:
     """What of the distribution is kept, per row; None: no row truncates that way.
 
-    min_p, top_k, top_p: (B, 1), where 0, the vocabulary's size and 1 keep all.
+    min_p, top_k, top_p: (B, 1), or (1, 1) for rows that are all alike; 0, the vocabulary's size and 1 keep all.
     """
 
     min_p: torch.Tensor | None
@@ -70,16 +71,43 @@ class Truncation:
             logits = logits.masked_fill(logits < logits.amax(1, keepdim=True) + self.min_p.log(), -torch.inf)
         if self.top_k is None and self.top_p is None:
             return logits
-        ranked = logits.sort(dim=1, descending=True).values
+        ranked = self._ranked(logits)
         if self.top_k is not None:
-            last = ranked.gather(1, (self.top_k - 1).clamp(max=logits.shape[1] - 1))
+            place = (self.top_k - 1).clamp(max=logits.shape[1] - 1)
+            last = ranked.gather(1, place.expand(len(logits), 1))
             logits, ranked = (x.masked_fill(x < last, -torch.inf) for x in (logits, ranked))
         if self.top_p is not None:
-            above = ranked.softmax(1).cumsum(1).roll(1, 1)  # mass of the more likely tokens
+            mass = (ranked - logits.logsumexp(1, keepdim=True)).exp()
+            above = mass.cumsum(1).roll(1, 1)  # mass of the more likely tokens
             above[:, 0] = 0.0
             kept = ((above < self.top_p) | (self.top_p >= 1)).sum(1, keepdim=True)
             logits = logits.masked_fill(logits < ranked.gather(1, kept - 1), -torch.inf)
         return logits
+
+    def _ranked(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, N) the likeliest logits in falling order, all that may be kept: to sort all V takes most of the time."""
+        first = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1).values
+        if self.top_k is not None:
+            is_enough = self.top_k <= first.shape[1]
+        elif self.top_p is not None:
+            mass = (first - logits.logsumexp(1, keepdim=True)).exp().sum(1, keepdim=True)
+            is_enough = (self.top_p < 1) & (mass > self.top_p)
+        return first if is_enough.all() else logits.sort(dim=1, descending=True).values
+
+
+def dropped(scaled: torch.Tensor, kept: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(B, V) bool: what a truncation drops that leaves `kept` of `scaled` logits, both (B, V).
+
+    It never drops `tokens` (B,): where one of them is less likely than all that is kept, whatever is as likely is too.
+    """
+    least = kept.masked_fill(kept == -torch.inf, torch.inf).amin(1, keepdim=True)
+    return scaled < torch.minimum(least, scaled.gather(1, tokens[:, None]))
+
+
+def policy_logprobs(scaled: torch.Tensor, kept: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(B,) log-probabilities of `tokens` (B,), however they were drawn, among what is not `dropped`."""
+    chosen = scaled.gather(1, tokens[:, None])[:, 0]
+    return chosen - scaled.masked_fill(dropped(scaled, kept, tokens), -torch.inf).logsumexp(1)
 
 
 def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

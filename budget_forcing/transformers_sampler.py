@@ -11,7 +11,7 @@ import torch
 from transformers import LogitsProcessor
 
 from budget_forcing.budget_state import BudgetState, Outcome
-from budget_forcing.sampling import REDRAW, Truncation, draw_tokens, uniform
+from budget_forcing.sampling import REDRAW, Truncation, draw_tokens, policy_logprobs, uniform
 from budget_forcing.tokens import TokenBudget
 from configs.schema.sections import SamplingConfig
 
@@ -89,11 +89,10 @@ class Sampler:
                 tokens[at] = state.due
         if again:
             rows = [self.rows[at] for at in again]
-            second, among = _Drawn(rows, logits.device), logits[again]
-            spared = second.spared(among)
-            drawn = second.draw(_without_refused(among, rows), REDRAW)
-            for at, token, logprob, none in zip(again, *drawn, spared, strict=True):
-                tokens[at], logprobs[at] = token, logprob + none
+            second, all_R = _Drawn(rows, logits.device), logits[again]
+            drawn, _ = second.draw(_without_refused(all_R.clone(), rows), REDRAW)
+            for at, token, logprob in zip(again, drawn, second.logprobs(all_R, drawn), strict=True):
+                tokens[at], logprobs[at] = token, logprob
         for row, token, logprob in zip(self.rows, tokens, logprobs, strict=True):
             if not row.done:
                 row.record(token, logprob)
@@ -128,13 +127,12 @@ class _Drawn:
             tokens, logprobs = torch.where(self.greedy, best, tokens), torch.where(self.greedy, plain, logprobs)
         return tokens.tolist(), logprobs.tolist()
 
-    def spared(self, logits: torch.Tensor) -> list[float]:
-        """Of each row the log-probability that none of its refused ids comes; 0 where truncation leaves but those."""
-        final = torch.where(self.greedy[:, None], logits, self._final(logits))
-        every = final.logsumexp(1)
-        none = _without_refused(final, self.rows).logsumexp(1) - every
-        logprobs: list[float] = torch.where(none.isfinite(), none, 0.0).tolist()
-        return logprobs
+    def logprobs(self, logits: torch.Tensor, tokens: Sequence[int]) -> list[float]:
+        """The policy's log-probability of each row's token, which it need not have drawn."""
+        greedy, chosen = self.greedy[:, None], torch.tensor(tokens, device=logits.device)
+        scaled = torch.where(greedy, logits, logits / self.temperature)
+        found: list[float] = policy_logprobs(scaled, torch.where(greedy, logits, self._final(logits)), chosen).tolist()
+        return found
 
     def _final(self, logits: torch.Tensor) -> torch.Tensor:
         """What is sampled from; a greedy row's is of no use."""

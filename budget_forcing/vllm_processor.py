@@ -314,13 +314,15 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         self.emits = torch.from_numpy(on_end).to(self.device, non_blocking=True)
         self.active = torch.from_numpy(on_end > NOT_THINKING).to(self.device, non_blocking=True)
         self.drawing = torch.from_numpy(self.draws_answer[self.watched]).to(self.device, non_blocking=True)
-        self.redraws = np.nonzero((on_end == REFUSED) & self.draws[self.watched])[0]
+        self.redraws = np.nonzero((on_end == REFUSED) & self.redrawn)[0]
 
     def _watch(self, watched: list[int]) -> None:
         """Tensors of the rows that think, "Wait"s included, so that these need no new ones."""
         self.watched = watched
         some = [self.tracked[at] for at in watched]
         self.seeds = np.array([tracked.seed for tracked in some], np.uint64)
+        # vLLM would draw another token among what it truncates anew, and the policy's log-probability is not of that
+        self.redrawn = np.array([tracked.draws or bool(tracked.sampling.truncations) for tracked in some])
         self.watched_rows = torch.from_numpy(self.row_of[watched]).to(self.device, non_blocking=True)
         self.policies = Policies.of(
             [tracked.state.budget.ends for tracked in some],

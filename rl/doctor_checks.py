@@ -13,7 +13,7 @@ from models.engines.base import Engine
 from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
-from rl import policy_check, rollout
+from rl import policy_check, rollout, truncation
 from rl.scoring import RolloutScorer
 from training import heldout, preflight
 from training.preflight import Finding, attempt, passed
@@ -125,7 +125,10 @@ class Examination:
     def agreement(self) -> Finding:
         """The engine against the model in training."""
         ids = token_ids(self.engine.tokenizer, self.prompts)
-        gap = policy_check.agreement(self.engine, self.loaded.model, ids)
+        gap = policy_check.agreement(self.engine, self.loaded.model, ids, self.config.sampling)
         text = f"{self.engine.name} and the model differ by {gap.mean:.2g} nats a token (at most {gap.maximum:.2g})"
+        sampling, uses_liger = self.config.sampling, bool(self.config.trl_setting("use_liger_kernel"))
+        if sampling.truncations:
+            text += f"; {truncation.compared(sampling, truncation.in_loss(self.loaded.backend, uses_liger))}"
         wrong = policy_check.mismatch(gap, policy_check.rounding_of(self.loaded.precision))
         return Finding("engine", "failed", wrong) if wrong else passed("engine", text)

@@ -1,6 +1,7 @@
 """Whether rollouts are the policy's, checked at the start of a run and every `rollout.check_every` steps.
 
-The engine writes a few tokens and says how likely it found them; the model in training says the same of them.
+The engine writes a few tokens, sampled as rollouts are, and says how likely it found them; the model in training says
+the same of them.
 
 - Both agree, but for rounding: else the engine samples something else than what is trained.
 - The engine is nearer to the model with its adapter than to the base model, as soon as the adapter changes anything:
@@ -26,7 +27,8 @@ from transformers import (
 from configs.errors import RunError
 from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
-from models.teacher_forcing import Pair, completion_logprobs, vocabulary_logprobs
+from models.teacher_forcing import Pair, vocabulary_logprobs
+from rl.truncation import sampled_logprobs
 from training.run_callback import RunCallback
 
 PROMPTS, TOKENS = 4, 16
@@ -35,6 +37,9 @@ ROUNDING, ROUNDING_16 = 1e-3, 0.25
 """Most that the mean gap may be, in nats a token: in fp32, and in 16 bits, which whatever is not fp32 computes in.
 
 There logits of 16 to 32 are 0.125 apart: on the embedded model a gap of 0.06 is rounding."""
+
+
+PLAIN = SamplingConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,25 @@ class Agreement:
     effect: float | None = None
 
 
-def agreement(engine: Engine, model: PreTrainedModel, prompts: Sequence[Sequence[int]], seed: int = 0) -> Agreement:
+def agreement(
+    engine: Engine,
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    sampling: SamplingConfig = PLAIN,
+    seed: int = 0,
+) -> Agreement:
     """Ask `engine` for a few tokens after each prompt (ids), and `model` what it thinks of them."""
     engine.follow(model)
-    plain = SamplingConfig()  # the whole distribution: a truncated one would differ for a reason
-    requests = [Request(tuple(p), plain, TOKENS, seed=seed + at, logprobs=True) for at, p in enumerate(prompts)]
+    requests = [Request(tuple(p), sampling, TOKENS, seed=seed + at, logprobs=True) for at, p in enumerate(prompts)]
     generations = engine.generate(requests)
     pairs = [(list(g.prompt_ids), list(g.token_ids)) for g in generations]
     of_engine = [logprob for g in generations for logprob in g.logprobs]
-    of_model = logprobs(model, pairs)
+    of_model = logprobs(model, pairs, sampling)
     gaps = [abs(a - b) for a, b in zip(of_engine, of_model, strict=True)]
     if not hasattr(model, "peft_config"):
         return Agreement(fmean(gaps), max(gaps))
     with model.disable_adapter():
-        of_base = logprobs(model, pairs)
+        of_base = logprobs(model, pairs, sampling)
     return Agreement(
         mean=fmean(gaps),
         maximum=max(gaps),
@@ -74,10 +84,12 @@ def agreement(engine: Engine, model: PreTrainedModel, prompts: Sequence[Sequence
     )
 
 
-def logprobs(model: PreTrainedModel, pairs: Sequence[Pair]) -> list[float]:
-    """`model`'s log-probability of every completion token."""
+def logprobs(model: PreTrainedModel, pairs: Sequence[Pair], sampling: SamplingConfig = PLAIN) -> list[float]:
+    """`model`'s log-probability of every completion token, under `sampling`."""
     vocabularies = vocabulary_logprobs(model, pairs)
-    chosen = [completion_logprobs(of, completion) for of, (_, completion) in zip(vocabularies, pairs, strict=True)]
+    chosen = [
+        sampled_logprobs(of, completion, sampling) for of, (_, completion) in zip(vocabularies, pairs, strict=True)
+    ]
     found: list[float] = torch.cat(chosen).tolist()  # once, for each waits for the device
     return found
 
@@ -128,9 +140,16 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
     """Makes the check during training; its figures go into the next row of `metrics.jsonl`."""
 
     def __init__(
-        self, engine: Engine, prompts: Sequence[Sequence[int]], every: int, rows: RunCallback, precision: str
+        self,
+        engine: Engine,
+        prompts: Sequence[Sequence[int]],
+        every: int,
+        rows: RunCallback,
+        precision: str,
+        sampling: SamplingConfig = PLAIN,
     ) -> None:
         self.engine, self.prompts, self.every, self.rows = engine, list(prompts)[:PROMPTS], every, rows
+        self.sampling = sampling
         self.bound = rounding_of(precision)
         self.base: int | None = None
 
@@ -159,7 +178,7 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self._check(model, state.global_step)
 
     def _check(self, model: PreTrainedModel, step: int) -> None:
-        gap = agreement(self.engine, model, self.prompts)
+        gap = agreement(self.engine, model, self.prompts, self.sampling)
         self.rows.extra |= {"logprob_gap_mean": gap.mean, "logprob_gap_max": gap.maximum}
         if wrong := mismatch(gap, self.bound):
             raise RunError(f"stopped at step {step}: {wrong}")

@@ -24,7 +24,7 @@ from data.prompts import token_ids
 from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
-from rl import memory_check, policy_check, rollout
+from rl import memory_check, policy_check, rollout, truncation
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.shared_prompts import is_cheaper
@@ -105,7 +105,10 @@ def run_grpo(
         check_whole_weights(trainer)
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
-        trainer.add_callback(policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision))
+        watch = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
+        trainer.add_callback(watch)
+        if config.sampling.truncations:
+            print(truncation.compared(config.sampling, trainer.truncates))
         if torch.cuda.is_available():
             memory_check.try_worst_step(trainer, longest, config.completion_length)
 

@@ -141,6 +141,7 @@ class GroupSampler:
         curriculum: Curriculum | None = None,
     ) -> None:
         self.generate, self.is_exact = make_generate(engine, config), engine.is_exact
+        self.sampling = config.sampling
         self.resamples, self.is_budgeted = config.rollout.resamples, config.rollout.budget is not None
         self.scorer, self.prompts, self.group_size, self.curriculum = scorer, prompts, group_size, curriculum
 

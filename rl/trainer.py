@@ -3,7 +3,8 @@
     draw                 groups are drawn by our engine and scored (`rl.sampling`); advantages are recorded after
     arrange              rows of a prompt come into one micro-batch (`rl.trl_batch`)
     loss                 rows that teach nothing are left out, where that is exact
-    log_probabilities    a prompt is computed once for its completions (`rl.shared_prompts`)
+    log_probabilities    a prompt is computed once for its completions (`rl.shared_prompts`), and what the sampling
+                         drops is left out (`rl.truncation`)
 
 Where these meet TRL's privates is `rl.trl_internals`. On the Unsloth backend TRL's class is Unsloth's, whose loss has
 signatures of its own and shares prompts in its own way: there only `draw` does anything.
@@ -11,6 +12,7 @@ signatures of its own and shares prompts in its own way: there only `draw` does 
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,7 +28,7 @@ from rewards.composition import BrokenReward, Scores
 from rewards.grading.grade import grade_answers
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import answers_of
-from rl import shared_prompts
+from rl import shared_prompts, truncation
 from rl.monitor import Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
 from rl.scoring import reward_functions
@@ -91,6 +93,13 @@ class RolloutTrainer(OpenGRPOTrainer):
         )
 
     @property
+    def truncates(self) -> bool:
+        """Whether the loss has the log-probabilities of a truncated policy."""
+        return bool(self.sampler.sampling.truncations) and truncation.in_loss(
+            "unsloth" if self.is_unsloth else "transformers", self.args.use_liger_kernel
+        )
+
+    @property
     def shares_prompts(self) -> bool:
         """Whether a prompt's completions can be computed in one row with it."""
         unusual = self.is_unsloth or self.use_liger_kernel or self.is_fsdp_enabled
@@ -108,6 +117,8 @@ class RolloutTrainer(OpenGRPOTrainer):
         except BrokenReward as failure:
             self.recorder.broken(step, failure)
             raise
+        if self.sampler.sampling.truncations and not self.truncates:
+            batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
         output = self.compare(batch.rows(self.sampler.prompts), batch.columns(self.sampler.is_budgeted))
         for name, value in figures.items():
             self.add_metric(name, value)
@@ -139,7 +150,7 @@ class RolloutTrainer(OpenGRPOTrainer):
         """Of every completion token; a prompt's completions in one row where the model can."""
         unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
         if not self.shares_prompts or any(value is not None and value is not False for value in unusual):
-            return super().log_probabilities(model, *rows, **options)
+            return self._padded(model, *rows, **options)
         size, entropy = options.get("batch_size"), options.get("compute_entropy", False)
         return self._by_prompts(model, *rows, batch_size=size, compute_entropy=entropy)
 
@@ -167,11 +178,17 @@ class RolloutTrainer(OpenGRPOTrainer):
                 parts.append(self._packed(model, pack, (len(prompts[rows]), logits_to_keep), compute_entropy))
             else:
                 padded = (input_ids[rows], attention_mask[rows], logits_to_keep)
-                parts.append(super().log_probabilities(model, *padded, compute_entropy=compute_entropy)[:2])
+                parts.append(self._padded(model, *padded, compute_entropy=compute_entropy)[:2])
 
         # 3. in one tensor again
         entropies = torch.cat([part[1] for part in parts if part[1] is not None]) if compute_entropy else None
         return torch.cat([part[0] for part in parts]), entropies, None
+
+    def _padded(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
+        """As TRL has them, of what is sampled."""
+        bare, sampling = self.accelerator.unwrap_model(model), self.sampler.sampling
+        with truncation.truncated(bare, sampling) if self.truncates else nullcontext():
+            return super().log_probabilities(model, *rows, **options)
 
     def _packed(
         self, model: PreTrainedModel, pack: shared_prompts.Pack, shape: tuple[int, int], entropy: bool
@@ -184,6 +201,8 @@ class RolloutTrainer(OpenGRPOTrainer):
             logits_to_keep=pack.source,
             use_cache=False,
         ).logits
+        if self.truncates:
+            logits = truncation.drop(logits, pack.target[None], self.sampler.sampling)
         values = self.of_logits(logits[0], pack.target, entropy)
         logps, *rest = (value.new_zeros(shape).index_put((pack.row, pack.column), value) for value in values)
         return logps, rest[0] if rest else None

@@ -187,6 +187,12 @@ class SamplingConfig(Section):
     """Logits of tokens that the prompt or the text has are divided by this (multiplied where negative); 1 changes none.
     Not in vLLM under a budget."""
 
+    @property
+    def truncations(self) -> tuple[str, ...]:
+        """The fields that drop tokens."""
+        drops = {"top_p": self.top_p < 1, "top_k": self.top_k > 0, "min_p": self.min_p > 0}
+        return tuple(name for name, active in drops.items() if active)
+
 
 class EngineConfig(Section):
     """What generates: see `models.engines.base`."""

@@ -26,9 +26,9 @@ class Generation:
                       thinking and the end of the turn count to neither
     forced            per token: the policy did not choose it (a trainer masks it)
     logprobs          per token: the policy's log-probability under what was sampled from, truncation included and
-                      nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for. The
-                      token drawn after a refused end: that of the draw that made it, among the tokens that are no end
-                      and truncated anew, plus log P(no end)
+                      nothing masked (at temperature 0: at temperature 1); 0.0 where forced; () if not asked for. A
+                      truncation never drops the token drawn: of one that stands in for a refused end, and that it
+                      would drop, whatever is as likely is kept too. What trains on it: `rl.truncation`
     finish            "stop" (end of turn, stop string) or "length"
     stop              what ended the thinking: "natural", "waited:k", "limit", "context"; a rule that stopped it early:
                       "agreed:k", "confident:p"; None: it never ended, or there was no thinking to end

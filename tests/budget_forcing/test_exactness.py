@@ -1,5 +1,6 @@
 """In-engine budgets write every text exactly as often as stopping, appending "Wait" and prompting again."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_logprobs_match_policy_and_forced_are_zero(budget: TokenBudget, sampling
                 continue
             was_refused = at in row.state.drawn_ends and token not in budget.ends
             logits = logits_of([row.tokens[:at]])[0]
-            expected = logprob_of(logits, sampling, token, budget.ends if was_refused else ())
+            expected = logprob_of(logits, sampling, token)
             assert logprob == pytest.approx(expected, abs=1e-5)
             ends += token == OPEN and at < (row.state.answer_at or 0)
             refusals += was_refused
@@ -155,7 +156,8 @@ def test_logprob_is_finite_when_only_ends_are_left() -> None:
     budget, sampling = BUDGETS[2], SamplingConfig(top_k=1)
     row = BatchRow(sampling, 0, frozenset({EOS}), BudgetState(budget))
     Sampler([row]).step(torch.tensor([[0.0, 9.0, 1.0, 3.0, 1.0, 1.0]]))
-    assert (row.tokens, row.logprobs) == ([3], [0.0])
+    assert row.tokens == [3]
+    assert row.logprobs == pytest.approx([3.0 - math.log(math.exp(9.0) + math.exp(3.0))], abs=1e-5)
 
 
 def test_choice_logprob_accounts_for_masking() -> None:

@@ -105,3 +105,26 @@ def test_each_row_has_its_own_truncation() -> None:
     assert truncation is not None
     assert truncation(logits).isfinite().sum(1).tolist() == [4, 1, 2, 1]
     assert Truncation.of([SamplingConfig(), SamplingConfig()]) is None
+
+
+@pytest.mark.parametrize("temperature", [0.1, 3.0], ids=["few kept", "many kept"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [SamplingConfig(top_p=0.5), SamplingConfig(top_p=0.95)],
+        [SamplingConfig(top_p=0.9), SamplingConfig()],
+        [SamplingConfig(top_k=4), SamplingConfig(top_k=9, top_p=0.6)],
+        [SamplingConfig(top_k=30), SamplingConfig(top_p=0.9, min_p=0.01)],
+    ],
+    ids=["top-p", "one keeps all", "top-k", "large top-k"],
+)
+def test_sorting_fewer_tokens_first_changes_nothing(
+    rows: list[SamplingConfig], temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(2, 100, generator=torch.Generator().manual_seed(0)) / temperature
+    truncation = Truncation.of(rows)
+    assert truncation is not None
+    whole = truncation(logits)
+    assert whole.isinf().any()
+    monkeypatch.setattr("budget_forcing.sampling.CANDIDATES", 10)
+    assert torch.equal(truncation(logits), whole)

@@ -85,17 +85,15 @@ def _completed(model: Any, tokenizer: Any, ask: Ask, sampling: SamplingConfig) -
 
 
 @pytest.mark.parametrize(
-    ("sampling", "kept", "redrawn"),
-    [
-        (SamplingConfig(), [0, 1, 2, 3], [1, 2, 3]),
-        (SamplingConfig(top_k=2), [0, 1], [1, 2]),
-        (SamplingConfig(top_k=1), [0], [1]),  # nothing but the end survives: P(no end) is not counted
+    ("sampling", "redrawn"),
+    [  # each token that may be redrawn, and the mass of what is kept where it is
+        (SamplingConfig(), {1: 1.0, 2: 1.0, 3: 1.0}),
+        (SamplingConfig(top_k=2), {1: 0.8, 2: 0.95}),
+        (SamplingConfig(top_k=1), {1: 0.8}),
     ],
     ids=["all", "top-k 2", "top-k 1"],
 )
-def test_logprob_after_refused_end_counts_the_refusal(
-    sampling: SamplingConfig, kept: list[int], redrawn: list[int]
-) -> None:
+def test_redrawn_token_has_the_policys_logprob(sampling: SamplingConfig, redrawn: dict[int, float]) -> None:
     policy = torch.tensor([0.55, 0.25, 0.15, 0.05])
     end = 0
     budget = TokenBudget(ends=(end,), end=(end,), eos=(end,), limit=9, min_thinking=9, max_answer=1)
@@ -103,10 +101,9 @@ def test_logprob_after_refused_end_counts_the_refusal(
     Sampler(rows).step(policy.log().expand(len(rows), -1).clone())
     refused = [row for row in rows if row.state is not None and row.state.waits]
     assert {row.tokens[0] for row in refused} == set(redrawn)
-    none = 1 - policy[end] / policy[kept].sum() if len(kept) > 1 else torch.tensor(1.0)
     for row in refused:
-        drawn = policy[row.tokens[0]] / policy[redrawn].sum()
-        assert row.logprobs[0] == pytest.approx((drawn * none).log().item(), abs=1e-5)
+        token = row.tokens[0]
+        assert row.logprobs[0] == pytest.approx((policy[token] / redrawn[token]).log().item(), abs=1e-5)
 
 
 def test_waits_are_per_step_not_per_refused_row() -> None:

@@ -160,7 +160,7 @@ def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: Sampling
                 continue
             was_refused = position in drawn_ends and token not in budget.ends
             logits = own_logits(name, text[:position])
-            expected = logprob_of(logits, sampling, token, budget.ends if was_refused else ())
+            expected = logprob_of(logits, sampling, token)
             assert logprob == pytest.approx(expected, abs=1e-5)
             ends += token == OPEN and position < outcome.answer_at
             refusals += was_refused

@@ -1,6 +1,5 @@
 """A toy language model, the exact probability of every text it can write under a budget, and a test against samples."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
@@ -51,19 +50,15 @@ def policy(tokens: Text, sampling: SamplingConfig, refused: Text = ()) -> list[f
     return _policy(tokens[-2:], sampling, refused)
 
 
-def logprob_of(logits: torch.Tensor, sampling: SamplingConfig, token: int, refused: Text = ()) -> float:
-    """Log-probability of `token` under the policy's `logits` (V,); after a refused end, with that of no end at all."""
+def logprob_of(logits: torch.Tensor, sampling: SamplingConfig, token: int) -> float:
+    """Log-probability of `token` under the policy's `logits` (V,), in however wide a truncation it takes to keep it."""
+    scaled = logits[None].double() / (sampling.temperature or 1.0)
     truncation = Truncation.of([sampling])
-
-    def final(logits: torch.Tensor) -> torch.Tensor:
-        scaled = logits[None].double() / (sampling.temperature or 1.0)
-        return (scaled if truncation is None else truncation(scaled)).softmax(1)[0]
-
-    if not refused:
-        return float(final(logits)[token].log())
-    none = 1 - float(final(logits)[list(refused)].sum())
-    among = final(logits.index_fill(0, torch.tensor(refused), -torch.inf))[token]
-    return float(among.log()) + (math.log(none) if none > 1e-9 else 0.0)
+    kept = (scaled if truncation is None else truncation(scaled))[0].isfinite()
+    probabilities = scaled.softmax(1)[0]
+    if not kept[token]:
+        kept = probabilities >= probabilities[token]
+    return float((probabilities[token] / probabilities[kept].sum()).log())
 
 
 def exact_distribution(budget: TokenBudget, sampling: SamplingConfig) -> dict[Text, float]:

@@ -29,6 +29,14 @@ def test_doctor_prints_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("settings", "line"), [(["trainer.top_p=0.9"], True), ([], False)])
+def test_truncation_says_what_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], line: bool
+) -> None:
+    assert doctor.main(arguments(tmp_path, *settings)) == 0
+    assert ("log-probabilities: among the tokens kept by top_p 0.9, in the loss" in capsys.readouterr().out) == line
+
+
 def test_failed_line_sets_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     budget = ["rollout.budget.max_thinking=20", "rollout.budget.max_answer=20"]
     assert doctor.main(arguments(tmp_path, *budget)) == 1

@@ -8,12 +8,15 @@ import torch
 
 from configs.errors import RunError
 from configs.run_directory import RunDir
+from configs.schema.sections import SamplingConfig
 from data.think_format import S1
+from models.engines.generation import Generation
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import policy_check
 from rl import rollout as rollouts
+from rl.truncation import over_vocabulary
 from tests.host_waits import HostWaits
 from tests.rl.trainers import PROBLEMS, built, randomise
 from training.run_callback import RunCallback
@@ -21,6 +24,10 @@ from training.run_callback import RunCallback
 pytestmark = pytest.mark.engine
 
 REWARDS = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
+
+
+WHOLE = SamplingConfig()
+SAMPLINGS = [WHOLE, SamplingConfig(top_p=0.9), SamplingConfig(temperature=0.7, top_k=20, min_p=0.05)]
 
 
 class BaseModelEngine(TransformersEngine):
@@ -49,13 +56,16 @@ def prompts(tiny: LoadedModel) -> list[list[int]]:
     return [tiny.tokenizer(text)["input_ids"] for text in rollouts.prompts(PROBLEMS, tiny.tokenizer, S1)]
 
 
-def agreed(tiny: LoadedModel, engine: type[TransformersEngine] = TransformersEngine) -> policy_check.Agreement:
-    return policy_check.agreement(engine(tiny.model, tiny.tokenizer, S1, 256), tiny.model, prompts(tiny))
+def agreed(
+    tiny: LoadedModel, engine: type[TransformersEngine] = TransformersEngine, sampling: SamplingConfig = WHOLE
+) -> policy_check.Agreement:
+    return policy_check.agreement(engine(tiny.model, tiny.tokenizer, S1, 256), tiny.model, prompts(tiny), sampling)
 
 
-def test_engine_on_training_weights_agrees(tiny: LoadedModel) -> None:
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_engine_on_training_weights_agrees(tiny: LoadedModel, sampling: SamplingConfig) -> None:
     randomise(tiny.model)
-    found = agreed(tiny)
+    found = agreed(tiny, sampling=sampling)
     assert found.mean < 1e-4
     assert found.effect is not None
     assert found.base == pytest.approx(found.effect, rel=0.05)
@@ -66,9 +76,12 @@ def test_engine_on_training_weights_agrees(tiny: LoadedModel) -> None:
 @pytest.mark.parametrize(
     ("engine", "message"), [(BaseModelEngine, "answers as the base model"), (StaleEngine, "disagree by")]
 )
-def test_engine_on_other_weights_is_detected(tiny: LoadedModel, engine: Any, message: str) -> None:
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_engine_on_other_weights_is_detected(
+    tiny: LoadedModel, engine: Any, message: str, sampling: SamplingConfig
+) -> None:
     randomise(tiny.model)
-    wrong = policy_check.mismatch(agreed(tiny, engine), policy_check.rounding_of("fp32"))
+    wrong = policy_check.mismatch(agreed(tiny, engine, sampling), policy_check.rounding_of("fp32"))
     assert message in wrong
     assert "rollout.engine=transformers" in wrong
 
@@ -141,3 +154,16 @@ def test_changed_base_weights_stop_the_run(tiny: LoadedModel, tmp_path: Path) ->
             trainer.train()
     finally:
         frozen.data.view(-1)[7] -= 2e-3
+
+
+class WholeEngine(TransformersEngine):
+    """What an engine does that reports log-probabilities over the vocabulary, whatever it truncates."""
+
+    def generate(self, *arguments: Any, **options: Any) -> list[Generation]:
+        return over_vocabulary(super().generate(*arguments, **options), self.model, SAMPLINGS[1])
+
+
+def test_untruncated_logprobs_are_a_mismatch(tiny: LoadedModel) -> None:
+    """What TRL compares under top-p: the mass that is kept is in the gap."""
+    wrong = policy_check.mismatch(agreed(tiny, WholeEngine, SAMPLINGS[1]), policy_check.rounding_of("fp32"))
+    assert "disagree by" in wrong

@@ -15,7 +15,7 @@ from peft import PeftModel
 
 from configs.errors import EngineError
 from configs.schema.adapters import LoraConfig
-from configs.schema.sections import EngineConfig, ModelConfig
+from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1
 from models.adapter_files import is_adapter
 from models.engines.adapter_sync import Handover
@@ -155,6 +155,8 @@ def test_swaps_keep_base_weights_and_agreement(loaded: LoadedModel, engine: Any)
     assert found.mean < 1e-4
     assert found.base is not None
     assert found.base > 0.05  # it is the adapter that answers
+    for sampling in (SamplingConfig(top_p=0.9), SamplingConfig(temperature=0.7, top_k=5, min_p=0.05)):
+        assert agreement(engine, loaded.model, prompts, sampling).mean < 1e-4
     assert engine.llm.collective_rpc(base_weights) == before
     assert checksum(loaded.model) == own
 

@@ -200,17 +200,29 @@ def preemptions(engine: Any) -> int:
 
 
 @pytest.mark.parametrize(("where", "seed"), [("engine", None), ("apart", 5)], ids=["chunked prefill", "seeded"])
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 def test_sampled_logprobs_match_the_policy(
-    where: str, seed: int | None, transformers_engine: TransformersEngine, request: pytest.FixtureRequest
+    where: str,
+    seed: int | None,
+    sampling: SamplingConfig,
+    transformers_engine: TransformersEngine,
+    request: pytest.FixtureRequest,
 ) -> None:
     import torch
 
-    requests = [ask("q" * n, budget=b, n=2, seed=seed) for n in (1, 30, 90) for b in BUDGETS[:3]]
+    from rl.truncation import sampled_logprobs
+
+    budgets = [*BUDGETS[:3], None]
+    requests = [
+        ask("q" * n, budget=b, sampling=sampling, n=2, seed=seed, logprobs=True, max_tokens=None if b else 40)
+        for n in (1, 30, 90)
+        for b in budgets
+    ]
     for g in request.getfixturevalue(where).generate(requests):
         ids = torch.tensor([[*g.prompt_ids, *g.token_ids]])
         with torch.inference_mode():
             logits = transformers_engine.model(ids).logits[0, len(g.prompt_ids) - 1 : -1]
-        own = logits.log_softmax(1).gather(1, ids[0, len(g.prompt_ids) :, None])[:, 0]
+        own = sampled_logprobs(logits, g.token_ids, sampling)
         for at, forced in enumerate(g.forced):
             if forced:
                 assert g.logprobs[at] == 0.0
