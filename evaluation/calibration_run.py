@@ -17,7 +17,7 @@ from evaluation.candidates import Candidate, candidate_of
 from evaluation.probed_candidates import probed_candidates
 from evaluation.results import questions
 from evaluation.sample_store import SampleStore
-from evaluation.trajectories import PROBES_FILE
+from evaluation.trajectories import PROBES_FILE, trajectories
 from report.evaluation import names_of
 
 NAME_ONE = "name the folder of a finished `mull evaluate`"
@@ -93,5 +93,12 @@ def read_calibration_run(folder: str | Path) -> CalibrationRun:
         candidates.append(candidate_of(name, budget, found, ids))
         if probes and point["label"] == results["probes"]["point"]:
             probed = list(SampleStore(path / PROBES_FILE).load().values())
+            probed = [one for one in probed if not (one.thinking_tokens or 0) % probes.every]
+            kept = sum(len(one.probes) for one in trajectories(found, probed))
+            if kept != results["probes"]["probes"]:
+                raise RunError(
+                    f"{path}: {kept} probes, and results.json counts {results['probes']['probes']}; finish the "
+                    "evaluation (--resume) first"
+                )
             candidates += probed_candidates(probes, budget, found, probed, ids)
     return CalibrationRun(path, config, results, ids, candidates, notes)

@@ -13,9 +13,11 @@ from rich.console import Console
 from benchmarks.calibrate import LOST, SWEEP, WON, draw_synthetic, resplit
 from configs.budget_file import read_budget_file
 from configs.errors import ConfigError, RunError
+from configs.sample import Sample
 from evaluation.calibrate import NOTHING_PROVEN, calibrate, main
 from evaluation.calibration_run import read_calibration_run
 from evaluation.candidates import chains_of, longest_of, losses
+from evaluation.sample_store import SampleStore
 from tests.evaluation.swept_run import swept_run
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +115,15 @@ def test_long_name_cuts_no_number(
     assert "thinking tokens" in printed
     assert "the longest" in printed
     assert "…" not in printed
+
+
+def test_probes_that_are_not_there_prove_nothing(tmp_path: Path) -> None:
+    probes = {"every": 64, "max_answer": 16}
+    run = swept_run(tmp_path / "run", {None: "1" * 9}, budgets=[{"max_answer": 16}], probes=probes)
+    assert len(calibrate(run)["candidates"]) > 1
+    SampleStore(run / "probes.jsonl").append(Sample("q0", "after 64", thinking_tokens=64, answer="7"))
+    with pytest.raises(RunError, match=r"1 probes, and results\.json counts 0; finish the evaluation"):
+        calibrate(run)
 
 
 def test_question_that_nobody_could_grade_is_left_out(tmp_path: Path) -> None:
