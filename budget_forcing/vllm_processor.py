@@ -15,7 +15,7 @@ here, the second by vLLM when a processor is named.
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,40 +24,16 @@ from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
-from budget_forcing.budget_state import BudgetState
 from budget_forcing.end_decision import Choice, Policies, choose, draw_again, draw_all
 from budget_forcing.sampling import REDRAW, mix, uniform
 from budget_forcing.tokens import TokenBudget
-from budget_forcing.vllm_request import BEGUN, LOGPROBS, NONCE, SEED, check_params, request_budget, state_of
+from budget_forcing.vllm_request import NONCE, SEED, check_params, request_budget
+from budget_forcing.vllm_tracked import Tracked, fitting
 from configs.errors import EngineError
-from configs.schema.sections import SamplingConfig
 
 logger = logging.getLogger(__name__)
 KEPT = 8192  # requests whose outcome waits to be asked for
 REFUSED, NOT_THINKING = -1, -2  # in place of the id that an end of thinking becomes
-
-
-@dataclass(slots=True, eq=False)
-class Tracked:
-    """A request under a budget, of whose completion the prompt holds the first `begun` tokens.
-
-    `draws`: every token is drawn here. `corrections`: position → what its processed log-probability lacks.
-    """
-
-    owner: "BudgetProcessor"
-    state: BudgetState
-    sampling: SamplingConfig
-    seed: int
-    draws: bool
-    logprobs: bool
-    begun: int
-    output: list[int] = field(default_factory=list)
-    corrections: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def length(self) -> int:
-        """Tokens of the completion so far."""
-        return self.begun + len(self.output)
 
 
 @dataclass(slots=True)
@@ -119,42 +95,17 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
         return tracked
 
     def _new(self, budget: TokenBudget, params: SamplingParams, prompt: int) -> Tracked:
-        # with the ends of a turn that the model's generation config adds, of which only the worker is told
-        stops = sorted(i for i in params.all_stop_token_ids if 0 <= i < self.vocabulary)
-        budget = self._possible(budget, stops)
-        forced = {*budget.end, *budget.final, *budget.wait}
-        ends = dict.fromkeys((*budget.ends, *(i for i in stops if i not in forced)))
-        budget = replace(budget, ends=tuple(ends))
         args = params.extra_args
-        begun = min(args.get(BEGUN, 0), prompt)
-        left = self.context - (prompt - begun) - len(budget.end) - len(budget.final) - budget.max_answer
-        if left < budget.limit:
-            budget = replace(budget, limit=max(left, 0), limit_reason="context")
-        sampling = SamplingConfig(
-            temperature=params.temperature, top_p=params.top_p, top_k=max(params.top_k, 0), min_p=params.min_p
-        )
         draws = SEED in args and params.temperature > 0
         if params.seed is None and not draws:
             self.seed = mix(self.seed)
         seed = args[SEED] if draws else self.seed if params.seed is None else mix(params.seed)
-        tracked = Tracked(self, state_of(budget, args, begun), sampling, seed, draws, bool(args.get(LOGPROBS)), begun)
+        tracked = Tracked.of(self, fitting(budget, params, self.vocabulary), params, prompt, self.context, seed)
         if NONCE in args:
             self.finished[args[NONCE]] = tracked
             if len(self.finished) > KEPT:
                 self.finished.popitem(last=False)
         return tracked
-
-    def _possible(self, budget: TokenBudget, stops: Sequence[int]) -> TokenBudget:
-        """`budget`; if the model lacks one of its ids, which only this process can see, one that ends the request."""
-        ids = {*budget.ends, *budget.end, *budget.eos, *budget.wait, *budget.final}
-        unknown = sorted(i for i in ids if i >= self.vocabulary)
-        if not unknown:
-            return budget
-        logger.error(
-            "budget: the ids %s are not in the vocabulary of %d; the request ends empty", unknown, self.vocabulary
-        )
-        stop = stops[0] if stops else 0
-        return TokenBudget(ends=(stop,), end=(stop,), eos=(stop,), limit=0)
 
     # ---- one step
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from budget_forcing.vllm_processor import BudgetProcessor, Tracked
+from budget_forcing.vllm_processor import BudgetProcessor
+from budget_forcing.vllm_tracked import Tracked
 
 
 class WorkerExtension:

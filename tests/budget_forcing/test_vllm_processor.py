@@ -349,7 +349,8 @@ def test_entry_point_loads_the_processor(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_rows_that_change_wait_for_nothing() -> None:
-    from budget_forcing.vllm_processor import BudgetProcessor, Tracked
+    from budget_forcing.vllm_processor import BudgetProcessor
+    from budget_forcing.vllm_tracked import Tracked
     from tests.budget_forcing.vllm_batch import vllm_config
 
     processor = BudgetProcessor(vllm_config(VOCABULARY, 4), torch.device("meta"), False)
