@@ -55,7 +55,7 @@ class Policies:
         """Tensors on `device` from each row's end tokens, sampling and wish for log-probabilities."""
         width = max(map(len, ends))
         greedy = [s.temperature == 0 for s in sampling]
-        cut = [s.temperature > 0 and bool(s.truncations) for s in sampling]
+        cut = [bool(s.truncations) for s in sampling]
 
         def tensor(values: Sequence[object]) -> torch.Tensor:
             return torch.tensor(values).to(device, non_blocking=True)  # the forward pass is still running there
@@ -163,9 +163,7 @@ def draw_again(
     truncate: Truncate,
     choice: Choice,
 ) -> None:
-    """Where an end was drawn in rows `at` (R,), draw another token: `token`, and the policy's log-probability of it
-    in `none`.
-    """
+    """Where an end was drawn in rows `at` (R,), draw another `token`; `none` is the policy's log-probability of it."""
     logits_RV = logits[index[at]]
     others_RV = _final(logits_RV.scatter(1, rows.ends[at], -torch.inf), rows, at, truncate)
     tokens, _ = draw_tokens(others_RV, uniforms)

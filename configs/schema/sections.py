@@ -189,9 +189,9 @@ class SamplingConfig(Section):
 
     @property
     def truncations(self) -> tuple[str, ...]:
-        """The fields that drop tokens."""
+        """The fields that drop tokens; none where decoding is greedy."""
         drops = {"top_p": self.top_p < 1, "top_k": self.top_k > 0, "min_p": self.min_p > 0}
-        return tuple(name for name, active in drops.items() if active)
+        return tuple(name for name, active in drops.items() if active and self.temperature > 0)
 
 
 class EngineConfig(Section):
