@@ -54,16 +54,19 @@ def probe_of(task: Task, generation: "Generation", engine: "Engine") -> Sample:
     """A probe as a sample that holds its answer alone: the thinking before it is the longest point's."""
     from models.engines.generation import decode
 
-    first = len(generation.token_ids) - generation.answer_tokens
-    answer = generation.token_ids[first:]
+    ids, forced = generation.token_ids, generation.forced
+    end = len(ids) - (ids[-1] in engine.eos)
+    first = end - generation.answer_tokens
+    chosen = [ids[at] for at in range(first, end) if not forced[at]]  # without the text that every probe appends
     return replace(
         sample_of(task, generation, engine),
-        text=decode(engine.tokenizer, answer),
+        text=decode(engine.tokenizer, ids[first:]),
         prefilled=0,
         forced=(),
         thinking="",
-        token_ids=answer,
+        answer=decode(engine.tokenizer, chosen).strip(),
+        token_ids=ids[first:],
         forced_tokens=(),
-        completion_tokens=len(answer),
+        completion_tokens=len(ids) - first,
         thinking_tokens=task.probe,
     )

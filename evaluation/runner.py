@@ -141,21 +141,24 @@ def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "
     """
     tokens = decoded = 0
 
-    def draw_again(wanted: Sequence[int], attempt: int) -> list["Generation"]:
-        nonlocal tokens, decoded
+    def draw_again(wanted: Sequence[int], attempt: int) -> list[bool]:
         last = attempt + 1 == tasks[0].tries
+        asked = [tasks[at] for at in wanted]
+        fits: dict[Place, bool] = {}
 
         def take(task: Task, generation: "Generation") -> None:
-            if last or ended_itself(generation):
+            nonlocal tokens, decoded
+            tokens += len(generation.token_ids) + generation.probe_tokens
+            decoded += len(generation.token_ids) + generation.probe_tokens - generation.shared
+            fits[task.place] = ended_itself(generation)
+            if last or fits[task.place]:
                 record(task, generation, attempt + 1)
 
-        generations = generate_tasks(engine, [tasks[at] for at in wanted], take, attempt)
-        tokens += sum(len(one.token_ids) + one.probe_tokens for one in generations)
-        decoded += sum(len(one.token_ids) + one.probe_tokens - one.shared for one in generations)
-        return generations
+        generate_tasks(engine, asked, take, attempt)
+        return [fits[task.place] for task in asked]
 
     started = time.perf_counter()
-    rejection_sample(draw_again, len(tasks), ended_itself, tasks[0].tries)
+    rejection_sample(draw_again, len(tasks), bool, tasks[0].tries)
     seconds = time.perf_counter() - started
     return {
         "samples": sum(task.probe is None for task in tasks),
@@ -169,8 +172,8 @@ def _generate(tasks: Sequence[Task], engine: "Engine", record: Callable[[Task, "
 
 def generate_tasks(
     engine: "Engine", tasks: Sequence[Task], on_done: Callable[[Task, "Generation"], None], attempt: int = 0
-) -> list["Generation"]:
-    """A generation a task, in their order, from one call of the engine; `on_done` gets each as soon as it is there."""
+) -> None:
+    """A generation a task, from one call of the engine; `on_done` gets each as soon as it is there."""
     from models.engines.base import Request
 
     groups = [list(group) for _, group in groupby(tasks, lambda task: (task.label, task.prompt_ids, task.seed))]
@@ -187,7 +190,7 @@ def generate_tasks(
         for group in groups
         for first in group[:1]
     ]
-    return engine.generate(requests, lambda one: on_done(groups[one.request][one.sample], one))
+    engine.stream(requests, lambda one: on_done(groups[one.request][one.sample], one))
 
 
 def ended_itself(generation: "Generation") -> bool:

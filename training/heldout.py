@@ -6,7 +6,6 @@ Where replies are right to a degree (`rougeL`, …) it is their mean score.
 problem of another kind, where the recipe names some: what training on its rows forgets.
 """
 
-import itertools
 import time
 from collections.abc import Sequence
 from statistics import fmean
@@ -30,6 +29,7 @@ from evaluation.runner import generate_tasks
 from evaluation.sample_store import SampleStore, judged_samples
 from evaluation.task_figures import baselines, check_metrics, metrics_of
 from models.engines.base import Engine
+from models.engines.generation import Generation
 from report.before_after import COMPARISON_FILE
 from rewards.grading.graders import check_graders
 
@@ -164,11 +164,16 @@ def measure(
     # 1. generate: one call, in which short rows of one point fill the batch of another
     tasks = plan_points(engine, problems, config, sampling, seed, general)
     with Progress("held-out samples", total=len(tasks)) as progress:
-        done = itertools.count(1)
-        generations = generate_tasks(engine, tasks, lambda *_: progress.update(next(done)))
+        made: dict[int, Sample] = {}  # by the task itself: a data set may have an id twice
+
+        def take(task: Task, generation: Generation) -> None:
+            made[id(task)] = sample_of(task, generation, engine)
+            progress.update(len(made))
+
+        generate_tasks(engine, tasks, take)
 
     # 2. grade
-    drawn = [sample_of(task, generation, engine) for task, generation in zip(tasks, generations, strict=True)]
+    drawn = [made[id(task)] for task in tasks]
     samples = judged_samples(drawn, [task.problem for task in tasks])
 
     # 3. figures: the greedy samples come first, then k a problem, then the general ones

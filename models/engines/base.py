@@ -99,19 +99,32 @@ class Engine(ABC):
 
         Raises `EngineError` before anything is generated.
         """
+        generations: list[Generation] = []
+
+        def take(generation: Generation) -> None:
+            generations.append(generation)
+            if on_done is not None:
+                on_done(generation)
+
+        self.stream(requests, take)
+        return sorted(generations, key=lambda generation: (generation.request, generation.sample))
+
+    def stream(self, requests: Sequence[Request], on_done: Callable[[Generation], None]) -> None:
+        """`generate` for more than memory holds: nothing is kept of what `on_done` was given."""
         requests = [_unbudgeted(request, self.think_format) for request in requests]
         tokens = self._think_tokens(requests)
         jobs = [job for at, request in enumerate(requests) for job in self._jobs(at, request, tokens)]
         if tokens is None or not tokens.texts:
-            return self._generations(jobs, self.decode, on_done)
+            self._generate(jobs, self.decode, on_done)
+            return
         logger.warning(
             "the tokenizer splits %r: budgets run in rounds of stopping and prompting again, not inside the engine",
             tokens.texts[0],
         )
         plain = [job for job in jobs if job.budget is None]
         forced = [job for job in jobs if job.budget is not None]
-        generations = self._generations(plain, self.decode, on_done) + self._generations(forced, self._rounds, on_done)
-        return sorted(generations, key=lambda generation: (generation.request, generation.sample))
+        self._generate(plain, self.decode, on_done)
+        self._generate(forced, self._rounds, on_done)
 
     def turn(self, generation: Generation) -> str:
         """The assistant's whole turn as rewards read it."""
@@ -121,7 +134,9 @@ class Engine(ABC):
         """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""
         tokens = self._think_tokens(requests)
         jobs = [job for at, request in enumerate(requests) for job in self._jobs(at, request, tokens)]
-        return self._generations(jobs, self._rounds, None)
+        generations: list[Generation] = []
+        self._generate(jobs, self._rounds, generations.append)
+        return sorted(generations, key=lambda generation: (generation.request, generation.sample))
 
     def _think_tokens(self, requests: Sequence[Request]) -> ThinkTokens | None:
         if all(request.budget is None for request in requests):
@@ -170,27 +185,23 @@ class Engine(ABC):
             raise EngineError(f"budget: stop_when: {reason}, and probes can't be told apart; leave stop_when out")
         return Early(rule, encode(self.tokenizer, rule.final_answer_text))
 
-    def _generations(
+    def _generate(
         self,
         jobs: Sequence[Job],
         decode: Callable[[Sequence[Job], Decoded], None],
-        on_done: Callable[[Generation], None] | None,
-    ) -> list[Generation]:
+        on_done: Callable[[Generation], None],
+    ) -> None:
         started = time.perf_counter()
-        generations: dict[int, Generation] = {}
 
         def take(at: int, outcome: Outcome) -> None:
             job = jobs[at]
             control = "none" if job.budget is None else "rounds" if decode == self._rounds else "engine"
             seconds = time.perf_counter() - started
             origin = Origin(job.request, job.sample, job.prompt, job.stop, control, seconds)
-            generations[at] = generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format)
-            if on_done is not None:
-                on_done(generations[at])
+            on_done(generation_of(outcome, origin, self.eos, self.tokenizer, self.think_format))
 
         if jobs:
             decode(jobs, take)
-        return [generations[at] for at in range(len(jobs))]
 
     def _rounds(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """`decode` by stopping and prompting again."""

@@ -52,7 +52,8 @@ class StoppedEarly:
         first = len(outcome.tokens) if outcome.answer_at is None else outcome.answer_at
         last = len(outcome.tokens) - (outcome.tokens[-1] in budget.eos)
         answer = slice(first, last)
-        self.answers.append(answer_key(self.text_of(outcome.tokens[answer])))
+        chosen = [its for its, forced in zip(outcome.tokens[answer], outcome.forced[answer], strict=True) if not forced]
+        self.answers.append(answer_key(self.text_of(chosen)))
         logprob = mean_logprob(outcome.logprobs[answer], outcome.forced[answer]) if outcome.logprobs else None
         reason = self.early.rule.reason(self.answers, None if logprob is None else math.exp(logprob))
         if reason:

@@ -158,11 +158,15 @@ def test_probe_is_what_a_run_with_that_limit_answers(run: Evaluate) -> None:
     for at in (4, 12):
         limited = LONGEST | {"max_thinking": at, "final_answer_text": "So ", "max_answer": 3}
         own = lines(run(f"limited{at}", budgets=[limited]) / "samples.jsonl")
-        answers = {(row["id"], row["sample"]): (row["answer"], row["extracted"], row["score"]) for row in own}
+        answers = {(row["id"], row["sample"]): row for row in own}
         probed = [row for row in probes if row["point"] == f"after {at}"]
         assert probed
         for row in probed:
-            assert (row["answer"], row["extracted"], row["score"]) == answers[row["id"], row["sample"]]
+            alone = answers[row["id"], row["sample"]]
+            assert (row["extracted"], row["score"]) == (alone["extracted"], alone["score"])
+            assert row["token_ids"] == alone["token_ids"][-len(row["token_ids"]) :]
+            assert row["text"].startswith("So ")
+            assert not row["answer"].startswith("So")  # what every probe appends agrees with nothing
             assert row["answer_logprob"] < 0
     found = json.loads((folder / "results.json").read_text("utf-8"))["probes"]
     assert [point["limit"] for point in found["curve"]] == list(range(4, max(thought.values()) + 4, 4))
