@@ -32,7 +32,7 @@ def read_fixed_budget_file(path: str | Path) -> BudgetFile:
     if content.budget.stop_when is not None:
         raise ConfigError(
             f"--budget {path}: stop_when forces answers and takes them back while the model thinks, which nobody can "
-            "be shown as it comes; `mull evaluate` alone keeps it. Take a fixed budget: `mull calibrate RUN --fixed`"
+            "be shown as it comes; `mull evaluate` keeps it. Take a fixed budget: `mull calibrate RUN --fixed`"
         )
     return content
 

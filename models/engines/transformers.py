@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from models.engines.generation import decode, end_of_turn
 from models.engines.job import Branch, Decoded, Job
 from models.engines.sharing import decode_shared
 from models.engines.transformers_internals import new_cache, refuse_unsloth
+from models.engines.trunk import Trunk, fork, left_pad
 from models.engines.virtual_tokens import VirtualTokens
 from models.protocols import CausalLM
 
@@ -88,7 +89,7 @@ class _Decoding:
         self.branch = branch
         # longest first: the last rows to run alone are short, and prompts of like length share a prefill
         self.waiting = deque(sorted(range(len(jobs)), key=lambda at: (-jobs[at].max_tokens, -len(jobs[at].known))))
-        self.branches: deque[tuple[int, _Trunk]] = deque()
+        self.branches: deque[tuple[int, Trunk]] = deque()
         self.live: list[int] = []
         self.rows: list[BatchRow] = []
         self.reported: set[int] = set()
@@ -152,9 +153,9 @@ class _Decoding:
                 layer.select(index)
         self._join(new, cache, mask, logits)
 
-    def _alike(self, most: int) -> list[tuple[int, "_Trunk"]]:
+    def _alike(self, most: int) -> list[tuple[int, Trunk]]:
         """The next branches, at most `most`: none of them is shorter than what another one has new."""
-        some: list[tuple[int, _Trunk]] = []
+        some: list[tuple[int, Trunk]] = []
         fresh, shortest = 0, math.inf
         while self.branches and len(some) < most:
             at, trunk = self.branches[0]
@@ -165,7 +166,7 @@ class _Decoding:
             some.append(self.branches.popleft())
         return some
 
-    def _go_on(self, some: Sequence[tuple[int, "_Trunk"]]) -> None:
+    def _go_on(self, some: Sequence[tuple[int, Trunk]]) -> None:
         """Join branches to the live rows: their trunks' keys and values, and a forward pass over what is new.
 
         As many last tokens as the branch with most new ones has are computed for all, so that no row has a gap.
@@ -178,13 +179,7 @@ class _Decoding:
 
         # 2. the trunks' keys and values, side by side
         cache = new_cache(self.engine.model)
-        for number, layer in enumerate(cache.layers):
-            pairs = [(trunk.layers[number], length) for (_, trunk), length in zip(some, kept, strict=True)]
-            layer.lazy_initialization(*pairs[0][0])
-            layer.replace(
-                torch.cat([_left_pad(keys[:, :, :length], width) for (keys, _), length in pairs]),
-                torch.cat([_left_pad(values[:, :, :length], width) for (_, values), length in pairs]),
-            )
+        fork([trunk for _, trunk in some], kept, cache)
 
         # 3. what is new
         mask = torch.tensor([[0] * (width - length) + [1] * (length + fresh) for length in kept], device=device)
@@ -202,7 +197,7 @@ class _Decoding:
             width = max(self.mask.shape[1], mask.shape[1])
             for mine, theirs in zip(self.cache.layers, cache.layers, strict=True):
                 pairs = zip((mine.keys, mine.values), (theirs.keys, theirs.values), strict=True)
-                mine.replace(*(torch.cat([_left_pad(a, width), _left_pad(b, width)]) for a, b in pairs))
+                mine.replace(*(torch.cat([left_pad(a, width), left_pad(b, width)]) for a, b in pairs))
             self.mask = torch.cat([torch.nn.functional.pad(m, (width - m.shape[1], 0)) for m in (self.mask, mask)])
         else:
             self.cache, self.mask = cache, mask
@@ -258,13 +253,8 @@ class _Decoding:
             return
         length = self.virtual.count + len(self.jobs[self.live[place]].prompt) + len(self.rows[place].tokens) - 1
         first = int(self.mask[place].argmax())
-        columns = slice(first, first + length)
-        layers = [
-            (its.keys[place : place + 1, :, columns].clone(), its.values[place : place + 1, :, columns].clone())
-            for its in self.cache.layers
-        ]
         ids = (*self.jobs[self.live[place]].prompt, *self.rows[place].tokens[:-1])
-        trunk = _Trunk(ids, layers)
+        trunk = Trunk.of(ids, self.cache, place, slice(first, first + length))
         self.branches.extend((len(self.jobs) + at, trunk) for at in range(len(jobs)))
         self.jobs += jobs
 
@@ -289,19 +279,6 @@ class _Decoding:
             self.cache, self.mask = None, mask[:, :0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Trunk:
-    """A sequence that others branch off: its ids, and of each layer the keys and values (1, heads, T, d) of these."""
-
-    ids: tuple[int, ...]
-    layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
-
-    def shared(self, known: Sequence[int]) -> int:
-        """How many of the first ids are its own too, short of the last one, after which something has to come."""
-        pairs = enumerate(zip(self.ids, known[:-1], strict=False))
-        return next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(self.ids), len(known) - 1))
-
-
 def _row(job: Job) -> BatchRow:
     begun = ([*job.begun.tokens], [*job.begun.logprobs]) if job.begun else ([], [])
     return BatchRow(
@@ -314,7 +291,3 @@ def _row(job: Job) -> BatchRow:
         refuse=job.refuse,
         prompt=job.prompt,
     )
-
-
-def _left_pad(states: torch.Tensor, width: int) -> torch.Tensor:
-    return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))
