@@ -21,7 +21,9 @@ THINKING, FORCING, ANSWERING, DONE = range(4)
 
 @dataclass(slots=True)
 class Outcome:
-    """A decoded sequence: per token its id, the policy's log-probability (0.0 where forced), and whether it was forced.
+    """A decoded sequence: per token its id, the policy's log-probability, and whether it was forced.
+
+    The log-probability of a forced token is 0.0, or that of the end that the policy drew in its place.
 
     thought    thinking tokens, which come first
     answer_at  position at which the answer starts; None: it was never reached

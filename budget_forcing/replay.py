@@ -15,18 +15,16 @@ def replay(budget: TokenBudget, known: Outcome) -> tuple[Outcome, bool]:
     """
     # 1. what is in common
     state = _common(budget, known)
-    tokens = known.tokens[: state.position]
-    logprobs = known.logprobs[: state.position]
-    is_whole = state.position == len(known.tokens)
     shared = state.position
+    tokens, logprobs = known.tokens[:shared], known.logprobs[:shared]
+    is_whole = shared == len(known.tokens)
 
-    # 2. what is due
+    # 2. what is due: an end that the policy drew here, and whatever else comes after it
     while state.due is not None and not is_whole:
+        if known.logprobs:
+            logprobs.append(known.logprobs[shared] if state.chosen else 0.0)
         tokens.append(state.due)
         state.advance()
-    if known.logprobs:
-        logprobs += [0.0] * (len(tokens) - shared)
-        logprobs = [0.0 if forced else its for forced, its in zip(state.forced, logprobs, strict=True)]
     begun = state.outcome(tokens, logprobs)
     begun.shared = shared
     return begun, is_whole or state.phase == DONE

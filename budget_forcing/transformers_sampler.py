@@ -18,7 +18,7 @@ from configs.schema.sections import SamplingConfig
 
 @dataclass(slots=True)
 class BatchRow:
-    """One sequence in a batch; `logprobs` are the policy's, 0.0 where a token was forced.
+    """One sequence in a batch; `logprobs` are the policy's, of the end where it drew one, 0.0 where a token was forced.
 
     Rounds go on with a sequence whose first `start` tokens are in the prompt; `refuse`: `eos` may not come next.
     `prompt`: its ids, for a repetition penalty.
@@ -85,8 +85,8 @@ class Sampler:
             if row.refused:
                 again.append(at)
             elif state is not None and state.due is not None:
-                logprobs[at] = logprobs[at] if state.chosen else 0.0
-                tokens[at] = state.due
+                is_drawn = state.position in state.drawn_ends  # an end, which another budget may let stand
+                tokens[at], logprobs[at] = state.due, logprobs[at] if is_drawn else 0.0
         if again:
             rows = [self.rows[at] for at in again]
             second, all_R = _Drawn(rows, logits.device), logits[again]

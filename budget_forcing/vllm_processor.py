@@ -208,7 +208,7 @@ class BudgetProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not typ
             if not tracked.logprobs:
                 continue
             is_refused = ends[at] >= 0 and state.refused
-            if not is_refused and (tokens[at] >= 0 or state.chosen):
+            if not is_refused and (tokens[at] >= 0 or ends[at] >= 0):
                 tracked.corrections[position] = float(logprobs[at])
             elif is_refused or masks[at]:
                 tracked.corrections[position] = float(nones[at])

@@ -105,7 +105,10 @@ def generation_of(
         thinking_tokens=thought,
         answer_tokens=length - answer_at,
         forced=tuple(outcome.forced[: len(tokens)]),
-        logprobs=tuple(outcome.logprobs[: len(tokens)]),
+        logprobs=tuple(
+            0.0 if forced else logprob
+            for forced, logprob in zip(outcome.forced, outcome.logprobs[: len(tokens)], strict=False)
+        ),
         finish="stop" if stopped else "length",
         stop=reason,
         control=origin.control,

@@ -44,7 +44,7 @@ def by_state(
         state.advance()
         if last:
             break
-    return state.outcome(tokens, [0.0 if forced else -1.0 for forced in state.forced[: len(tokens)]]), state
+    return state.outcome(tokens, [-1.0] * len(tokens)), state
 
 
 def by_rounds(budget: TokenBudget, policy: Policy) -> Outcome:

@@ -139,7 +139,10 @@ def test_logprobs_match_policy_and_forced_are_zero(budget: TokenBudget, sampling
         assert row.state is not None
         for at, (token, logprob) in enumerate(zip(row.tokens, row.logprobs, strict=True)):
             if row.state.forced[at]:
-                assert logprob == 0.0
+                drawn = row.state.drawn_ends.get(at)  # an end that another budget may let stand
+                logits = logits_of([row.tokens[:at]])[0]
+                expected = 0.0 if drawn is None else logprob_of(logits, sampling, drawn)
+                assert logprob == pytest.approx(expected, abs=1e-5)
                 continue
             was_refused = at in row.state.drawn_ends and token not in budget.ends
             logits = logits_of([row.tokens[:at]])[0]

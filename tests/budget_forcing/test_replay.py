@@ -26,7 +26,9 @@ def test_going_on_from_what_is_common_is_decoding_it_all(
     assert begun.tokens == own.tokens[: len(begun.tokens)]
     assert begun.tokens[: begun.shared] == known.tokens[: begun.shared]
     assert is_whole == (len(begun.tokens) == len(own.tokens))
-    assert (begun if is_whole else by_state(other, policy, begun)[0]) == replace(own, shared=begun.shared * is_whole)
+    found = begun if is_whole else by_state(other, policy, begun)[0]
+    assert replace(found, shared=0, logprobs=[]) == replace(own, logprobs=[])
+    assert all(logprob == -1.0 for logprob, forced in zip(begun.logprobs, begun.forced, strict=True) if not forced)
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,7 +47,8 @@ def test_known_cases() -> None:
     budget = TokenBudget((OPEN, EOS), (OPEN,), (EOS,), 6, num_waits=1, wait=(WAIT,), final=(FINAL,), max_answer=2)
     known = Outcome(
         [MORE, MORE, WAIT, MORE, OPEN, MORE, EOS],
-        [-1.0, -1.0, 0.0, -1.0, -2.0, -1.0, -1.0],
+        [-1.0, -1.0, -3.0, -1.0, -2.0, -1.0, -1.0],  # of the end that became "Wait": -3
+
         [False, False, True, False, False, False, False],
         4, 5, "waited:1", {2: OPEN, 4: OPEN},
     )  # fmt: skip
@@ -62,4 +65,5 @@ def test_known_cases() -> None:
     assert common(num_waits=2) == ([MORE, MORE, WAIT, MORE, WAIT], 4, None, False)
     # ended by its limit there
     assert common(max_answer=1) == ([MORE, MORE, WAIT, MORE, OPEN, MORE, EOS], 7, "waited:1", True)
-    assert replay(replace(budget, limit=4, final=()), known)[0].logprobs[4] == 0.0  # nobody drew it there
+    assert replay(replace(budget, num_waits=0), known)[0].logprobs == [-1.0, -1.0, -3.0]  # the end stands here
+    assert replay(replace(budget, limit=1), known)[0].logprobs == [-1.0, 0.0, 0.0]

@@ -156,7 +156,10 @@ def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: Sampling
         for position in range(len(text) if draws else min(outcome.answer_at + 1, len(text))):
             token, logprob = text[position], outcome.logprobs[position]
             if outcome.forced[position]:
-                assert logprob == 0.0
+                drawn = drawn_ends.get(position)  # an end that another budget may let stand
+                logits = own_logits(name, text[:position])
+                expected = 0.0 if drawn is None else logprob_of(logits, sampling, drawn)
+                assert logprob == pytest.approx(expected, abs=1e-5)
                 continue
             was_refused = position in drawn_ends and token not in budget.ends
             logits = own_logits(name, text[:position])

@@ -36,7 +36,7 @@ def check_sweep(engine: Engine, sampling: SamplingConfig, logprobs: bool = True)
             own.finish,
             own.thinking_tokens,
         )
-        assert all(abs(a - b) < 1e-4 for a, b in zip(one.logprobs, own.logprobs, strict=True))
+        assert all(abs(a - b) < 1e-4 for a, b in zip(one.logprobs, own.logprobs, strict=True)), request.budget
         assert own.shared == 0
     decoded = sum(len(one.token_ids) - one.shared for one in together)
     assert decoded < 0.6 * sum(len(one.token_ids) for one in together)
