@@ -1,10 +1,9 @@
-"""What an evaluation costs beyond its generation, and a sweep beyond its points.
+"""What an evaluation costs beyond its generation; what a sweep costs is in `benchmarks.sweep`.
 
     python -m benchmarks.evaluate [--json FILE] [--problems N] [--rounds N]
 
 overhead_vs_engine  an evaluation of one budget (prompts, grading, samples.jsonl, results, curve, report; without
                     loading) over the engine's bare `generate` of the same requests; interleaved, median of the rounds
-sweep_ratio         one evaluation of five budgets over the sum of five evaluations of one, none with loading
 same_text_fp32, same_text_bf16   share of sampled completions with the same text at batch sizes 64 and 8
 """
 
@@ -15,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,6 @@ from evaluation.plan import plan
 from models.engines.base import Engine, Request
 from models.engines.select import load_engine
 
-LIMITS = (8, 16, 32, 48, 64)
 WARM_UP = 8  # problems evaluated before anything is timed
 
 
@@ -82,17 +79,6 @@ def overhead(config: EvalConfig, engine: Engine, rounds: int) -> float:
     return statistics.median(ratios)
 
 
-def sweep_ratio(problems: int, engine: Engine, rounds: int) -> float:
-    """Median over rounds of one sweep's time by the sum of its points' times."""
-    ratios = []
-    for at in range(rounds):
-        whole = seconds(lambda: evaluate(config_of(problems, LIMITS), engine))
-        alone = [seconds(partial(evaluate, config_of(problems, (limit,)), engine)) for limit in LIMITS]
-        ratios.append(whole / sum(alone))
-        print(f"round {at}: sweep {whole:.1f} s, points {sum(alone):.1f} s, ratio {ratios[-1]:.3f}")
-    return statistics.median(ratios)
-
-
 def same_text(problems: int, precision: str) -> float:
     """Share of samples whose text is the same at batch sizes 64 and 8."""
     texts: list[dict[str, str]] = []
@@ -120,7 +106,6 @@ def main() -> None:
     figures = {
         "problems": args.problems,
         "overhead_vs_engine": overhead(config, engine, args.rounds),
-        "sweep_ratio": sweep_ratio(args.problems // 2, engine, args.rounds),
     }
     engine.close()
     figures |= {f"same_text_{precision}": same_text(args.problems, precision) for precision in ("fp32", "bf16")}

@@ -44,8 +44,6 @@ def check_sweep(engine: Engine, sampling: SamplingConfig, logprobs: bool = True)
 
 def check_early_stop(engine: Engine, sampling: SamplingConfig) -> None:
     """Thinking is stopped where probes of its own agree, and is what it would have been where they do not."""
-    rules = [StopRule(5, agree=2, final_answer_text="So ", max_answer=1)]
-    rules += [StopRule(5, confidence=least, max_answer=3) for least in (0.001, 0.01, 0.02, 0.04)]
     never = StopRule(7, agree=9, max_answer=2)
     plain = Budget(max_thinking=40, num_waits=1, max_answer=6)
     questions = [[{"role": "user", "content": "q" * n}] for n in (2, 30, 9, 14)]
@@ -64,17 +62,17 @@ def check_early_stop(engine: Engine, sampling: SamplingConfig) -> None:
         assert (one.probe_tokens > 0) == (one.thinking_tokens > 7)
         assert other.probe_tokens == 0
 
-    # 2. a rule that holds stops at its probe: the answer is the one that a limit there gives
+    # 2. a rule that holds stops at its probe: the answer is the one that a limit there gives; a stricter one, later
     stopped = late = 0
-    for rule in rules:
-        stopping = replace(plain, stop_when=rule)
-        for at, its in enumerate(questions):
-            [one] = engine.generate([Request(its, sampling, seed=at, budget=stopping)])
-            if not str(one.stop).startswith(("agreed", "confident")):
+    for at, its in enumerate(questions):
+        least = 0.001
+        for _ in range(6):
+            rule = StopRule(5, confidence=least, final_answer_text="So ", max_answer=3)
+            [one] = engine.generate([Request(its, sampling, seed=at, budget=replace(plain, stop_when=rule))])
+            if not str(one.stop).startswith("confident"):
                 assert one.token_ids == own[at].token_ids
-                continue
-            stopped += 1
-            limits = range(5, one.thinking_tokens + 1, 5)
+                break
+            limits = range(5, one.thinking_tokens + 5, 5)  # it may end for want of room for "Wait" before the probe
             limited = [
                 replace(
                     plain,
@@ -85,9 +83,8 @@ def check_early_stop(engine: Engine, sampling: SamplingConfig) -> None:
                 for limit in limits
             ]
             probes = engine.generate([Request(its, sampling, seed=at, budget=budget) for budget in limited])
-            assert one.thinking_tokens == limits[-1]
             assert one.token_ids == probes[-1].token_ids
             assert one.probe_tokens == sum(probe.answer_tokens for probe in probes[:-1])
-            assert one.token_ids[: one.thinking_tokens] == own[at].token_ids[: one.thinking_tokens]
-            late += len(limits) > 1
+            stopped, late = stopped + 1, late + (len(limits) > 1)
+            least = float(str(one.stop).partition(":")[2]) + 0.01
     assert stopped > late > 0
