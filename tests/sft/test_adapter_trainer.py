@@ -1,6 +1,7 @@
 """`sft.train` with every type of adapter: it learns, resumes bit by bit, goes back to its best checkpoint, exports."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def recipe(base: Path, out: Path, adapter: dict[str, Any], **changes: Any) -> Sf
 
 
 def losses(out: Path, key: str = "loss") -> list[float]:
-    return [float(row[key]) for row in read_jsonl(out / "metrics.jsonl") if key in row]
+    """As they were logged; infinite where training came apart."""
+    logged = [row[key] for row in read_jsonl(out / "metrics.jsonl") if key in row]
+    return [math.inf if value is None else float(value) for value in logged]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
