@@ -93,12 +93,12 @@ def read_calibration_run(folder: str | Path) -> CalibrationRun:
         candidates.append(candidate_of(name, budget, found, ids))
         if probes and point["label"] == results["probes"]["point"]:
             probed = list(SampleStore(path / PROBES_FILE).load().values())
-            probed = [one for one in probed if not (one.thinking_tokens or 0) % probes.every]
-            kept = sum(len(one.probes) for one in trajectories(found, probed))
+            its = trajectories(found, probed, probes.every)
+            kept = sum(len(one.probes) for one in its)
             if kept != results["probes"]["probes"]:
                 raise RunError(
                     f"{path}: {kept} probes, and results.json counts {results['probes']['probes']}; finish the "
                     "evaluation (--resume) first"
                 )
-            candidates += probed_candidates(probes, budget, found, probed, ids)
+            candidates += probed_candidates(probes, budget, its, ids)
     return CalibrationRun(path, config, results, ids, candidates, notes)

@@ -8,17 +8,16 @@ from configs.schema.evaluation import ProbesConfig
 from configs.schema.sections import BudgetConfig, StopRuleConfig
 from evaluation.candidates import Candidate, candidate_of
 from evaluation.stopping import Rule, agree_rules, confidence_rules
-from evaluation.trajectories import Stop, Trajectory, trajectories
+from evaluation.trajectories import Stop, Trajectory
 
 
 def probed_candidates(
-    probes: ProbesConfig, longest: BudgetConfig, samples: Sequence[Sample], probed: Sequence[Sample], ids: Sequence[str]
+    probes: ProbesConfig, longest: BudgetConfig, its: Sequence[Trajectory], ids: Sequence[str]
 ) -> list[Candidate]:
     """A limit at every probe, and the rules that a budget can have.
 
-    `longest`: the budget that was probed, with its `samples` and the `probed` answers; `ids`: the questions to take.
+    `longest`: the budget that was probed, with its trajectories; `ids`: the questions to take.
     """
-    its = trajectories(samples, [one for one in probed if not (one.thinking_tokens or 0) % probes.every])
     end = max((trajectory.thought for trajectory in its), default=0)
     found = []
     for limit in range(probes.every, end, probes.every):

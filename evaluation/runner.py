@@ -257,8 +257,8 @@ def probed(config: EvalConfig, run: RunDir, points: Sequence[Point]) -> Row | No
         return None
     point = points[longest_point([point.budget for point in points])]
     every = config.probes.every
-    probes = [one for one in SampleStore(run / PROBES_FILE).load().values() if not (one.thinking_tokens or 0) % every]
-    return probed_figures(point.label, every, trajectories(point.samples, probes), config.seed)
+    probes = list(SampleStore(run / PROBES_FILE).load().values())
+    return probed_figures(point.label, every, trajectories(point.samples, probes, every), config.seed)
 
 
 def judgements(config: EvalConfig, run: RunDir, points: Sequence[Point]) -> dict[str, str]:

@@ -48,22 +48,19 @@ class Trajectory:
         )
 
 
-def trajectories(samples: Sequence[Sample], probes: Sequence[Sample]) -> list[Trajectory]:
-    """The trajectories of the point that was probed, whose `samples` these are.
+def trajectories(samples: Sequence[Sample], probes: Sequence[Sample], every: int) -> list[Trajectory]:
+    """The trajectories of the point that was probed at `every` so many thinking tokens, whose `samples` these are.
 
-    Probes that a file has from after a thinking's end, such as those of a longer budget, are left out.
+    Probes that a file has besides are left out: of another spacing, and from after a thinking's end, such as those of a
+    longer budget.
     """
     by_sample: dict[tuple[str, int], list[Sample]] = {}
     for probe in sorted(probes, key=lambda one: one.thinking_tokens or 0):
-        by_sample.setdefault((probe.id, probe.sample), []).append(probe)
-    return [
-        Trajectory(
-            one,
-            [
-                probe
-                for probe in by_sample.get((one.id, one.sample), [])
-                if (probe.thinking_tokens or 0) < (one.thinking_tokens or 0)
-            ],
-        )
-        for one in samples
-    ]
+        if not (probe.thinking_tokens or 0) % every:
+            by_sample.setdefault((probe.id, probe.sample), []).append(probe)
+
+    def taken(sample: Sample) -> list[Sample]:
+        end = sample.thinking_tokens or 0
+        return [one for one in by_sample.get((sample.id, sample.sample), []) if (one.thinking_tokens or 0) < end]
+
+    return [Trajectory(sample, taken(sample)) for sample in samples]

@@ -1,5 +1,6 @@
 """Limits and stopping rules that a calibration tries on probes: what they are, what they cost, in which order."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from configs.sample import Sample
 from configs.schema.evaluation import ProbesConfig
 from configs.schema.sections import BudgetConfig
-from evaluation.candidates import chains_of, longest_of
+from evaluation.candidates import Candidate, chains_of, longest_of
 from evaluation.probed_candidates import probed_candidates
+from evaluation.trajectories import trajectories
 
 PROBES = ProbesConfig(every=10, final_answer_text="So ", max_answer=4)
 LONGEST = BudgetConfig(max_thinking=40, num_waits=1, max_answer=16)
@@ -26,9 +28,13 @@ def probe(id: str, at: int, answer: str, score: float, finish: str = "stop") -> 
     )  # fmt: skip
 
 
+def candidates(probed: Sequence[Sample], probes: ProbesConfig = PROBES) -> list[Candidate]:
+    return probed_candidates(probes, LONGEST, trajectories(SAMPLES, probed, probes.every), IDS)
+
+
 def test_each_limit_and_rule_is_a_candidate_with_its_budget() -> None:
     probed = [probe("a", 10, "1", 0.0), probe("a", 20, "2", 1.0), probe("a", 30, "2", 1.0), probe("b", 10, "3", 1.0)]
-    found = {one.name: one for one in probed_candidates(PROBES, LONGEST, SAMPLES, probed, IDS)}
+    found = {one.name: one for one in candidates(probed)}
     assert [name for name in found if name.startswith("limit")] == ["limit 10", "limit 20", "limit 30"]
     limited = found["limit 20"]
     assert limited.budget == LONGEST.model_copy(update={"max_thinking": 20, "final_answer_text": "So "})
@@ -42,12 +48,12 @@ def test_each_limit_and_rule_is_a_candidate_with_its_budget() -> None:
 
 def test_answer_that_a_probe_cut_counts_against_its_limit() -> None:
     probed = [probe("a", 10, "1", 1.0, finish="length"), probe("b", 10, "3", 1.0)]
-    [limit] = [one for one in probed_candidates(PROBES, LONGEST, SAMPLES, probed, IDS) if one.name == "limit 10"]
+    [limit] = [one for one in candidates(probed) if one.name == "limit 10"]
     assert (limit.least.tolist(), limit.most.tolist(), limit.ungraded) == ([0.0, 1.0], [1.0, 1.0], 1)
 
 
 def test_strictest_comes_first_in_a_chain_of_its_own() -> None:
-    its = probed_candidates(PROBES, LONGEST, SAMPLES, [probe("a", 10, "1", 1.0)], IDS)
+    its = candidates([probe("a", 10, "1", 1.0)])
     longest = replace(its[0], name="longest", budget=LONGEST)
     chains = chains_of([*its, longest])
     assert longest_of([*its, longest]) is longest
@@ -62,6 +68,6 @@ def test_strictest_comes_first_in_a_chain_of_its_own() -> None:
 def test_probes_of_another_spacing_are_left_out(every: int) -> None:
     probes = PROBES.model_copy(update={"every": every})
     probed = [probe("a", at, "1", float(at == 20)) for at in (10, 20, 30)]
-    found = {one.name: one for one in probed_candidates(probes, LONGEST, SAMPLES, probed, IDS)}
+    found = {one.name: one for one in candidates(probed, probes)}
     assert ("limit 10" in found) == (every == 10)
     assert found["limit 20"].least[0] == 1.0

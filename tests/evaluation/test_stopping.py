@@ -91,5 +91,5 @@ def test_figures_pay_for_probes() -> None:
 def test_probes_find_their_samples() -> None:
     samples = [Sample("a", "longest", sample=at, thinking_tokens=30) for at in range(2)] + [Sample("b", "longest")]
     rows = [probe(20, "1"), probe(10, "2"), Sample("a", "after 10", sample=1, thinking_tokens=10)]
-    found = trajectories(samples, rows)
+    found = trajectories(samples, rows, 10)
     assert [[one.thinking_tokens for one in its.probes] for its in found] == [[10, 20], [10], []]
