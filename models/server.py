@@ -1,17 +1,19 @@
-"""Completions from any OpenAI-compatible server: many requests at a time, each tried again when it fails."""
+"""Any OpenAI-compatible server: completions, and a vLLM's log-probabilities; many requests at a time, tried again."""
 
 import asyncio
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig, ServerConfig
 
 _WAIT = 0.5
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +48,78 @@ def ask_server(
     `think`: what opens and ends thinking, for servers that return `reasoning_content` apart. Raises `EngineError` when
     the server can't be reached at all, or refuses the key or the model.
     """
-    asyncio.run(_ask(questions, server, sampling, max_tokens, think, on_reply))
+
+    async def ask(client: Any, question: Question) -> None:
+        body = _body(question, server.model, sampling, max_tokens)
+        reply, error = await _post(
+            client, server, "chat/completions", body, lambda answer: _parsed(question.key, answer, think)
+        )
+        on_reply(reply or Reply(question.key, "", "error", error))
+
+    asyncio.run(_each(questions, server, ask))
 
 
-async def _ask(
-    questions: Sequence[Question],
-    server: ServerConfig,
-    sampling: SamplingConfig,
-    max_tokens: int,
-    think: tuple[str, str],
-    on_reply: Callable[[Reply], None],
-) -> None:
+def prompt_logprobs(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], server: ServerConfig) -> list[list[float]]:
+    """A vLLM's log-probability of every completion token of (prompt ids, completion ids), at temperature 1.
+
+    Raises `EngineError` where one can't be had, also after the last try.
+    """
+    found: list[list[float]] = [[] for _ in pairs]
+
+    async def ask(client: Any, at: int) -> None:
+        prompt, completion = pairs[at]
+        ids = [*prompt, *completion]
+        body = {"model": server.model, "prompt": ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+
+        def read(answer: Any) -> list[float]:
+            rows = answer["choices"][0].get("prompt_logprobs")
+            if not rows:
+                raise EngineError(f"{server.url}: it returns no prompt_logprobs; a vLLM server does: take one")
+            pairs = zip(rows[len(prompt) :], completion, strict=True)
+            return [float(row[str(token)]["logprob"]) for row, token in pairs]
+
+        values, error = await _post(client, server, "completions", body, read)
+        if values is None:
+            raise EngineError(f"{server.url}: no log-probabilities of given tokens: {error}")
+        found[at] = values
+
+    asyncio.run(_each(range(len(pairs)), server, ask))
+    return found
+
+
+def detokenized(ids: Sequence[int], server: ServerConfig) -> str:
+    """What a vLLM's tokenizer makes of `ids`. Raises `EngineError`."""
+    texts: list[str] = []
+
+    async def ask(client: Any, body: dict[str, Any]) -> None:
+        text, error = await _post(client, server, "/detokenize", body, lambda answer: str(answer["prompt"]))
+        if text is None:
+            raise EngineError(f"{server.url}: it can't say what its token ids are: {error}")
+        texts.append(text)
+
+    asyncio.run(_each([{"model": server.model, "tokens": list(ids)}], server, ask))
+    return texts[0]
+
+
+async def _each(items: Sequence[Item], server: ServerConfig, work: Callable[[Any, Item], Awaitable[None]]) -> None:
+    """`work` on every item with the client, so many at a time as the section says; the first error ends them all."""
     import httpx
 
     key = api_key(server)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx.Limits(max_connections=server.concurrency, max_keepalive_connections=server.concurrency)
-    waiting = iter(questions)
+    waiting = iter(items)
 
     async with httpx.AsyncClient(headers=headers, timeout=server.timeout, limits=limits) as client:
 
-        async def work() -> None:
-            for question in waiting:
-                body = _body(question, server.model, sampling, max_tokens)
-                on_reply(await _reply(client, server, question.key, body, think))
+        async def work_on() -> None:
+            for item in waiting:
+                await work(client, item)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(server.concurrency, len(questions))):
-                    group.create_task(work())
+                for _ in range(min(server.concurrency, len(items))):
+                    group.create_task(work_on())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
@@ -105,15 +150,23 @@ def _body(question: Question, model: str, sampling: SamplingConfig, max_tokens: 
     return body
 
 
-async def _reply(client: Any, server: ServerConfig, key: str, body: dict[str, Any], think: tuple[str, str]) -> Reply:
+async def _post(
+    client: Any, server: ServerConfig, path: str, body: dict[str, Any], read: Callable[[Any], Answer]
+) -> tuple[Answer | None, str]:
+    """(what `read` makes of the answer, ""), or (None, what is wrong) after the last try. Raises `EngineError`.
+
+    `path`: under the API's base, or from `/` on the server's own.
+    """
     import httpx
 
+    base = server.url.rstrip("/")
+    url = f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
     error = ""
     for attempt in range(server.retries + 1):
         if attempt:
             await asyncio.sleep(_WAIT * 2 ** (attempt - 1) * (0.5 + random.random()))
         try:
-            response = await client.post(f"{server.url.rstrip('/')}/chat/completions", json=body)
+            response = await client.post(url, json=body)
         except httpx.ConnectError as failure:
             error = f"can't be reached ({failure})"
             continue
@@ -130,12 +183,12 @@ async def _reply(client: Any, server: ServerConfig, key: str, body: dict[str, An
                 continue
             break
         try:
-            return _parsed(key, response.json(), think)
+            return read(response.json()), ""
         except (ValueError, KeyError, IndexError, TypeError) as failure:
-            error = f"not a chat completion ({type(failure).__name__}: {failure})"
+            error = f"not the answer of {path} ({type(failure).__name__}: {failure})"
     if error.startswith("can't be reached"):
         raise EngineError(f"{server.url}: {error}; start the server, or check server.url")
-    return Reply(key, "", "error", error)
+    return None, error
 
 
 def _parsed(key: str, answer: dict[str, Any], think: tuple[str, str]) -> Reply:
