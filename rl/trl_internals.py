@@ -5,8 +5,10 @@ Pinned to TRL 1.14.2 by `tests/rl/test_pinned_sources.py`, and to what it comput
 `tests/rl/test_shared_prompts.py`.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -121,6 +123,18 @@ class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         """A figure for the step's row of metrics; several of a step are averaged."""
         self._metrics["train"][name].append(value)
 
-    def forget_metrics(self) -> None:
-        """Drop the figures since the last row."""
-        self._metrics["train"].clear()
+    def forget_metrics(self, prefix: str = "") -> None:
+        """Drop the figures since the last row whose names begin so."""
+        for name in [name for name in self._metrics["train"] if name.startswith(prefix)]:
+            del self._metrics["train"][name]
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Checkpoints hold the adapter that is trained, and none beside it.
+
+        With another one, such as TRL's `ref`, in a folder of its own, Transformers would resume from that alone.
+        """
+        super()._save(output_dir, state_dict)
+        folder = Path(output_dir or self.args.output_dir)
+        for name in getattr(self.accelerator.unwrap_model(self.model), "peft_config", {}):
+            if name != "default":
+                shutil.rmtree(folder / name, ignore_errors=True)

@@ -221,8 +221,9 @@ def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextMa
 
 def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:
     """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder."""
-    folder = run / ("adapter" if hasattr(model, "peft_config") else "model")
-    model.save_pretrained(str(folder))
+    has_adapter = hasattr(model, "peft_config")
+    folder = run / ("adapter" if has_adapter else "model")
+    model.save_pretrained(str(folder), **({"selected_adapters": ["default"]} if has_adapter else {}))
     tokenizer.save_pretrained(str(folder))
     return folder
 

@@ -24,6 +24,7 @@ from rl.trainer import Recorder, Scored, samples
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 from training.run_callback import RunCallback
 from training.trainer import as_in_training, run_training
+from training.trainer_internals import load_weights
 
 pytestmark = pytest.mark.engine
 
@@ -137,10 +138,31 @@ def test_resumed_run_keeps_monitor_state(tiny: LoadedModel, tmp_path: Path, know
     assert "Recorder" in (tmp_path / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text()
 
 
+def test_checkpoint_holds_the_trained_adapter_alone(tiny: LoadedModel, tmp_path: Path) -> None:
+    """With TRL's reference beside it in a folder of its own, Transformers would resume from that."""
+    loaded = load_model(ModelConfig(name=tiny.base, precision="fp32"), LoraConfig(r=4, alpha=8))
+    randomise(loaded.model)
+    rewards = RewardSet([Member("r", lambda rollouts: [float(i % 2) for i in range(len(rollouts))])])
+    options: dict[str, Any] = {"max_steps": 2, "save_steps": 2, "learning_rate": 1e-2, "beta": 0.1}
+    trainer = built(loaded, tmp_path, rewards, **options)
+    trainer.train()
+    checkpoint = tmp_path / "checkpoints" / "checkpoint-2"
+    assert "ref" in loaded.model.peft_config
+    assert (checkpoint / "adapter_model.safetensors").is_file()
+    assert not (checkpoint / "ref").exists()
+    trained = {name: value.clone() for name, value in loaded.model.named_parameters() if ".default." in name}
+    with torch.no_grad():
+        for value in trained:
+            loaded.model.get_parameter(value).zero_()
+    load_weights(trainer, str(checkpoint))
+    for name, value in trained.items():
+        torch.testing.assert_close(loaded.model.get_parameter(name), value, check_dtype=False)
+
+
 def test_unsloth_model_uses_unsloth_loss(tiny: LoadedModel, tmp_path: Path) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     found = [built(tiny, tmp_path, rewards, backend=backend) for backend in ("transformers", "unsloth")]
-    assert [(t.shares_prompts, t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
+    assert [(t.shares_prompts(t.model), t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
 
 
 def batch(tiny: LoadedModel) -> dict[str, Any]:
