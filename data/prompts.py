@@ -54,17 +54,22 @@ def token_ids(tokenizer: "PreTrainedTokenizerBase", rendered: Sequence[str]) -> 
 
 
 def check_lengths(
-    problems: Sequence[Problem], ids: Sequence[Sequence[int]], completion: int, context: int, setting: str
+    problems: Sequence[Problem],
+    ids: Sequence[Sequence[int]],
+    completion: int,
+    context: int,
+    setting: str,
+    limit: str = "model.max_length",
 ) -> int:
     """The longest prompt in tokens; raises `DataError` if one leaves no room for a completion.
 
-    `setting`: the key of the recipe that says how long a completion may be.
+    `setting`, `limit`: the keys of the recipe that say how long a completion may be, and how long both together.
     """
     if over := [at for at, prompt in enumerate(ids) if len(prompt) + completion > context]:
         worst = max(over, key=lambda at: len(ids[at]))
         raise DataError(
             f"{len(over)} of {len(ids)} prompts don't fit: problem {problems[worst].id} has {len(ids[worst])} tokens, "
-            f"with {setting}={completion} that is over model.max_length={context}; raise the one or lower the other"
+            f"with {setting}={completion} that is over {limit}={context}; raise the one or lower the other"
         )
     return max(map(len, ids), default=0)
 

@@ -125,6 +125,15 @@ def _saved(model: "PreTrainedModel", name: str, adapter: str, is_trained: bool) 
         raise ModelError(f"model.adapter: {adapter} does not fit {name}: {first_line(error)}") from error
 
 
+def add_frozen(model: PeftModel, adapter: str, name: str) -> None:
+    """Put a saved adapter beside those of `model`, frozen and switched off. Raises `ModelError` if it does not fit."""
+    check_adapter(adapter)
+    try:
+        model.load_adapter(adapter, name, is_trainable=False)
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"model.adapter: {adapter} does not fit the base model: {first_line(error)}") from error
+
+
 def _check_sizes(config: PeftConfig, model: "PreTrainedModel") -> None:
     """Raise `ValueError` for virtual tokens of another model's sizes, of which PEFT would say nothing."""
     sizes = model.config.get_text_config()

@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.errors import ModelError
+from configs.errors import ModelError, MullError
 from configs.schema.sections import ModelConfig
 from configs.schema.training import TrainingConfig
 from models import embedded
@@ -81,6 +83,15 @@ def check_model_config(
         raise ModelError(f"model.backend: Unsloth knows LoRA alone, not {kind}; set model.backend=transformers")
     if choice.backend == "unsloth":
         check_unsloth(config, training, choice.precision)
+
+
+@contextmanager
+def about_teacher() -> Iterator[None]:
+    """Inside, an error about `model.…` is one about `teacher.model.…`."""
+    try:
+        yield
+    except MullError as error:
+        raise type(error)(f"teacher.{error}") from error
 
 
 def check_unsloth(config: ModelConfig, training: TrainingConfig | None, precision: str) -> None:
@@ -174,6 +185,8 @@ def _against_unsloth(config: ModelConfig, training: TrainingConfig | None, gpu: 
         return "nothing is trained"
     if training.trains_every_weight:
         return "every weight is trained"
+    if training.weighs_tokens:
+        return "a teacher gives each token an advantage of its own, and Unsloth's loss takes one a completion"
     if (kind := adapter_type(config, training)) != "lora":
         return f"Unsloth knows LoRA alone, and the adapter is {kind}"
     if training.generates and training.engine not in ("auto", "unsloth"):

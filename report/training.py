@@ -36,6 +36,7 @@ PLOTS = {
     "eval_loss": ("Loss on the validation rows", ""),
     "completion_tokens": ("Completion length", "tokens"),
     "kl": ("KL to the reference", "nats per token"),
+    "teacher_kl": ("Reverse KL to the teacher", "nats per token"),
     "entropy": ("Entropy of the policy", "nats per token"),
     "grad_norm": ("Gradient norm", ""),
     "learning_rate": ("Learning rate", ""),

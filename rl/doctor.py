@@ -42,12 +42,13 @@ def examine(
 
     from data.splits import split_problems
     from models.backend import import_backend
+    from rewards.composition import RewardSet
     from rewards.registry import build_rewards
     from rl.grpo import check_recipe
 
     # 1. refuse what can be refused at once: names, files, rewards, data
     check_recipe(config)
-    reward_set = build_rewards(config.rewards)
+    reward_set = build_rewards(config.rewards) if config.rewards else RewardSet([])
     problems, held_out = split_problems(config.data, config.eval)
 
     # 2. Unsloth patches Transformers and TRL, so it is imported before them

@@ -13,8 +13,9 @@ from models.engines.base import Engine
 from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
-from rl import policy_check, rollout, truncation
+from rl import policy_check, rollout, teacher_check, truncation
 from rl.scoring import RolloutScorer
+from rl.teacher import teacher_prompts
 from training import heldout, preflight
 from training.preflight import Finding, attempt, passed
 from training.trainer import engine_of, load_for_training
@@ -31,6 +32,8 @@ def examine_run(
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     findings = preflight.quick(config, tokenizer, think_format, prompts[0])
     findings.append(lengths(config, problems, prompts, held_out, tokenizer, think_format))
+    if config.teacher:
+        findings.append(teacher(config, problems, prompts, tokenizer, think_format))
     yield from findings
     if any(finding.state == "failed" for finding in findings):
         return
@@ -62,6 +65,26 @@ def lengths(
         return passed("lengths", f"{text} fit the context of {config.model.max_length}")
 
     return attempt("lengths", check)
+
+
+def teacher(
+    config: GrpoConfig,
+    problems: Sequence[Problem],
+    prompts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    think_format: ThinkFormat,
+) -> Finding:
+    """Whether the teacher reads the student's tokens, has room for them, and, on a server, says how likely they are."""
+
+    def check() -> Finding:
+        teacher_check.check_teacher(config, prompts, tokenizer, think_format)
+        taught = teacher_prompts(config, problems, prompts, tokenizer, think_format)
+        teacher_check.check_context(config, problems, taught, tokenizer, think_format)
+        if config.teacher and config.teacher.server:
+            teacher_check.check_server(config.teacher.server, tokenizer, taught, config.completion_length)
+        return passed("teacher", teacher_check.described(config, problems))
+
+    return attempt("teacher", check)
 
 
 class Examination:

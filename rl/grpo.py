@@ -46,12 +46,13 @@ def train_grpo(
     from configs.run_directory import RunDir
     from data.splits import split_problems
     from models.backend import import_backend
+    from rewards.composition import RewardSet
     from rewards.registry import build_rewards
 
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)
     check_recipe(config)
-    reward_set = build_rewards(config.rewards)
+    reward_set = build_rewards(config.rewards) if config.rewards else RewardSet([])  # a teacher alone
     if is_lead():
         run.check(resume)
     if resume:
@@ -71,10 +72,13 @@ def train_grpo(
 def check_recipe(config: "GrpoConfig") -> None:
     """Raise a `MullError` for what the recipe asks of the model and its backend in vain, without torch."""
     from configs.errors import ConfigError
-    from models.backend import check_model_config, choose_backend, use_v1_runner
+    from models.backend import about_teacher, check_model_config, choose_backend, use_v1_runner
     from training.tracking import check_tracker
 
     check_model_config(config.model, config)
+    if config.teacher and config.teacher.model:
+        with about_teacher():
+            check_model_config(config.teacher.model)
     check_tracker(config.tracking)
     if config.rollout.budget is not None:
         use_v1_runner(config.model, config)

@@ -8,9 +8,12 @@ Who calls whom in one step:
         │   ├── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities
         │   └── RolloutScorer        (rl/scoring.py) rollouts → scores, which travel with them as columns
         ├── reward functions         (rl/scoring.py) read those columns; TRL makes advantages of them
+        ├── Teacher                  (rl/teacher.py) where there is one: what it finds of each token is added to them
         └── Recorder                 (rl/trainer.py) rollouts.jsonl, alarms
     └── loss                         rows without an advantage left out; prompts shared (rl/shared_prompts.py)
 """
+
+import math
 
 import torch
 from datasets import Dataset
@@ -24,10 +27,12 @@ from data.prompts import token_ids
 from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
-from rl import memory_check, policy_check, rollout, truncation
+from rl import memory_check, policy_check, rollout, teacher_check, truncation
+from rl.monitor import Limits
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.shared_prompts import is_cheaper
+from rl.teacher import build_teacher, teacher_prompts
 from rl.trainer import Recorder, RolloutTrainer
 from training import heldout, preflight
 from training.dry_run import grpo_plan
@@ -69,22 +74,32 @@ def run_grpo(
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
     rollout.check_budget(config, tokenizer, think_format, longest)
+    known_ids = teacher_check.check_teacher(config, prompts, tokenizer, think_format)
+    taught = teacher_prompts(config, problems, prompts, tokenizer, think_format)
+    teacher_check.check_context(config, problems, taught, tokenizer, think_format)
+    about_teacher = teacher_check.described(config, problems)
     if dry_run:
-        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper))
+        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper, about_teacher))
         return
 
     # 2. model
     if lead:
         preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
+        if config.teacher and config.teacher.server:
+            teacher_check.check_server(config.teacher.server, tokenizer, taught, config.completion_length)
     loaded = load_for_training(config)
     print(loaded.choice)
 
     with run.removed_if_unused():
         # 3. trainer, with the engine that draws its completions
-        callback = RunCallback(run, ("reward", "completion_tokens"))
-        arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights)
+        callback = RunCallback(run, ("reward", "teacher_kl", "completion_tokens"))
+        arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights or None)
         engine = engine_of(loaded, config, think_format)
         print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
+        if config.teacher:
+            print(f"teacher: {about_teacher}")
+        teacher = build_teacher(config, taught, engine, loaded.model, known_ids)
+        limits = Limits(zero_variance=math.inf) if teacher else Limits()  # such groups have a teacher to learn from
         scorer = RolloutScorer(
             reward_set, problems, tokenizer, think_format, engine.eos, max_tokens=config.completion_length
         )
@@ -94,7 +109,8 @@ def run_grpo(
         trainer = build_trainer(
             RolloutTrainer,
             sampler=sampler,
-            recorder=Recorder(run, callback, config.on_alarm),
+            recorder=Recorder(run, callback, config.on_alarm, limits),
+            teacher=teacher,
             backend=loaded.backend,
             model=loaded.model,
             args=arguments,

@@ -143,6 +143,7 @@ class GroupSampler:
         self.generate, self.is_exact = make_generate(engine, config), engine.is_exact
         self.sampling = config.sampling
         self.resamples, self.is_budgeted = config.rollout.resamples, config.rollout.budget is not None
+        self.teaches_all = config.weighs_tokens  # a group without an advantage is none for a teacher
         self.scorer, self.prompts, self.group_size, self.curriculum = scorer, prompts, group_size, curriculum
 
     def draw(
@@ -178,7 +179,7 @@ class GroupSampler:
         # 4. the curriculum sees every completion, those drawn in vain too; once a step, as every process takes part
         if self.curriculum is not None:
             self.curriculum.see(rollouts)
-        figures = {"dropped_groups": float(len(batch.zero_variance()))}
+        figures = {} if self.teaches_all else {"dropped_groups": float(len(batch.zero_variance()))}
         if self.resamples:
             figures |= {"reward_before_resampling": first_mean, "resampled_groups": float(redrawn_groups)}
         return batch, figures
@@ -189,7 +190,7 @@ class GroupSampler:
         generations = self.generate(prompts_B, model)
         rollouts = self.scorer.rollouts(prompts_B, problems_B, generations)
         scores = self.scorer.score(rollouts, state)
-        return Batch(problems_P, generations, rollouts, scores, self.scorer.totals(scores))
+        return Batch(problems_P, generations, rollouts, scores, self.scorer.totals(scores, len(rollouts)))
 
     def _other_problems(self, problems_P: Sequence[int], places: Sequence[int]) -> list[int]:
         """Other problems in these places: by their chances under a curriculum, else all alike; none twice."""

@@ -21,8 +21,13 @@ def score_columns(scores: Scores) -> dict[str, list[float | None]]:
 
 
 def reward_functions(names: Sequence[str]) -> list[Callable[..., list[float | None]]]:
-    """What `GRPOTrainer(reward_funcs=…)` takes: one function a reward, which returns its column."""
-    return [_reader(name) for name in names]
+    """What `GRPOTrainer(reward_funcs=…)` takes: one function a reward, which returns its column; it has to have one."""
+    return [_reader(name) for name in names] or [unrewarded]
+
+
+def unrewarded(completions: Sequence[Any], **_: Any) -> list[float | None]:
+    """The same for every completion, where a teacher alone teaches: no group has an advantage."""
+    return [0.0] * len(completions)
 
 
 def _reader(name: str) -> Callable[..., list[float | None]]:
@@ -77,6 +82,6 @@ class RolloutScorer:
         """A column a reward. Raises `BrokenReward`."""
         return self.rewards.score(rollouts, state)
 
-    def totals(self, scores: Scores) -> list[float | None]:
-        """The weighted sum of each row."""
-        return self.rewards.totals(scores)
+    def totals(self, scores: Scores, count: int) -> list[float | None]:
+        """The weighted sum of each of `count` rows; None without rewards."""
+        return self.rewards.totals(scores) if scores else [None] * count

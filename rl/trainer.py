@@ -1,6 +1,7 @@
 """The one thin subclass of TRL's `GRPOTrainer`: what a step does differently from TRL's.
 
-    draw                 groups are drawn by our engine and scored (`rl.sampling`); advantages are recorded after
+    draw                 groups are drawn by our engine and scored (`rl.sampling`); advantages are recorded after, and
+                         a teacher adds to them (`rl.teacher`)
     arrange              rows of a prompt come into one micro-batch (`rl.trl_batch`)
     loss                 rows that teach nothing are left out, where that is exact
     log_probabilities    a prompt is computed once for its completions (`rl.shared_prompts`), and what the sampling
@@ -11,7 +12,7 @@ signatures of its own and shares prompts in its own way: there only `draw` does 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -24,15 +25,17 @@ from transformers.trainer_callback import ExportableState
 
 from configs.run_directory import RunDir, append_jsonl
 from configs.sample import Sample
+from models.teacher_forcing import Pair
 from rewards.composition import BrokenReward, Scores
 from rewards.grading.grade import grade_answers
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import answers_of
 from rl import shared_prompts, truncation
-from rl.monitor import Monitor, stop_on, write_failure
+from rl.monitor import Limits, Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
 from rl.scoring import reward_functions
-from rl.trl_batch import TrlBatch, loss_mask, regrouped, select_rows, teaches, trimmed
+from rl.teacher import Teacher
+from rl.trl_batch import TrlBatch, loss_mask, padded, regrouped, select_rows, teaches, trimmed
 from rl.trl_internals import LogProbabilities, OpenGRPOTrainer, Row
 from training.run_callback import RunCallback
 
@@ -51,7 +54,7 @@ class Scored:
 class RolloutTrainer(OpenGRPOTrainer):
     """`GRPOTrainer` on the completions of `sampler`; every scored batch goes to `recorder`.
 
-    `backend` is the loaded model's.
+    `backend` is the loaded model's; `teacher`, where there is one, speaks of every token.
     """
 
     def __init__(
@@ -60,11 +63,12 @@ class RolloutTrainer(OpenGRPOTrainer):
         sampler: GroupSampler,
         recorder: "Recorder",
         backend: str = "transformers",
+        teacher: Teacher | None = None,
         **kwargs: Any,
     ) -> None:
         functions = reward_functions(sampler.scorer.rewards.names)
         super().__init__(*args, reward_funcs=functions, corrects_sampling=not sampler.is_exact, **kwargs)
-        self.sampler, self.recorder = sampler, recorder
+        self.sampler, self.recorder, self.teacher = sampler, recorder, teacher
         self.is_unsloth = backend == "unsloth"
         self.add_callback(recorder)
 
@@ -99,15 +103,13 @@ class RolloutTrainer(OpenGRPOTrainer):
             "unsloth" if self.is_unsloth else "transformers", self.args.use_liger_kernel
         )
 
-    @property
-    def shares_prompts(self) -> bool:
-        """Whether a prompt's completions can be computed in one row with it."""
+    def shares_prompts(self, model: PreTrainedModel) -> bool:
+        """Whether a prompt's completions can be computed in one row with it by `model`, the student or its teacher."""
         unusual = self.is_unsloth or self.use_liger_kernel or self.is_fsdp_enabled
-        return not unusual and "logits_to_keep" in self.model_kwarg_keys and shared_prompts.can_pack(self._bare_model)
+        return not unusual and "logits_to_keep" in self.model_kwarg_keys and shared_prompts.can_pack(self._bare(model))
 
-    @property
-    def _bare_model(self) -> PreTrainedModel:
-        return self.accelerator.unwrap_model(self.model)
+    def _bare(self, model: PreTrainedModel) -> PreTrainedModel:
+        return self.accelerator.unwrap_model(model)
 
     def draw(self, rows: list[Row]) -> TrlBatch:
         """A generation: completions, scores and advantages for the steps that it is used for."""
@@ -120,15 +122,26 @@ class RolloutTrainer(OpenGRPOTrainer):
         if self.sampler.sampling.truncations and not self.truncates:
             batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
         output = self.compare(batch.rows(self.sampler.prompts), batch.columns(self.sampler.is_budgeted))
-        for name, value in figures.items():
-            self.add_metric(name, value)
+        if not batch.scores:
+            self.forget_metrics("reward")
+            self.forget_metrics("frac_reward")
         if self.model.training:
             advantages = output["advantages"].tolist()
             self.recorder(Scored(step, batch.rollouts, batch.scores, batch.totals, advantages))
             if "tool_mask" in output:
                 tokens = output["completion_mask"].sum().clamp(min=1)
                 self.add_metric("forced_share", 1 - (loss_mask(output).sum() / tokens).item())
+        if self.teacher:
+            figures |= self.teacher.teach(batch, output, self.model, self.completion_logprobs)
+        for name, value in figures.items():
+            self.add_metric(name, value)
         return output
+
+    def completion_logprobs(self, model: Any, pairs: Sequence[Pair]) -> list[torch.Tensor]:
+        """(C,) of each (prompt ids, completion ids) as the loss has them; no more rows at a time than it trains on."""
+        ids, mask, width = padded(pairs, self.processing_class.pad_token_id, self.accelerator.device)
+        logps = self.log_probabilities(model, ids, mask, width, batch_size=self.args.per_device_train_batch_size)[0]
+        return [row[: len(completion)] for row, (_, completion) in zip(logps, pairs, strict=True)]
 
     def arrange(self, batches: list[TrlBatch]) -> list[TrlBatch]:
         """Rows of a prompt side by side, where the loss doesn't ask which micro-batch a row is in."""
@@ -149,7 +162,7 @@ class RolloutTrainer(OpenGRPOTrainer):
     def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
         """Of every completion token; a prompt's completions in one row where the model can."""
         unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
-        if not self.shares_prompts or any(value is not None and value is not False for value in unusual):
+        if not self.shares_prompts(model) or any(value is not None and value is not False for value in unusual):
             return self._padded(model, *rows, **options)
         size, entropy = options.get("batch_size"), options.get("compute_entropy", False)
         return self._by_prompts(model, *rows, batch_size=size, compute_entropy=entropy)
@@ -169,7 +182,7 @@ class RolloutTrainer(OpenGRPOTrainer):
         prompts, completions = shared_prompts.without_padding(input_ids, attention_mask, logits_to_keep)
 
         # 2. so many rows at a time as TRL would take, each part the cheaper way
-        size, width = batch_size or len(prompts), self._bare_model.config.hidden_size
+        size, width = batch_size or len(prompts), self._bare(model).config.hidden_size
         parts = []
         for start in range(0, len(prompts), size):
             rows = slice(start, start + size)
@@ -186,7 +199,7 @@ class RolloutTrainer(OpenGRPOTrainer):
 
     def _padded(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
         """As TRL has them, of what is sampled."""
-        bare, sampling = self.accelerator.unwrap_model(model), self.sampler.sampling
+        bare, sampling = self._bare(model), self.sampler.sampling
         with truncation.truncated(bare, sampling) if self.truncates else nullcontext():
             return super().log_probabilities(model, *rows, **options)
 
@@ -214,9 +227,11 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
     What the alarms remember travels in the checkpoint's `trainer_state.json`.
     """
 
-    def __init__(self, run: RunDir, callback: RunCallback, on_alarm: Literal["warn", "stop"]) -> None:
+    def __init__(
+        self, run: RunDir, callback: RunCallback, on_alarm: Literal["warn", "stop"], limits: Limits | None = None
+    ) -> None:
         self.run, self.callback, self.on_alarm = run, callback, on_alarm
-        self.monitor = Monitor(run / "alarms.jsonl")
+        self.monitor = Monitor(run / "alarms.jsonl", limits)
 
     def __call__(self, scored: Scored) -> None:
         """Raises `RewardError` for an alarm under `on_alarm: stop`."""

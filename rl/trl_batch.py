@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from models.teacher_forcing import Pair
 
 PER_TOKEN = (
+    "advantages",
     "completion_ids",
     "completion_mask",
     "tool_mask",
@@ -14,7 +18,7 @@ PER_TOKEN = (
     "ref_per_token_logps",
     "importance_sampling_ratio",
 )
-"""What TRL's batch holds for each completion token, (B, T)."""
+"""What TRL's batch holds for each completion token, (B, T); advantages are (B,) without a teacher."""
 
 TrlBatch = dict[str, Any]
 """One micro-batch, or a whole generation, as TRL's trainer holds it: tensors by name, (B, …)."""
@@ -51,8 +55,19 @@ def loss_mask(inputs: TrlBatch) -> torch.Tensor:
 
 def teaches(inputs: TrlBatch) -> torch.Tensor:
     """(B,) bool: rows that a loss without KL and entropy terms depends on."""
-    useful: torch.Tensor = (inputs["advantages"] != 0) & loss_mask(inputs).bool().any(1)
-    return useful
+    advantages, mask = inputs["advantages"], loss_mask(inputs).bool()
+    useful: torch.Tensor = ((advantages if advantages.dim() == 2 else advantages[:, None]) != 0) & mask
+    return useful.any(1)
+
+
+def padded(pairs: Sequence[Pair], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """(ids (B, P + T), mask, T) of (prompt ids, completion ids), padded left of the one and right of the other."""
+    ids, masks = [], []
+    for rows, side in zip(zip(*pairs, strict=True), ("left", "right"), strict=True):
+        tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+        ids.append(pad_sequence(tensors, batch_first=True, padding_value=pad, padding_side=side))
+        masks.append(pad_sequence([torch.ones_like(row) for row in tensors], batch_first=True, padding_side=side))
+    return torch.cat(ids, 1).to(device), torch.cat(masks, 1).to(device), ids[1].shape[1]
 
 
 def regrouped(batches: Sequence[TrlBatch], window: int) -> list[TrlBatch]:

@@ -15,7 +15,7 @@ from models.adapter_types import adapter_type, checkpoints_activations
 from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
 from models.weights import count_weights
-from training.preflight import GIB, device
+from training.preflight import GIB, device, teacher_bytes
 from training.step_memory import Shape, Step, peak
 
 Tokens = Sequence[Sequence[int]]
@@ -27,10 +27,12 @@ def grpo_plan(
     held_out: int,
     longest_prompt: int,
     shares_prompts: Callable[[Tokens, Tokens, int], bool],
+    teacher: str = "",
 ) -> str:
     """The resolved config and the plan of `rl.grpo`, as text.
 
-    `shares_prompts`: whether prompts and completions are cheaper as one row, at a model's width.
+    `shares_prompts`: whether prompts and completions are cheaper as one row, at a model's width. `teacher`: who teaches
+    and what it sees.
     """
     group = int(config.trl_setting("num_generations"))
     completions = config.completions_per_generation
@@ -42,6 +44,7 @@ def grpo_plan(
             "steps": f"{steps}, each generation {completions} completions: {completions // group} prompts × {group}",
             "tokens": f"prompts up to {longest_prompt}, completions up to {config.completion_length}, "
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
+            **({"teacher": teacher} if teacher else {}),
         },
         grpo_step(config, longest_prompt, shares_prompts),
     )
@@ -163,6 +166,8 @@ def memory_lines(config: TrainingConfig, step: Step) -> dict[str, str]:
         parts = {"vLLM and base weights": share} | {n: size for n, size in parts.items() if n != "base weights"}
     elif config.engine == "vllm":
         parts = {"vLLM": share} | parts
+    if held := teacher_bytes(config):
+        parts = {"the teacher's weights": held} | parts
     largest = ", ".join(f"{size / GIB:.2f} GiB of {name}" for name, size in list(parts.items())[:3])
     kept = "checkpoints" if step.has_checkpoints else "no checkpoints"
     return {

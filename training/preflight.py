@@ -18,6 +18,7 @@ from configs.schema.training import TrainingConfig
 from data.prompts import loaded_eos, token_ids
 from data.think_format import ThinkFormat
 from models.backend import choose_backend, has_gpu
+from models.frozen import shares_base
 from models.gpu import has_bf16, unfit, visible_gpus
 from models.source import base_of, source_of
 from models.weights import count_weights, weight_bytes
@@ -109,6 +110,9 @@ def memory(config: TrainingConfig) -> Finding:
     name, room = device()
     held = f"{choice.backend}, {choice.precision}"
     text = f"{name} with {room / GIB:.1f} GiB; base weights take {need / GIB:.2f} GiB ({held})"
+    if teachers := teacher_bytes(config):
+        need += teachers
+        text += f", the teacher's {teachers / GIB:.2f} GiB"
     if need > 0.9 * room:
         return Finding("memory", "failed", text, "take a smaller model, or model.precision=nf4")
     if need > 0.5 * room:
@@ -116,6 +120,14 @@ def memory(config: TrainingConfig) -> Finding:
             "memory", "warned", text, "little is left for activations: model.precision=nf4 halves it or more"
         )
     return passed("memory", text)
+
+
+def teacher_bytes(config: TrainingConfig) -> int:
+    """What a frozen teacher's own weights take; 0 without one, and where it has those of the model in training."""
+    model = config.teacher_model
+    if model is None or shares_base(model, config):
+        return 0
+    return weight_bytes(source_of(base_of(model)), choose_backend(model).precision)
 
 
 def device() -> tuple[str, int]:

@@ -2,12 +2,13 @@
 
 import math
 import os
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from configs.schema import trl_fields
-from configs.schema.sections import BudgetConfig, NonNegative, Positive, RewardSpec, Section
+from configs.schema.sections import BudgetConfig, ModelConfig, NonNegative, Positive, RewardSpec, Section
+from configs.schema.teacher import TeacherConfig
 from configs.schema.training import TrainingConfig
 
 TRL_GENERATION = {
@@ -53,8 +54,10 @@ class GrpoConfig(TrainingConfig):
     """What happens to a problem whose prompt leaves no room for a completion in `model.max_length`: refuse to train, or
     leave it out; those are counted, held-out ones too."""
     rollout: RolloutConfig = RolloutConfig()
-    rewards: Annotated[list[RewardSpec], Field(min_length=1)]
-    """What is rewarded, and how much."""
+    rewards: list[RewardSpec] = []
+    """What is rewarded, and how much; empty where a teacher alone teaches."""
+    teacher: TeacherConfig | None = None
+    """Who teaches token by token (on-policy distillation), alone or beside rewards; none: plain GRPO."""
     on_alarm: Literal["warn", "stop"] = "warn"
     """What an alarm of `rl.monitor` (reward hacking, collapse) does besides being shown and written."""
 
@@ -62,6 +65,10 @@ class GrpoConfig(TrainingConfig):
     def _check_trainer(self) -> "GrpoConfig":
         trl_fields.check_trainer_fields(self.trl_class, self.trainer)
         self._check_sampling()
+        if not self.rewards and self.teacher is None:
+            raise ValueError("rewards: empty; a run needs a reward, or a teacher")
+        if self.teacher:
+            self.teacher.check(self)
         if self.think_format == "none" and self.rollout.budget:
             raise ValueError("rollout.budget: think_format none has no thinking to limit; leave it out")
         if self.trains_every_weight and self.rollout.engine == "vllm":
@@ -136,6 +143,18 @@ class GrpoConfig(TrainingConfig):
     def engine(self) -> str:
         """The name of the engine that draws them."""
         return self.rollout.engine
+
+    @property
+    def weighs_tokens(self) -> bool:
+        """With a teacher."""
+        return self.teacher is not None
+
+    @property
+    def teacher_model(self) -> ModelConfig | None:
+        """The teacher's: of `self: true` the model that training starts from."""
+        if self.teacher is None:
+            return None
+        return self.model if self.teacher.self else self.teacher.model
 
     @property
     def completion_length(self) -> int:

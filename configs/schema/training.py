@@ -86,6 +86,16 @@ class TrainingConfig(Section):
         """The name of the engine that draws them."""
         return "auto"
 
+    @property
+    def weighs_tokens(self) -> bool:
+        """Whether each token has an advantage of its own, which TRL's loss takes and Unsloth's does not."""
+        return False
+
+    @property
+    def teacher_model(self) -> ModelConfig | None:
+        """Frozen weights that are asked beside those in training."""
+        return None
+
     def trl_setting(self, name: str) -> Any:
         """What the trainer will have as `name`: the recipe's value, or TRL's default where the recipe is silent."""
         return self.trainer[name] if name in self.trainer else trl_fields.trl_default(self.trl_class, name)

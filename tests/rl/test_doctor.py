@@ -29,6 +29,18 @@ def test_doctor_prints_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "run").exists()
 
 
+def test_doctor_looks_at_the_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = f"teacher={{model: {{name: {tiny_model(tmp_path / 'teacher', seed=1)}, precision: fp32}}}}"
+    assert doctor.main(arguments(tmp_path, teacher, "rewards=[]")) == 0
+    out = capsys.readouterr().out
+    assert "with weights of its own; it sees what the student sees; weight 1; no rewards" in out
+    assert ", the teacher's 0.00 GiB" in out
+    assert "reward" not in out.replace("no rewards", "")
+    gone = "teacher={server: {url: 'http://127.0.0.1:9/v1', model: big, retries: 0}}"
+    assert doctor.main(arguments(tmp_path, gone)) == 1
+    assert "failed  teacher: http://127.0.0.1:9/v1: can't be reached" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("settings", "line"), [(["trainer.top_p=0.9"], True), ([], False)])
 def test_truncation_says_what_is_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], line: bool

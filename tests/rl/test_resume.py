@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from configs.run_directory import read_jsonl
 from tests.tiny import tiny_model
+from tests.tiny_run import tiny_run
 from training.sigterm import STOPPED
 
 pytestmark = pytest.mark.recipe
@@ -109,6 +110,31 @@ def test_run_with_blocked_reward_resumes(whole: Path, tmp_path: Path) -> None:
     done = command(run, whole / "model", *unsaved, "--resume")
     assert done.returncode == 0, done.stderr
     assert_same(run, whole / "run")
+
+
+@pytest.fixture(scope="module")
+def teaching(whole: Path) -> list[str]:
+    """Overrides: the run starts from one adapter, and another one on the same weights teaches."""
+    adapters = [str(tiny_run(whole / name, whole / "model", strength=at) / "adapter") for name, at in
+                (("start", 0.02), ("teacher", 0.1))]  # fmt: skip
+    model = f"{{name: {whole / 'model'}, adapter: {adapters[1]}, max_length: 256}}"
+    return [f"model.adapter={adapters[0]}", f"teacher={{model: {model}}}", "rollout.resamples=0"]
+
+
+def test_run_with_teacher_resumes(whole: Path, teaching: list[str], tmp_path: Path) -> None:
+    for name, env in (("whole", {}), ("cut", {"MULL_TEST_KILL": "4"})):
+        done = command(tmp_path / name, whole / "model", *teaching, **env)
+        assert done.returncode == (-9 if env else 0), done.stderr
+    assert "with weights of its own" not in done.stdout
+    done = command(tmp_path / "cut", whole / "model", *teaching, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "cut", tmp_path / "whole")
+    runs = [[row["teacher_kl"] for row in read_jsonl(tmp_path / name / "metrics.jsonl")] for name in ("cut", "whole")]
+    assert len(runs[0]) == 6
+    assert runs[0] == pytest.approx(runs[1], abs=1e-5)
+    assert runs[0][-1] > 1e-3
+    assert [path.name for path in (tmp_path / "cut" / "adapter").iterdir() if path.is_dir()] == []
+    assert "Reverse KL to the teacher" in (tmp_path / "cut" / "report.html").read_text()
 
 
 def test_run_stopped_by_alarm_resumes(whole: Path, tmp_path: Path) -> None:

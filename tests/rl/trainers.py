@@ -20,6 +20,7 @@ from rewards.composition import RewardSet
 from rl import rollout as rollouts
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
+from rl.teacher import build_teacher, teacher_prompts
 from rl.trainer import Recorder, RolloutTrainer
 from training.run_callback import RunCallback
 from training.trainer_internals import own_defaults
@@ -51,15 +52,16 @@ def built(
     exact: bool = True,
     backend: str = "transformers",
     engine: Engine | None = None,
+    teacher: dict[str, Any] | None = None,
     **options: Any,
 ) -> RolloutTrainer:
     """A trainer whose completions our engine draws, as a recipe's `rollout` section says.
 
     `exact`: whether that engine passes for the model in training. `backend`: whose model it passes for. `engine`: what
-    draws, in place of the model itself.
+    draws, in place of the model itself. `teacher`: the recipe's section.
     """
     run = RunDir(folder)
-    config = recipe(tiny, rollout=rollout or {}, trainer=options)
+    config = recipe(tiny, rollout=rollout or {}, trainer=options, teacher=teacher)
     fixed = {"output_dir": str(folder / "checkpoints"), "use_cpu": True, "dataloader_pin_memory": False}
     fixed |= {"report_to": "none", "disable_tqdm": True, "logging_steps": 1}
     saving = {} if "save_steps" in options else {"save_strategy": "no"}
@@ -72,12 +74,14 @@ def built(
     if engine is None:
         engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
         engine.is_exact = exact
+    taught = teacher_prompts(config, problems, prompts, tiny.tokenizer, S1)
     sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
     callbacks = [*callbacks, *([curriculum] if curriculum else [])]
     return RolloutTrainer(
         sampler=sampler,
         recorder=recorder or Recorder(run, RunCallback(run, ()), "warn"),
         backend=backend,
+        teacher=build_teacher(config, taught, engine, tiny.model, len(tiny.tokenizer)),
         model=tiny.model,
         args=arguments,
         train_dataset=Dataset.from_list([{"prompt": p, "problem": i} for i, p in enumerate(prompts)]),
