@@ -16,23 +16,35 @@ from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """The N completion tokens of a batch: which they are, and where in the batch's completions each stands; (N,)."""
+
+    target: torch.Tensor
+    row: torch.Tensor
+    column: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """Rows of a batch as one sequence of L positions; N completion tokens are to be predicted.
 
     ids, positions  (1, L)
     mask            (1, 1, L, L) bool: who sees whom
     source          (N,) the position whose logits predict each token
-    target          (N,) the tokens
-    row, column     (N,) where each token stands in the batch's completions
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor
     source: torch.Tensor
-    target: torch.Tensor
-    row: torch.Tensor
-    column: torch.Tensor
+    places: Places
+
+
+def places_of(completions: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Places:
+    """The tokens of completions without padding, row by row."""
+    found = [(token, row, column) for row, tokens in enumerate(completions) for column, token in enumerate(tokens)]
+    target, row_N, column_N = torch.tensor(found, dtype=torch.long).reshape(-1, 3).T.to(device)
+    return Places(target, row_N, column_N)
 
 
 def pack(
@@ -81,9 +93,7 @@ def pack(
         positions=positions[None],
         mask=is_visible_LL.tril()[None, None],
         source=source,
-        target=target,
-        row=row_of,
-        column=column,
+        places=Places(target, row_of, column),
     )
 
 

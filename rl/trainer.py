@@ -4,8 +4,8 @@
                          a teacher adds to them (`rl.teacher`)
     arrange              rows of a prompt come into one micro-batch (`rl.trl_batch`)
     loss                 rows that teach nothing are left out, where that is exact
-    log_probabilities    a prompt is computed once for its completions (`rl.shared_prompts`), and what the sampling
-                         drops is left out (`rl.truncation`)
+    log_probabilities    without the logits of all tokens, and a prompt once for its completions
+                         (`rl.completion_logprobs`); what the sampling drops is left out (`rl.truncation`)
 
 Where these meet TRL's privates is `rl.trl_internals`. On the Unsloth backend TRL's class is Unsloth's, whose loss has
 signatures of its own and shares prompts in its own way: there only `draw` does anything.
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -26,11 +27,13 @@ from transformers.trainer_callback import ExportableState
 from configs.run_directory import RunDir, append_jsonl
 from configs.sample import Sample
 from models.teacher_forcing import Pair
+from models.token_logprobs import Entropies, Head
 from rewards.composition import BrokenReward, Scores
 from rewards.grading.grade import grade_answers
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import answers_of
 from rl import shared_prompts, truncation
+from rl.completion_logprobs import PaddedRows, Scoring, completion_logprobs
 from rl.monitor import Limits, Monitor, stop_on, write_failure
 from rl.sampling import GroupSampler
 from rl.scoring import reward_functions
@@ -70,6 +73,7 @@ class RolloutTrainer(OpenGRPOTrainer):
         super().__init__(*args, reward_funcs=functions, corrects_sampling=not sampler.is_exact, **kwargs)
         self.sampler, self.recorder, self.teacher = sampler, recorder, teacher
         self.is_unsloth = backend == "unsloth"
+        self._scorings: dict[PreTrainedModel, Scoring | None] = {}
         self.add_callback(recorder)
 
     @property
@@ -102,11 +106,6 @@ class RolloutTrainer(OpenGRPOTrainer):
         return bool(self.sampler.sampling.truncations) and truncation.in_loss(
             "unsloth" if self.is_unsloth else "transformers", self.args.use_liger_kernel
         )
-
-    def shares_prompts(self, model: PreTrainedModel) -> bool:
-        """Whether a prompt's completions can be computed in one row with it by `model`, the student or its teacher."""
-        unusual = self.is_unsloth or self.use_liger_kernel or self.is_fsdp_enabled
-        return not unusual and "logits_to_keep" in self.model_kwarg_keys and shared_prompts.can_pack(self._bare(model))
 
     def _bare(self, model: PreTrainedModel) -> PreTrainedModel:
         return self.accelerator.unwrap_model(model)
@@ -159,66 +158,54 @@ class RolloutTrainer(OpenGRPOTrainer):
                 inputs = select_rows(inputs, rows)
         return super().loss(model, trimmed(inputs))
 
+    def scoring(self, model: PreTrainedModel) -> Scoring | None:
+        """How log-probabilities of `model`, the student or its teacher, are taken without logits.
+
+        None where TRL, or Unsloth, has to take them its own way.
+        """
+        bare = self._bare(model)
+        if bare not in self._scorings:
+            self._scorings[bare] = self._scoring_of(bare)
+        return self._scorings[bare]
+
+    def _scoring_of(self, bare: PreTrainedModel) -> Scoring | None:
+        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if self.is_unsloth or self.use_liger_kernel or is_sharded or (head := Head.of(bare)) is None:
+            return None
+        takes_places = "logits_to_keep" in self.model_kwarg_keys
+        return Scoring(
+            head=head,
+            width=bare.config.get_text_config().hidden_size,
+            temperature=self.temperature,
+            drop=partial(truncation.drop, sampling=self.sampler.sampling) if self.truncates else None,
+            takes_places=takes_places,
+            can_pack=takes_places and shared_prompts.can_pack(bare),
+        )
+
     def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
-        """Of every completion token; a prompt's completions in one row where the model can."""
+        """Of every completion token, without the logits of all; what TRL alone can do is left to it."""
         unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
-        if not self.shares_prompts(model) or any(value is not None and value is not False for value in unusual):
-            return self._padded(model, *rows, **options)
-        size, entropy = options.get("batch_size"), options.get("compute_entropy", False)
-        return self._by_prompts(model, *rows, batch_size=size, compute_entropy=entropy)
-
-    def _by_prompts(
-        self,
-        model: PreTrainedModel,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        logits_to_keep: int,
-        *,
-        batch_size: int | None,
-        compute_entropy: bool,
-    ) -> LogProbabilities:
-        """As `log_probabilities`, without an auxiliary loss; packed where that is cheaper than padding."""
-        # 1. rows without padding: prompts are padded on the left, completions on the right
-        prompts, completions = shared_prompts.without_padding(input_ids, attention_mask, logits_to_keep)
-
-        # 2. so many rows at a time as TRL would take, each part the cheaper way
-        size, width = batch_size or len(prompts), self._bare(model).config.hidden_size
-        parts = []
-        for start in range(0, len(prompts), size):
-            rows = slice(start, start + size)
-            if any(completions[rows]) and shared_prompts.is_cheaper(prompts[rows], completions[rows], width):
-                pack = shared_prompts.pack(prompts[rows], completions[rows], input_ids.device)
-                parts.append(self._packed(model, pack, (len(prompts[rows]), logits_to_keep), compute_entropy))
-            else:
-                padded = (input_ids[rows], attention_mask[rows], logits_to_keep)
-                parts.append(self._padded(model, *padded, compute_entropy=compute_entropy)[:2])
-
-        # 3. in one tensor again
-        entropies = torch.cat([part[1] for part in parts if part[1] is not None]) if compute_entropy else None
-        return torch.cat([part[0] for part in parts]), entropies, None
-
-    def _padded(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
-        """As TRL has them, of what is sampled."""
-        bare, sampling = self._bare(model), self.sampler.sampling
-        with truncation.truncated(bare, sampling) if self.truncates else nullcontext():
+        with self.accelerator.autocast():  # the head runs outside the model's forward pass, which has it already
+            scoring = self.scoring(model)
+            if scoring is not None and all(value is None or value is False for value in unusual):
+                return self._without_logits(model, scoring, PaddedRows(*rows), **options)
+        with truncation.truncated(self._bare(model), self.sampler.sampling) if self.truncates else nullcontext():
             return super().log_probabilities(model, *rows, **options)
 
-    def _packed(
-        self, model: PreTrainedModel, pack: shared_prompts.Pack, shape: tuple[int, int], entropy: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Log-probabilities and entropies (B, T) of packed rows, 0.0 at padding."""
-        logits = model(
-            input_ids=pack.ids,
-            attention_mask=pack.mask,
-            position_ids=pack.positions,
-            logits_to_keep=pack.source,
-            use_cache=False,
-        ).logits
-        if self.truncates:
-            logits = truncation.drop(logits, pack.target[None], self.sampler.sampling)
-        values = self.of_logits(logits[0], pack.target, entropy)
-        logps, *rest = (value.new_zeros(shape).index_put((pack.row, pack.column), value) for value in values)
-        return logps, rest[0] if rest else None
+    def _without_logits(
+        self,
+        model: PreTrainedModel,
+        scoring: Scoring,
+        rows: PaddedRows,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **_: object,
+    ) -> LogProbabilities:
+        entropies: Entropies = "none" if not compute_entropy else "gradient" if self.has_entropy_bonus else "value"
+        parts = rows.split(batch_size or len(rows.ids))
+        found = [completion_logprobs(model, part, scoring, entropies) for part in parts]
+        logps, entropy = zip(*found, strict=True)
+        return torch.cat(logps), torch.cat(entropy) if compute_entropy else None, None
 
 
 class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers is not typed here

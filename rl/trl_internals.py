@@ -6,7 +6,7 @@ Pinned to TRL 1.14.2 by `tests/rl/test_pinned_sources.py`, and to what it comput
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
-from trl.trainer.utils import selective_log_softmax, selective_log_softmax_and_entropy
 
 from rl.trl_batch import TrlBatch
 
@@ -105,14 +104,6 @@ class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         self, model: PreTrainedModel, *rows: Any, **options: Any
     ) -> LogProbabilities:
         return self.log_probabilities(model, *rows, **options)
-
-    def of_logits(self, logits_NV: torch.Tensor, target_N: torch.Tensor, entropy: bool) -> Sequence[torch.Tensor]:
-        """Log-probabilities (N,) of the targets and, if asked for, entropies (N,), by TRL's own functions."""
-        logits, target = logits_NV[None], target_N[None]
-        if not entropy:
-            return [selective_log_softmax(logits, target, temperature=self.temperature)[0]]
-        bonus = self._entropy_bonus_enabled
-        return [v[0] for v in selective_log_softmax_and_entropy(logits, target, bonus, temperature=self.temperature)]
 
     @property
     def has_entropy_bonus(self) -> bool:

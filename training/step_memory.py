@@ -13,6 +13,10 @@ from models.weights import BYTES, Weights
 
 SAME_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 """Linear maps that share their input with another."""
+SCORING_CHUNK = 2**26
+"""Bytes of fp32 logits that `models.token_logprobs` makes at a time."""
+CHUNK_COPIES = 4
+"""How many of them there are at once, as measured."""
 SFT_CHUNK = 256
 """Tokens whose logits TRL's `chunked_nll` makes at a time."""
 UNSLOTH_CHUNK = 4 * 2**30
@@ -229,4 +233,5 @@ def _loss_bytes(step: Step) -> float:
         return head + 16 * vocab * min(SFT_CHUNK, tokens)
     if step.loss == "nll":
         return head + (12 if step.has_kernel else 14) * vocab * tokens
-    return head + (2 if step.has_kernel else 4) * (4 if step.has_autocast else step.compute) * vocab * tokens
+    slopes = step.stream * step.shape.hidden * tokens
+    return head + slopes + CHUNK_COPIES * min(SCORING_CHUNK, 4 * vocab * tokens)

@@ -92,7 +92,9 @@ def test_packed_logprobs_equal_padded(trainer: Any, groups: Any) -> None:
             trainer, trainer.model, ids, mask, keep, compute_entropy=True
         )
         packed = shared_prompts.pack(*rows_of(groups))
-        found = trainer._packed(trainer.model, packed, (len(ids), keep), True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shared_prompts, "is_cheaper", lambda *_: True)
+            found = trainer.log_probabilities(trainer.model, ids, mask, keep, compute_entropy=True)[:2]
     assert packed.ids.shape[1] == sum(len(set(map(tuple, [p]))) * len(p) for p in {tuple(p) for p, _ in groups}) + sum(
         max(len(tokens) - 1, 0) for _, rows in groups for tokens in rows
     )

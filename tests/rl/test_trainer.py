@@ -162,7 +162,7 @@ def test_checkpoint_holds_the_trained_adapter_alone(tiny: LoadedModel, tmp_path:
 def test_unsloth_model_uses_unsloth_loss(tiny: LoadedModel, tmp_path: Path) -> None:
     rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
     found = [built(tiny, tmp_path, rewards, backend=backend) for backend in ("transformers", "unsloth")]
-    assert [(t.shares_prompts(t.model), t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
+    assert [(t.scoring(t.model) is not None, t.skips_rows, t.adds_up) for t in found] == [(True,) * 3, (False,) * 3]
 
 
 def batch(tiny: LoadedModel) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from configs.schema.adapters import AdapterConfig
 from models.adapter_files import LINEAR
 from models.adapters import peft_config
 from models.load import quantization
+from models.token_logprobs import Head, hidden_states, token_logprobs
 from models.weights import Weights
 from tests.training.live_memory import allocated_peak, made_fake, peak_of, quant_states
 from training.step_memory import Shape, Step, peak
@@ -170,9 +170,10 @@ def loss(model: Any, case: Case) -> torch.Tensor:
     if case.masked:
         mask[-1, -3:] = 0
     if case.loss == "grpo":
-        trainer = SimpleNamespace(model_kwarg_keys={"logits_to_keep"}, _entropy_bonus_enabled=False, temperature=1.0)
-        rows = (model, ids, mask, case.length * 3 // 4)
-        logps, *_ = trl.GRPOTrainer._full_logits_logps(trainer, *rows, compute_entropy=True)
+        head, kept = Head(model.get_output_embeddings()), case.length * 3 // 4
+        hidden = hidden_states(model, head, input_ids=ids, attention_mask=mask, logits_to_keep=kept + 1)[:, :-1]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=case.autocast):
+            logps, _ = token_logprobs(head, hidden.flatten(0, 1), ids[:, -kept:].flatten(), entropies="value")
         return torch.exp(logps - logps.detach()).mean()
     out = model(input_ids=ids, attention_mask=mask, labels=ids, use_cache=False)
     if case.loss == "nll":
