@@ -119,7 +119,7 @@ class RolloutTrainer(OpenGRPOTrainer):
             raise
         if self.sampler.sampling.truncations and not self.truncates:
             batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
-        output = self.compare(batch.rows(self.sampler.prompts), batch.columns(self.sampler.is_budgeted))
+        output = self.compare(batch.rows(), batch.columns(self.sampler.is_budgeted))
         for name, value in figures.items():
             self.add_metric(name, value)
         if self.model.training:
@@ -264,6 +264,7 @@ def samples(scored: Scored) -> list[Sample]:
             stop=rollout.stop,
             finish="length" if rollout.truncated else "stop",
             completion_tokens=rollout.completion_tokens,
+            max_thinking=rollout.max_thinking,
             thinking_tokens=rollout.thinking_tokens,
             answer_tokens=rollout.answer_tokens,
             prompt=rollout.prompt,
