@@ -12,8 +12,7 @@ from rewards.shipped.correctness import is_correct
 def length() -> Reward:
     """`length`: shorter is better when right, and never better when wrong.
 
-    It compares the completions of one problem. Kimi k1.5's length reward; groups are the completions of one problem in
-    the batch.
+    It compares the completions of one problem, under one budget, in the batch. Kimi k1.5's length reward.
 
     Range: [-0.5, 0.5]; None where correctness is. Source: Kimi k1.5 (arXiv 2501.12599 §2.3.3): with λ = 0.5 - (len -
     min_len) / (max_len - min_len) over the group, a right answer gets λ, a wrong one min(0, λ); a group of one length
