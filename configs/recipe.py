@@ -123,7 +123,7 @@ def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
 def _is_union_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union it tried ("list[str]", "ThinkFormatConfig"); a reader has no use for it."""
     return isinstance(part, str) and (
-        not part.isidentifier() or part in _section_names(Section) or part in {"str", "int", "float"}
+        not part.isidentifier() or part in _section_names(Section) or part in {"str", "int", "float", "bool"}
     )
 
 

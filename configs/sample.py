@@ -32,6 +32,7 @@ class Sample:
     stop               what ended the thinking: "natural", "waited:k", "limit", "context", "agreed:k", "confident:p"
     finish             "stop" (the model ended its turn) or "length" (it was cut); None where another tool wrote it
     completion_tokens  how many; `thinking_tokens` and `answer_tokens` those of its parts
+    max_thinking       most thinking tokens that its budget allowed; None: no such limit
     probe_tokens       tokens more that were decoded to decide when to stop
     answer_logprob     mean log-probability of the answer's tokens that the policy chose, where the engine gave them
     token_ids          of the completion, and `forced_tokens`, ranges of them that the policy did not choose
@@ -61,6 +62,7 @@ class Sample:
     finish: str | None = None
     completion_tokens: int | None = None
     thinking_tokens: int | None = None
+    max_thinking: int | None = None
     answer_tokens: int | None = None
     probe_tokens: int = 0
     answer_logprob: float | None = None

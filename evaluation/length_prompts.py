@@ -7,12 +7,14 @@ steps, or in words, and rejection sampling. What stands in for "Wait" (§5.2, Ta
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
+from data.told_budget import tell
+
 Drawn = TypeVar("Drawn")
 
 
 def token_conditional(question: str, tokens: int) -> str:
     """The question with an upper bound on the thinking in tokens."""
-    return f"{question}\n\nThink for up to {tokens} tokens."
+    return tell(question, tokens)
 
 
 def step_conditional(question: str, steps: int) -> str:

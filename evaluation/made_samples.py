@@ -36,6 +36,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         finish=generation.finish,
         completion_tokens=len(generation.token_ids),
         thinking_tokens=generation.thinking_tokens,
+        max_thinking=task.budget.max_thinking if task.budget else None,
         answer_tokens=generation.answer_tokens,
         probe_tokens=generation.probe_tokens,
         answer_logprob=answer_logprob(generation, engine.eos),

@@ -17,6 +17,7 @@ from configs.schema.sections import SamplingConfig
 from data.problem import Problem
 from data.prompts import render_problem
 from data.think_format import ThinkFormat
+from data.told_budget import tell
 from evaluation import length_prompts
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ class Prompted(Protocol):
 class Task:
     """One sample to make: sample `sample` of `problem` at the point called `label`.
 
-    `asked` is what the point asks for beside a budget, if anything: {prompt, target} in the prompt, and {tries}, how
-    often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of one problem
-    that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each its own noise.
+    `asked` is what the point asks for beside a budget, if anything: {prompt, target} or {told} in the prompt, and
+    {tries}, how often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of
+    one problem that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each
+    its own noise.
     `probe`: it is no sample of a point, but the answer after so many thinking tokens of the longest one.
     `logprobs`: the engine is asked for log-probabilities, which votes among several samples are weighted by.
     """
@@ -81,7 +83,7 @@ def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
     """A point's name: every field that is not its default, so that different points have different names."""
     defaults = {field.name: field.default for field in fields(Budget)}
     parts = [
-        f"{name}={json.dumps(value, ensure_ascii=False) if name.endswith('_text') else value}"
+        f"{name}={json.dumps(value, ensure_ascii=False) if name.endswith('_text') or name == 'told' else value}"
         for name, value in {**budget.as_dict(), **(asked or {})}.items()
         if value is not None and value != defaults.get(name)
     ]
@@ -91,6 +93,7 @@ def label_of(budget: Budget, asked: Mapping[str, Any] | None = None) -> str:
 def asked_of(section: PointConfig) -> dict[str, Any]:
     """What a point asks for beside its budget: see `Task`."""
     asked: dict[str, Any] = {"prompt": section.prompt, "target": section.target} if section.prompt else {}
+    asked |= {"told": section.told} if section.told else {}
     return asked | ({"tries": section.tries} if section.tries > 1 else {})
 
 
@@ -117,9 +120,8 @@ def shared_thinking(budgets: Sequence[PointConfig]) -> list[list[int]]:
     """
     families: dict[object, list[int]] = {}
     for at, point in enumerate(budgets):
-        families.setdefault(
-            (point.prompt, point.target) if point.tries == 1 and not point.stop_when else at, []
-        ).append(at)
+        prompt = conditioned("", point)
+        families.setdefault(prompt if point.tries == 1 and not point.stop_when else at, []).append(at)
     return list(families.values())
 
 
@@ -134,7 +136,8 @@ def longest_point(budgets: Sequence[Mapping[str, Any]]) -> int:
         return math.inf if limit is None else limit, budgets[at]["num_waits"]
 
     return max(
-        (at for at, its in enumerate(budgets) if not set(its) & {"tries", "prompt"} and not its["stop_when"]), key=reach
+        (at for at, its in enumerate(budgets) if not set(its) & {"tries", "prompt", "told"} and not its["stop_when"]),
+        key=reach,
     )
 
 
@@ -197,7 +200,7 @@ def conditioned(question: str, section: PointConfig) -> str:
             return length_prompts.step_conditional(question, target)
         case ("short" | "long") as length, _:
             return length_prompts.class_conditional(question, length)
-    return question
+    return question if section.max_thinking is None else tell(question, section.max_thinking, section.told)
 
 
 def _hash(*parts: Any) -> str:

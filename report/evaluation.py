@@ -106,7 +106,11 @@ def _varying(points: Sequence[Row]) -> list[str]:
 
 def _fields(budget: Row, names: Sequence[str]) -> str:
     values = {name: budget[name] for name in names if budget.get(name) is not None}
-    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if name.endswith("_text")}
+    texts = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+        if name.endswith("_text") or name == "told"
+    }
     return " ".join(f"{name}={value}" for name, value in (values | texts).items())
 
 

@@ -265,6 +265,7 @@ def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
             "advantage": sample.advantage,
             "completion tokens": sample.completion_tokens,
             "thinking tokens": sample.thinking_tokens,
+            "most thinking": sample.max_thinking,
             **sample.parts,
         }
         shown.append(

@@ -138,11 +138,11 @@ class RewardSet:
             totals.append(sum(known) if known else None)
         return totals
 
-    def check(self, think_format: ThinkFormat, problem: Problem | None = None) -> None:
+    def check(self, think_format: ThinkFormat, problem: Problem | None = None, max_thinking: int | None = None) -> None:
         """Score a dummy batch (a right, a wrong and an empty completion), so that a broken plug-in shows at start.
 
-        `problem`: one of the run's own, for plug-ins that read its columns. Raises BrokenReward, and RewardError for a
-        reward of thinking or its delimiters where the format has none.
+        `problem`: one of the run's own, for plug-ins that read its columns; `max_thinking`: of its budget. Raises
+        BrokenReward, and RewardError for a reward of thinking or its delimiters where the format has none.
         """
         names = [member.name for member in self.members if member.timeout is None and member.name in OF_DELIMITERS]
         if names and not think_format.has_thinking:
@@ -161,6 +161,7 @@ class RewardSet:
                     thinking_tokens=len(text.split()) // 2,
                     completion_ids=tuple(range(len(text.split()) or 1)),
                     max_tokens=1024,
+                    max_thinking=max_thinking,
                 )
                 for text in texts
             ]

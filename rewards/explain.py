@@ -66,6 +66,11 @@ def _thinking_tokens(rollout: Rollout) -> str:
     return f"{rollout.thinking_tokens} thinking tokens"
 
 
+def _verdict_and_budget(rollout: Rollout) -> str:
+    limit = "" if rollout.max_thinking is None else f" of {rollout.max_thinking}"
+    return f"{_verdict(rollout)}; {rollout.thinking_tokens}{limit} thinking tokens"
+
+
 def _steps(rollout: Rollout) -> str:
     return f"{style.markers(rollout)} step markers"
 
@@ -99,4 +104,7 @@ _EXPLAIN: dict[str, Callable[[Rollout], str]] = {
     "repetition": _words,
     "soft_overlong": _tokens,
     "budget": _thinking_tokens,
+    "exact_length": _verdict_and_budget,
+    "at_most_length": _verdict_and_budget,
+    "adaptive_length": _verdict_and_budget,
 }

@@ -133,6 +133,8 @@ def _columns(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
         columns[name] = [getattr(problem, name) for problem in problems]
     if any(problem.references for problem in problems):
         columns["references"] = [list(problem.golds) for problem in problems]
+    if any(rollout.max_thinking is not None for rollout in rollouts):
+        columns["max_thinking"] = [rollout.max_thinking for rollout in rollouts]
     columns["solution"] = [problem.solution or problem.answer for problem in problems]
     return columns
 

@@ -33,6 +33,9 @@ SHIPPED = {
     "repetition": "style",
     "soft_overlong": "length",
     "budget": "length",
+    "exact_length": "length",
+    "at_most_length": "length",
+    "adaptive_length": "length",
     "exact": "correctness",
     "grade": "correctness",
 }

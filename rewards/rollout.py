@@ -14,6 +14,7 @@ class Rollout:
     `text` is the raw completion *with* special tokens (`<|im_start|>answer` stays visible) and with the prefilled part
     in front, but without the prompt, without padding, and without an end of turn that `rewards.grading.extract` does
     not know. Token counts are in token ids. `truncated`: the completion hit the length limit before its end of turn.
+    `max_thinking` is the budget that it thought under, one for its whole group; None: there was none.
     `stop` is what ended the thinking: "natural", "waited:k", "limit" or "context" (see `budget_forcing.budget`).
     `forced`: [start, end) character ranges of `text` that a budget put there. `prompt` is the rendered prompt.
     `completion_ids` (without the prompt and the padding) may be left out; TRL-style plug-ins that ask for them need
@@ -28,6 +29,7 @@ class Rollout:
     thinking_tokens: int = 0
     answer_tokens: int = 0
     max_tokens: int | None = None
+    max_thinking: int | None = None
     truncated: bool = False
     stop: str = "natural"
     forced: tuple[tuple[int, int], ...] = ()

@@ -64,6 +64,7 @@ def _rollout(record: Fields, where: str, think_format: ThinkFormat, max_tokens: 
         completion_tokens=_count(record, "completion_tokens", text, where),
         thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
+        max_thinking=_whole(record, "max_thinking", where),
         truncated=bool(record.get("truncated", False)) or record.get("finish") == "length",
         completion_ids=_ids(record, where),
     )
@@ -127,9 +128,13 @@ def _field(record: Fields, names: Sequence[str], where: str) -> str:
 
 def _count(record: Fields, name: str, text: str, where: str) -> int:
     """The token count in the record, or the words of `text`."""
+    value = _whole(record, name, where)
+    return len(text.split()) if value is None else value
+
+
+def _whole(record: Fields, name: str, where: str) -> int | None:
+    """A whole number of the record; None where it has none of that name."""
     value = record.get(name)
-    if value is None:
-        return len(text.split())
-    if not isinstance(value, int) or value < 0:
+    if value is not None and (not isinstance(value, int) or value < 0):
         raise DataError(f"{where}: {name} is {value!r}; give a whole number, or leave it out")
     return value

@@ -3,12 +3,12 @@
     python -m rewards.score --config gsm8k.yaml --text completions.jsonl [key.path=value …]
     … | python -m rewards.score --config gsm8k.yaml --text -
 
-Each row (a line of JSON, or any other file that `data.rows` reads) has the completion (`text`, `completion`, `response`
-or `output`) and its gold answer (`gold`, `answer` or `ground_truth`), and may have `question`, `id`, `options`,
-`grader`, `references` (a list of all right replies), `completion_ids`, `completion_tokens` and `thinking_tokens`: a
-run's `rollouts.jsonl` will do. Where `id` and `question` are those of a problem that the recipe generates, or reads
-from a file, the row is graded as that problem. A completion may be a list of messages, as TRL has it: the last one
-counts. Without token counts, words are counted.
+Each row (a line of JSON, or any other file that `data.rows` reads) has the completion (`text`, `completion`,
+`response` or `output`) and its gold answer (`gold`, `answer` or `ground_truth`), and may have `question`, `id`,
+`options`, `grader`, `references` (a list of all right replies), `completion_ids`, `completion_tokens`,
+`thinking_tokens` and `max_thinking` (the budget): a run's `rollouts.jsonl` will do. Where `id` and `question` are
+those of a problem that the recipe generates, or reads from a file, the row is graded as that problem. A completion may
+be a list of messages, as TRL has it: the last one counts. Without token counts, words are counted.
 """
 
 from configs.command import recipe_parser, run_command

@@ -13,7 +13,7 @@ from models.engines.base import Engine
 from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
 from rewards.composition import RewardSet
-from rl import policy_check, rollout, teacher_check, truncation
+from rl import budgets, policy_check, rollout, teacher_check, truncation
 from rl.scoring import RolloutScorer
 from rl.teacher import teacher_prompts
 from training import heldout, preflight
@@ -28,7 +28,7 @@ def examine_run(
     # 1. without weights
     think_format = resolve_think_format(config.think_format)
     tokenizer = load_tokenizer(config.model)
-    prompts = rollout.prompts(problems, tokenizer, think_format)
+    prompts = rollout.longest_prompts(config, problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     findings = preflight.quick(config, tokenizer, think_format, prompts[0])
     findings.append(lengths(config, problems, prompts, held_out, tokenizer, think_format))
@@ -60,7 +60,7 @@ def lengths(
     def check() -> Finding:
         heldout.fitting(config, list(held_out), tokenizer, think_format)
         longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
-        rollout.check_budget(config, tokenizer, think_format, longest)
+        budgets.check_budget(config, tokenizer, think_format, longest)
         text = f"prompts up to {longest} tokens + completions up to {config.completion_length}"
         return passed("lengths", f"{text} fit the context of {config.model.max_length}")
 
@@ -100,7 +100,8 @@ class Examination:
     ) -> None:
         self.config, self.engine, self.loaded = config, engine, loaded
         self.problems, self.prompts = problems[: policy_check.PROMPTS], prompts[: policy_check.PROMPTS]
-        self.generations = rollout.make_generate(engine, config)(self.prompts, loaded.model)
+        self.budgets = [budgets.longest_budget(config)] * len(self.prompts)
+        self.generations = rollout.make_generate(engine, config)(self.prompts, self.budgets, loaded.model)
 
     def completion(self) -> Finding:
         """What the model writes; one that never ends its turn learns little."""
@@ -135,7 +136,8 @@ class Examination:
             self.engine.eos,
             self.config.completion_length,
         )
-        rollouts = scorer.rollouts(self.prompts, range(len(self.generations)), self.generations)
+        limits = list(map(budgets.limit_of, self.budgets))
+        rollouts = scorer.rollouts(self.prompts, range(len(self.generations)), self.generations, limits)
 
         def check(name: str) -> Finding:
             scores = rewards.score(rollouts)[name]

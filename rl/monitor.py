@@ -70,11 +70,12 @@ class _State:
 
 @dataclass(slots=True)
 class _Past:
-    """Step means: accuracy, format (as a share of its best), completion tokens."""
+    """Step means: accuracy, format (as a share of its best), completion tokens, and `max_thinking` (0: no limit)."""
 
     accuracy: list[float] = field(default_factory=list)
     format: list[float] = field(default_factory=list)
     tokens: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
 
 
 class Monitor:
@@ -136,6 +137,7 @@ class Monitor:
         self._past.accuracy.append(fmean([bool(right) for right in correct if right is not None] or [0.0]))
         self._past.format.append(self._format_level(scores))
         self._past.tokens.append(fmean([rollout.completion_tokens for rollout in rollouts] or [0]))
+        self._past.limits.append(fmean([rollout.max_thinking or 0 for rollout in rollouts] or [0]))
         wrong = tuple(row for row, right in enumerate(correct) if right is False)
         by_length = sorted(range(len(rollouts)), key=lambda row: rollouts[row].completion_tokens)
         return [
@@ -144,7 +146,7 @@ class Monitor:
                 format_without_accuracy(self._past.format, self._past.accuracy, self._limits),
                 wrong,
             ),
-            ("length_collapse", length_collapse(self._past.tokens, self._limits), tuple(by_length)),
+            ("length_collapse", length_collapse(self._past.tokens, self._limits, self._past.limits), tuple(by_length)),
         ]
 
     def _format_level(self, scores: Scores) -> float:
@@ -190,13 +192,18 @@ def format_without_accuracy(levels: Sequence[float], accuracy: Sequence[float], 
     )
 
 
-def length_collapse(tokens: Sequence[float], limits: Limits) -> str:
-    """What is wrong when the last window's mean length is a small share of the first one's; "" if nothing."""
+def length_collapse(tokens: Sequence[float], limits: Limits, allowed: Sequence[float] = ()) -> str:
+    """What is wrong when the last window's mean length is a small share of the first one's; "" if nothing.
+
+    `allowed`: each step's mean `max_thinking`, where 0 is no limit: a schedule that lowers it shortens no model.
+    """
     size = limits.window
     if len(tokens) < 2 * size:
         return ""
     first, now = fmean(tokens[:size]), fmean(tokens[-size:])
-    if now >= limits.collapse * first:
+    at_first, at_last = (fmean(its) if len(its) == size else 0.0 for its in (allowed[:size], allowed[-size:]))
+    fallen = min(1.0, at_last / at_first) if at_first and at_last else 1.0
+    if now >= limits.collapse * fallen * first:
         return ""
     return f"completions have {now:.0f} tokens on average, {first:.0f} in the first {size} steps"
 

@@ -1,25 +1,51 @@
 """Problems → the prompts that GRPO samples from, and completions from our engines in the columns that TRL takes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from budget_forcing.budget import Budget, resolve
-from budget_forcing.tokens import think_tokens
+from budget_forcing.budget import Budget
 from configs.errors import DataError
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import check_lengths, render_problem, token_ids
 from data.think_format import ThinkFormat
+from data.told_budget import tell
 from models.engines.base import Engine, Request
 from models.engines.generation import Generation
 from models.protocols import CausalLM
 
 
-def prompts(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat) -> list[str]:
-    """One rendered prompt a problem, prefilled part included."""
+def prompts(
+    problems: Sequence[Problem],
+    tokenizer: PreTrainedTokenizerBase,
+    think_format: ThinkFormat,
+    limits: Sequence[int | None] = (),
+    told: bool | str = False,
+) -> list[str]:
+    """One rendered prompt a problem, prefilled part included; `limits`: what each is told of its thinking."""
+    if told:
+        pairs = zip(problems, limits, strict=True)
+        problems = [replace(p, question=tell(p.question, n, told)) if n is not None else p for p, n in pairs]
     return [render_problem(tokenizer, problem, think_format) for problem in problems]
+
+
+def longest_prompts(
+    config: GrpoConfig,
+    problems: Sequence[Problem],
+    tokenizer: PreTrainedTokenizerBase,
+    think_format: ThinkFormat,
+) -> list[str]:
+    """`prompts` as they are longest: told the limit of any step that takes most tokens to write."""
+    budget = config.rollout.budget
+    if budget is None or not budget.told:
+        return prompts(problems, tokenizer, think_format)
+    limits = sorted({limit for stage in budget.stages for limit in stage})
+    lengths = [len(ids) for ids in token_ids(tokenizer, [tell("", limit, budget.told) for limit in limits])]
+    widest = limits[lengths.index(max(lengths))]
+    return prompts(problems, tokenizer, think_format, [widest] * len(problems), budget.told)
 
 
 def fitting(
@@ -73,34 +99,18 @@ def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
     return f"{engine.name} ({engine.about}): {why}"
 
 
-def rollout_budget(config: GrpoConfig) -> Budget | None:
-    """The recipe's budget of a completion; an effort level is a share of the longest completion minus its answer."""
-    section = config.rollout.budget
-    return None if section is None else Budget.from_config(section, config.completion_length)
-
-
-def check_budget(
-    config: GrpoConfig, tokenizer: PreTrainedTokenizerBase, think_format: ThinkFormat, longest_prompt: int
-) -> None:
-    """Raise `EngineError`, with the numbers, for a budget that the longest prompt leaves no room for."""
-    if budget := rollout_budget(config):
-        tokens = think_tokens(think_format, tokenizer)
-        resolve(budget, tokens, tokenizer, longest_prompt, config.model.max_length, config.completion_length)
-
-
-Generate = Callable[[Sequence[str], Any], list[Generation]]
-"""Prompts and the training model → a completion for each."""
+Generate = Callable[[Sequence[str], Sequence[Budget | None], Any], list[Generation]]
+"""Prompts with a budget each, and the training model → a completion for each."""
 
 
 def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
-    """Completions as the recipe wants them: its sampling and its budget alone; seeds come from torch's generator."""
-    budget = rollout_budget(config)
+    """Completions as the recipe wants them, by its sampling alone; seeds come from torch's generator."""
 
-    def generate(prompts: Sequence[str], model: CausalLM) -> list[Generation]:
+    def generate(prompts: Sequence[str], budgets: Sequence[Budget | None], model: CausalLM) -> list[Generation]:
         engine.follow(model)
-        ids = token_ids(engine.tokenizer, prompts)
+        pairs = zip(token_ids(engine.tokenizer, prompts), budgets, strict=True)
         sampling, length = config.sampling, config.completion_length
-        return engine.generate([Request(tuple(i), sampling, length, budget=budget, logprobs=True) for i in ids])
+        return engine.generate([Request(tuple(i), sampling, length, budget=b, logprobs=True) for i, b in pairs])
 
     return generate
 

@@ -27,7 +27,7 @@ from data.prompts import token_ids
 from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
-from rl import memory_check, policy_check, rollout, teacher_check, truncation
+from rl import budgets, memory_check, policy_check, rollout, teacher_check, truncation
 from rl.monitor import Limits
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
@@ -66,14 +66,14 @@ def run_grpo(
 
     # 1. prompts: what is too long is refused, or left out, before the weights are loaded
     think_format = resolve_think_format(config.think_format)
-    reward_set.check(think_format, problems[0])
+    reward_set.check(think_format, problems[0], budgets.limit_of(budgets.longest_budget(config)))
     tokenizer = load_tokenizer(config.model)
     held_out = heldout.fitting(config, held_out, tokenizer, think_format)
     general = heldout.general_problems(config, tokenizer, think_format)
-    prompts = rollout.prompts(problems, tokenizer, think_format)
+    prompts = rollout.longest_prompts(config, problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     longest = rollout.longest_prompt(config, problems, prompts, tokenizer)
-    rollout.check_budget(config, tokenizer, think_format, longest)
+    budgets.check_budget(config, tokenizer, think_format, longest)
     known_ids = teacher_check.check_teacher(config, prompts, tokenizer, think_format)
     taught = teacher_prompts(config, problems, prompts, tokenizer, think_format)
     teacher_check.check_context(config, problems, taught, tokenizer, think_format)

@@ -7,7 +7,7 @@ GRPO compares the completions of one problem: a group with equal rewards has no 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate.utils import gather_object
@@ -21,9 +21,11 @@ from models.engines.generation import Generation
 from rewards.composition import Scores
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import is_correct
-from rl.rollout import make_generate, trl_columns
+from rl.budgets import group_budgets, limit_of
+from rl.rollout import make_generate, prompts, trl_columns
 from rl.scoring import RolloutScorer, score_columns
 
+Value = TypeVar("Value")
 PRIOR = 2.0
 """How many tries of a problem the pass rate over all problems counts for."""
 
@@ -73,6 +75,8 @@ class Batch:
 
     problems_P: list[int]
     """The number of each group's problem."""
+    prompts_P: list[str]
+    """What each group was asked, told its budget where the recipe says so."""
     generations: list[Generation]
     rollouts: list[Rollout]
     scores: Scores
@@ -87,12 +91,13 @@ class Batch:
         """One group, as a batch of its own."""
         rows = self._rows(number)
         scores = {name: scores_B[rows] for name, scores_B in self.scores.items()}
-        return Batch([self.problems_P[number]], self.generations[rows], self.rollouts[rows], scores, self.totals[rows])
+        group = [self.problems_P[number]], [self.prompts_P[number]]
+        return Batch(*group, self.generations[rows], self.rollouts[rows], scores, self.totals[rows])
 
     def replace_group(self, number: int, group: "Batch") -> None:
         """Put another group in the place of one."""
         rows = self._rows(number)
-        self.problems_P[number] = group.problems_P[0]
+        self.problems_P[number], self.prompts_P[number] = group.problems_P[0], group.prompts_P[0]
         self.generations[rows], self.rollouts[rows] = group.generations, group.rollouts
         self.totals[rows] = group.totals
         for name, scores_B in self.scores.items():
@@ -109,11 +114,11 @@ class Batch:
         known = [total for total in self.totals if total is not None]
         return fmean(known) if known else 0.0
 
-    def rows(self, prompts: Sequence[str]) -> list[dict[str, Any]]:
-        """The data set's row of each completion, as TRL's sampler would have it; `prompts`: one a problem."""
+    def rows(self) -> list[dict[str, Any]]:
+        """The data set's row of each completion, as TRL's sampler would have it."""
         return [
-            {"prompt": prompts[problem], "problem": problem}
-            for problem in self.problems_P
+            {"prompt": prompt, "problem": problem}
+            for problem, prompt in zip(self.problems_P, self.prompts_P, strict=True)
             for _ in range(self.group_size)
         ]
 
@@ -128,7 +133,8 @@ class Batch:
 class GroupSampler:
     """Draws a generation's completions and scores them.
 
-    `prompts[i]` is problem i's; `group_size` completions each, side by side; `config.rollout` says the rest.
+    `prompts[i]` is problem i's, where it is told no budget; `group_size` completions each, side by side;
+    `config.rollout` says the rest.
     """
 
     def __init__(
@@ -141,9 +147,8 @@ class GroupSampler:
         curriculum: Curriculum | None = None,
     ) -> None:
         self.generate, self.is_exact = make_generate(engine, config), engine.is_exact
-        self.sampling = config.sampling
-        self.resamples, self.is_budgeted = config.rollout.resamples, config.rollout.budget is not None
-        self.teaches_all = config.weighs_tokens  # a group without an advantage is none for a teacher
+        self.config, self.sampling, budget = config, config.sampling, config.rollout.budget
+        self.is_budgeted, self.told = budget is not None, budget.told if budget else False
         self.scorer, self.prompts, self.group_size, self.curriculum = scorer, prompts, group_size, curriculum
 
     def draw(
@@ -165,12 +170,13 @@ class GroupSampler:
         rollouts, first_mean, redrawn_groups = list(batch.rollouts), batch.mean_total(), 0
 
         # 3. groups without an advantage are drawn again on other problems, at most `resamples` times
-        for _ in range(self.resamples):
+        for attempt in range(1, self.config.rollout.resamples + 1):
             zero_variance = batch.zero_variance()
             if not zero_variance:
                 break
             problems_P = self._other_problems(batch.problems_P, zero_variance)
-            redrawn = self._completions([problems_P[number] for number in zero_variance], model, state)
+            others_P = [problems_P[number] for number in zero_variance]
+            redrawn = self._completions(others_P, model, state, attempt)
             for new, old in enumerate(zero_variance):
                 batch.replace_group(old, redrawn.group(new))
             rollouts += redrawn.rollouts
@@ -179,18 +185,35 @@ class GroupSampler:
         # 4. the curriculum sees every completion, those drawn in vain too; once a step, as every process takes part
         if self.curriculum is not None:
             self.curriculum.see(rollouts)
-        figures = {} if self.teaches_all else {"dropped_groups": float(len(batch.zero_variance()))}
-        if self.resamples:
+        # a group without an advantage is none for a teacher
+        figures = {} if self.config.weighs_tokens else {"dropped_groups": float(len(batch.zero_variance()))}
+        if (budget := self.config.rollout.budget) and budget.is_drawn:
+            figures["max_thinking"] = fmean(rollout.max_thinking or 0 for rollout in batch.rollouts)
+        if self.config.rollout.resamples:
             figures |= {"reward_before_resampling": first_mean, "resampled_groups": float(redrawn_groups)}
         return batch, figures
 
-    def _completions(self, problems_P: list[int], model: PreTrainedModel, state: TrainerState) -> Batch:
-        problems_B = [problem for problem in problems_P for _ in range(self.group_size)]
-        prompts_B = [self.prompts[problem] for problem in problems_B]
-        generations = self.generate(prompts_B, model)
-        rollouts = self.scorer.rollouts(prompts_B, problems_B, generations)
+    def _completions(
+        self, problems_P: list[int], model: PreTrainedModel, state: TrainerState, attempt: int = 0
+    ) -> Batch:
+        # 1. what each group is asked, and its budget: one for all its completions
+        asked_P = [self.scorer.problems[problem] for problem in problems_P]
+        budgets_P = group_budgets(self.config, asked_P, state.global_step + 1, attempt)
+        limits_P = list(map(limit_of, budgets_P))
+        prompts_P = [self.prompts[problem] for problem in problems_P]
+        if self.told:
+            prompts_P = prompts(asked_P, self.scorer.tokenizer, self.scorer.think_format, limits_P, self.told)
+
+        # 2. its completions, scored
+        prompts_B = self._each(prompts_P)
+        generations = self.generate(prompts_B, self._each(budgets_P), model)
+        rollouts = self.scorer.rollouts(prompts_B, self._each(problems_P), generations, self._each(limits_P))
         scores = self.scorer.score(rollouts, state)
-        return Batch(problems_P, generations, rollouts, scores, self.scorer.totals(scores, len(rollouts)))
+        return Batch(problems_P, prompts_P, generations, rollouts, scores, self.scorer.totals(scores, len(rollouts)))
+
+    def _each(self, values_P: Sequence[Value]) -> list[Value]:
+        """A group's value for each of its completions."""
+        return [value for value in values_P for _ in range(self.group_size)]
 
     def _other_problems(self, problems_P: Sequence[int], places: Sequence[int]) -> list[int]:
         """Other problems in these places: by their chances under a curriculum, else all alike; none twice."""

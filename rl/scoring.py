@@ -55,13 +55,19 @@ class RolloutScorer:
         self.tokenizer, self.think_format, self.eos, self.max_tokens = tokenizer, think_format, eos, max_tokens
 
     def rollouts(
-        self, prompts: Sequence[str], problems: Sequence[int], generations: Sequence[Generation]
+        self,
+        prompts: Sequence[str],
+        problems: Sequence[int],
+        generations: Sequence[Generation],
+        limits: Sequence[int | None],
     ) -> list[Rollout]:
-        """Completions as rewards see them; `problems`: the number of each one's problem."""
-        rows = zip(prompts, problems, generations, strict=True)
-        return [self.rollout(prompt, self.problems[number], generation) for prompt, number, generation in rows]
+        """Completions as rewards see them; each one's prompt, the number of its problem, and its `max_thinking`."""
+        rows = zip(prompts, problems, generations, limits, strict=True)
+        return [self.rollout(prompt, self.problems[number], its, limit) for prompt, number, its, limit in rows]
 
-    def rollout(self, prompt: str, problem: Problem, generation: Generation) -> Rollout:
+    def rollout(
+        self, prompt: str, problem: Problem, generation: Generation, max_thinking: int | None = None
+    ) -> Rollout:
         """One completion as rewards see it, its special tokens kept."""
         return Rollout(
             problem=problem,
@@ -73,6 +79,7 @@ class RolloutScorer:
             thinking_tokens=generation.thinking_tokens,
             answer_tokens=generation.answer_tokens,
             max_tokens=self.max_tokens,
+            max_thinking=max_thinking,
             truncated=generation.finish == "length",
             stop=generation.stop or "natural",
             forced=tuple(forced_characters(generation, self.tokenizer, self.think_format.prefill)),

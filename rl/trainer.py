@@ -120,7 +120,7 @@ class RolloutTrainer(OpenGRPOTrainer):
             raise
         if self.sampler.sampling.truncations and not self.truncates:
             batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
-        output = self.compare(batch.rows(self.sampler.prompts), batch.columns(self.sampler.is_budgeted))
+        output = self.compare(batch.rows(), batch.columns(self.sampler.is_budgeted))
         if not batch.scores:
             self.forget_metrics("reward")
             self.forget_metrics("frac_reward")
@@ -266,6 +266,7 @@ def samples(scored: Scored) -> list[Sample]:
             stop=rollout.stop,
             finish="length" if rollout.truncated else "stop",
             completion_tokens=rollout.completion_tokens,
+            max_thinking=rollout.max_thinking,
             thinking_tokens=rollout.thinking_tokens,
             answer_tokens=rollout.answer_tokens,
             prompt=rollout.prompt,

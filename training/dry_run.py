@@ -41,6 +41,7 @@ def grpo_plan(
         config,
         {
             "problems": f"{rows} to train on, {held_out} held out",
+            **_budget_line(config),
             "steps": f"{steps}, each generation {completions} completions: {completions // group} prompts × {group}",
             "tokens": f"prompts up to {longest_prompt}, completions up to {config.completion_length}, "
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
@@ -48,6 +49,17 @@ def grpo_plan(
         },
         grpo_step(config, longest_prompt, shares_prompts),
     )
+
+
+def _budget_line(config: GrpoConfig) -> dict[str, str]:
+    """What completions may think; nothing without a budget that limits it."""
+    budget = config.rollout.budget
+    if budget is None or not budget.ends:
+        return {}
+    low, high = min(budget.ends), max(budget.ends)
+    text = f"{low} to {high} thinking tokens, one limit a group" if low < high else f"{high} thinking tokens"
+    steps = "".join(f"; other limits from step {stage.from_step}" for stage in budget.schedule)
+    return {"budget": f"{text}{steps}{'; told in the prompt' if budget.told else ''}"}
 
 
 def sft_plan(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from configs.schema.judge import JudgeConfig
+from configs.schema.rollout_budget import check_told
 from configs.schema.sections import (
     BudgetConfig,
     DataConfig,
@@ -27,6 +28,8 @@ class PointConfig(BudgetConfig):
     """s1's other controls: the prompt asks for at most `target` tokens or steps, or for little or much thinking."""
     target: Positive | None = None
     """How many tokens or steps the prompt asks for."""
+    told: bool | str = False
+    """Say `max_thinking` in the prompt, as `rollout.budget.told` does: `true`, or words with `{max_thinking}`."""
     tries: Positive = 1
     """Rejection sampling: draw again while thinking does not end by itself within its limit; the last draw is kept."""
 
@@ -34,6 +37,13 @@ class PointConfig(BudgetConfig):
     def _tries_need_a_limit(self) -> "PointConfig":
         if self.tries > 1 and self.max_thinking is None and self.effort is None:
             raise ValueError("`tries` draws again what is over a limit: give `max_thinking` or `effort` too")
+        return self
+
+    @model_validator(mode="after")
+    def _told_is_a_number(self) -> "PointConfig":
+        check_told(self.told, self.max_thinking)
+        if self.told and self.prompt:
+            raise ValueError("give `told` or `prompt`, not both: the prompt names one length")
         return self
 
     @model_validator(mode="after")
@@ -106,8 +116,8 @@ class EvalConfig(Section):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
         if self.probes is not None and (self.answers is not None or self.think_format == "none"):
             raise ValueError("probes: there is no thinking to probe; leave them out")
-        if self.probes is not None and all(b.tries > 1 or b.prompt or b.stop_when for b in self.budgets):
-            raise ValueError("probes: they need a budget without `prompt`, `tries` and `stop_when`; add one")
+        if self.probes is not None and all(b.tries > 1 or b.prompt or b.told or b.stop_when for b in self.budgets):
+            raise ValueError("probes: they need a budget without `prompt`, `told`, `tries` and `stop_when`; add one")
         if self.measures_perplexity and self.answers is not None:
             raise ValueError("metrics: perplexity needs the model, and `answers` are another tool's; take it out")
         if self.measures_perplexity and self.think_format != "none":

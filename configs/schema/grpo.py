@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import ValidationError, model_validator
 
 from configs.schema import trl_fields
-from configs.schema.sections import BudgetConfig, ModelConfig, NonNegative, Positive, RewardSpec, Section
+from configs.schema.rollout_budget import RolloutBudgetConfig
+from configs.schema.sections import ModelConfig, NonNegative, Positive, RewardSpec, Section
 from configs.schema.teacher import TeacherConfig
 from configs.schema.training import TrainingConfig
 
@@ -33,7 +34,7 @@ class RolloutConfig(Section):
     engine: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
     """`auto`: Unsloth's engine where it holds the weights, else Transformers on the training weights; `vllm`: a vLLM of
     its own in this process, which gets the adapter anew at every step."""
-    budget: BudgetConfig | None = None
+    budget: RolloutBudgetConfig | None = None
     """How long a completion may, and must, think; forced tokens are not trained on. None: plain GRPO."""
     resamples: NonNegative = 0
     """Rounds in which groups of equal rewards are drawn anew, on other problems; those left are dropped and counted."""
@@ -107,7 +108,19 @@ class GrpoConfig(TrainingConfig):
                 f"trainer.max_completion_length: {self.completion_length} leaves no room for a prompt in "
                 f"model.max_length={self.model.max_length}"
             )
+        self._check_longest_thinking()
         return self
+
+    def _check_longest_thinking(self) -> None:
+        """The longest limit of any step; the end of thinking is counted too, once there is a tokenizer."""
+        budget = self.rollout.budget
+        longest = max(budget.ends, default=0) if budget else 0
+        if budget and longest and longest + budget.max_answer >= self.completion_length:
+            raise ValueError(
+                f"rollout.budget: thinking {longest} (the longest of max_thinking and schedule) + answer "
+                f"{budget.max_answer} tokens don't fit trainer.max_completion_length={self.completion_length}; raise "
+                "it, or lower max_thinking or max_answer"
+            )
 
     def _check_sampling(self) -> None:
         try:

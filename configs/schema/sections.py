@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
@@ -135,13 +135,11 @@ class StopRuleConfig(Section):
         return self
 
 
-class BudgetConfig(Section):
-    """How long a model may, and must, think; the fields of `budget_forcing.budget.Budget`."""
+class BudgetFields(Section):
+    """What a budget says beside its longest thinking."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh", "auto"] | None = None
     """In place of `max_thinking`: 10, 20, 50, 80 or 95% of the context minus answer; `auto`: all that is left."""
-    max_thinking: NonNegative | None = None
-    """Most thinking tokens, "Wait" included; none: no limit but the context."""
     min_thinking: NonNegative = 0
     """Below this an end of thinking becomes "Wait"."""
     num_waits: NonNegative = 0
@@ -155,6 +153,20 @@ class BudgetConfig(Section):
     stop_when: StopRuleConfig | None = None
     """Stop early, by what the model would answer; none: at the limit or by itself."""
 
+    def check_limit(self, shortest: int | None) -> None:
+        """Raise `ValueError` where `shortest`, the least that `max_thinking` may be, contradicts the other fields."""
+        if self.effort is not None and shortest is not None:
+            raise ValueError("give `effort` or `max_thinking`, not both")
+        if shortest is not None and self.min_thinking > shortest:
+            raise ValueError(f"min_thinking {self.min_thinking} is above max_thinking {shortest}")
+
+
+class BudgetConfig(BudgetFields):
+    """How long a model may, and must, think; the fields of `budget_forcing.budget.Budget`."""
+
+    max_thinking: NonNegative | None = None
+    """Most thinking tokens, "Wait" included; none: no limit but the context."""
+
     @property
     def limits_thinking(self) -> bool:
         """Whether it says anything of the thinking, beside how long the answer may be."""
@@ -163,12 +175,16 @@ class BudgetConfig(Section):
         )  # fmt: skip
         return any(limit not in (None, 0, "") for limit in limits) or self.max_thinking == 0
 
+    @field_validator("max_thinking", mode="before")
+    @classmethod
+    def _one_number(cls, value: Any) -> Any:
+        if isinstance(value, list | dict):
+            raise ValueError("one number here; a list or a range is drawn from in `rollout.budget` of GRPO alone")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "BudgetConfig":
-        if self.effort is not None and self.max_thinking is not None:
-            raise ValueError("give `effort` or `max_thinking`, not both")
-        if self.max_thinking is not None and self.min_thinking > self.max_thinking:
-            raise ValueError(f"min_thinking {self.min_thinking} is above max_thinking {self.max_thinking}")
+        self.check_limit(self.max_thinking)
         return self
 
 

@@ -51,7 +51,8 @@ class TeacherConfig(Section):
             raise ValueError("rollout.resamples: with a teacher every completion teaches; leave it out")
         if recipe.rollout.curriculum and not recipe.rewards:
             raise ValueError("rollout.curriculum: it weighs problems by what rewards make of them; leave it out")
-        if self.budget and (recipe.rollout.budget is None or not recipe.rollout.budget.limits_thinking):
+        student = recipe.rollout.budget
+        if self.budget and not (student and (student.ends or student.effort)):
             raise ValueError("teacher.budget: the student needs a shorter one; set rollout.budget.max_thinking")
         sampling = recipe.sampling
         if self.server and (sampling.truncations or sampling.temperature != 1):

@@ -13,6 +13,7 @@ from configs.errors import ConfigError, DataError, EngineError, RunError
 from evaluation import evaluate
 from evaluation.plan import label_of
 from models.engines.generation import spans
+from report.evaluation import curves_of, names_of
 from tests.tiny import tiny_model
 
 pytestmark = pytest.mark.recipe
@@ -359,6 +360,36 @@ def test_prompts_can_ask_for_a_length(run: Evaluate) -> None:
     assert long["control"] == 1.0
     with pytest.raises(ConfigError, match="`target` goes with"):
         run("wrong", budgets=[{"prompt": "tokens"}])
+
+
+def test_points_can_tell_their_budgets(run: Evaluate) -> None:
+    words = "At most {max_thinking} tokens."
+    asked = [
+        {"max_thinking": 5, "max_answer": 6, "told": True},
+        {"max_thinking": 9, "max_answer": 6, "told": True},
+        {"max_thinking": 9, "max_answer": 6, "told": words},
+        {"max_thinking": 9, "max_answer": 6},
+    ]
+    folder = run(budgets=asked, samples=1)
+    prompts = {row["hash"]: row["prompt"] for row in lines(folder / "prompts.jsonl")}
+    rows = lines(folder / "samples.jsonl")
+    results = json.loads((folder / "results.json").read_text("utf-8"))["points"]
+    five, nine, own, untold = (point["label"] for point in results)
+    assert (five, own) == ("max_thinking=5 max_answer=6 told=true", f'max_thinking=9 max_answer=6 told="{words}"')
+    told = {five: "Think for up to 5 tokens.", nine: "Think for up to 9 tokens.", own: "At most 9 tokens."}
+    assert all(told.get(row["point"], "") in prompts[row["prompt_hash"]] for row in rows)
+    assert not any("tokens" in prompts[row["prompt_hash"]] for row in rows if row["point"] == untold)
+    assert {row["max_thinking"] for row in rows if row["point"] == five} == {5}
+    assert all(point["control"] == 1.0 for point in results)
+    assert texts(folder) == texts(run("again", budgets=asked, samples=1))
+
+
+def test_told_points_are_one_curve(run: Evaluate) -> None:
+    asked = [{"max_thinking": limit, "max_answer": 6, "told": True} for limit in (5, 9)]
+    points = json.loads((run(budgets=asked) / "results.json").read_text("utf-8"))["points"]
+    [curve] = curves_of(points).values()
+    assert [spot.label for spot in curve] == ["≤ 5", "≤ 9"]
+    assert list(names_of(points).values()) == ["max_thinking=5", "max_thinking=9"]
 
 
 def test_dry_run_writes_nothing(run: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,19 @@ def test_every_score_has_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert line(out, "xmlcount").split()[1:3] == ["0.498", "0.498"]
 
 
+def test_budget_of_a_row_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": RIGHT, "answer": "42", "thinking_tokens": 5, "max_thinking": 8}
+    spec = "rewards=[{name: exact_length, params: {alpha: 0.1}}]"
+    shown = line(run(tmp_path, capsys, [row], spec), "exact_length")
+    assert shown.split()[1] == "0.700"
+    assert "right (exact)" in shown
+    assert "5 of 8 thinking tokens" in shown
+    with pytest.raises(RewardError, match=r"without a max_thinking; .* or give the rows of a file that column"):
+        run(tmp_path, capsys, [{"text": RIGHT, "answer": "42"}], spec)
+    with pytest.raises(DataError, match="line 1: max_thinking is 'few'; give a whole number, or leave it out"):
+        run(tmp_path, capsys, [row | {"max_thinking": "few"}], spec)
+
+
 def test_gates_clips_and_nones_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewards = [
         "{name: correctness, required: true}",
@@ -212,9 +225,17 @@ def test_generated_problem_uses_family_scorer(tmp_path: Path, capsys: pytest.Cap
 
 def test_rollout_row_keeps_counts(tmp_path: Path) -> None:
     sample = Sample(
-        "a", text=RIGHT, gold="42", references=("42", "6·7"), completion_tokens=9, thinking_tokens=5, finish="length"
+        "a",
+        text=RIGHT,
+        gold="42",
+        references=("42", "6·7"),
+        completion_tokens=9,
+        thinking_tokens=5,
+        max_thinking=8,
+        finish="length",
     )
     (tmp_path / "rollouts.jsonl").write_text(json.dumps(sample.to_row()) + "\n", encoding="utf-8")
     [rollout] = read_rollouts(str(tmp_path / "rollouts.jsonl"), XML, 16, {})
     assert (rollout.completion_tokens, rollout.thinking_tokens, rollout.truncated) == (9, 5, True)
+    assert rollout.max_thinking == 8
     assert rollout.problem.golds == ("42", "6·7")

@@ -50,7 +50,7 @@ def test_truncation_says_what_is_compared(
 
 
 def test_failed_line_sets_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    budget = ["rollout.budget.max_thinking=20", "rollout.budget.max_answer=20"]
+    budget = ["rollout.budget.max_thinking=12", "rollout.budget.max_answer=11"]
     assert doctor.main(arguments(tmp_path, *budget)) == 1
     out = capsys.readouterr().out
     assert "failed  lengths: budget: prompt" in out

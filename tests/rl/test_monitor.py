@@ -169,6 +169,14 @@ def test_length_collapse_is_an_alarm() -> None:
     assert length_collapse([100, 100, 60, 60], limits) == ""
 
 
+def test_falling_limits_are_no_collapse() -> None:
+    limits, tokens = Limits(window=2), [100, 100, 20, 20]
+    assert length_collapse(tokens, limits, [64, 64, 16, 16]) == ""
+    assert length_collapse(tokens, limits, [64, 64, 64, 64]) != ""
+    assert length_collapse(tokens, limits, [16, 16, 64, 64]) != ""  # longer ones excuse nothing
+    assert length_collapse(tokens, limits, [0, 0, 16, 16]) != ""
+
+
 def test_unjudged_alarm_shows_reasons(tmp_path: Path) -> None:
     rows = [answered("9^{9^{9^9}}"), answered("8^{9^{9^9}}"), answered("42")]
     scores: Scores = {"correctness": [None, None, 2.0]}

@@ -55,9 +55,14 @@ def test_two_processes_write_one_run(tmp_path: Path) -> None:
         2, "rl.grpo", "--config=demo.yaml", f"output_dir={run}", f"model.name={model}", "model.precision=fp32",
         "eval=null", "data.limit=20", "rewards.0.name=tests.rl.plugins:parity", "rollout.resamples=1",
         "rollout.curriculum=true", "trainer.max_steps=2", "trainer.per_device_train_batch_size=4",
-        "trainer.gradient_accumulation_steps=1", "trainer.max_completion_length=8", "trainer.save_steps=1",
+        "trainer.gradient_accumulation_steps=1", "trainer.max_completion_length=24", "trainer.save_steps=1",
+        "rollout.budget.max_thinking=[1,2,3]", "rollout.budget.max_answer=4", "rollout.budget.told=true",
+        "model.max_length=512",
     )  # fmt: skip
     assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1, 2]
     assert [row["step"] for row in read_jsonl(run / "rollouts.jsonl")] == [1] * 8 + [2] * 8
+    rows = list(read_jsonl(run / "rollouts.jsonl"))
+    assert all(len({row["max_thinking"] for row in rows[at : at + 4]}) == 1 for at in range(0, 16, 4))
+    assert all(f"up to {row['max_thinking']} tokens" in row["prompt"] for row in rows)
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     assert (run / "report.html").is_file()

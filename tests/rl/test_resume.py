@@ -85,6 +85,23 @@ def test_killed_run_resumes_identically(whole: Path, tmp_path: Path, step: str) 
     assert_same(run, whole / "run")
 
 
+def test_drawn_budgets_resume_identically(tmp_path: Path) -> None:
+    budgets = (
+        "rollout.budget.max_thinking=[1,2,3,4]", "rollout.budget.max_answer=4", "rollout.budget.told=true",
+        "rollout.budget.schedule=[{from_step: 5, max_thinking: {low: 1, high: 2}}]", "trainer.max_completion_length=24",
+        "model.max_length=512",
+    )  # fmt: skip
+    model = tiny_model(tmp_path / "model")
+    assert command(tmp_path / "whole", model, *budgets).returncode == 0
+    assert command(tmp_path / "run", model, *budgets, MULL_TEST_KILL="4").returncode == -9
+    done = command(tmp_path / "run", model, *budgets, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    drawn = [list(read_jsonl(tmp_path / name / "rollouts.jsonl")) for name in ("run", "whole")]
+    assert len({row["max_thinking"] for row in drawn[1]}) > 2
+    assert [row["max_thinking"] for row in drawn[0]] == [row["max_thinking"] for row in drawn[1]]
+
+
 def test_sigterm_saves_before_exit(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stopped = command(run, whole / "model", MULL_TEST_TERM="3")

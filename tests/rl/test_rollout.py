@@ -19,6 +19,7 @@ from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import rollout
+from rl.budgets import check_budget, longest_budget
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise, recipe
 from training import heldout
 
@@ -39,7 +40,8 @@ def drawn(tiny: LoadedModel, **sections: Any) -> tuple[list[Generation], dict[st
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
     torch.manual_seed(3)
     prompts = [p for p in rollout.prompts(PROBLEMS, tiny.tokenizer, S1) for _ in range(4)]
-    generations = rollout.make_generate(engine, config)(prompts, tiny.model)
+    budgets = [longest_budget(config)] * len(prompts)
+    generations = rollout.make_generate(engine, config)(prompts, budgets, tiny.model)
     return generations, rollout.trl_columns(generations, config.rollout.budget is not None)
 
 
@@ -117,8 +119,8 @@ def test_importance_ratio_skips_forced_tokens(tiny: LoadedModel, tmp_path: Path)
     trainer = built(tiny, tmp_path, rewards([0.0, 1.0, 3.0]), rollout={"budget": BUDGET}, exact=False, **options)
     draw = trainer.sampler.generate
 
-    def off(prompts: Any, model: Any) -> Any:
-        return [replace(g, logprobs=tuple(logprob - 0.1 for logprob in g.logprobs)) for g in draw(prompts, model)]
+    def off(*asked: Any) -> Any:
+        return [replace(g, logprobs=tuple(logprob - 0.1 for logprob in g.logprobs)) for g in draw(*asked)]
 
     trainer.sampler.generate = off
     trainer.model.train()
@@ -149,15 +151,15 @@ def test_reward_sees_thinking_stop(tiny: LoadedModel, tmp_path: Path) -> None:
 
 
 def test_oversized_budget_is_refused(tiny: LoadedModel) -> None:
-    config = recipe(tiny, rollout={"budget": BUDGET | {"max_thinking": 30}}, trainer=LENGTH)
-    with pytest.raises(EngineError, match=r"thinking 30 \+ end \d+ \+ answer 6 tokens"):
-        rollout.check_budget(config, tiny.tokenizer, S1, 20)
-    rollout.check_budget(recipe(tiny, rollout={"budget": BUDGET}, trainer=LENGTH), tiny.tokenizer, S1, 20)
+    config = recipe(tiny, rollout={"budget": BUDGET | {"max_thinking": 24}}, trainer=LENGTH)
+    with pytest.raises(EngineError, match=r"thinking 24 \+ end \d+ \+ answer 6 tokens"):
+        check_budget(config, tiny.tokenizer, S1, 20)
+    check_budget(recipe(tiny, rollout={"budget": BUDGET}, trainer=LENGTH), tiny.tokenizer, S1, 20)
 
 
 def test_effort_is_share_of_completion(tiny: LoadedModel) -> None:
     config = recipe(tiny, rollout={"budget": {"effort": "medium", "max_answer": 12}}, trainer=LENGTH)
-    found = rollout.rollout_budget(config)
+    found = longest_budget(config)
     assert found is not None
     assert found.max_thinking == 10  # half of 32 − 12
 
@@ -237,7 +239,7 @@ def test_training_and_evaluation_share_prompts(tiny: LoadedModel, writes: bool) 
     tokenizer = with_bos(tiny, writes)
     engine = TransformersEngine(tiny.model, tokenizer, S1, 256)
     prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
-    drawn = rollout.make_generate(engine, recipe(tiny))(prompts, tiny.model)
+    drawn = rollout.make_generate(engine, recipe(tiny))(prompts, [None] * 4, tiny.model)
     assert [list(g.prompt_ids) for g in drawn] == heldout.problem_prompt_ids(PROBLEMS, tokenizer, S1)
     assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
 

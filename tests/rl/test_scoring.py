@@ -27,7 +27,7 @@ def test_unknown_end_of_turn_is_removed(end: str, shown: str) -> None:
     generation = Generation(
         0, 0, (), tuple(ids), text + end, "6 · 7 = 42", "42", 6, 1, (False,) * len(ids), (), "stop", "natural"
     )
-    [rollout] = scorer.rollouts(["?"], [0], [generation])
+    [rollout] = scorer.rollouts(["?"], [0], [generation], [None])
     assert rollout.text == DEEPSEEK.prefill + text + shown
     assert not rollout.truncated
     assert rollout.completion_tokens == len(tokenizer.encode(text)) + 1

@@ -16,7 +16,11 @@ from data.think_format import DEEPSEEK, S1, XML, ThinkFormat
 from rewards.registry import SHIPPED, build_rewards
 from rewards.rollout import Rollout
 
-NEEDED: dict[str, dict[str, Any]] = {"soft_overlong": {"soft_punish_cache": 20}, "budget": {"target": 100}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "soft_overlong": {"soft_punish_cache": 20},
+    "budget": {"target": 100},
+    "adaptive_length": {"beta": 0.01},
+}
 FORMATS = [S1, DEEPSEEK, XML]
 
 
@@ -252,6 +256,69 @@ def test_budget_penalises_distance_from_target(tokens: int, score: float) -> Non
     assert scores("budget", rollout("a", thinking_tokens=tokens), target=100) == pytest.approx([score])
 
 
+def thought(answer: str, tokens: int, limit: int | None = 100) -> Rollout:
+    return answered(answer, thinking_tokens=tokens, max_thinking=limit)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens", "score"),
+    [("42", 100, 1.0), ("42", 60, 0.6), ("42", 130, 0.7), ("1", 100, 0.0), ("1", 0, -1.0)],
+)
+def test_exact_length_costs_both_ways(answer: str, tokens: int, score: float) -> None:
+    assert scores("exact_length", thought(answer, tokens), alpha=0.01) == pytest.approx([score])
+    assert scores("exact_length", thought(answer, tokens, None), alpha=0.01, target=100) == pytest.approx([score])
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens", "score"),
+    [("42", 100, 0.5), ("42", 80, 0.7), ("42", 0, 1.0), ("42", 120, 0.3), ("42", 900, 0.0), ("1", 0, 0.0)],
+)
+def test_at_most_length_pays_for_what_is_spared(answer: str, tokens: int, score: float) -> None:
+    assert scores("at_most_length", thought(answer, tokens), alpha=0.01) == pytest.approx([score])
+    assert scores("at_most_length", thought(answer, tokens, 8), alpha=0.01, target=100) == pytest.approx([score])
+
+
+def test_lcpo_defaults_are_the_papers() -> None:
+    assert scores("exact_length", thought("42", 1000, 2000)) == pytest.approx([0.7])
+    assert scores("at_most_length", thought("42", 1000, 2000)) == pytest.approx([0.8])
+
+
+def test_adaptive_length_spares_hard_problems() -> None:
+    easy = [thought("42", 10), thought("42", 20), thought("42", 30), thought("1", 40)]
+    assert scores("adaptive_length", *easy, beta=0.01) == pytest.approx([-0.075, -0.15, -0.225, -0.3])
+    hard = [thought("1", 10), thought("1", 20), thought("1", 30), thought("1", 40)]
+    assert scores("adaptive_length", *hard, beta=0.01) == pytest.approx([-0.025, -0.05, -0.075, -0.1])
+    unknown = thought("9^{9^{9^9}}", 10)
+    assert scores("adaptive_length", unknown, thought("42", 10), beta=0.01) == [None, pytest.approx(-0.1)]
+
+
+def test_pass_rate_is_of_a_problem_under_one_budget() -> None:
+    other = replace(thought("1", 10), problem=Problem("q", "Else?", "42", "test"))
+    group = [thought("42", 10), thought("1", 10, 50), thought("1", 10, 50), other]
+    assert scores("adaptive_length", *group, beta=0.01) == pytest.approx([-0.1, -0.05, -0.05, -0.1])
+
+
+@pytest.mark.parametrize("name", ["exact_length", "at_most_length"])
+def test_completion_without_limit_needs_a_target(name: str) -> None:
+    with pytest.raises(RewardError, match=rf"'{name}' needs `target`: problem p was answered without a max_thinking"):
+        scores(name, thought("42", 10, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("exact_length", {"alpha": 0.0}, "alpha 0.0 is not above 0"),
+        ("exact_length", {"target": 0}, "target 0 is below 1"),
+        ("at_most_length", {"delta": 2.0}, "delta 2.0 is not between 0 and 1"),
+        ("adaptive_length", {"beta": -1.0}, "beta -1.0 is not above 0"),
+        ("adaptive_length", {}, "needs the parameter 'beta'"),
+    ],
+)
+def test_wrong_length_parameter_is_named(name: str, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(RewardError, match=message):
+        build_rewards([RewardSpec(name=name, params=params)])
+
+
 def test_exact_ignores_white_space_only() -> None:
     assert scores("exact", answered(" 42 "), answered("42.0"), rollout("42")) == [1.0, 0.0, 0.0]
 
@@ -290,6 +357,9 @@ RANGES = {
     "repetition": (-1, 0),
     "soft_overlong": (-1, 0),
     "budget": (-1, 0),
+    "exact_length": (-math.inf, 1),
+    "at_most_length": (0, 1),
+    "adaptive_length": (-math.inf, 0),
     "exact": (0, 1),
     "grade": (0, 1),
 }
@@ -314,7 +384,12 @@ PIECES = [
 def test_every_reward_stays_in_range(texts: list[str], tokens: int) -> None:
     assert set(RANGES) == set(SHIPPED)
     rewards = build_rewards([RewardSpec(name=name, params=NEEDED.get(name, {})) for name in SHIPPED])
-    facts: dict[str, Any] = {"completion_tokens": tokens, "thinking_tokens": tokens // 2, "max_tokens": 100}
+    facts: dict[str, Any] = {
+        "completion_tokens": tokens,
+        "thinking_tokens": tokens // 2,
+        "max_tokens": 100,
+        "max_thinking": 64,
+    }
     for name, column in rewards.score([rollout(text, **facts) for text in texts]).items():
         low, high = RANGES[name]
         assert all(score is None or low <= score <= high for score in column)
