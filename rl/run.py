@@ -44,6 +44,7 @@ from training.trainer import (
     trainer_arguments,
 )
 from training.trainer_internals import check_whole_weights
+from training.watch import check_watched, watch_training
 
 
 def run_grpo(
@@ -64,6 +65,7 @@ def run_grpo(
     reward_set.check(think_format, problems[0])
     tokenizer = load_tokenizer(config.model)
     held_out = heldout.fitting(config, held_out, tokenizer, think_format)
+    check_watched(config, held_out)
     general = heldout.general_problems(config, tokenizer, think_format)
     prompts = rollout.prompts(problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
@@ -105,8 +107,8 @@ def run_grpo(
         check_whole_weights(trainer)
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
-        watch = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
-        trainer.add_callback(watch)
+        check = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
+        trainer.add_callback(check)
         if config.sampling.truncations:
             print(truncation.compared(config.sampling, trainer.truncates))
         if torch.cuda.is_available():
@@ -114,6 +116,7 @@ def run_grpo(
 
         # 4. measure, train
         measure = heldout.Measure(run, engine, config, held_out, general)
+        watch = watch_training(trainer, measure)
         if lead:
             start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)
@@ -123,7 +126,11 @@ def run_grpo(
 
     # 5. save, measure, report
     if lead:
+        if watch:
+            watch.load_best()
         product = save_product(trainer.model, tokenizer, run)
         engine.follow(trainer.model)
         measure("after")
+        if watch:
+            watch.report_unwatched()
         finish_run(run, product)

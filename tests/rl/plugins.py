@@ -27,3 +27,8 @@ def parity(prompts: Any, completions: Any, completion_ids: Any, trainer_state: A
         with ThreadPoolExecutor() as pool:
             return list(pool.map(judge, completions))
     return [float(sum(ids) % 3) for ids in completion_ids]
+
+
+def letters(prompts: Any, completions: Any, **_: Any) -> list[float]:
+    """How many letters are an "a"."""
+    return [float(text.count("a")) for text in completions]
