@@ -161,9 +161,10 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         best = {"best_step": step, f"best_{self.config.metric}": self.found.best}
         self.measured.run.add_summary(**best, watched=len(self.problems))
         if step == 0:
-            kind = "adapter that is saved is the one" if hasattr(self.trainer.model, "peft_config") else "model is what"
+            kind = "adapter" if hasattr(self.trainer.model, "peft_config") else "model"
             print(
-                f"warned  training did not help: no measurement reached more than the first; the {kind} it started from"
+                "warned  training did not help: no measurement reached more than the one before it; "
+                f"the {kind} that is saved is the one it started from"
             )
         print(
             f"best: {self.name} {_interval(self.found.best)} at step {step} of {steps}: these weights are saved; the "
