@@ -40,7 +40,7 @@ def kill_at_save(step: str) -> None:
 
 
 if __name__ == "__main__":
-    run.RunCallback = Collapsing
+    run.RunCallback = Collapsing  # type: ignore[attr-defined] # where a run takes it from
     if step := os.environ.get("MULL_TEST_KILL_SAVING"):
         kill_at_save(step)
     run_command(main)

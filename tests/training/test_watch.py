@@ -240,7 +240,7 @@ def test_two_processes_are_watched(base: Path, tmp_path: Path) -> None:
     assert_equal(weights(out / "adapter"), weights(out / "checkpoints" / f"best-{best}"))
 
 
-SFT = {
+SFT: dict[str, dict[str, Any]] = {
     "lora": {"adapter": {"r": 4}},
     "packed": {"adapter": {"r": 4}, "trainer": {"packing": True}},
     "full": {"adapter": None},
