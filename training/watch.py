@@ -37,7 +37,8 @@ class Found:
     """What was measured so far; a checkpoint keeps it.
 
     `last`: the step of the latest measurement, and its `seconds`. `best`: the figure at `best_step`, {value, low, high,
-    n, …}; None before the first. `waited`: measurements since then, which did not reach more.
+    n, …}; None before the first. `waited`: measurements since then, which did not reach more. `by`: metric, problems
+    and samples a problem, for figures of others can't be compared.
     """
 
     last: int = -1
@@ -45,6 +46,7 @@ class Found:
     best_step: int | None = None
     best: dict[str, float] = field(default_factory=dict)
     waited: int = 0
+    by: list[Any] = field(default_factory=list)
 
     def and_then(self, step: int, figure: Mapping[str, float], seconds: float) -> "Found":
         """With one more measurement."""
@@ -69,7 +71,7 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         self.problems = measured.problems[: config.watched]
         self.rows = next(c for c in callbacks_of(trainer.callback_handler) if isinstance(c, RunCallback))
         self.checkpoints = Path(trainer.args.output_dir)
-        self.found = Found()
+        self.found = Found(by=[self.config.metric, len(self.problems), self.config.k])
 
     @property
     def name(self) -> str:
@@ -87,7 +89,12 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
 
     def restore(self, state: TrainerState) -> None:
         """Go on with what a checkpoint knows; best weights that are gone can't be the best."""
-        self.found = Found(**state.stateful_callbacks.get(type(self).__name__, {}))
+        saved = Found(**state.stateful_callbacks.get(type(self).__name__, {}))
+        if saved.by != self.found.by:
+            if saved.by:
+                print("warned  eval: another metric or other problems than before; earlier weights are not the best")
+            return
+        self.found = saved
         best = self.found.best_step
         if best is not None and not self._folder(best).is_dir():
             print(f"warned  eval.every: {self._folder(best)}, the best weights so far, is gone; later ones are kept")
@@ -97,7 +104,6 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         """Measure what training starts from, or the step whose measurement failed before a resumed run."""
-        self.restore(state)
         if self.is_missing(state.global_step, state.max_steps):
             row = self.look(state.global_step)
             if state.is_world_process_zero:

@@ -229,6 +229,18 @@ def test_lost_best_weights_are_told(base: Path, whole: Path, tmp_path: Path) -> 
     assert "the best weights so far, is gone" in done.stdout
 
 
+def test_figures_of_another_metric_are_not_compared(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    train_grpo("demo", overrides(base, out, "trainer.max_steps=2", "eval.every=0", "eval.watched=null"))
+    for steps, metric in ((4, "avg_at_k"), (6, "greedy")):
+        train_grpo("demo", overrides(base, out, f"trainer.max_steps={steps}", f"eval.metric={metric}"), resume=True)
+        assert summary(out)["best_step"] in (steps - 2, steps)
+        assert ("another metric or other problems" in capsys.readouterr().out) is (metric == "greedy")
+    assert list(measured(out)) == [2, 4, 6]
+
+
 def test_two_processes_are_watched(base: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ("trainer.per_device_train_batch_size=8", "trainer.max_steps=4", "eval.patience=9")
