@@ -84,7 +84,7 @@ def collapse(args: argparse.Namespace) -> dict[str, Any]:
     """A run that comes apart, and what is left of it."""
     from rl import run as rl_run
 
-    rl_run.RolloutTrainer = JumpingTrainer  # type: ignore[misc, attr-defined] # where a run takes its trainer from
+    rl_run.RolloutTrainer = JumpingTrainer  # type: ignore[attr-defined] # where a run takes it from
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         rows, summary = run(args, path, *SMALL, "eval.every=4")

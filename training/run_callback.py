@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.alarms: list[str] = []
         """Raised since the last row; they go into it and onto the progress line."""
         self.notes: list[str] = []
-        """For the next progress line."""
+        """For the next progress line; beside a bar there is no room for them, so they stand above it."""
         self.extra: dict[str, float] = {}
         """Figures for the next row."""
         self.started = self.seconds = 0.0
@@ -88,15 +88,20 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.alarms, self.notes, self.extra = [], [], {}
         append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))
         shown = "  ".join(f"{name} {row[name]:.3g}" for name in self.shown if row.get(name) is not None)
-        text = "  ".join([*([shown] if shown else []), *notes, *(f"ALARM {alarm}" for alarm in alarms)])
-        self.bars.update(self.task, completed=state.global_step, note=text)
-        if self.bars.disable:
-            ahead = (state.max_steps - state.global_step) * self.clock / max(1, self.steps) + self.seconds_apart
-            left = timedelta(seconds=round(ahead))
-            self.console.print(
-                f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}",
-                soft_wrap=True,
-            )
+        self._show(state, shown, notes, [f"ALARM {alarm}" for alarm in alarms])
+
+    def _show(self, state: TrainerState, figures: str, notes: Sequence[str], alarms: Sequence[str]) -> None:
+        """Move the bar on, or print the step's line."""
+        step = state.global_step
+        self.bars.update(self.task, completed=step, note="  ".join([figures, *alarms]))
+        if not self.bars.disable:
+            for note in notes:
+                self.console.print(f"step {step}  {note}", soft_wrap=True, highlight=False)
+            return
+        ahead = (state.max_steps - step) * self.clock / max(1, self.steps) + self.seconds_apart
+        left = timedelta(seconds=round(ahead))
+        text = "  ".join(filter(None, [figures, *notes, *alarms]))
+        self.console.print(f"step {step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}", soft_wrap=True)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
