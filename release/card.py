@@ -135,7 +135,7 @@ def _loading(target: str, at_root: bool, repo: str, base: str) -> list[str]:
 
 
 def _training_results(run: TrainedRun) -> list[EvalResult]:
-    """What the training command measured on its held-out problems."""
+    """What the training command measured on its held-out problems; weights chosen on some of them look too good."""
     file = run.path / "summary.json"
     summary = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     held_out = run.config.eval
@@ -143,7 +143,9 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
         return []
     source = held_out.data.source if held_out.data else run.config.data.source
     measured = summary.get("measured", "accuracy")  # replies that are right to a degree have a mean score
-    named = {"greedy_after": f"{measured}, greedy", "avg_at_k_after": f"{measured}, mean of {held_out.k} samples"}
+    points = {"greedy": f"{measured}, greedy", "avg_at_k": f"{measured}, mean of {held_out.k} samples"}
+    chosen = f"; {summary['watched']} of them chose these weights, so it is optimistic" if "watched" in summary else ""
+    kinds = {"after": chosen, "unwatched": "; none of them chose these weights"}
     return [
         EvalResult(
             task_type="text-generation",
@@ -151,12 +153,13 @@ def _training_results(run: TrainedRun) -> list[EvalResult]:
             dataset_name=f"{source}, held out",
             metric_type=measured,
             metric_name=name,
-            metric_value=round(summary[key]["value"], 4),
-            metric_args=interval_args(summary[key])
-            | {"protocol": f"{name}; at most {held_out.max_tokens} tokens, held-out problems, never trained on"},
+            metric_value=round(figure["value"], 4),
+            metric_args=interval_args(figure)
+            | {"protocol": f"{name}; at most {held_out.max_tokens} tokens, held-out problems, never trained on{how}"},
         )
-        for key, name in named.items()
-        if summary.get(key)
+        for kind, how in kinds.items()
+        for point, name in points.items()
+        if (figure := summary.get(f"{point}_{kind}"))
     ]
 
 

@@ -49,6 +49,7 @@ from training.trainer import (
     trainer_arguments,
 )
 from training.trainer_internals import check_whole_weights
+from training.watch import check_watched, watch_training
 
 
 def run_grpo(
@@ -69,6 +70,7 @@ def run_grpo(
     reward_set.check(think_format, problems[0], budgets.limit_of(budgets.longest_budget(config)))
     tokenizer = load_tokenizer(config.model)
     held_out = heldout.fitting(config, held_out, tokenizer, think_format)
+    check_watched(config, held_out)
     general = heldout.general_problems(config, tokenizer, think_format)
     prompts = rollout.longest_prompts(config, problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
@@ -121,8 +123,8 @@ def run_grpo(
         check_whole_weights(trainer)
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
-        watch = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
-        trainer.add_callback(watch)
+        check = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
+        trainer.add_callback(check)
         if config.sampling.truncations:
             print(truncation.compared(config.sampling, trainer.truncates))
         if torch.cuda.is_available():
@@ -130,6 +132,7 @@ def run_grpo(
 
         # 4. measure, train
         measure = heldout.Measure(run, engine, config, held_out, general)
+        watch = watch_training(trainer, measure)
         if lead:
             start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)
@@ -139,7 +142,11 @@ def run_grpo(
 
     # 5. save, measure, report
     if lead:
+        if watch:
+            watch.load_best()
         product = save_product(trainer.model, tokenizer, run)
         engine.follow(trainer.model)
         measure("after")
+        if watch:
+            watch.report_unwatched()
         finish_run(run, product)

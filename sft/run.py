@@ -13,6 +13,8 @@ from sft.trainer import build_sft_trainer, check_first_batch, train_and_summaris
 from training import heldout, preflight
 from training.dry_run import sft_plan
 from training.trainer import as_in_training, engine_of, finish_run, load_for_training, save_product, start_run
+from training.trainer_internals import check_whole_weights
+from training.watch import check_watched, watch_training
 
 
 def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None:
@@ -27,6 +29,7 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     print(data.summary())
     data.check(config)
     held_out = heldout.fitting(config, data.held_out, tokenizer, think_format)
+    check_watched(config, held_out)
     general = heldout.general_problems(config, tokenizer, think_format)
     shown = max(data.train, key=lambda example: len(example.loss_spans))  # of those with most, the first
     print(f"A row; loss on what is between ⟦ and ⟧:\n{show_loss(shown, tokenizer)}\n")
@@ -43,17 +46,24 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         check_first_batch(trainer, config, data)
         engine = engine_of(loaded, config, think_format) if config.generates else None
         measure = heldout.Measure(run, engine, config, held_out, general)
+        # a fresh LoRA leaves the base model as it is, fresh virtual tokens stand in its way
+        is_in_the_way = config.model.adapter is None and count_virtual_tokens(trainer.model) > 0
+        watch = watch_training(trainer, measure, has_start=not is_in_the_way)
+        if watch:
+            check_whole_weights(trainer)
 
     # 3. measure, train, save, measure, report
     start_run(run, config, loaded, held_out, resume)
     write_json(run / "truncation.json", data.ledger.as_dict())
     if data.rejected:
         write_jsonl(run / "rejected.jsonl", data.rejected)
-    # a fresh LoRA leaves the base model as it is, fresh virtual tokens stand in its way
-    is_in_the_way = config.model.adapter is None and count_virtual_tokens(trainer.model) > 0
     with as_in_training(trainer, engine), trainer.model.disable_adapter() if is_in_the_way else nullcontext():
         measure("before")
     run.add_summary(**train_and_summarise(trainer, config, run, resume))
+    if watch:
+        watch.load_best()
     product = save_product(trainer.model, tokenizer, run)
     measure("after")
+    if watch:
+        watch.report_unwatched()
     finish_run(run, product)

@@ -42,9 +42,11 @@ def grpo_plan(
         {
             "problems": f"{rows} to train on, {held_out} held out",
             **_budget_line(config),
-            "steps": f"{steps}, each generation {completions} completions: {completions // group} prompts × {group}",
+            "steps": f"{_said(config, steps)}, each generation {completions} completions: {completions // group} "
+            f"prompts × {group}",
             "tokens": f"prompts up to {longest_prompt}, completions up to {config.completion_length}, "
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
+            **watched_line(config, steps, held_out),
             **({"teacher": teacher} if teacher else {}),
         },
         grpo_step(config, longest_prompt, shares_prompts),
@@ -67,14 +69,15 @@ def sft_plan(config: SftConfig, ledger: Any, sequences: int, held_out: int) -> s
 
     `sequences`: rows to train on, or what they are packed into.
     """
-    batch = _rows_a_step(config)
+    batch, steps = _rows_a_step(config), _steps(config, sequences)
     return _text(
         config,
         {
             "rows": f"{ledger.rows} ({ledger.over_limit} longer than {ledger.limit} tokens: "
             f"{ledger.policy}), {held_out} held-out problems",
-            "steps": f"{_steps(config, sequences)}, each {batch} of {sequences} sequences",
+            "steps": f"{_said(config, steps)}, each {batch} of {sequences} sequences",
             "tokens": f"rows up to {ledger.limit_max}, 99% up to {ledger.limit_p99}",
+            **watched_line(config, steps, held_out),
         },
         sft_step(config, ledger.limit_max),
     )
@@ -150,11 +153,28 @@ def _adapter_sizes(config: TrainingConfig) -> dict[str, Any]:
     return {"rank": int(rank), "targets": LINEAR if isinstance(targets, str) else tuple(targets)}
 
 
-def _steps(config: TrainingConfig, rows: int) -> str:
+def watched_line(config: TrainingConfig, steps: int, held_out: int) -> dict[str, str]:
+    """What measuring while training adds: how often, and completions of how many tokens; nothing without it."""
+    if config.eval is None or not config.eval.every:
+        return {}
+    every, problems = config.eval.every, min(held_out, config.eval.watched or held_out)
+    times = sum(config.eval.is_due(step, steps) for step in range(1, steps + 1))
+    samples = times * problems * (1 + config.eval.k)
+    return {
+        "watched": f"{problems} held-out problems × {1 + config.eval.k} samples, every {every} steps and at the last:"
+        f" {times} times, {samples * config.eval.max_tokens:,} tokens at most",
+    }
+
+
+def _steps(config: TrainingConfig, rows: int) -> int:
     if (steps := config.trl_setting("max_steps")) > 0:
-        return str(steps)
-    epochs = config.trl_setting("num_train_epochs")
-    return f"{-(-int(rows * epochs) // _rows_a_step(config))} ({epochs:g} epochs)"
+        return int(steps)
+    return -(-int(rows * config.trl_setting("num_train_epochs")) // _rows_a_step(config))
+
+
+def _said(config: TrainingConfig, steps: int) -> str:
+    by_epochs = config.trl_setting("max_steps") <= 0
+    return f"{steps} ({config.trl_setting('num_train_epochs'):g} epochs)" if by_epochs else str(steps)
 
 
 def _rows_a_step(config: TrainingConfig) -> int:

@@ -59,6 +59,8 @@ class Measure:
         general: Sequence[Problem] = (),
     ) -> None:
         self.run, self.engine, self.config, self.problems, self.general = run, engine, config, held_out, general
+        self.seconds_a_sample = 0.0
+        """What the last measurement took; 0 before the first of this process."""
 
     def __call__(self, when: Literal["before", "after"]) -> None:
         """Measure, print and write; nothing if the recipe doesn't ask for it, or a resumed run has it already."""
@@ -74,6 +76,7 @@ class Measure:
         print(f"measuring {len(self.problems)} held-out problems × {1 + config.eval.k} samples{also} …", flush=True)
         started = time.perf_counter()
         figures, samples = measure(self.engine, self.problems, config.eval, config.sampling, config.seed, self.general)
+        self.seconds_a_sample = (time.perf_counter() - started) / max(1, len(samples))
         self.store(when).write(samples)
         self.run.add_summary(**{f"{name}_{when}": figure for name, figure in figures.items()})
         if graders := {problem.grader for problem in self.problems} & {*TEXT_GRADERS}:
@@ -176,23 +179,32 @@ def measure(
     drawn = [made[id(task)] for task in tasks]
     samples = judged_samples(drawn, [task.problem for task in tasks])
 
-    # 3. figures: the greedy samples come first, then k a problem, then the general ones
-    worth = [worth_of(sample) for sample in samples]
-    drawn_to = len(problems) * (1 + config.k)
-    greedy, sampled, others = worth[: len(problems)], worth[len(problems) : drawn_to], worth[drawn_to:]
+    return figures_of(samples, config.k), samples
+
+
+def figures_of(samples: Sequence[Sample], k: int) -> dict[str, Any]:
+    """What `measure` says of its samples, or of those of some problems; a point's are in the order of the problems."""
+    worth: dict[str, list[float]] = {"greedy": [], "sampled": [], "general": []}
+    for sample in samples:
+        worth[sample.point].append(worth_of(sample))
     figures: dict[str, Any] = {
         "unjudged": sum(sample.score is None for sample in samples),
         "truncated": sum(sample.is_truncated for sample in samples),
     }
-    if problems:
-        average = cluster_bootstrap([sampled[at : at + config.k] for at in range(0, len(sampled), config.k)])
-        figures |= {
-            "greedy": accuracy([[one] for one in greedy]).as_dict(),
-            "avg_at_k": average.as_dict() | {"k": config.k},
-        }
-    if others:
-        figures["general"] = accuracy([[one] for one in others]).as_dict()
-    return figures, samples
+    if drawn := worth["sampled"]:
+        average = cluster_bootstrap([drawn[at : at + k] for at in range(0, len(drawn), k)])
+        greedy = accuracy([[one] for one in worth["greedy"]])
+        figures |= {"greedy": greedy.as_dict(), "avg_at_k": average.as_dict() | {"k": k}}
+    if general := worth["general"]:
+        figures["general"] = accuracy([[one] for one in general]).as_dict()
+    return figures
+
+
+def samples_on(samples: Sequence[Sample], k: int, problems: slice) -> list[Sample]:
+    """Of a measurement's samples those on some of the held-out problems, by their place in the run's list."""
+    greedy, drawn = ([s for s in samples if s.point == point] for point in ("greedy", "sampled"))
+    groups = [drawn[at : at + k] for at in range(0, len(drawn), k)]
+    return [*greedy[problems], *(sample for group in groups[problems] for sample in group)]
 
 
 def plan_points(
@@ -241,7 +253,7 @@ def fitting(
     where it does not, or none fits, and `RewardError` for an unknown grader of a problem, or metric of the task.
     """
     check_graders(problems)
-    if config.eval is None or not config.eval.when:
+    if config.eval is None or not config.eval.measures:
         return problems
     for section in (config.eval.data or config.data, config.eval.general):
         if section is not None:

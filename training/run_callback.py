@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
@@ -21,9 +22,14 @@ RENAMED = {
 """TRL's metric name → ours."""
 
 
-def metrics_row(step: int, logs: Mapping[str, float], seconds: float) -> dict[str, float | None]:
-    """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN."""
-    row: dict[str, float | None] = {"step": step, "step_seconds": round(seconds, 3)}
+def metrics_row(step: int, logs: Mapping[str, float], seconds: float | None) -> dict[str, float | None]:
+    """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN.
+
+    `seconds`: of the step; None for what is measured before the first one, of a resumed run too.
+    """
+    row: dict[str, float | None] = {"step": step}
+    if seconds is not None:
+        row["step_seconds"] = round(seconds, 3)
     for key, value in logs.items():
         if key.startswith("eval_") and key.endswith(("runtime", "_per_second", "num_tokens")):
             continue
@@ -41,11 +47,15 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         self.bars = progress_bars(self.console)
         self.alarms: list[str] = []
         """Raised since the last row; they go into it and onto the progress line."""
+        self.notes: list[str] = []
+        """For the next progress line; beside a bar there is no room for them, so they stand above it."""
         self.extra: dict[str, float] = {}
         """Figures for the next row."""
         self.started = self.seconds = 0.0
         self.clock, self.steps = 0.0, 0
         """Seconds and steps since training began."""
+        self.seconds_apart = 0.0
+        """What is still to come between the steps, such as measurements: of the time left, and of no step's."""
         self.counted: tuple[float, float] = (0.0, 0)
         """(`clock`, tokens) at the last row."""
 
@@ -72,18 +82,35 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         """One row a step; the closing summary (`train_runtime`) is no step."""
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
-        row = metrics_row(state.global_step, logs, self.seconds) | self._throughput(logs) | self.extra
-        alarms, self.alarms, self.extra = self.alarms, [], {}
+        seconds = self.seconds if self.steps else None
+        row = metrics_row(state.global_step, logs, seconds) | self._throughput(logs) | self.extra
+        alarms, notes = self.alarms, self.notes
+        self.alarms, self.notes, self.extra = [], [], {}
         append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))
         shown = "  ".join(f"{name} {row[name]:.3g}" for name in self.shown if row.get(name) is not None)
-        text = "  ".join([shown, *(f"ALARM {alarm}" for alarm in alarms)])
-        self.bars.update(self.task, completed=state.global_step, note=text)
-        if self.bars.disable:
-            left = timedelta(seconds=round((state.max_steps - state.global_step) * self.clock / max(1, self.steps)))
-            self.console.print(
-                f"step {state.global_step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}",
-                soft_wrap=True,
-            )
+        self._show(state, shown, notes, [f"ALARM {alarm}" for alarm in alarms])
+
+    def _show(self, state: TrainerState, figures: str, notes: Sequence[str], alarms: Sequence[str]) -> None:
+        """Move the bar on, or print the step's line."""
+        step = state.global_step
+        self.bars.update(self.task, completed=step, note="  ".join([figures, *alarms]))
+        if not self.bars.disable:
+            for note in notes:
+                self.console.print(f"step {step}  {note}", soft_wrap=True, highlight=False)
+            return
+        ahead = (state.max_steps - step) * self.clock / max(1, self.steps) + self.seconds_apart
+        left = timedelta(seconds=round(ahead))
+        text = "  ".join(filter(None, [figures, *notes, *alarms]))
+        self.console.print(f"step {step}/{state.max_steps}  {self.seconds:.1f} s  left {left}  {text}", soft_wrap=True)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Inside, other progress may be shown in place of the bar."""
+        self.bars.stop()
+        try:
+            yield
+        finally:
+            self.bars.start()
 
     def _throughput(self, logs: Mapping[str, float]) -> dict[str, float]:
         """Tokens per second since the last row, padding not counted; SFT's loss rows alone have it."""

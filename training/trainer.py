@@ -47,6 +47,7 @@ from training.trainer_internals import (
     load_weights,
     own_defaults,
 )
+from training.watch import watch_of
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
@@ -141,13 +142,18 @@ def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1)
     last_whole = checkpoint_to_resume(run) if resume and PartialState().is_main_process else None
     [checkpoint] = broadcast_object_list([last_whole])
     state = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json") if checkpoint else None
+    watch = watch_of(trainer)
     if state:
         restore_patience(trainer, state)
+        if watch:
+            watch.restore(state)
     if state and has_ended(trainer, state):
         best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
         keeps_best = trainer.args.load_best_model_at_end and is_whole(best)
         load_weights(trainer, str(best) if keeps_best else checkpoint)
         trainer.state = state
+        if watch and watch.is_missing(state.global_step, state.max_steps):
+            watch.look(state.global_step)
         return
 
     if checkpoint:
@@ -186,7 +192,8 @@ def restore_patience(trainer: Trainer, state: TrainerState) -> None:
 
 def has_ended(trainer: Trainer, state: TrainerState) -> bool:
     """Whether training was over at a saved state, by its steps or for want of patience: one more is one too many."""
-    if state.global_step >= count_steps(trainer):
+    watch = watch_of(trainer)
+    if state.global_step >= count_steps(trainer) or (watch and watch.is_over):
         return True
     return any(c.early_stopping_patience_counter >= c.early_stopping_patience for c in early_stopping(trainer))
 

@@ -64,6 +64,12 @@ def write_checkpoint(trainer: Trainer) -> None:
     trainer._save_checkpoint(trainer.model, trial=None)
 
 
+def log_with_step(trainer: Trainer, figures: Mapping[str, float]) -> None:
+    """Have TRL's trainer log figures with those of the step that it is at, for trackers and for our rows alike."""
+    for name, value in figures.items():
+        trainer._metrics["train"][name].append(value)
+
+
 def load_weights(trainer: Trainer, checkpoint: str) -> None:
     """Put a checkpoint's weights into the trainer's model."""
     trainer._load_from_checkpoint(checkpoint)

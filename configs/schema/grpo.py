@@ -80,7 +80,9 @@ class GrpoConfig(TrainingConfig):
         if self.rollout.engine == "unsloth" and self.model.backend == "transformers":
             raise ValueError("rollout.engine: unsloth draws with a model that Unsloth loads; set model.backend=unsloth")
         for key in UNMEASURED & self.trainer.keys():
-            raise ValueError(f"trainer.{key}: leave it out; `eval` measures before training and after it")
+            raise ValueError(
+                f"trainer.{key}: leave it out; `eval` measures before training and after it, with eval.every during it"
+            )
         if self.trainer.get("use_vllm"):
             raise ValueError(
                 "trainer.use_vllm: TRL's own vLLM knows no budgets, and nothing checks that its completions are the "
@@ -103,6 +105,11 @@ class GrpoConfig(TrainingConfig):
             )
         if self.trainer.get("save_strategy") == "steps":
             self._check_save_steps()
+        if self.eval and self.eval.every % self.steps_per_rollout:
+            raise ValueError(
+                f"eval.every: {self.eval.every} is no multiple of the {self.steps_per_rollout} steps that one "
+                "generation is used for, so weights would be measured in the middle of them; make it one"
+            )
         if self.completion_length >= self.model.max_length:
             raise ValueError(
                 f"trainer.max_completion_length: {self.completion_length} leaves no room for a prompt in "

@@ -79,6 +79,11 @@ class SftConfig(TrainingConfig):
         decided = DECIDED | (VALIDATED if self.validation else {})
         for key in decided.keys() & self.trainer.keys():
             raise ValueError(f"trainer.{key}: {decided[key]}")
+        if self.validation and self.eval and self.eval.every:
+            raise ValueError(
+                "eval.every: it saves the weights of the best accuracy, and the validation section those of the lowest "
+                "loss; leave one of them out"
+            )
         if (shares := sum(mixed.share for mixed in self.mix)) >= 1:
             raise ValueError(f"mix: shares of {shares:g} in all leave nothing for `data`; lower them")
         if self.trainer.get("save_strategy") == "best":

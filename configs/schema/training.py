@@ -2,11 +2,14 @@
 
 from typing import Any, ClassVar, Literal
 
+from pydantic import model_validator
+
 from configs.schema import trl_fields
 from configs.schema.adapters import AdapterConfig, LoraConfig
 from configs.schema.sections import (
     DataConfig,
     ModelConfig,
+    NonNegative,
     Positive,
     SamplingConfig,
     Section,
@@ -15,7 +18,10 @@ from configs.schema.sections import (
 
 
 class HeldOutConfig(Section):
-    """Accuracy on problems that are never trained on, measured by a training command."""
+    """Accuracy on problems that are never trained on, measured by a training command.
+
+    With `every` a training is watched: the best of the measured weights are those that are saved.
+    """
 
     data: DataConfig | None = None
     """The held-out problems; a training problem with the same question is left out of training."""
@@ -28,7 +34,32 @@ class HeldOutConfig(Section):
     general: DataConfig | None = None
     """Problems of another kind, answered greedily before and after too: what is forgotten. Never trained on either."""
     when: list[Literal["before", "after"]] = ["before", "after"]
-    """Measure before training, after it, or both; empty: not at all."""
+    """Measure before training, after it, or both; empty: neither."""
+    every: NonNegative = 0
+    """Steps between two measurements while training; the last step is measured too. 0: none while training."""
+    watched: Positive | None = None
+    """How many of the held-out problems are asked while training, the first so many; none: all."""
+    metric: Literal["avg_at_k", "greedy"] = "avg_at_k"
+    """The figure by which measured weights are the best; of equal ones the earlier are kept."""
+    patience: Positive | None = None
+    """Stop after so many measurements in a row without better weights; none: train to the end."""
+
+    @property
+    def measures(self) -> bool:
+        """Whether anything is measured at any time."""
+        return bool(self.when or self.every)
+
+    def is_due(self, step: int, steps: int) -> bool:
+        """Whether a measurement follows step `step` of `steps`; 0 is before the first."""
+        return self.every > 0 and (step % self.every == 0 or step == steps)
+
+    @model_validator(mode="after")
+    def _check_watching(self) -> "HeldOutConfig":
+        settings = {"watched": self.watched, "patience": self.patience, "metric": self.metric != "avg_at_k"}
+        for name, is_set in settings.items():
+            if is_set and not self.every:
+                raise ValueError(f"{name} is of what is measured while training; set eval.every, or leave it out")
+        return self
 
 
 class TrackingConfig(Section):
@@ -74,7 +105,7 @@ class TrainingConfig(Section):
     @property
     def generates(self) -> bool:
         """Whether the model in training writes completions."""
-        return self.eval is not None and bool(self.eval.when)
+        return self.eval is not None and self.eval.measures
 
     @property
     def drops_long_rows(self) -> bool:

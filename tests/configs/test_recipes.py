@@ -85,6 +85,10 @@ def test_every_recipe_has_a_stage() -> None:
         ("trainer.temperature=-1", r"trainer\.temperature: Input should be greater than or equal to 0, found -1"),
         ("trainer.temperature=0", r"trainer\.temperature: 0; a group of equal completions teaches nothing"),
         ("trainer.eval_strategy=steps", r"trainer\.eval_strategy: leave it out; `eval` measures"),
+        ("eval.every=-1", r"eval\.every: Input should be greater than or equal to 0, found -1"),
+        ("eval.patience=2", "eval: patience is of what is measured while training; set eval.every, or leave it out"),
+        ("eval.watched=9", "eval: watched is of what is measured while training; set eval.every"),
+        ("eval.metric=greedy", "eval: metric is of what is measured while training; set eval.every"),
         ("trainer.chat_template_kwargs={}", r"trainer\.chat_template_kwargs: leave it out: prompts are rendered"),
         ("model.nmae=x", r"model\.nmae: unknown key; did you mean 'name'\?"),
         ("model.max-length=3", r"model\.max-length: unknown key; did you mean 'max_length'\?"),
@@ -114,6 +118,32 @@ def test_save_steps_may_be_a_fraction() -> None:
     assert load_recipe("grpo", "demo", [*four, "trainer.save_steps=0.25"]).steps_per_rollout == 4
     with pytest.raises(ConfigError, match=r"trainer\.save_steps: 2 is no multiple of the 4 steps"):
         load_recipe("grpo", "demo", [*four, "trainer.save_steps=0.1"])
+
+
+def test_watching_waits_for_the_end_of_a_generation() -> None:
+    four = ["trainer.steps_per_generation=32", "trainer.max_steps=16", "trainer.save_steps=4"]
+    assert load_recipe("grpo", "demo", [*four, "eval.every=8"]).eval.every == 8
+    with pytest.raises(ConfigError, match=r"eval\.every: 10 is no multiple of the 4 steps that one generation is used"):
+        load_recipe("grpo", "demo", [*four, "eval.every=10"])
+
+
+def test_one_criterion_chooses_the_weights() -> None:
+    with pytest.raises(
+        ConfigError, match=r"eval\.every: it saves the weights of the best accuracy, and the validation"
+    ):
+        load_recipe("sft", "gsm8k_traces", ["eval.every=10"])
+    assert load_recipe("sft", "gsm8k_traces", ["eval.every=10", "validation=null"]).generates
+
+
+def test_watching_alone_generates() -> None:
+    assert load_recipe("sft", "demo", ["eval.when=[]", "eval.every=10"]).generates
+    assert not load_recipe("sft", "demo", ["eval.when=[]"]).generates
+
+
+@pytest.mark.parametrize(("step", "steps", "is_due"), [(0, 25, True), (9, 25, False), (20, 25, True), (25, 25, True)])
+def test_every_step_and_the_last_are_watched(step: int, steps: int, is_due: bool) -> None:
+    assert load_recipe("grpo", "demo", ["eval.every=10"]).eval.is_due(step, steps) is is_due
+    assert not load_recipe("grpo", "demo").eval.is_due(step, steps)
 
 
 @pytest.mark.parametrize("key", ["per_device_train_batch_size", "gradient_accumulation_steps"])

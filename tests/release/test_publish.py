@@ -109,6 +109,17 @@ def test_card_shows_training_evaluation_and_gate(run: Path, tmp_path: Path) -> N
     assert "/somewhere" not in card.content
 
 
+def test_card_says_what_chose_the_weights(run: Path, tmp_path: Path) -> None:
+    watched = tmp_path / "tiny-run"
+    shutil.copytree(run, watched)
+    figure = {"value": 0.4, "low": 0.28, "high": 0.54, "n": 50}
+    summary = {"greedy_after": figure, "greedy_unwatched": figure | {"n": 20}, "best_step": 40, "watched": 30}
+    (watched / "summary.json").write_text(json.dumps(summary))
+    text = model_card(open_run(watched), recipe(watched), "me/model", report(), BASE, "apache-2.0").content
+    assert "never trained on; 30 of them chose these weights, so it is optimistic |" in text
+    assert "| 20 | accuracy, greedy; at most 12 tokens, held-out problems, never trained on; none of them chose" in text
+
+
 def test_card_says_what_could_not_be_graded(run: Path, tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "eval", run)
     results = json.loads((folder / "results.json").read_text())

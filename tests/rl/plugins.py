@@ -15,15 +15,27 @@ def judge(text: str) -> float:
         return float(here.recv(1))
 
 
-def parity(prompts: Any, completions: Any, completion_ids: Any, trainer_state: Any, **_: Any) -> list[float]:
-    """Something that differs within a group; MULL_TEST_… name the step in which it kills its process, or blocks."""
+def interrupt(trainer_state: Any) -> int:
+    """The step that is scored; MULL_TEST_KILL and MULL_TEST_TERM name the one in which the process is ended."""
     step = trainer_state.global_step + 1 if trainer_state else 0  # none in the check before a run
     if str(step) == os.environ.get("MULL_TEST_KILL"):
         os.kill(os.getpid(), signal.SIGKILL)
     if str(step) == os.environ.get("MULL_TEST_TERM"):
         del os.environ["MULL_TEST_TERM"]  # once: a step may draw, and score, twice, and a second one kills
         os.kill(os.getpid(), signal.SIGTERM)
+    return step
+
+
+def parity(prompts: Any, completions: Any, completion_ids: Any, trainer_state: Any, **_: Any) -> list[float]:
+    """Something that differs within a group; MULL_TEST_BLOCK names the step in which it blocks."""
+    step = interrupt(trainer_state)
     if str(step) == os.environ.get("MULL_TEST_BLOCK"):
         with ThreadPoolExecutor() as pool:
             return list(pool.map(judge, completions))
     return [float(sum(ids) % 3) for ids in completion_ids]
+
+
+def letters(prompts: Any, completions: Any, trainer_state: Any, **_: Any) -> list[float]:
+    """How many letters are an "a"."""
+    interrupt(trainer_state)
+    return [float(text.count("a")) for text in completions]

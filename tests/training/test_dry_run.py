@@ -69,6 +69,15 @@ def test_rows_of_one_prompt_share_it() -> None:
     assert (apart.rows, apart.length, apart.kept) == (8, 177, 80)
 
 
+def test_plan_counts_what_is_watched() -> None:
+    config = load_recipe("grpo", "demo.yaml", ["eval.every=10", "eval.watched=50"])
+    assert dry_run.watched_line(config, 25, 200)["watched"] == (
+        "50 held-out problems × 5 samples, every 10 steps and at the last: 3 times, 48,000 tokens at most"
+    )
+    assert "20 held-out problems" in dry_run.watched_line(config, 25, 20)["watched"]
+    assert dry_run.watched_line(load_recipe("grpo", "demo.yaml"), 25, 200) == {}
+
+
 def test_plan_names_the_parts_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "has_gpu", lambda: False)
     config = load_recipe("sft", "demo.yaml", ["model.backend=transformers", "model.precision=bf16"])

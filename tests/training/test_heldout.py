@@ -21,7 +21,17 @@ from models.engines.transformers import TransformersEngine
 from models.load import load_model
 from report.training import write_training_report
 from tests.tiny import tiny_model
-from training.heldout import Measure, fitting, general_problems, measure, paired_changes, problem_prompt_ids
+from training.heldout import (
+    Measure,
+    figures_of,
+    fitting,
+    general_problems,
+    measure,
+    paired_changes,
+    problem_prompt_ids,
+    samples_on,
+)
+from training.watch import Found, check_watched
 
 PROBLEMS = [Problem(f"p{i}", f"{i} + 1?", str(i + 1), "test") for i in range(5)]
 
@@ -126,6 +136,36 @@ def test_samples_share_one_request(engine: Engine) -> None:
     greedy = [Request(prompt, SamplingConfig(temperature=0.0), 8, seed=5 + i) for i, prompt in enumerate(ids)]
     drawn = [Request(prompt, SamplingConfig(), 8, seed=5 + i, n=3) for i, prompt in enumerate(ids)]
     assert [s.token_ids for s in samples] == [g.token_ids for g in engine.generate(greedy + drawn)]
+
+
+def test_first_problems_are_drawn_as_with_the_others(engine: Engine) -> None:
+    """What is watched is paired with what is measured before and after: the same noise for the same problem."""
+    config = HeldOutConfig(k=3, max_tokens=8)
+    _, samples = measure(engine, PROBLEMS, config, SamplingConfig(), seed=5)
+    figures, watched = measure(engine, PROBLEMS[:2], config, SamplingConfig(), seed=5)
+    same = samples_on(samples, 3, slice(2))
+    assert [sample.text for sample in same] == [sample.text for sample in watched]
+    assert figures_of(same, 3) == figures
+    assert len(samples_on(samples, 3, slice(2, None))) == 3 * (1 + 3)
+
+
+def test_earlier_of_equal_measurements_is_the_best() -> None:
+    found = Found()
+    for step, value in ((0, 0.25), (10, 0.5), (20, 0.5), (30, 0.25)):
+        found = found.and_then(step, {"value": value}, 2.0)
+    assert (found.last, found.best_step, found.best["value"], found.waited) == (30, 10, 0.5, 2)
+    assert found.and_then(40, {"value": 0.75}, 0.0) == Found(40, 2.0, 40, {"value": 0.75}, 0)
+
+
+def test_watching_needs_problems_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_recipe("grpo", "demo", ["eval.every=20"])
+    with pytest.raises(DataError, match=r"eval\.every: no problem is held out, so nothing can be measured"):
+        check_watched(config, [])
+    check_watched(config, PROBLEMS)
+    assert "eval.every: 20 is more than the 12 steps, so only the first and the last" in capsys.readouterr().out
+    check_watched(load_recipe("grpo", "demo", ["eval.every=4"]), PROBLEMS)
+    assert capsys.readouterr().out == ""
+    check_watched(load_recipe("grpo", "demo"), [])
 
 
 def test_run_files_hold_samples(engine: Engine, tmp_path: Path) -> None:

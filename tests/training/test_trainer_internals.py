@@ -9,7 +9,7 @@ import pytest
 from accelerate import DistributedType
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import CallbackHandler
-from trl import GRPOConfig, GRPOTrainer, SFTConfig
+from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from configs.errors import ConfigError
 from tests.sources import flat, function, parse
@@ -54,6 +54,13 @@ def test_trainer_tells_delayed_optimizer() -> None:
     source = flat(parse(Path(inspect.getfile(Trainer))))
     assert "self.is_deepspeed_enabled" in source
     assert "self.is_fsdp_enabled" in source
+
+
+@pytest.mark.parametrize("kind", [GRPOTrainer, SFTTrainer])
+def test_metrics_are_logged_with_the_step(kind: type) -> None:
+    log = flat(function(parse(Path(inspect.getfile(kind))), "log", kind.__name__))
+    assert "self._metrics[mode].items()" in log
+    assert "'train' if self.model.training else 'eval'" in log
 
 
 def test_upper_clip_defaults_to_lower() -> None:
