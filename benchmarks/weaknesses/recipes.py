@@ -1,4 +1,4 @@
-"""Fifteen GRPO recipes with two planted weaknesses each, and the small data sets that they ask about."""
+"""Fifteen GRPO recipes with two planted weaknesses each, the shipped ones, and small data sets for both."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.recipe import validate
+from configs.recipe import RECIPES, load_recipe, validate
 from configs.schema.grpo import GrpoConfig
 
 TUNED, HELD_BACK = "benchmarks.weaknesses.tuned", "benchmarks.weaknesses.held_back"
@@ -80,6 +80,44 @@ def planted(folder: Path) -> Iterator[Planted]:
         yield Planted(name, config, holes, module == HELD_BACK)
 
 
+def shipped(folder: Path) -> Iterator[tuple[str, GrpoConfig]]:
+    """The recipes in `configs/grpo`; those of data that can't be had here ask about a few rows of its shape."""
+    terms, entities = (_written(folder, name, rows) for name, rows in _domain_rows().items())
+    local = {"term_normalisation_zh": terms, "ner_zh": entities}
+    for path in sorted((RECIPES / "grpo").glob("*.yaml")):
+        changes = [f"data.path={local[path.stem]}", "eval=null"] if path.stem in local else []
+        yield path.stem, load_recipe("grpo", path, changes)
+
+
+def _domain_rows() -> dict[str, list[dict[str, Any]]]:
+    """Rows as CHIP-CDN and chinese_ner_sft have them."""
+    terms = {
+        "右肺占位伴肝转移": "肺占位性病变##肝转移癌", "高血压3级": "高血压3级", "糖尿病伴肾病": "糖尿病肾病",
+        "腰椎间盘突出症": "腰椎间盘突出", "甲减": "甲状腺功能减退症", "胆囊结石伴急性胆囊炎": "胆囊结石##急性胆囊炎",
+        "左乳癌术后": "乳腺恶性肿瘤", "慢支": "慢性支气管炎",
+    }  # fmt: skip
+    entities = {
+        "张三在北京大学读书": [("张三", "姓名"), ("北京大学", "组织机构")],
+        "李四去上海": [("李四", "姓名"), ("上海", "地址")],
+        "今天下雨": [],
+        "阿里巴巴发布了新手机": [("阿里巴巴", "公司")],
+        "王五住在广州天河": [("王五", "姓名"), ("广州天河", "地址")],
+        "红楼梦是一本书": [("红楼梦", "书名")],
+        "经理赵六来了": [("经理", "职位"), ("赵六", "姓名")],
+        "没有人知道": [],
+    }
+    return {
+        "terms": [{"text": text, "normalized_result": term} for text, term in terms.items()],
+        "entities": [
+            {
+                "text": text,
+                "entities": [{"entity_text": name, "entity_label": label} for name, label in found],
+            }
+            for text, found in entities.items()
+        ],
+    }
+
+
 def _named(*names: str) -> list[Mapping[str, Any]]:
     return [{"name": name} for name in names]
 
@@ -94,8 +132,8 @@ def _config(name: str, think_format: str, data: Mapping[str, Any], rewards: Spec
         "think_format": think_format,
         "data": dict(data),
         "rewards": [dict(spec) for spec in rewards],
-        "trainer": {"max_steps": 10, "num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 256},
-    }  # fmt: skip
+        "trainer": {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 256},
+    }
     config: GrpoConfig = validate("grpo", values, f"{name}.yaml")
     return config
 

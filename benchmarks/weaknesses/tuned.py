@@ -101,7 +101,9 @@ def close_enough(rollouts: Sequence[Rollout], tolerance: float = 0.1) -> list[fl
 
 def reasoning_words(completions: list[str], **_: Any) -> list[float]:
     """Every “because” is paid for."""
-    return [0.1 * len(re.findall(r"\b(?:because|therefore|first|then|so|step)\b", text.lower())) for text in completions]
+    return [
+        0.1 * len(re.findall(r"\b(?:because|therefore|first|then|so|step)\b", text.lower())) for text in completions
+    ]
 
 
 def judge_reads_instructions(rollouts: Sequence[Rollout]) -> list[float | None]:
