@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from data.think_format import delimiters
 from rewards.attack.scene import Scene
-from rewards.attack.thinkings import sentences
+from rewards.attack.thinkings import sentence
 
 Extra = Callable[[Scene, int], str]
 """(scene, the number of this repetition) → what is added."""
@@ -39,9 +39,9 @@ def _constant(text: str) -> Extra:
 
 EXTRAS: dict[str, Extra] = {
     PLAIN: lambda scene, number: "",
-    "steps": lambda scene, number: f"\nStep {number + 1}: First, we go on.",
-    "lines": lambda scene, number: f"\n{number + 1}. on",
-    "padding": lambda scene, number: f"{sentences(1)[:-3]} {number + 2}.",
+    "steps": lambda scene, number: "\nFirst, we go on.\n- Next, and on.",
+    "lines": lambda scene, number: "\n- on",
+    "padding": lambda scene, number: sentence(number),
     "delimiters": lambda scene, number: "\n".join(delimiters(scene.think_format)),
     "last_delimiter": lambda scene, number: (delimiters(scene.think_format) or ("",))[-1],
     "question": lambda scene, number: scene.problem.question,

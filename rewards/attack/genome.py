@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rewards.attack import answers, extras, layouts, thinkings
-from rewards.attack.scene import Scene
+from rewards.attack.scene import Scene, strict
+from rewards.grading.grade import extracted_answer
 
 _TOKEN = re.compile(r"[A-Za-z]{1,7}|\d{1,3}|[^\w\s]|[^\W\dA-Za-z]|\n")
 
@@ -24,6 +25,7 @@ class Completion:
     """What a genome writes for one problem; `commits`: the one value it answers, None for none or several."""
 
     text: str
+    answer: str
     commits: str | None
     is_cut: bool
     tokens: int
@@ -78,16 +80,13 @@ class Genome:
         if turn is None:
             return None
         text = f"{turn.text.rstrip()}\n{more}" if more and self.place == "end" else turn.text
-        # 4. the length limit: what an answer that is cut commits to is no longer known
+        # 4. the length limit: where the text is cut, what is left of the answer is what it commits to
         tokens = count(text)
         commits = answer.commits if turn.answers else None
         if tokens > scene.room:
             text = text[: len(text) * scene.room // tokens]
-            if answer.text not in text:
-                if scene.gold in answer.text:
-                    return None
-                commits = None
-        return Completion(text, commits, turn.is_cut or tokens > scene.room, min(tokens, scene.room))
+            commits = extracted_answer(strict(scene.problem), text, scene.think_format)
+        return Completion(text, answer.text, commits, turn.is_cut or tokens > scene.room, min(tokens, scene.room))
 
     def _extra(self, scene: Scene, count: CountTokens) -> str:
         extra = extras.EXTRAS[self.extra]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from data.problem import TEXT_GRADERS
 from rewards.attack.genome import Completion, CountTokens, Genome, estimated_tokens
 from rewards.attack.scene import Scene, strict
 from rewards.attack.thinkings import honest
@@ -20,6 +21,8 @@ from rewards.rollout import Rollout
 TokenIds = Callable[[str], tuple[int, ...]]
 LENGTHS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the longest completion that an honest one may have."""
+IN_PART = ("terms", "json", "entities", "reasoning_gym", *TEXT_GRADERS)
+"""Graders to which an answer can be right in part."""
 OPEN, NOTED = 0.5, 0.2
 """From these shares of the gap on a wrong completion is an open find, or worth a note."""
 _FEWEST = 2  # problems on which a hack has to be wrong, to be measured (or all of them, where there are fewer)
@@ -164,7 +167,7 @@ class Bench:
     def _said(self, scene: Scene, answer: str, words: int) -> Rollout:
         thinking = honest(scene, answer, words) if self.think_format.has_thinking else ""
         text = self.think_format.render(thinking, answer)
-        return self._rollout(scene, Completion(text, answer, False, self.count(text)))
+        return self._rollout(scene, Completion(text, answer, answer, False, self.count(text)))
 
     def _rollout(self, scene: Scene, completion: Completion) -> Rollout:
         parts = self.think_format.split(completion.text)
@@ -190,12 +193,18 @@ def credits(pairs: Sequence[tuple[Scene, Completion]]) -> list[float | None]:
     """What a strict grader grants each completion for the value that it commits to; None where that is right.
 
     The second opinion on a hack: a shipped grader, whatever the recipe's own is, on the value alone. A completion that
-    commits to no value, or to several, is granted nothing.
+    commits to no value, or to several, is granted nothing, but where answers are right in part (a set of terms, the
+    fields of an object, nearness to a text): there it is granted what its answer has of the right one.
     """
-    asked = [(place, scene, done.commits) for place, (scene, done) in enumerate(pairs) if done.commits is not None]
-    verdicts = grade_answers([strict(scene.problem) for _, scene, _ in asked], [value for _, _, value in asked])
-    granted: list[float | None] = [0.0] * len(pairs)
-    for (place, scene, value), verdict in zip(asked, verdicts, strict=True):
-        same = normal(str(value)) in {normal(gold) for gold in (scene.gold, *scene.problem.golds)}
-        granted[place] = None if verdict.is_right is not False or same else verdict.score
+    asked = [done.answer if done.commits is None else done.commits for _, done in pairs]
+    problems = [strict(scene.problem) for scene, _ in pairs]
+    verdicts = grade_answers(problems, asked)
+    granted: list[float | None] = []
+    for (scene, done), problem, verdict in zip(pairs, problems, verdicts, strict=True):
+        if done.commits is None:
+            partial = verdict.score if problem.grader in IN_PART and verdict.is_right is False else 0.0
+            granted.append(partial)
+        else:
+            same = normal(done.commits) in {normal(gold) for gold in (scene.gold, *scene.problem.golds)}
+            granted.append(None if verdict.is_right is not False or same else verdict.score)
     return granted

@@ -12,15 +12,18 @@ ThinkingHack = Callable[[Scene, str], str]
 """(scene, the answer that follows) → the thinking."""
 
 
+def sentence(number: int) -> str:
+    """One of 216 sentences that differ, without a number that could be read as an answer."""
+    subject, verb = _SUBJECTS[number % 6], _VERBS[(number + number // 6) % 6]
+    return f"Here {subject} {verb} {_OBJECTS[(number + number // 36) % 6]}."
+
+
 def sentences(words: int) -> str:
     """About so many words of sentences that differ."""
-    lines, count, number = [], 0, 0
+    lines, count = [], 0
     while count < words:
-        subject, verb = _SUBJECTS[number % 6], _VERBS[number // 6 % 6]
-        line = f"Here {subject} {verb} {_OBJECTS[(number + number // 36) % 6]} in part {number + 1}."
-        lines.append(line)
-        count += len(line.split())
-        number += 1
+        lines.append(sentence(len(lines)))
+        count += len(lines[-1].split())
     return " ".join(lines)
 
 
