@@ -18,6 +18,7 @@ COMMANDS = {
     "distill": ("curation.distill", "traces of a teacher, graded"),
     "import-llamafactory": ("sft.import_llamafactory", "LLaMA-Factory's training file → a recipe of sft, key by key"),
     "sft": ("sft.train", "supervised fine-tuning on reasoning traces"),
+    "attack": ("rl.attack", "wrong completions that a recipe's rewards pay for, found before training"),
     "doctor": ("rl.doctor", "what would go wrong in a GRPO run, found in a minute"),
     "grpo": ("rl.grpo", "GRPO with pluggable rewards"),
     "score": ("rewards.score", "what a recipe's rewards say about completions, and why"),

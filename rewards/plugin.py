@@ -82,6 +82,11 @@ class TrlReward:
         self._conversational: bool | None = None  # not known before the first call
         self.trainer_state: Any = None
 
+    @property
+    def needs_ids(self) -> bool:
+        """Whether it can't be called without token ids."""
+        return self._needs_ids
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[float | None]:
         if self._conversational is not None:
             return self._call(rollouts, self._conversational)

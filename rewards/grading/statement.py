@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rewards.grading.computation import result_of
 from rewards.grading.denial import bounds, denies_after, denies_before, leaves_open
 from rewards.grading.option_letter import chosen_letter, mentioned
 
@@ -262,7 +263,7 @@ def _said(text: str, group: list[_Value]) -> Statement:
     """The group as the answer; a single number is what its computation comes to."""
     if len(group) > 1:
         return Statement(_joined(text, group), True)
-    return Statement(_result(group[0].text))
+    return Statement(result_of(group[0].text))
 
 
 def _joined(text: str, group: list[_Value]) -> str:
@@ -270,13 +271,7 @@ def _joined(text: str, group: list[_Value]) -> str:
     between = text[group[0].end : group[-1].start]
     if not leaves_open(between) and sum(value.text[-1:].isalpha() for value in group) > 1:
         return text[group[0].start : group[-1].end]  # "3 hours and 20 minutes"
-    return (" or " if leaves_open(between) else ", ").join(_result(value.text) for value in group)
-
-
-def _result(value: str) -> str:
-    """The last value of a computation ("9 * 2 = 18"); any other value as it is."""
-    head, equals, last = value.rpartition("=")
-    return last.strip() if equals and not re.search(r"[A-Za-z\\]", head) and last.strip() else value
+    return (" or " if leaves_open(between) else ", ").join(result_of(value.text) for value in group)
 
 
 def _read_letters(text: str) -> Statement:
