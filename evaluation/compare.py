@@ -81,8 +81,8 @@ class Comparison:
         return f"{text} To see a difference like this would take about {self.needed:,} questions."
 
 
-def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Comparison:
-    """Compare two lists of samples. Raises `RunError` where they share no graded question."""
+def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample], level: float = 0.95) -> Comparison:
+    """Compare two lists of samples, intervals at `level`. Raises `RunError` where they share no graded question."""
     scores_a, scores_b = scores(a), scores(b)
     shared = [id for id in scores_a if id in scores_b]
     golds = [{id: group[0].golds for id, group in questions(side).items()} for side in (a, b)]
@@ -99,9 +99,9 @@ def compare_samples(label: str, a: Sequence[Sample], b: Sequence[Sample]) -> Com
     return Comparison(
         label=label,
         questions=len(shared),
-        a=metrics.accuracy([scores_a[id] for id in shared]),
-        b=metrics.accuracy([scores_b[id] for id in shared]),
-        difference=metrics.paired_bootstrap(rates_a, rates_b),
+        a=metrics.accuracy([scores_a[id] for id in shared], level),
+        b=metrics.accuracy([scores_b[id] for id in shared], level),
+        difference=metrics.paired_bootstrap(rates_a, rates_b, level),
         better=better,
         worse=worse,
         p=metrics.mcnemar_exact(better, worse) if single else metrics.sign_flip(rates_a, rates_b),

@@ -21,6 +21,7 @@ COMMANDS = {
     "attack": ("rl.attack", "wrong completions that a recipe's rewards pay for, found before training"),
     "doctor": ("rl.doctor", "what would go wrong in a GRPO run, found in a minute"),
     "grpo": ("rl.grpo", "GRPO with pluggable rewards"),
+    "self_improve": ("self_improve.run", "rounds of posing, solving, checking, training on what was right, measuring"),
     "score": ("rewards.score", "what a recipe's rewards say about completions, and why"),
     "evaluate": ("evaluation.evaluate", "accuracy under thinking budgets, with intervals"),
     "compare": ("evaluation.compare", "two runs on the same questions: more than chance?"),

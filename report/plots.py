@@ -59,6 +59,17 @@ class CurvePoint:
     label: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One stop on a way: accuracy with its interval; hollow unless the way went on from it."""
+
+    label: str
+    accuracy: float
+    low: float
+    high: float
+    is_taken: bool = True
+
+
 @contextmanager
 def _style(salt: str) -> Iterator[None]:
     """Our look; `salt` keeps the ids of two drawings on one page apart, and the same drawing the same bytes."""
@@ -146,6 +157,27 @@ def lines(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if len(series) > 1:
             figure.legend(loc="outside lower center", ncols=2 if len(series) < 5 else 3, fontsize=8)
+        return themed(_svg(figure))
+
+
+def stations(title: str, way: Sequence[Station], x_label: str) -> str:
+    """Themed SVG of accuracies with their intervals, in order; those that the way went on from are joined."""
+    with _style(title):
+        figure = Figure(figsize=(5.2, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for at, one in enumerate(way):
+            errors = [[100 * (one.accuracy - one.low)], [100 * (one.high - one.accuracy)]]
+            axes.errorbar(
+                [at], [100 * one.accuracy], yerr=errors, color=COLOURS[0], marker="o", markersize=6, capsize=3,
+                elinewidth=1, markerfacecolor=COLOURS[0] if one.is_taken else "none",
+            )  # fmt: skip
+        taken = [(at, 100 * one.accuracy) for at, one in enumerate(way) if one.is_taken]
+        axes.plot(*zip(*taken, strict=True), color=COLOURS[0], linewidth=1.6)
+        axes.set_xticks(range(len(way)), [one.label for one in way])
+        axes.set_xlabel(x_label)
+        axes.set_ylabel("accuracy, % (95% interval)")
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.15)
         return themed(_svg(figure))
 
 

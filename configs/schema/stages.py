@@ -9,6 +9,7 @@ from configs.schema.grpo import GrpoConfig
 from configs.schema.harness import HarnessEvalConfig
 from configs.schema.publish import PublishConfig
 from configs.schema.sections import Section
+from configs.schema.self_improve import SelfImproveConfig
 from configs.schema.sft import SftConfig
 
 STAGES: dict[str, type[Section]] = {
@@ -19,6 +20,7 @@ STAGES: dict[str, type[Section]] = {
     "curate": CurateConfig,
     "distill": DistillConfig,
     "publish": PublishConfig,
+    "self_improve": SelfImproveConfig,
 }
 """Stage → its config class; the stage is also the folder of its recipes, but that `eval` has those of `harness` too."""
 
