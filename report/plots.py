@@ -103,12 +103,19 @@ def _points(steps: Sequence[float], values: Series) -> tuple[Sequence[float], Se
 
 
 def lines(
-    title: str, steps: Sequence[float], series: Mapping[str, Series], y_label: str = "", smoothed: bool = False
+    title: str,
+    steps: Sequence[float],
+    series: Mapping[str, Series],
+    y_label: str = "",
+    smoothed: bool = False,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    marked: float | None = None,
 ) -> str:
     """Themed SVG of one or more lines over steps, all (steps,) long; with `smoothed` the raw line turns pale.
 
-    Missing and non-finite values leave gaps, but not in what is measured only now and then: its points are joined.
-    Lines of more than 1,500 points are thinned evenly.
+    `bands`: the ends of a line's intervals, by its name; `marked`: a step with a dashed line through it. Missing and
+    non-finite values leave gaps, but not in what is measured only now and then: its points are joined. Lines of more
+    than 1,500 points are thinned evenly.
     """
     with _style(title):
         figure = Figure(figsize=(5.2, 2.7), layout="constrained")
@@ -130,6 +137,10 @@ def lines(
                 values = smooth(values, max(3, len(at) // 20))
                 style["marker"] = None
             axes.plot(at[thin], _finite(values)[thin], **style)
+            if bands:
+                axes.fill_between(steps, *bands[name], color=colour, alpha=0.15, linewidth=0)
+        if marked is not None:
+            axes.axvline(marked, color=MUTED, linewidth=1, linestyle="--")
         axes.set_xlabel("step")
         axes.set_ylabel(y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

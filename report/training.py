@@ -1,7 +1,8 @@
 """`report.html` of a training run (GRPO or SFT), from the files that the run wrote.
 
     metrics.jsonl     one object a step: `step` and numbers: `reward`, `rewards/<name>`, `completion_tokens`, `kl`,
-                      `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts
+                      `entropy`, `loss`, `grad_norm`, `learning_rate`, `step_seconds`, …; `alarms`: a list of texts;
+                      of a watched training `eval_<point>` with `_low` and `_high`, `measure_seconds`
     rollouts.jsonl    `configs.sample.Sample`, a line each
     summary.json      `greedy_before`, `greedy_after`, `avg_at_k_before`, `avg_at_k_after`: {value, low, high, n}; more
     comparison.json   the held-out problems before against after, with the metrics of a domain task
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from configs.sample import Sample
-from report import before_after, page, plots
+from report import before_after, page, plots, watched
 from report.correlation import correlation
 from report.samples import Samples, ShownSample, cut, shown_of
 
@@ -40,9 +41,16 @@ PLOTS = {
     "grad_norm": ("Gradient norm", ""),
     "learning_rate": ("Learning rate", ""),
     "step_seconds": ("Step time", "seconds"),
+    "measure_seconds": ("Time of measuring held-out problems", "seconds"),
     "tokens_per_second": ("Throughput", "tokens per second"),
 }
-NOT_PLOTTED = {"step", "epoch", "num_tokens", "step_time"}  # TRL's step_time is our step_seconds without the rest
+NOT_PLOTTED = {
+    "step",
+    "epoch",
+    "num_tokens",
+    "step_time",
+    *watched.WATCHED,
+}  # TRL's step_time is our step_seconds without the rest
 
 
 def write_training_report(run_dir: Path, title: str = "") -> Path:
@@ -60,7 +68,7 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
     sections: list[page.ReportSection] = [_headline(metrics, summary), page.Alarms(alarms)]
     comparison = before_after.read_comparison(run_dir)
     sections += before_after.tables(comparison) if comparison else []
-    sections.append(page.Figures("Training", _figures(metrics)))
+    sections.append(page.Figures("Training", _figures(metrics, summary)))
     if rollouts:
         sections.append(_reward_table(rollouts))
     if rest := _flat({k: v for k, v in summary.items() if not _is_interval(v)}):
@@ -72,7 +80,7 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     if rollouts:
-        sections.append(Samples(_shown(rollouts), "rollouts.jsonl", "Rollouts", "step"))
+        sections.append(Samples(shown_rollouts(rollouts), "rollouts.jsonl", "Rollouts", "step"))
     elif comparison:
         sections.append(before_after.held_out_samples(run_dir, comparison))
     path = run_dir / "report.html"
@@ -81,6 +89,18 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
     steps = f"{done:,} step{'s' if done != 1 else ''}"
     page.write(path, title or f"{run_dir.parent.name} / {run_dir.name}", sections, steps)
     return path
+
+
+def live_sections(rows: Sequence[Row], summary: Row) -> list[page.ReportSection]:
+    """What a page says of a run under way from its rows of metrics: figures so far, alarms, curves.
+
+    Only the figures before its first step.
+    """
+    metrics = _last_of_each_step(rows)
+    sections: list[page.ReportSection] = [_headline(metrics, summary)]
+    if metrics:
+        sections += [page.Alarms(_alarms(metrics)), page.Figures("Training", _figures(metrics, summary))]
+    return sections
 
 
 def read_lines(path: Path) -> tuple[list[Row], int]:
@@ -130,7 +150,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, page.C
 
 def _headline(metrics: Sequence[Row], summary: Row) -> page.Headline:
     """Accuracy before → after with its intervals, and what the run took."""
-    cards = []
+    done = max((int(row["step"]) for row in metrics), default=0)
+    cards = [best] if (best := watched.card(summary, done)) else []
     measured = summary.get("measured", "accuracy")
     for name, label in (
         ("greedy", "Greedy accuracy" if measured == "accuracy" else f"Greedy: {measured}"),
@@ -150,7 +171,10 @@ def _headline(metrics: Sequence[Row], summary: Row) -> page.Headline:
         first, last = (page.number(float(np.mean(part))) for part in (seen[:tenth], seen[-tenth:]))
         cards.append((f"Mean {key}", f"{first} → {last}", "first → last tenth of the steps"))
     if seconds := _step_seconds(metrics):
-        cards.append(("Time", _duration(sum(seconds)), f"{len(seconds):,} steps, median {np.median(seconds):.1f} s"))
+        small = f"{len(seconds):,} steps, median {np.median(seconds):.1f} s"
+        if measuring := sum(row.get("measure_seconds", 0) for row in metrics):
+            small += f"; {_duration(measuring)} of measuring between them on top"
+        cards.append(("Time", _duration(sum(seconds)), small))
     return page.Headline(cards)
 
 
@@ -192,8 +216,8 @@ def _ranges(steps: Sequence[int]) -> str:
     return f"step{'s' if len(steps) > 1 else ''} {', '.join(texts)}"
 
 
-def _figures(metrics: Sequence[Row]) -> list[tuple[str, str]]:
-    """One plot a number; those named `<kind>/<name>` share one plot a kind."""
+def _figures(metrics: Sequence[Row], summary: Row) -> list[tuple[str, str]]:
+    """One plot a number, held-out problems first; those named `<kind>/<name>` share one plot a kind."""
     steps = [row["step"] for row in metrics]
     names = {name for row in metrics for name, value in row.items() if _plottable(value)} - NOT_PLOTTED
     names -= {name for name in names if name.startswith("rewards/") and name.endswith("/std")}  # the table has it
@@ -206,7 +230,7 @@ def _figures(metrics: Sequence[Row]) -> list[tuple[str, str]]:
             row[name] if _plottable(row.get(name)) else None for row in metrics
         ]
     head = [kind for kind in ("reward", "rewards") if kind in kinds]  # side by side: the sum and what it adds up
-    figures = []
+    figures = [curve] if (curve := watched.curve(metrics, summary.get("best_step"))) else []
     for kind in [*head, *(kind for kind in kinds if kind not in head)]:
         series = kinds[kind]
         caption, unit = PLOTS.get(kind, ("Rewards by function" if kind == "rewards" else _sentence(kind), ""))
@@ -247,7 +271,7 @@ def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
     return page.Table("Rewards", columns, rows, note)
 
 
-def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
+def shown_rollouts(rollouts: Sequence[Sample]) -> list[ShownSample]:
     """Rollouts for the browser; a question whose rollouts of one step differ in verdict is disagreeing."""
     verdicts: dict[tuple[int | None, str], set[bool | None]] = defaultdict(set)
     for sample in rollouts:

@@ -1,0 +1,4 @@
+"""The board: runs watched, compared, started and talked to in a browser.
+
+A thin face: what it shows is read from run folders, and what it does is a command of ours in a process of its own.
+"""
