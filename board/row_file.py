@@ -5,6 +5,7 @@ takes again), so a step is found by bisecting byte offsets, and the newest rows 
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -113,3 +114,26 @@ def _row(line: bytes) -> Row | None:
 def _step(row: Row) -> int:
     step = row.get("step")
     return step if isinstance(step, int) else -1
+
+
+class FollowedRows:
+    """The rows of a file that is small enough to keep, of which only what was added is read again."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._inode = self._offset = 0
+
+    def read(self, path: Path) -> list[Row]:
+        """All rows so far; a file that was written anew is read anew. Raises `OSError`."""
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_ino != self._inode or found.st_size < self._offset:
+                self._rows, self._inode, self._offset = [], found.st_ino, 0
+            file.seek(self._offset)
+            for line in iter(file.readline, b""):
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                if (row := _row(line)) is not None:
+                    self._rows.append(row)
+        return self._rows

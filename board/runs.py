@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -121,7 +122,12 @@ def read_object(folder: Folder, file: Path) -> dict[str, Any]:
 def read_config(folder: Folder, path: Path) -> dict[str, Any]:
     """The run's resolved recipe; empty where it has none yet."""
     file = path / "config.yaml"
-    value = yaml.safe_load(file.read_text(encoding="utf-8")) if folder.holds(file) else {}
+    return _parsed(file, file.stat().st_mtime_ns) if folder.holds(file) else {}
+
+
+@lru_cache(maxsize=MOST_RUNS)
+def _parsed(file: Path, written: int) -> dict[str, Any]:
+    value = yaml.safe_load(file.read_text(encoding="utf-8"))
     return value if isinstance(value, dict) else {}
 
 
