@@ -5,7 +5,7 @@ from pathlib import Path
 from board.folder import Folder
 from board.row_file import rows_of_step, step_bounds
 from configs.sample import RIGHT_FROM
-from evaluation.metrics import accuracy
+from evaluation.metrics import Interval, accuracy
 from report import plots
 
 POINTS = 40
@@ -20,7 +20,8 @@ def accuracy_figure(folder: Folder, run: Path) -> str | None:
     bounds = step_bounds(file) if folder.holds(file) else None
     if bounds is None or bounds[0] == bounds[1]:
         return None
-    steps, values, lows, highs = [], [], [], []
+    steps: list[int] = []
+    shares: list[Interval] = []
     for step in spread_steps(*bounds):
         verdicts: dict[str, list[float]] = {}  # those of one question are not independent
         for row in rows_of_step(file, step, MOST_ROWS):
@@ -28,12 +29,11 @@ def accuracy_figure(folder: Folder, run: Path) -> str | None:
                 verdicts.setdefault(str(row.get("id")), []).append(float(score >= RIGHT_FROM))
         if not verdicts:
             continue
-        share = accuracy(list(verdicts.values()))
         steps.append(step)
-        for ends, value in ((values, share.value), (lows, share.low), (highs, share.high)):
-            ends.append(100 * value)
+        shares.append(accuracy(list(verdicts.values())))
     if not steps:
         return None
+    values, lows, highs = ([100 * getattr(share, end) for share in shares] for end in ("value", "low", "high"))
     return plots.lines("accuracy", steps, {"right": values}, "%, 95% interval", bands={"right": (lows, highs)})
 
 

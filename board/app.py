@@ -14,6 +14,7 @@ from board.folder import Folder
 from board.run_view import RunView
 from board.runs_page import runs_page
 from board.strings import Strings
+from board.train_page import train_page
 from configs.errors import ConfigError
 
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
@@ -32,6 +33,8 @@ def board(folder: Path, language: str) -> gr.Blocks:
             runs_page(view)
         with gr.Tab(say("compare"), id="compare") as tab:
             compare_page(tab, view)
+        with gr.Tab(say("train"), id="train") as tab:
+            train_page(tab, view)
     return blocks
 
 

@@ -34,4 +34,6 @@ def compare_page(tab: gr.Tab, runs: RunView) -> None:
             return markup.note(" ".join(str(error).split()), kind), "", ""
 
     tab.select(listed, None, chosen, **QUIET)
-    chosen.change(compare, chosen, [differences, curves, differing], trigger_mode="always_last", api_visibility="private")
+    chosen.change(
+        compare, chosen, [differences, curves, differing], trigger_mode="always_last", api_visibility="private"
+    )

@@ -72,7 +72,11 @@ def _refresh(view: RunView) -> Callable[..., list[Any]]:
             now |= _of_run(view, name, seen, follows, filters)
         shows = {**seen, **now}
         changed = {key for key in now if key not in seen or seen[key] != now[key]}
-        texts = {key: now[key] if key in changed else gr.skip() for key in ("table", "status", "head", "curves") if key in now}
+        texts = {
+            key: now[key] if key in changed else gr.skip()
+            for key in ("table", "status", "head", "curves")
+            if key in now
+        }
         return [
             texts.get("table", gr.skip()),
             gr.Dropdown(choices=names, value=name) if "names" in changed else gr.skip(),

@@ -69,13 +69,14 @@ def main(argv: list[str]) -> None:
         raise ConfigError(f"--folder {args.folder}: is no folder")
     check_port(args.host, args.port)
 
-    # 2. a board steps back where a run wants the processor, and tells nobody that it is there
-    os.nice(5)
+    # 2. the rest imports Gradio, which is to tell nobody that it is there
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE", "1")
-
-    # 3. the rest imports Gradio
-    from board.app import serve
+    try:
+        from board.app import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ConfigError("the board needs Gradio: pip install 'mull-reasoning[board]'") from None
 
     args.folder.mkdir(parents=True, exist_ok=True)
     serve(args.folder, args.lang, args.host, args.port, password)

@@ -23,10 +23,10 @@ def make(path: Path, files: dict[str, Any]) -> Path:
     return path
 
 
-def grpo(root: Path, name: str = "grpo/demo", **files: Any) -> Path:
+def grpo(root: Path, name: str = "grpo/demo", files: dict[str, Any] | None = None) -> Path:
     config = {"model": {"name": "m"}, "data": {"source": "arithmetic", "path": None}, "trainer": {"max_steps": 10}}
     rows = "".join(json.dumps({"step": at, "step_seconds": 2.0}) + "\n" for at in (1, 2, 3, 4))
-    return make(root / name, {"run.json": RECORD, "config.yaml": config, "metrics.jsonl": rows} | files)
+    return make(root / name, {"run.json": RECORD, "config.yaml": config, "metrics.jsonl": rows} | (files or {}))
 
 
 def only(root: Path) -> RunLine:
@@ -53,7 +53,7 @@ def test_a_quiet_run_has_stopped(tmp_path: Path) -> None:
 
 def test_a_finished_run_shows_its_figure(tmp_path: Path) -> None:
     figure = {"value": 0.365, "low": 0.301, "high": 0.434, "n": 200}
-    run = grpo(tmp_path, **{"summary.json": {"greedy_after": figure}})
+    run = grpo(tmp_path, files={"summary.json": {"greedy_after": figure}})
     (run / "adapter").mkdir()
     (run / "report.html").write_text("")
     line = only(tmp_path)
