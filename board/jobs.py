@@ -134,23 +134,21 @@ def environment() -> dict[str, str]:
 
 def output_of(words: list[str], seconds: float = 600.0) -> Iterator[str]:
     """What a command that only looks says so far, again and again until it ends; it is ended with its reader."""
-    started = time.monotonic()
-    process = subprocess.Popen(
+    started, text = time.monotonic(), ""
+    with subprocess.Popen(
         [sys.executable, "-m", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment(),
-    )
-    text = ""
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            text = (text + line.decode("utf-8", errors="replace"))[-4 * TAIL :]
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                text = (text + line.decode("utf-8", errors="replace"))[-4 * TAIL :]
+                yield text
+                if time.monotonic() - started > seconds:
+                    break
             yield text
-            if time.monotonic() - started > seconds:
-                break
-        yield text
-    finally:
-        process.terminate()
-        process.wait()
+        finally:
+            process.terminate()

@@ -104,12 +104,13 @@ def _fitting(rows: Iterator[Row], fits: Callable[[Sample], bool]) -> tuple[list[
 def checked(sample: Sample) -> Sample:
     """The sample, if its fields are of their types. Raises `ValueError`: the file may be of any make."""
     texts = (sample.id, sample.point, sample.question, sample.gold, sample.text, sample.reason, sample.prompt)
+    if not isinstance(sample.rewards, Mapping) or not isinstance(sample.parts, Mapping):
+        raise ValueError("not a sample: rewards or parts without names")
     numbers = (sample.score, sample.reward, sample.advantage, *sample.rewards.values())
     sound = (
         all(isinstance(text, str) for text in (*texts, *sample.references))
         and all(number is None or isinstance(number, int | float) for number in numbers)
         and all(isinstance(edge, int) for ends in sample.forced for edge in ends)
-        and isinstance(sample.parts, Mapping)
         and isinstance(sample.extracted, str | None)
         and isinstance(sample.prefilled, int)
     )

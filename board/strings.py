@@ -16,7 +16,7 @@ def table() -> dict[str, dict[str, str]]:
 
 
 class Strings:
-    """The words of one language: `strings("steps_done", done=3, total=12)`."""
+    """The words of one language: `strings("left", left="4 min")`."""
 
     def __init__(self, language: str) -> None:
         self.language = language
