@@ -133,7 +133,7 @@ def _section_names(section: type[Section]) -> set[str]:
 
 
 def _suggest(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    names = list(_section(model, loc[:-1]).model_fields)
+    names = list(section_at(model, loc[:-1]).model_fields)
     known = f"known here: {', '.join(names)}"
     if at := _tag_at(loc):  # a recipe's own keys stay where an override changes the type alone
         section = ".".join(map(str, loc[:at]))
@@ -146,8 +146,8 @@ def _tag_at(loc: tuple[int | str, ...]) -> int:
     return next((at for at, part in enumerate(loc[:-1]) if isinstance(part, str) and "=" in part), 0)
 
 
-def _section(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The section that `loc` points into: annotations hold it bare, in a list, or in a union."""
+def section_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The section that `loc`, a key's parts, points into: annotations hold it bare, in a list, or in a union."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
             model = _first_model(model.model_fields[part].annotation, loc) or model

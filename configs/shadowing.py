@@ -11,7 +11,7 @@ from pathlib import Path
 HOUSE = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "configs", "data", "report", "budget_forcing", "models", "rewards", "curation", "evaluation", "training", "sft",
-    "rl", "release", "serving", "self_improve", "mull",
+    "rl", "release", "serving", "self_improve", "board", "mull",
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "ladder": ("report.ladder", "one table over runs that build on each other"),
     "export": ("release.export", "adapter, merged weights, GGUF, each checked against the trained model"),
     "publish": ("release.publish", "the same onto the hub, with a model card"),
+    "board": ("board.serve", "runs watched, compared, started and talked to in a browser"),
     "serve": ("serving.serve", "an OpenAI-compatible server with budgets"),
     "chat": ("serving.chat", "a terminal chat that shows what was forced"),
 }

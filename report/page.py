@@ -10,6 +10,8 @@ from typing import Protocol
 
 Cell = str | int | float | bool | None
 HERE = Path(__file__).parent
+STYLES = ("theme.css", "page.css", "parts.css")
+"""Colours, the page itself, and its parts, which the board shows on a page of another make."""
 NUMERIC = re.compile(r"[-+−]?\d[\d.,]*( ?%.*)?$")  # also "36.5% [30.1, 43.4]"
 
 
@@ -159,7 +161,7 @@ class Source:
 
 def render_page(title: str, sections: Sequence[ReportSection], subtitle: str = "") -> str:
     """The page as one string."""
-    css = (HERE / "page.css").read_text(encoding="utf-8")
+    css = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
     body = "".join(
         f"<section>{f'<h2>{cell_html(s.title)}</h2>' if s.title else ''}{s.html()}</section>" for s in sections
     )

@@ -4,10 +4,11 @@
 (() => {
   const source = document.getElementById("samples-data");
   if (!source) return;
-  const { group_name: groupName, math, samples } = JSON.parse(source.textContent);
+  const { group_name: groupName, math, samples, words = {}, folded = false } = JSON.parse(source.textContent);
+  const say = (text) => words[text] ?? text; // the page's language
   const PAGE = 200; // list rows drawn at once
   const TOKEN = /(<\|[^<>|]{1,40}\|>|<\/?[A-Za-z_][\w-]{0,30}>)/; // special tokens and tags, in any think format
-  const state = { tags: new Set(), group: "", query: "", sort: "", shown: PAGE, selected: 0, raw: false };
+  const state = { tags: new Set(), group: "", query: "", sort: "", shown: PAGE, selected: 0, raw: false, folded, beside: null };
 
   const el = (name, attributes = {}, ...children) => {
     const node = document.createElement(name);
@@ -48,45 +49,71 @@
       return [node];
     });
   const fact = (name, value) => el("span", {}, el("i", {}, name), el("b", {}, format(value)));
-  const titles = { prefill: "put there by the prompt", forced: "forced by the budget: the model did not choose this" };
+  const titles = { prefill: say("put there by the prompt"), forced: say("forced by the budget: the model did not choose this") };
 
-  const completion = (spans) => el("div", { class: "text completion" }, ...spans.map(([kind, pieces]) =>
-    el("span", { class: "span-" + kind, title: titles[kind] ?? null }, ...drawn(pieces))));
+  // the thinking is what comes before the answer; folded, it says how long it is and what was forced in it
+  const completion = (spans) => {
+    const nodes = spans.map(([kind, pieces]) =>
+      el("span", { class: "span-" + kind, title: titles[kind] ?? null }, ...drawn(pieces)));
+    const answerAt = spans.findIndex(([kind]) => kind === "answer");
+    if (!state.folded || answerAt < 1) return el("div", { class: "text completion" }, ...nodes);
+    const thinking = spans.slice(0, answerAt);
+    const characters = thinking.reduce((sum, span) => sum + plain(span[1]).length, 0);
+    const forced = thinking.filter(([kind]) => kind === "forced").map((span) => el("span", { class: "span-forced" }, plain(span[1]).slice(0, 40)));
+    return el("div", { class: "text completion" },
+      el("details", {}, el("summary", {}, `${say("thinking")}, ${characters.toLocaleString("en")} ${say("characters")} `, ...forced), ...nodes.slice(0, answerAt)),
+      ...nodes.slice(answerAt));
+  };
 
   const siblings = (sample) => samples.filter((other) => other.id === sample.id);
+  const nameOf = (sample, related) => `${sample.group} · ${related.indexOf(sample) + 1}`;
+  const verdictBadge = (sample) => el("span", { class: "badge " + sample.verdict }, say(sample.verdict));
+  const scoresOf = (sample) => (Object.keys(sample.scores ?? {}).length
+    ? el("div", { class: "facts" }, ...Object.entries(sample.scores).map(([name, value]) => fact(name, value))) : null);
+  const besideChoice = (sample, related, sibling) => el("select", {
+    "aria-label": say("side by side with"),
+    onchange: (event) => {
+      state.beside = related[event.target.value] ?? null;
+      select(samples.indexOf(sample));
+    },
+  }, el("option", { value: "" }, "–"), ...related.map((one, at) => one === sample ? null
+    : el("option", { value: String(at), selected: one === sibling ? "" : null }, `${nameOf(one, related)} ${say(one.verdict)}`)));
   const detail = (sample) => {
     const related = siblings(sample);
     const scores = Object.entries(sample.scores);
+    const other = sample.other;
+    const sibling = !other && state.beside !== sample && related.includes(state.beside) ? state.beside : null;
     return [
       el("h3", {}, sample.id),
       el("div", { class: "badges" },
-        el("span", { class: "badge " + sample.verdict }, sample.verdict),
+        verdictBadge(sample),
         el("span", { class: "badge" }, sample.group),
-        ...sample.tags.map((tag) => el("span", { class: "badge" }, tag))),
+        ...sample.tags.map((tag) => el("span", { class: "badge" }, say(tag)))),
       el("div", { class: "facts" },
         ...(sample.golds.length ? sample.golds : [[["–"]]]).map((gold, at, all) =>
-          el("span", {}, el("i", {}, all.length > 1 ? `gold ${at + 1}` : "gold"), el("b", {}, ...drawn(gold)))),
-        el("span", {}, el("i", {}, "extracted"), el("b", {}, ...(sample.answer ? drawn(sample.answer) : ["none"])))),
+          el("span", {}, el("i", {}, all.length > 1 ? `${say("gold")} ${at + 1}` : say("gold")), el("b", {}, ...drawn(gold)))),
+        el("span", {}, el("i", {}, say("extracted")), el("b", {}, ...(sample.answer ? drawn(sample.answer) : [say("none")])))),
       el("div", { class: "facts" },
         ...Object.entries(sample.facts).map(([name, value]) => fact(name, value))),
-      sample.reason ? el("p", { class: "note" }, "grader: " + sample.reason) : null,
-      scores.length ? el("h4", {}, "Rewards") : null,
+      sample.reason ? el("p", { class: "note" }, say("grader") + ": " + sample.reason) : null,
+      scores.length ? el("h4", {}, say("Rewards")) : null,
       scores.length ? el("div", { class: "facts" }, ...scores.map(([name, value]) => fact(name, value))) : null,
-      el("h4", {}, "Question"),
+      el("h4", {}, say("Question")),
       el("div", { class: "text" }, ...drawn(sample.question)),
-      related.length > 1 ? el("h4", {}, `All ${related.length} samples of this question`) : null,
+      related.length > 1 ? el("h4", {}, `${say("Samples of this question")}: ${related.length}`) : null,
       related.length > 1 ? el("div", { class: "siblings" }, ...related.map((other) =>
         el("button", { "aria-current": String(other === sample), onclick: () => select(samples.indexOf(other)) },
           el("span", { class: "dot " + other.verdict }), el("i", {}, other.group),
-          el("b", {}, other.answer ? plain(other.answer).slice(0, 16) : "none")))) : null,
-      sample.prompt ? el("details", {}, el("summary", {}, "Prompt as the model saw it"),
+          el("b", {}, other.answer ? plain(other.answer).slice(0, 16) : say("none"))))) : null,
+      !other && related.length > 1 ? el("label", { class: "note" }, say("side by side with"), " ", besideChoice(sample, related, sibling)) : null,
+      sample.prompt ? el("details", {}, el("summary", {}, say("Prompt as the model saw it")),
         el("div", { class: "text completion" }, ...withTokens(sample.prompt))) : null,
-      ...(sample.other ? [] : [el("h4", {}, "Completion"), completion(sample.spans)]),
-      sample.other ? el("div", { class: "beside" },
-        el("div", {}, el("h4", {}, sample.other.name, " ", el("span", { class: "badge " + sample.other.verdict }, sample.other.verdict)),
-          completion(sample.other.spans)),
-        el("div", {}, el("h4", {}, "this run ", el("span", { class: "badge " + sample.verdict }, sample.verdict)),
-          completion(sample.spans))) : null,
+      ...(other || sibling ? [] : [el("h4", {}, say("Completion")), completion(sample.spans)]),
+      other ? el("div", { class: "beside" },
+        el("div", {}, el("h4", {}, other.name, " ", verdictBadge(other)), scoresOf(other), completion(other.spans)),
+        el("div", {}, el("h4", {}, say("this run"), " ", verdictBadge(sample)), completion(sample.spans))) : null,
+      sibling ? el("div", { class: "beside" }, ...[sibling, sample].map((one) =>
+        el("div", {}, el("h4", {}, nameOf(one, related), " ", verdictBadge(one)), scoresOf(one), completion(one.spans)))) : null,
     ].filter((node) => node !== null);
   };
 
@@ -109,7 +136,7 @@
     return found;
   };
   let found = [];
-  const list = el("ul", { class: "list", role: "listbox", tabindex: "0", "aria-label": "samples" });
+  const list = el("ul", { class: "list", role: "listbox", tabindex: "0", "aria-label": say("samples") });
   const pane = el("div", { class: "detail", tabindex: "0" });
   const counter = el("label", { "aria-live": "polite" });
 
@@ -123,13 +150,13 @@
   const drawList = () => {
     const more = found.length - state.shown;
     list.replaceChildren(...found.slice(0, state.shown).map(row),
-      ...(more > 0 ? [el("li", { class: "more", onclick: () => { state.shown += PAGE; drawList(); } }, `${more.toLocaleString("en")} more …`)] : []));
-    counter.textContent = `${found.length.toLocaleString("en")} of ${samples.length.toLocaleString("en")}`;
+      ...(more > 0 ? [el("li", { class: "more", onclick: () => { state.shown += PAGE; drawList(); } }, `${more.toLocaleString("en")} ${say("more")} …`)] : []));
+    counter.textContent = `${found.length.toLocaleString("en")} ${say("of")} ${samples.length.toLocaleString("en")}`;
   };
   const select = (index) => {
     state.selected = index;
     for (const item of list.children) item.setAttribute("aria-selected", String(item.dataset.index === String(index)));
-    pane.replaceChildren(...(samples[index] ? detail(samples[index]) : [el("p", { class: "note" }, "No sample matches.")]));
+    pane.replaceChildren(...(samples[index] ? detail(samples[index]) : [el("p", { class: "note" }, say("No sample matches."))]));
     pane.scrollTop = 0;
   };
   const refresh = () => {
@@ -164,7 +191,7 @@
       event.currentTarget.setAttribute("aria-pressed", String(on));
       refresh();
     },
-  }, `${tag} ${counts.get(tag).toLocaleString("en")}`);
+  }, `${say(tag)} ${counts.get(tag).toLocaleString("en")}`);
   const groups = [...new Set(samples.map((sample) => sample.group))];
   const sortable = [...new Set(samples.flatMap((sample) => [...Object.entries(sample.facts), ...Object.entries(sample.scores)]
     .filter(([, value]) => typeof value === "number").map(([name]) => name)))];
@@ -174,7 +201,7 @@
   document.getElementById("samples").append(
     el("div", { class: "bar" },
       el("input", {
-        type: "search", placeholder: "Search question, completion, answer", "aria-label": "search",
+        type: "search", placeholder: say("Search question, completion, answer"), "aria-label": say("search"),
         oninput: (event) => {
           state.query = event.target.value;
           clearTimeout(waiting);
@@ -182,16 +209,18 @@
         },
       }),
       groups.length > 1 ? el("select", { "aria-label": groupName, onchange: (event) => { state.group = event.target.value; refresh(); } },
-        option("", `every ${groupName}`), ...groups.map((group) => option(group, group))) : null,
-      sortable.length ? el("select", { "aria-label": "order", onchange: (event) => { state.sort = event.target.value; refresh(); } },
-        option("", "in order"), ...sortable.flatMap((name) => [option("-" + name, `${name}, high first`), option("+" + name, `${name}, low first`)])) : null,
-      el("label", {}, el("input", { type: "checkbox", onchange: (event) => { state.raw = event.target.checked; select(state.selected); } }), "LaTeX as written")),
+        option("", `${say("every")} ${say(groupName)}`), ...groups.map((group) => option(group, group))) : null,
+      sortable.length ? el("select", { "aria-label": say("order"), onchange: (event) => { state.sort = event.target.value; refresh(); } },
+        option("", say("in order")), ...sortable.flatMap((name) => [option("-" + name, `${name}, ${say("high first")}`), option("+" + name, `${name}, ${say("low first")}`)])) : null,
+      el("label", {}, el("input", { type: "checkbox", onchange: (event) => { state.raw = event.target.checked; select(state.selected); } }), say("LaTeX as written")),
+      samples.some((sample) => sample.spans.findIndex((span) => span[0] === "answer") > 0)
+        ? el("label", {}, el("input", { type: "checkbox", checked: state.folded ? "" : null, onchange: (event) => { state.folded = event.target.checked; select(state.selected); } }), say("fold the thinking")) : null),
     el("div", { class: "bar" }, ...tags.map(chip), counter),
     el("div", { class: "legend" },
       ...(samples.some((sample) => sample.spans.some((span) => span[0] === "forced"))
-        ? [el("span", {}, el("span", { class: "span-forced" }, "forced"), " put there by the budget")] : []),
-      el("span", {}, el("span", { class: "token" }, "<token>"), " special token or tag"),
-      el("span", {}, "↑ ↓ in the list: next sample")),
+        ? [el("span", {}, el("span", { class: "span-forced" }, say("forced")), " ", say("put there by the budget"))] : []),
+      el("span", {}, el("span", { class: "token" }, "<token>"), " ", say("special token or tag")),
+      el("span", {}, say("↑ ↓ in the list: next sample"))),
     el("div", { class: "browser" }, list, pane));
 
   // #tag=wrong&sample=3 opens the page there: links to one sample can be sent around

@@ -91,13 +91,18 @@ def spread(
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The browser as a section of the page. `source` names the file that has every sample whole."""
+    """The browser as a section of the page. `source` names the file that has every sample whole.
+
+    `words`: what the browser says, English → the page's language; `folded`: whether thinking is folded at first.
+    """
 
     samples: Sequence[ShownSample]
     source: str
     title: str = "Samples"
     group_name: str = "group"
     most: int = MOST_SAMPLES
+    words: Mapping[str, str] = field(default_factory=dict)
+    folded: bool = False
 
     def html(self) -> str:
         if not self.samples:
@@ -106,7 +111,8 @@ class Samples:
         note = f"All {len(kept):,} samples."
         if len(kept) < len(self.samples):
             note = f"{len(kept):,} of {len(self.samples):,} samples, evenly spread; all of them are in {self.source}."
-        data = json.dumps(payload(kept, self.group_name, self.source), ensure_ascii=False, separators=(",", ":"))
+        content = payload(kept, self.group_name, self.source) | {"words": self.words, "folded": self.folded}
+        data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         # inside <script>, "</script>" and "<!--" would end or change it
         data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
         return (

@@ -81,7 +81,7 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     if rollouts:
-        sections.append(Samples(_shown(rollouts), "rollouts.jsonl", "Rollouts", "step"))
+        sections.append(Samples(shown_rollouts(rollouts), "rollouts.jsonl", "Rollouts", "step"))
     elif comparison:
         sections.append(before_after.held_out_samples(run_dir, comparison))
     path = run_dir / "report.html"
@@ -90,6 +90,18 @@ def write_training_report(run_dir: Path, title: str = "") -> Path:
     steps = f"{done:,} step{'s' if done != 1 else ''}"
     page.write(path, title or f"{run_dir.parent.name} / {run_dir.name}", sections, steps)
     return path
+
+
+def live_sections(rows: Sequence[Row], summary: Row) -> list[page.ReportSection]:
+    """What a page says of a run under way from its rows of metrics: figures so far, alarms, curves.
+
+    Only the figures before its first step.
+    """
+    metrics = _last_of_each_step(rows)
+    sections: list[page.ReportSection] = [_headline(metrics, summary)]
+    if metrics:
+        sections += [page.Alarms(_alarms(metrics)), page.Figures("Training", _figures(metrics, summary))]
+    return sections
 
 
 def read_lines(path: Path) -> tuple[list[Row], int]:
@@ -260,7 +272,7 @@ def _reward_table(rollouts: Sequence[Sample]) -> page.Table:
     return page.Table("Rewards", columns, rows, note)
 
 
-def _shown(rollouts: Sequence[Sample]) -> list[ShownSample]:
+def shown_rollouts(rollouts: Sequence[Sample]) -> list[ShownSample]:
     """Rollouts for the browser; a question whose rollouts of one step differ in verdict is disagreeing."""
     verdicts: dict[tuple[int | None, str], set[bool | None]] = defaultdict(set)
     for sample in rollouts:

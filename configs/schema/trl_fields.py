@@ -101,6 +101,18 @@ def trl_default(config_class: str, name: str) -> Any:
         return _no_default(config_class, name)
 
 
+def trl_help(config_class: str, name: str) -> str:
+    """What TRL, or Transformers, says of the field `name`; "" where it says nothing."""
+    value = _declarations(config_class)[name].value
+    metadata = (
+        next((k.value for k in value.keywords if k.arg == "metadata"), None) if isinstance(value, ast.Call) else None
+    )
+    try:
+        return str(ast.literal_eval(metadata)["help"]) if metadata is not None else ""
+    except (ValueError, KeyError):
+        return ""
+
+
 def _no_default(config_class: str, name: str) -> NoReturn:
     raise LookupError(f"{config_class}.{name} has no default that can be read from the source")
 

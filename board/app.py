@@ -1,0 +1,74 @@
+"""The board as a Gradio app: its pages side by side, and how it is served."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from board import markup
+from board.compare_page import compare_page
+from board.folder import Folder
+from board.run_view import RunView
+from board.runs_page import runs_page
+from board.strings import Strings
+from board.train_page import train_page
+from configs.errors import ConfigError
+
+LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+LARGEST_UPLOAD = "64mb"
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "DejaVu Sans", "sans-serif"]
+MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
+
+
+def board(folder: Path, language: str) -> gr.Blocks:
+    """The pages over the runs below a folder."""
+    root, say = Folder(folder), Strings(language)
+    view = RunView(root, say)
+    with gr.Blocks(analytics_enabled=False, title="Mull", fill_width=True) as blocks:
+        gr.Markdown(f"# Mull · {say('board')}")
+        with gr.Tab(say("runs"), id="runs"):
+            runs_page(view)
+        with gr.Tab(say("compare"), id="compare") as tab:
+            compare_page(tab, view)
+        with gr.Tab(say("train"), id="train") as tab:
+            train_page(tab, view)
+    return blocks
+
+
+def launch_options(host: str, port: int, password: str | None) -> dict[str, Any]:
+    """How the board is served: to this machine alone, or behind a password; nothing from or to anywhere else."""
+    names = LOCAL_NAMES if password is None else ["*"]
+    return {
+        "server_name": host,
+        "server_port": port,
+        "auth": None if password is None else ("mull", password),
+        "share": False,
+        "quiet": True,
+        "footer_links": [],
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "blocked_paths": ["/"],
+        "max_file_size": LARGEST_UPLOAD,
+        "theme": gr.themes.Base(font=FONTS, font_mono=MONO),
+        "css": markup.stylesheet(),
+        # a page elsewhere can't reach a board on this machine under a name of its own
+        "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names)]},
+    }
+
+
+def serve(folder: Path, language: str, host: str, port: int, password: str | None) -> None:
+    """Serve the board until Ctrl-C. Raises `ConfigError` where the port is taken meanwhile."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    blocks = board(folder, language)
+    blocks.queue(default_concurrency_limit=4)
+    try:
+        _, url, _ = blocks.launch(prevent_thread_lock=True, **launch_options(host, port, password))
+    except OSError as error:
+        raise ConfigError(f"--port {port}: {' '.join(str(error).split())}") from None
+    print(f"board: {url} over {folder}" + ("" if password is None else ', user "mull"'), flush=True)
+    blocks.block_thread()

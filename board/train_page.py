@@ -1,0 +1,204 @@
+"""The Train page: a recipe as a form, the plan and the doctor before the button, and runs started, stopped, resumed."""
+
+import html as escaping
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from board import markup
+from board.components import QUIET, html
+from board.jobs import Jobs, output_of
+from board.recipe_form import (
+    COMMANDS,
+    FIELDS,
+    Launch,
+    launch,
+    recipe_text,
+    recipes,
+    resumed,
+    sentence,
+    written_value,
+)
+from board.run_view import RunView
+from board.runs import read_line
+from configs.errors import MullError
+
+FIRST_STAGE, FIRST_RECIPE = "grpo", "demo.yaml"
+LOG_SECONDS = 2.0
+
+
+class TrainForm:
+    """The components of a form, and what they make."""
+
+    def __init__(self, runs: RunView, jobs: Jobs) -> None:
+        self.runs, self.jobs, self.folder = runs, jobs, runs.folder
+        say = runs.strings
+        text = recipe_text(FIRST_STAGE, FIRST_RECIPE)
+        with gr.Row():
+            self.stage = gr.Radio(list(COMMANDS), value=FIRST_STAGE, label=say("stage"), elem_id="stage")
+            self.recipe = gr.Dropdown(recipes(FIRST_STAGE), value=FIRST_RECIPE, label=say("recipe"), elem_id="recipe")
+            self.run = gr.Textbox("grpo/demo-1", label=say("run_name"), max_lines=1, elem_id="run-name")
+        self.fields: dict[str, gr.Textbox] = {}
+        with gr.Row(elem_id="fields"):
+            for key, stages in FIELDS.items():
+                shown_stage = FIRST_STAGE if FIRST_STAGE in stages else stages[0]
+                self.fields[key] = gr.Textbox(
+                    label=key,
+                    info=sentence(shown_stage, key),
+                    placeholder=written_value(FIRST_STAGE, text, key) or say("left_alone"),
+                    visible=FIRST_STAGE in stages,
+                    max_lines=1,
+                    min_width=280,
+                    elem_id="field-" + key.replace(".", "-"),
+                )
+        with gr.Accordion(say("the_rest"), open=False):
+            self.text = gr.Code(text, language="yaml", show_label=False, elem_id="recipe-text")
+        self.inputs = [self.stage, self.recipe, self.text, self.run, *self.fields.values()]
+
+    def launch(self, stage: str, recipe: str, text: str, run: str, *changes: str) -> Launch:
+        """The command of the form as it stands. Raises `MullError`."""
+        return launch(self.folder, stage, recipe, text or "", dict(zip(self.fields, changes, strict=True)), run.strip())
+
+    def command(self, *values: Any) -> str:
+        """The command to copy, or in its place what is wrong."""
+        try:
+            return log_box(self.launch(*values).typed())
+        except MullError as error:
+            return markup.note(str(error), "fault")
+
+    def of_stage(self, stage: str) -> list[Any]:
+        """Another stage was chosen: its recipes, and the first one's text."""
+        stage = stage if stage in COMMANDS else FIRST_STAGE
+        names = recipes(stage)
+        name = FIRST_RECIPE if FIRST_RECIPE in names else names[0]
+        return [gr.Dropdown(choices=names, value=name), *self.of_recipe(stage, name)]
+
+    def of_recipe(self, stage: str, name: str) -> list[Any]:
+        """Another recipe was chosen: its text, a name for its run, and what it has in each field."""
+        name = name if name in recipes(stage) else recipes(stage)[0]
+        text = recipe_text(stage, name)
+        unset = self.runs.strings("left_alone")
+        fields = [
+            gr.Textbox(
+                value="",
+                visible=stage in stages,
+                placeholder=(written_value(stage, text, key) if stage in stages else "") or unset,
+                info=sentence(stage if stage in stages else stages[0], key),
+            )
+            for key, stages in FIELDS.items()
+        ]
+        return [text, self.new_name(stage, name.removesuffix(".yaml")), *fields]
+
+    def new_name(self, stage: str, recipe: str) -> str:
+        """A name that no run below the folder has."""
+        for number in range(1, 10_000):
+            name = f"{stage}/{recipe}-{number}"
+            if not (self.folder.root / name).exists():
+                return name
+        return f"{stage}/{recipe}"
+
+
+def log_box(text: str) -> str:
+    """A text as it was written."""
+    return markup.inert(f'<div class="mull"><pre class="log">{escaping.escape(text)}</pre></div>') if text else ""
+
+
+def train_page(tab: gr.Tab, runs: RunView) -> None:
+    """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
+    say, jobs = runs.strings, Jobs(runs.folder)
+    form = TrainForm(runs, jobs)
+    gr.Markdown(f"**{say('command')}**")
+    command = html(elem_id="command")
+    with gr.Row():
+        plan = gr.Button(say("plan"), elem_id="plan")
+        doctor = gr.Button(say("doctor"), elem_id="doctor")
+        start = gr.Button(say("start"), variant="primary", elem_id="start")
+    looked = html(elem_id="looked")
+    with gr.Row():
+        run = gr.Dropdown([], label=say("a_run"), elem_id="job", allow_custom_value=False, scale=3)
+        stop = gr.Button(say("stop"), variant="stop", elem_id="stop")
+        resume = gr.Button(say("resume"), elem_id="resume")
+    said, state = html(elem_id="said"), html(elem_id="job-state")
+    log = html(elem_id="log", autoscroll=True, max_height=440)
+
+    def look(module_of: Callable[[Launch], list[str]]) -> Callable[..., Iterator[str]]:
+        def shown(*values: Any) -> Iterator[str]:
+            try:
+                yield log_box("…")
+                for text in output_of(module_of(form.launch(*values))):
+                    yield log_box(text)
+            except MullError as error:
+                yield markup.note(str(error), "fault")
+
+        return shown
+
+    def doctored(one: Launch) -> list[str]:
+        if one.stage != "grpo":
+            raise MullError(say("no_doctor"))
+        return ["rl.doctor", *one.words[1:]]
+
+    def begin(*values: Any) -> tuple[str, Any]:
+        try:
+            job = jobs.start(form.launch(*values))
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault"), gr.skip()
+        return markup.note(say("started", run=job.run)), gr.Dropdown(choices=_names(runs, jobs), value=job.run)
+
+    def end(name: str | None) -> str:
+        try:
+            jobs.stop(name or "")
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault")
+        return markup.note(say("stopping", run=name))
+
+    def go_on(name: str | None) -> str:
+        try:
+            stage = read_line(runs.folder, runs.run(name or "")).stage
+            jobs.start(resumed(runs.folder, name or "", stage), resume=True)
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault")
+        return markup.note(say("started", run=name))
+
+    def follow(name: str | None, seen: tuple[str, str]) -> tuple[Any, Any, tuple[str, str]]:
+        now = _followed(runs, jobs, name)
+        first, second = (new if new != old else gr.skip() for new, old in zip(now, seen, strict=True))
+        return first, second, now
+
+    def listed(chosen: str | None) -> gr.Dropdown:
+        names = _names(runs, jobs)
+        return gr.Dropdown(choices=names, value=chosen if chosen in names else (names[0] if names else None))
+
+    seen = gr.State(("", ""))
+    of_recipe = [form.text, form.run, *form.fields.values()]
+    form.stage.input(form.of_stage, form.stage, [form.recipe, *of_recipe], **QUIET)
+    form.recipe.input(form.of_recipe, [form.stage, form.recipe], of_recipe, **QUIET)
+    for field in (form.run, *form.fields.values()):
+        field.change(form.command, form.inputs, command, trigger_mode="always_last", **QUIET)
+    form.text.blur(form.command, form.inputs, command, **QUIET)
+    tab.select(form.command, form.inputs, command, **QUIET)
+    tab.select(listed, run, run, **QUIET)
+    plan.click(look(lambda one: [*one.words, "--dry-run"]), form.inputs, looked, api_visibility="private")
+    doctor.click(look(doctored), form.inputs, looked, api_visibility="private")
+    start.click(begin, form.inputs, [said, run], **QUIET)
+    stop.click(end, run, said, **QUIET)
+    resume.click(go_on, run, said, **QUIET)
+    gr.Timer(LOG_SECONDS).tick(follow, [run, seen], [state, log, seen], trigger_mode="once", **QUIET)
+
+
+def _names(runs: RunView, jobs: Jobs) -> list[str]:
+    """What a board started first, then the other runs."""
+    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines())]))
+
+
+def _followed(runs: RunView, jobs: Jobs, name: str | None) -> tuple[str, str]:
+    """(what the run's process is doing, the end of its log)."""
+    if not name:
+        return "", ""
+    try:
+        job = jobs.job(name)
+        alive = job is not None and jobs.is_alive(name)
+        text = runs.strings("under_way", pid=job.pid) if job and alive else runs.strings("not_under_way")
+        return markup.note(f"{name}: {text}"), log_box(jobs.tail(name))
+    except (MullError, OSError) as error:
+        return markup.note(str(error), "fault"), ""

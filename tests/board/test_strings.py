@@ -1,0 +1,51 @@
+"""Every word in every language, and the browser of samples left with none untranslated."""
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from board.strings import LANGUAGES, Strings, table
+from report.page import HERE as REPORT
+
+BOARD = Path(__file__).parents[2] / "board"
+
+
+def names(text: str) -> set[str]:
+    """The values that a text asks for."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("key", table())
+def test_key_has_every_language(key: str) -> None:
+    texts = table()[key]
+    assert set(texts) == set(LANGUAGES)
+    assert all(isinstance(text, str) and text.strip() for text in texts.values())
+    assert len({frozenset(names(text)) for text in texts.values()}) == 1
+
+
+def test_chinese_is_chinese() -> None:
+    same = {key for key, texts in table().items() if not re.search(r"[\u4e00-\u9fff]", texts["zh"])}
+    assert same == {"samples_of"}
+
+
+def test_code_asks_for_keys_that_are_there() -> None:
+    said = re.compile(r"""(?:say|strings)\(\s*(f?)"([a-z_{}.]+)\"""")
+    asked = {match for path in BOARD.glob("*.py") for match in said.findall(path.read_text(encoding="utf-8"))}
+    plain = {key for is_made, key in asked if not is_made}
+    made = {re.sub(r"\{.*?\}", "", key) for is_made, key in asked if is_made}
+    assert plain <= set(table())
+    assert made == {"column_", "state_"}
+
+
+def test_browser_of_samples_is_translated_whole() -> None:
+    script = (REPORT / "samples.js").read_text(encoding="utf-8")
+    asked = set(re.findall(r'say\("([^"]+)"\)', script))
+    assert asked <= set(Strings("zh").browser_words())
+    assert Strings("en").browser_words() == {}
+
+
+def test_values_are_put_in() -> None:
+    assert Strings("en")("hours", hours=2, minutes=5) == "2 h 05 min"
+    assert Strings("zh")("hours", hours=2, minutes=5) == "2 小时 05 分"
