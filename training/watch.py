@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
@@ -27,6 +27,7 @@ from data.problem import Problem
 from evaluation.metrics import Interval
 from training.heldout import FIELDS, Measure, figures_of, measure, paired_changes, samples_on
 from training.run_callback import RunCallback
+from training.sigterm import Interrupt
 from training.trainer_internals import callbacks_of, load_weights, log_with_step
 
 POINTS = ("greedy", "avg_at_k")
@@ -103,17 +104,20 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Measure what training starts from, or the step whose measurement failed before a resumed run."""
+        """Measure what training starts from, or the step after which an earlier life of the run could not."""
         if self.is_missing(state.global_step, state.max_steps):
             row = self.look(state.global_step)
             if state.is_world_process_zero:
                 self.trainer.log(row)
+            control.should_training_stop = self.is_over
         self._count_on(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Measure after every so many steps and after the last, with a row of the step's figures."""
         if not self.is_missing(state.global_step, state.max_steps):
             return
+        if state.global_step < state.max_steps and self._is_ending():
+            return  # the step is saved first, and measured when the run goes on
         row = self.look(state.global_step)
         if state.is_world_process_zero:
             log_with_step(self.trainer, row)
@@ -134,6 +138,12 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
     def is_missing(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` is to be measured, and is not yet."""
         return self.config.is_due(step, steps) and self.found.last != step
+
+    def _is_ending(self) -> bool:
+        """Whether a SIGTERM has come, to any process."""
+        callbacks = callbacks_of(self.trainer.callback_handler)
+        ending = any(callback.is_ending for callback in callbacks if isinstance(callback, Interrupt))
+        return any(gather_object([ending])) if PartialState().num_processes > 1 else ending
 
     def look(self, step: int) -> dict[str, float]:
         """Measure and keep the weights if they are the best; returns figures for the step's row. By all processes."""
@@ -184,6 +194,8 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         if len(self.problems) == len(self.measured.problems) or not stores["after"].is_file():
             return
         samples = {when: samples_on(read_samples(path), k, rest) for when, path in stores.items() if path.is_file()}
+        if not samples["after"]:  # of a resumed run whose held-out problems are others now
+            return
         figure = figures_of(samples["after"], k)[self.config.metric]
         summary = {f"{self.config.metric}_unwatched": figure}
         said = f"on the {figure['n']} held-out problems that were not watched: {self.name} {_interval(figure)}"

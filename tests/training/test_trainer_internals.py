@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from accelerate import DistributedType
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import CallbackHandler
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from configs.errors import ConfigError
 from tests.sources import flat, function, parse
-from training.trainer_internals import LEFT_TO_UNSLOTH, check_whole_weights, own_defaults, shards_weights
+from training.trainer_internals import LEFT_TO_UNSLOTH, check_whole_weights, load_weights, own_defaults, shards_weights
 
 pytestmark = pytest.mark.engine
 
@@ -54,6 +56,23 @@ def test_trainer_tells_delayed_optimizer() -> None:
     source = flat(parse(Path(inspect.getfile(Trainer))))
     assert "self.is_deepspeed_enabled" in source
     assert "self.is_fsdp_enabled" in source
+
+
+def test_weights_are_loaded_in_place(tmp_path: Path) -> None:
+    """An engine that follows an adapter holds its tensors."""
+    shape = LlamaConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=16)
+    model = get_peft_model(LlamaForCausalLM(shape), LoraConfig(r=2, target_modules="all-linear"))
+    trainer = Trainer(model, TrainingArguments(str(tmp_path), use_cpu=True))
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    before = {name: weight.detach().clone() for name, weight in trained.items()}
+    trainer.save_model(str(tmp_path / "best"))
+    with torch.no_grad():
+        for weight in trained.values():
+            weight.add_(1.0)
+    load_weights(trainer, str(tmp_path / "best"))
+    after = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    assert all(weight is trained[name] for name, weight in after.items())
+    assert all(weight.equal(before[name]) for name, weight in after.items())
 
 
 @pytest.mark.parametrize("kind", [GRPOTrainer, SFTTrainer])

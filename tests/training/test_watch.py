@@ -201,9 +201,12 @@ def test_killed_run_keeps_its_best(base: Path, whole: Path, tmp_path: Path, kill
     assert_same_run(out, whole)
 
 
-def test_sigterm_keeps_the_best(base: Path, whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["8", "11"])
+def test_sigterm_keeps_the_best(base: Path, whole: Path, tmp_path: Path, step: str) -> None:
+    """In a step that is measured, too: it is saved first, and measured when the run goes on."""
     out = tmp_path / "out"
-    assert collapsing(base, out, MULL_TEST_TERM="11").returncode == STOPPED
+    assert collapsing(base, out, MULL_TEST_TERM=step).returncode == STOPPED
+    assert (int(step) in measured(out)) is False
     done = collapsing(base, out, "--resume")
     assert done.returncode == 0, done.stderr
     assert_same_run(out, whole)
