@@ -12,8 +12,8 @@ told nothing. A problem's area is that of its right answers over the limits, by 
     area_change_both_told   told less plain_told
     seeds            of each seed: steps made, seconds, and each problem's right answers, (limits, problems)
 
-FILE gets a model's figures when it is done, and what it has is not run again. `--problems` (200) makes it smaller. A
-seed takes twice the minutes, and the three measurements.
+FILE gets a model's figures when it is done, and what it has is not run again. A seed takes twice the minutes, and the
+three measurements. To try the script: `--problems` (200) measures on fewer, `--tiny` trains on 8 completions a step.
 """
 
 import argparse
@@ -48,10 +48,11 @@ Right = list[list[float]]
 """(limits, problems): 1 where the answer is right."""
 
 
-def recipe(model: str, seed: int) -> GrpoConfig:
+def recipe(model: str, seed: int, is_tiny: bool = False) -> GrpoConfig:
     """What trains a model: the shipped recipe, or the same without a budget."""
     plain = ["rollout.budget=null"] if model == "plain" else []
-    config: GrpoConfig = load_recipe("grpo", "told_budgets_cpu", [f"seed={seed}", *plain])
+    tiny = ["trainer.gradient_accumulation_steps=1", "rollout.resamples=0"] if is_tiny else []
+    config: GrpoConfig = load_recipe("grpo", "told_budgets_cpu", [f"seed={seed}", *plain, *tiny])
     return config
 
 
@@ -75,9 +76,8 @@ def right_answers(config: EvalConfig) -> Right:
     return [[right[one] for one in ids] for right in by_label.values()]
 
 
-def learned(model: str, seed: int, adapter: str, minutes: float, problems: int) -> dict[str, Any]:
+def learned(model: str, config: GrpoConfig, adapter: str, minutes: float, problems: int) -> dict[str, Any]:
     """One model, one seed: train, save, measure every curve of it."""
-    config = recipe(model, seed)
     train, _ = split_problems(config.data, config.eval)
     with tempfile.TemporaryDirectory() as folder:
         made = contestant("ours", config, train, adapter, folder)
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--tiny", action="store_true", help="8 completions a step, none drawn again")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     limits = [point.max_thinking for point in load_recipe("eval", "told_budgets").budgets]
@@ -143,7 +144,8 @@ def main() -> None:
         its = seeds.setdefault(seed, {})
         for model in ("told", "plain") if at % 2 else ("plain", "told"):
             if model not in its:
-                its[model] = learned(model, int(seed), args.adapter, args.minutes, args.problems)
+                config = recipe(model, int(seed), args.tiny)
+                its[model] = learned(model, config, args.adapter, args.minutes, args.problems)
                 shown = {name: value for name, value in its[model].items() if name not in CURVES}
                 print(seed, model, shown, flush=True)
             if args.json:

@@ -254,8 +254,9 @@ def test_rule_stops_for_real_where_it_stopped_on_probes(run: Evaluate) -> None:
         ({"probes": {"every": 2, "max_answer": 3}}, "every 2 is below max_answer 3"),
         (
             {"probes": PROBES, "budgets": [LONGEST | {"prompt": "short"}]},
-            "a budget without `prompt`, `tries` and `stop_when`",
+            "a budget without `prompt`, `told`, `tries` and `stop_when`",
         ),
+        ({"probes": PROBES, "budgets": [LONGEST | {"told": True}]}, "a budget without `prompt`, `told`"),
         ({"probes": PROBES, "think_format": "none", "budgets": [{"max_answer": 6}]}, "no thinking to probe"),
     ],
 )
