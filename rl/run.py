@@ -25,6 +25,7 @@ from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
 from rl import memory_check, policy_check, rollout, truncation
+from rl.doctor_checks import red_team
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.shared_prompts import is_cheaper
@@ -75,7 +76,7 @@ def run_grpo(
 
     # 2. model
     if lead:
-        preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
+        preflight.refuse([*preflight.quick(config, tokenizer, think_format, prompts[0]), red_team(config)])
     loaded = load_for_training(config)
     print(loaded.choice)
 

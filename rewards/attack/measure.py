@@ -90,7 +90,7 @@ class Bench:
         room = min(scene.room for scene in scenes)
         words = sorted({max(2, round(share * room / 1.6)) for share in LENGTHS})
         self.ladder = [self._honest(length) for length in words]
-        self.honest = max(self.ladder, key=lambda one: one.wrong)
+        self.honest = max([one for one in self.ladder if one.gap > 0] or self.ladder, key=lambda one: one.wrong)
 
     def measure(self, genome: Genome) -> Measured | None:
         """What it earns; None where it fits too few problems, is right on them, or breaks a reward (see `broken`)."""
