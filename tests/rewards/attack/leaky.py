@@ -1,5 +1,6 @@
 """Rewards with holes, for the tests of the attack."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,5 +49,14 @@ def constant(rollouts: Sequence[Rollout]) -> list[float | None]:
     return [0.5] * len(rollouts)
 
 
-def by_ids(completion_ids: list[list[int]], answer: list[str], **_: Any) -> list[float]:
+def by_ids(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """Reads token ids."""
     return [float(len(ids)) for ids in completion_ids]
+
+
+def slow(rollouts: Sequence[Rollout]) -> list[float | None]:
+    """Blocks on an answer that is empty."""
+    parts = [rollout.think_format.split(rollout.text) for rollout in rollouts]
+    if any("<|im_start|>answer" in r.text and not part.answer for r, part in zip(rollouts, parts, strict=True)):
+        time.sleep(60)
+    return [float(part.answer == r.problem.answer) for r, part in zip(rollouts, parts, strict=True)]

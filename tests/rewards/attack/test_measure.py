@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from configs.recipe import load_recipe
 from rewards.attack.genome import Genome
 from rewards.attack.measure import Bench
+from rewards.attack.run import token_ids_of
+from rewards.registry import build_rewards
 from tests.rewards.attack.conftest import problems_of
 
 LEAKY = "tests.rewards.attack.leaky"
@@ -65,3 +68,17 @@ def test_user_grader_is_not_its_own_second_opinion(bench: Build) -> None:
     found = made.measure(Genome(answer="repeated"))
     assert found is not None
     assert found.share > 0.0
+
+
+def test_reward_that_blocks_is_remembered(bench: Build) -> None:
+    made = bench([{"name": f"{LEAKY}:slow", "timeout": 0.2}])
+    assert made.measure(Genome(answer="empty")) is None
+    assert "no scores for 18 completions after 0.2 s" in str(made.broken[""])
+
+
+def test_reward_of_token_ids_gets_the_tokenizers() -> None:
+    config = load_recipe("grpo", "demo", [f"rewards=[{{name: '{LEAKY}:by_ids'}}]"])
+    token_ids = token_ids_of(config, build_rewards(config.rewards))
+    assert token_ids is not None
+    assert len(token_ids("It is 18.")) < len("It is 18.")
+    assert token_ids_of(config, build_rewards(["correctness"])) is None
