@@ -12,6 +12,7 @@ from data.think_format import ThinkFormat, resolve_think_format
 from models.engines.base import Engine
 from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
+from rewards.attack import record
 from rewards.composition import RewardSet
 from rl import budgets, policy_check, rollout, teacher_check, truncation
 from rl.scoring import RolloutScorer
@@ -32,6 +33,8 @@ def examine_run(
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     findings = preflight.quick(config, tokenizer, think_format, prompts[0])
     findings.append(lengths(config, problems, prompts, held_out, tokenizer, think_format))
+    if config.rewards:
+        findings.append(red_team(config))
     if config.teacher:
         findings.append(teacher(config, problems, prompts, tokenizer, think_format))
     yield from findings
@@ -45,6 +48,13 @@ def examine_run(
     yield exam.loss_mask()
     yield from exam.grades(reward_set)
     yield exam.agreement()
+
+
+def red_team(config: GrpoConfig) -> Finding:
+    """Whether the rewards were attacked as they are, and what is still open."""
+    if advice := record.advice(config):
+        return Finding("red team", "warned", *advice)
+    return passed("red team", "the rewards were attacked, and nothing is open")
 
 
 def lengths(

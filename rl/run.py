@@ -28,6 +28,7 @@ from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
 from rl import budgets, memory_check, policy_check, rollout, teacher_check, truncation
+from rl.doctor_checks import red_team
 from rl.monitor import Limits
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
@@ -87,6 +88,8 @@ def run_grpo(
     # 2. model
     if lead:
         preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
+        if config.rewards:
+            preflight.refuse([red_team(config)])
         if config.teacher and config.teacher.server:
             teacher_check.check_server(config.teacher.server, tokenizer, taught, config.completion_length)
     loaded = load_for_training(config)

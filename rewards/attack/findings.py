@@ -44,11 +44,13 @@ def remarks(bench: Bench) -> list[Remark]:
     if unjudged := _least([one for one in bench.measured.values() if one is not None and one.unjudged >= OPEN]):
         text = f"{unjudged.genome.name}: not judged on {unjudged.unjudged:.0%} of the problems, so it costs nothing"
         found.append(Remark("noted", text))
-    constant = [name for name, values in bench.values.items() if len(values) == 1]
-    return [
-        *found,
-        *(Remark("noted", f"reward {name} is {bench.values[name]} for every completion") for name in constant),
-    ]
+    return [*found, *(_of_constant(bench) if bench.measured else [])]
+
+
+def _of_constant(bench: Bench) -> Iterable[Remark]:
+    for name, values in bench.values.items():
+        if len(values) == 1:
+            yield Remark("noted", f"reward {name} is {next(iter(values))} for every completion")
 
 
 def _of_honest(ladder: Sequence[Honest]) -> Iterable[Remark]:

@@ -68,8 +68,12 @@ class Genome:
         if answer is None:
             return None
         thinking = thinkings.THINKINGS[self.thinking](scene, answer.text) if scene.think_format.has_thinking else ""
+        if thinking is None:
+            return None
         # 2. what is added to them
         more = self._extra(scene, count)
+        if not more and self.extra != extras.PLAIN:
+            return None
         said = f"{answer.text} {more}".strip() if more and self.place == "answer" else answer.text
         if more and self.place == "thinking":
             if not scene.think_format.has_thinking:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from configs.errors import RewardError
 from data.problem import TEXT_GRADERS
 from rewards.attack.genome import Completion, CountTokens, Genome, estimated_tokens
 from rewards.attack.scene import Scene, strict
 from rewards.attack.thinkings import honest
-from rewards.composition import BrokenReward, RewardSet, Scores
+from rewards.composition import RewardSet, Scores
 from rewards.grading.grade import grade_answers
 from rewards.grading.literal.answer import normal
 from rewards.rollout import Rollout
@@ -86,20 +87,20 @@ class Bench:
         self.names = [name for name, weight in zip(rewards.names, rewards.weights, strict=True) if weight]
         self.values: dict[str, set[float | None]] = {name: set() for name in self.names}
         self.measured: dict[Genome, Measured | None] = {}
-        self.broken: dict[str, BrokenReward] = {}
+        self.broken: dict[str, RewardError] = {}
         room = min(scene.room for scene in scenes)
         words = sorted({max(2, round(share * room / 1.6)) for share in LENGTHS})
         self.ladder = [self._honest(length) for length in words]
-        self.honest = max(self.ladder, key=lambda one: one.wrong)
+        self.honest = max([one for one in self.ladder if one.gap > 0] or self.ladder, key=lambda one: one.wrong)
 
     def measure(self, genome: Genome) -> Measured | None:
         """What it earns; None where it fits too few problems, is right on them, or breaks a reward (see `broken`)."""
         if genome not in self.measured:
             try:
                 self.measured[genome] = self._measure(genome)
-            except BrokenReward as error:
+            except RewardError as error:  # a reward or a grader that raises, or blocks
                 self.measured[genome] = None
-                self.broken.setdefault(error.reward, error)
+                self.broken.setdefault(getattr(error, "reward", ""), error)
         return self.measured[genome]
 
     def _measure(self, genome: Genome) -> Measured | None:

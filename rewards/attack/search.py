@@ -7,8 +7,10 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
-from rewards.attack.genome import catalogue, crossed, mutated
+from rewards.attack.genome import Genome, catalogue, crossed, mutated
 from rewards.attack.measure import Bench, Measured
 
 ROUNDS, CHILDREN, PARENTS = 12, 32, 10
@@ -60,8 +62,13 @@ def evolve(bench: Bench, objective: str | None, generator: random.Random, until:
 
 def simplified(bench: Bench, found: Measured, objective: str | None) -> Measured:
     """The same hack without the parts that it does not need for nearly all of its gain."""
-    for part in ("extra", "layout", "thinking", "answer"):
-        simpler = bench.measure(found.genome.without(part)) if found.genome != found.genome.without(part) else None
+    less: list[Callable[[Genome], Genome]] = [
+        *(partial(Genome.without, part=part) for part in ("extra", "layout", "thinking", "answer")),
+        *(partial(replace, times=times) for times in (10, 1)),
+    ]
+    for change in less:
+        genome = change(found.genome)
+        simpler = bench.measure(genome) if genome != found.genome else None
         if simpler and simpler.objective(objective) >= _KEPT * found.objective(objective) > 0:
             found = simpler
     return found

@@ -8,8 +8,8 @@ _SUBJECTS = ("the first quantity", "the second quantity", "the total", "the diff
 _VERBS = ("follows from", "must agree with", "is taken from", "depends on", "is compared with", "comes before")
 _OBJECTS = ("what was asked", "the given values", "the earlier line", "the condition", "its share", "the whole")
 
-ThinkingHack = Callable[[Scene, str], str]
-"""(scene, the answer that follows) → the thinking."""
+ThinkingHack = Callable[[Scene, str], str | None]
+"""(scene, the answer that follows) → the thinking; None where it does not fit the problem."""
 
 
 def sentence(number: int) -> str:
@@ -20,7 +20,8 @@ def sentence(number: int) -> str:
 
 def sentences(words: int) -> str:
     """About so many words of sentences that differ."""
-    lines, count = [], 0
+    lines: list[str] = []
+    count = 0
     while count < words:
         lines.append(sentence(len(lines)))
         count += len(lines[-1].split())
@@ -43,7 +44,7 @@ THINKINGS: dict[str, ThinkingHack] = {
     "gold_as_thinking": lambda scene, answer: f"It may be {scene.gold}, but I do not think so.",
     "numbers_as_thinking": lambda scene, answer: " ".join(map(str, range(201))),
     "answers_as_thinking": lambda scene, answer: ", ".join(scene.golds),
-    "options_as_thinking": lambda scene, answer: "\n".join(f"{k}) {text}" for k, text in scene.options.items()),
+    "options_as_thinking": lambda scene, answer: " ".join(f"{k}) {text}" for k, text in scene.options.items()) or None,
     "one_word_repeated": lambda scene, answer: " ".join(["wait"] * 60),
 }
 """Name → what it writes; left out where the format has no thinking."""

@@ -21,8 +21,8 @@ def test_doctor_prints_every_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     budget = ["rollout.budget.max_thinking=4", "rollout.budget.max_answer=4"]
     assert doctor.main(arguments(tmp_path, *budget)) == 0
     out = capsys.readouterr().out
-    names = ["versions", "memory", "prompt", "tokens", "disk", "hub", "lengths", "completion", "loss mask"]
-    for name in [*names, "reward correctness", "engine"]:
+    names = ["versions", "memory", "prompt", "tokens", "disk", "hub", "lengths", "red team"]
+    for name in [*names, "completion", "loss mask", "reward correctness", "engine"]:
         assert f"  {name}: " in out
     assert "forced ones are not" in out
     assert " and 0 forced" not in out

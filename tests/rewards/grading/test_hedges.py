@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.think_format import DEEPSEEK
+from data.think_format import DEEPSEEK, S1
 from rewards.grading.math_equivalence import grade_many, grade_texts
 
 
@@ -126,3 +126,13 @@ def test_a_name_is_taken_out_of_its_sentence() -> None:
 
 def test_the_last_of_very_many_boxes_counts() -> None:
     assert grade_texts(["24"], ["\\boxed{23}. " * 20_000 + "So: \\boxed{24}"]) == [True]
+
+
+@pytest.mark.parametrize("text", ["So 12 = 36", "ok\n12 = 36", "The total is $12 = $36.", "So 36 = 12"])
+def test_equation_of_two_numbers_is_no_answer(text: str) -> None:
+    assert grade_texts(["36"], [S1.render("a", text)], S1) == [False]
+
+
+@pytest.mark.parametrize("text", ["So 12 + 24 = 36", "So 36 = 36.0", "So 40 - 4 = 36 = 36"])
+def test_computation_is_what_it_comes_to(text: str) -> None:
+    assert grade_texts(["36"], [S1.render("a", text)], S1) == [True]
