@@ -97,7 +97,7 @@ class Loop:
             self._finish(self._rounds())
 
     def _rounds(self) -> str:
-        """Round after round, until there is a reason to stop, which is returned. Raises `EmptyRound` for a first one."""
+        """Round after round; the reason to stop. Raises `EmptyRound` where the first one is empty."""
         while not (reason := self._why_to_stop()):
             records = read_rounds(self.run.path)
             try:

@@ -148,7 +148,7 @@ def test_round_that_helps_is_built_upon(tmp_path: Path, unsure: Path, server: Ch
     assert summary["best_round"] == 1
     assert summary["stopped"].startswith("round 2: nothing to train on, of what was posed: ")
     assert "trivial" in summary["stopped"]
-    assert "Posed in round 1" in (run / "report.html").read_text()
+    assert "Posed in round 2" in (run / "report.html").read_text()
     assert "go on with --resume" in mull("self_improve", "--config", str(tmp_path / "recipe.yaml")).stderr
 
 
