@@ -49,7 +49,7 @@ class LoadedWeights:
 class RunRecord:
     """What `run.json` holds.
 
-    stage         "sft", "grpo", "eval", "harness", "curate" or "distill"
+    stage         "sft", "grpo", "eval", "harness", "curate", "distill" or "self_improve"
     command       the command line that started the run; `resumed`: those that went on with it
     versions      package → version, of the last session
     loaded        the weights that a training loaded

@@ -31,9 +31,10 @@ def write_self_improvement_report(run_dir: Path) -> Path:
         _rounds(rounds),
         _fates(rounds),
     ]
-    for record in rounds[1:]:
-        posed = read_posed(run_dir / f"round_{record.number}")
-        sections.append(_examples(record.number, posed))
+    number = 1
+    while posed := read_posed(run_dir / f"round_{number}"):  # of a last round too, where nothing was left to train on
+        sections.append(_examples(number, posed))
+        number += 1
     sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     path = run_dir / "report.html"
     name = run_dir.resolve()

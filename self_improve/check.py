@@ -9,6 +9,7 @@ from configs.errors import EngineError
 from configs.run_directory import read_jsonl
 from configs.schema.judge import JudgeConfig
 from configs.schema.self_improve import SelfImproveConfig
+from data.think_format import resolve_think_format
 from evaluation.judge import score_of, score_prompt
 from evaluation.judging import JUDGEMENTS_FILE, Case, ask_judge, failures
 from self_improve.selection import Answered, Trace, by_problem, text_of
@@ -29,7 +30,8 @@ def answers(config: SelfImproveConfig, round_folder: Path, ids: Sequence[str]) -
         unjudged -= {key.rpartition("#")[0] for key, score in scores.items() if score is not None}
         traces = [row for row in traces if (scores.get(str(row["id"])) or 0.0) >= config.check.score]
     right = by_problem(traces)
-    return {id: Answered(config.solve.samples, None if id in unjudged else right.get(id, [])) for id in ids}
+    thinks = resolve_think_format(config.think_format).has_thinking
+    return {id: Answered(config.solve.samples, None if id in unjudged else right.get(id, []), thinks) for id in ids}
 
 
 def _not_graded(solved: Path) -> set[str]:

@@ -108,5 +108,4 @@ def only_one(folder: Path) -> Iterator[int]:
                 f"{folder}: a process is at work in it, one that an earlier command started perhaps; wait for its end, "
                 "or end it"
             ) from None
-        os.set_inheritable(file.fileno(), True)
         yield file.fileno()

@@ -39,6 +39,10 @@ STEPS_FILE = "steps.jsonl"
 """The steps that ended well, `{step, seconds}` a line."""
 
 
+class EmptyRound(RunError):
+    """A round without a problem to train on: the end of the loop, and an error where no round came before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownProblems:
     """Questions: the seeds of a poser, all that a posed problem must not repeat, and those that are measured on."""
@@ -75,7 +79,7 @@ class Loop:
         self.lock = -1
 
     def run_rounds(self, resume: bool) -> None:
-        """All rounds that are not done yet. Raises `RunError` for a step that fails, and for an empty round."""
+        """All rounds that are not done yet. Raises `RunError` for a step that fails, and for an empty first round."""
         # 1. the folder, which no other process works in
         self.run.path.mkdir(parents=True, exist_ok=True)
         with only_one(self.run.path) as self.lock:
@@ -90,12 +94,22 @@ class Loop:
                 write_jsonl(rows, poser_rows(self.config.pose, self.known.seeds, self.config.seed))
                 self._run(plan.train_poser(self.config, rows))
             # 3. round by round
-            while not (reason := self._why_to_stop()):
-                record = self._round(read_rounds(self.run.path))
-                append_jsonl(self.run / ROUNDS_FILE, record.as_row())
-                print(f"round {record.number}: {percent_interval(record.accuracy)}; {record.verdict}", flush=True)
-                write_self_improvement_report(self.run.path)
-            self._finish(reason)
+            self._finish(self._rounds())
+
+    def _rounds(self) -> str:
+        """Round after round; the reason to stop. Raises `EmptyRound` where the first one is empty."""
+        while not (reason := self._why_to_stop()):
+            records = read_rounds(self.run.path)
+            try:
+                record = self._round(records)
+            except EmptyRound as empty:
+                if len(records) == 1:
+                    raise
+                return str(empty)
+            append_jsonl(self.run / ROUNDS_FILE, record.as_row())
+            print(f"round {record.number}: {percent_interval(record.accuracy)}; {record.verdict}", flush=True)
+            write_self_improvement_report(self.run.path)
+        return reason
 
     def _why_to_stop(self) -> str | None:
         return why_to_stop(read_rounds(self.run.path), self.config.rounds, self.config.patience)
@@ -147,7 +161,7 @@ class Loop:
         write_jsonl(folder / "traces.jsonl", rows)
         fates = dict(Counter(one.fate for one in posed).most_common())
         if not rows:
-            raise _empty_round(number, fates, "change pose, solve or keep", start)
+            raise _empty_round(number, fates, "change pose, solve or keep")
         print(f"round {number}: {_listed(fates)}; {len(rows):,} answers to train on", flush=True)
         # 4. train and measure
         trained = self._train(number, records, model, seconds)
@@ -180,7 +194,7 @@ class Loop:
         if not new:
             self._keep(folder, posed)
             fates = dict(Counter(one.fate for one in posed).most_common())
-            raise _empty_round(number, fates, "change pose", last_taken(read_rounds(self.run.path)))
+            raise _empty_round(number, fates, "change pose")
         return posed, [problem for problem in drawn if problem.id in new]
 
     def _asked(self, problem: Problem) -> dict[str, object]:
@@ -235,12 +249,10 @@ class Loop:
         print(f"best: round {best.number}, {best.model or self.config.model.name}\nreport: {report}")
 
 
-def _empty_round(number: int, fates: Mapping[str, int], way_out: str, start: RoundRecord) -> RunError:
-    """Nothing to train on: what became of all that was posed, and that earlier rounds are still there."""
-    return RunError(
-        f"round {number}: nothing to train on, of what was posed: {_listed(fates) or 'nothing'}; {way_out} and go on "
-        f"with --resume; round {start.number} stays what it was"
-    )
+def _empty_round(number: int, fates: Mapping[str, int], way_out: str) -> EmptyRound:
+    """Nothing to train on: what became of all that was posed."""
+    told = _listed(fates) or "nothing"
+    return EmptyRound(f"round {number}: nothing to train on, of what was posed: {told}; {way_out}, and --resume")
 
 
 def _listed(fates: Mapping[str, int]) -> str:

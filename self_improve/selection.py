@@ -20,10 +20,23 @@ KINDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answers to one problem: how many there are, and which are right; `right` is None where nobody could say."""
+    """The answers to one problem.
+
+    samples   how many there are
+    right     those that are right; None where nobody could say
+    thinks    whether a model of this format thinks: then a right answer without thinking counts, but teaches nothing
+    """
 
     samples: int
     right: Sequence[Trace] | None
+    thinks: bool = True
+
+    @property
+    def teaching(self) -> list[Trace]:
+        """The right answers that may be trained on: different texts, the shortest first."""
+        rows = [row for row in self.right or () if str(row["thinking"]).strip() or not self.thinks]
+        different = {text_of(row): row for row in reversed(rows)}
+        return sorted(different.values(), key=lambda row: (len(text_of(row)), str(row["id"])))
 
 
 def new_ones(
@@ -79,7 +92,9 @@ def _judged(one: PosedProblem, answered: Answered | None, check: CheckConfig, ke
         fate = "trivial"
     elif rate < keep.min_pass_rate or not answered.right:
         fate = "hopeless"
-    solution = text_of(shortest_first(answered.right)[0]) if answered.right else ""
+    elif not answered.teaching:
+        fate = "answered without thinking"
+    solution = text_of(answered.teaching[0]) if answered.teaching else ""
     return replace(one, fate=fate, detail=detail, pass_rate=rate, solution=solution)
 
 
@@ -88,14 +103,8 @@ def kept_traces(posed: Sequence[PosedProblem], answered: Mapping[str, Answered],
     rows: list[Trace] = []
     for one in posed:
         if one.fate == KEPT:
-            rows += shortest_first(answered[one.id].right or ())[:traces]
+            rows += answered[one.id].teaching[:traces]
     return rows
-
-
-def shortest_first(rows: Sequence[Trace]) -> list[Trace]:
-    """Different texts, by length and then by number."""
-    different = {text_of(row): row for row in reversed(rows)}
-    return sorted(different.values(), key=lambda row: (len(text_of(row)), str(row["id"])))
 
 
 def text_of(row: Trace) -> str:

@@ -31,6 +31,7 @@ TRAINER = {
 
 
 def question(number: int) -> str:
+    """Of one length for numbers of three digits: a tiny model knows positions, not words."""
     return f"Box {number} of a row holds {number + 3} red pens. How many?"
 
 
@@ -38,13 +39,13 @@ def question(number: int) -> str:
 def unsure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that answers 12 or 7, trained by `mull sft`."""
     folder = tmp_path_factory.mktemp("unsure")
-    rows = [{"question": question(at), "thinking": "so", "reply": (RIGHT, WRONG)[at % 2]} for at in range(64)]
+    rows = [{"question": question(100 + at), "thinking": "so", "reply": (RIGHT, WRONG)[at % 2]} for at in range(64)]
     write_jsonl(folder / "rows.jsonl", rows)
     recipe = {
         "model": {"name": str(tiny_model(folder / "base")), "precision": "fp32", "max_length": 256},
         "adapter": None,
         "data": {"path": str(folder / "rows.jsonl")},
-        "trainer": TRAINER | {"max_steps": 80},
+        "trainer": TRAINER | {"max_steps": 60, "lr_scheduler_type": "cosine"},
         "output_dir": str(folder / "run"),
     }
     (folder / "sft.yaml").write_text(yaml.safe_dump(recipe))
@@ -64,7 +65,7 @@ def server() -> Iterator[ChatServer]:
         if asked.startswith("Judge"):
             return 200, completion(json.dumps({"score": 10 if f'{RIGHT}"\n</reply>' in asked else 1}))
         posed += 1
-        return 200, completion(f"<problem>{question(1000 + posed)}</problem>" if posed % 6 else "I won't.")
+        return 200, completion(f"<problem>{question(500 + posed)}</problem>" if posed % 6 else "I won't.")
 
     with chat_server(answer) as started:
         yield started
@@ -127,26 +128,26 @@ def test_round_that_helps_is_built_upon(tmp_path: Path, unsure: Path, server: Ch
     done = mull("self_improve", "--config", str(recipe(tmp_path, unsure, server)))
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
-    start, first, second = read_rounds(run)
-    # 1. the model learnt what the judge likes, and there was no more to learn
-    assert 0.3 < start.accuracy["value"] < 0.7
+    start, first = read_rounds(run)
+    # 1. the model learnt what the judge likes, and the second round found no more to learn
+    assert start.accuracy["value"] < 0.85
     assert first.accuracy["value"] > 0.95
-    assert (first.is_taken, second.is_taken) == (True, False)
-    assert second.built_on == 1
+    assert first.is_taken
     assert first.gain is not None
     assert first.gain["low"] > 0
     # 2. every step is an ordinary run, and says what became of everything
-    for folder in ("round_0/eval", "round_1/posed", "round_1/solved", "round_1/sft", "round_1/eval", "round_2/sft"):
+    for folder in ("round_0/eval", "round_1/posed", "round_1/solved", "round_1/sft", "round_1/eval", "round_2/solved"):
         assert (run / folder / "run.json").is_file()
     posed = read_posed(run / "round_1")
     assert len(posed) == 24
     assert sum(one.fate == "malformed" for one in posed) == 4
     assert all(one.solution.endswith(RIGHT) for one in posed if one.fate == KEPT)
-    assert {row["reply"] for row in read_jsonl(run / "round_1" / "train.jsonl")} == {RIGHT}
+    assert {(row["thinking"], row["reply"]) for row in read_jsonl(run / "round_1" / "train.jsonl")} == {("so", RIGHT)}
     # 3. the end
     summary = json.loads((run / "summary.json").read_text())
     assert summary["best_round"] == 1
-    assert summary["stopped"] == "1 round in a row did not help (patience=1)"
+    assert summary["stopped"].startswith("round 2: nothing to train on, of what was posed: ")
+    assert "trivial" in summary["stopped"]
     assert "Posed in round 2" in (run / "report.html").read_text()
     assert "go on with --resume" in mull("self_improve", "--config", str(tmp_path / "recipe.yaml")).stderr
 
@@ -203,25 +204,28 @@ def test_judge_that_never_answers_is_one_line(tmp_path: Path, unsure: Path) -> N
     def answer(body: dict[str, Any]) -> tuple[int, Any]:
         if str(body["messages"][-1]["content"]).startswith("Judge"):
             return 200, completion("I would rather not say.")
-        return 200, completion(f"<problem>{question(len(started_server.bodies) + 5000)}</problem>")
+        return 200, completion(f"<problem>{question(len(started_server.bodies) + 600)}</problem>")
 
     with chat_server(answer) as started_server:
         done = mull("self_improve", "--config", str(recipe(tmp_path, unsure, started_server, rounds=1)))
     assert done.returncode == 2
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "judged none of 96 solutions" in line or "judged none of" in line
+    assert "check.judge: m judged none of " in line
+    assert "what it wrote holds no score" in line
     assert (tmp_path / "run" / "round_1" / "solved" / "traces.jsonl").is_file()
 
 
 @pytest.mark.recipe
 def test_empty_round_says_what_became_of_all(tmp_path: Path, unsure: Path, server: ChatServer) -> None:
-    family = {"source": "arithmetic", "seed": 3, "params": {"largest": 1000, "steps_min": 4}}
+    family = {"source": "arithmetic", "seed": 3, "params": {"largest": 1000, "steps_min": 1, "steps_max": 1}}
     pose = {"by": "family", "problems": 6, "families": [family]}
     file = recipe(tmp_path, unsure, server, pose=pose, check={"by": "verifier"})
     done = mull("self_improve", "--config", str(file))
     assert done.returncode == 2
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "round 1: nothing to train on, of what was posed: 6 hopeless; change pose, solve or keep" in line
+    assert (
+        "round 1: nothing to train on, of what was posed: 6 hopeless; change pose, solve or keep, and --resume" in line
+    )
     assert [one.fate for one in read_posed(tmp_path / "run" / "round_1")] == ["hopeless"] * 6
     assert steps(tmp_path / "run") == ["round 0, measure", "round 1, solve"]
 
@@ -229,7 +233,7 @@ def test_empty_round_says_what_became_of_all(tmp_path: Path, unsure: Path, serve
 @pytest.mark.recipe
 def test_step_that_fails_says_so_in_one_line(tmp_path: Path, unsure: Path, server: ChatServer) -> None:
     train = {"adapter": None, "trainer": TRAINER | {"max_steps": 2}, "old": {"path": str(tmp_path / "old.jsonl")}}
-    write_jsonl(tmp_path / "old.jsonl", [{"question": question(9) + " so" * 400, "thinking": "so", "reply": RIGHT}])
+    write_jsonl(tmp_path / "old.jsonl", [{"question": question(400) + " so" * 400, "thinking": "so", "reply": RIGHT}])
     file = recipe(tmp_path, unsure, server, train=train)
     done = mull("self_improve", "--config", str(file))
     assert done.returncode == 2
@@ -241,7 +245,7 @@ def test_step_that_fails_says_so_in_one_line(tmp_path: Path, unsure: Path, serve
 def test_seed_file_with_one_problem_is_refused_at_once(tmp_path: Path) -> None:
     with chat_server(lambda body: (500, {})) as server:
         file = recipe(tmp_path, tiny_model(tmp_path / "tiny"), server)
-    write_jsonl(tmp_path / "seeds.jsonl", [{"question": question(1)}])
+    write_jsonl(tmp_path / "seeds.jsonl", [{"question": question(100)}])
     with pytest.raises(DataError, match=r"pose\.seeds: 1 different seed problem for pose\.shots=2"):
         self_improve(str(file))
     assert not (tmp_path / "run").exists()

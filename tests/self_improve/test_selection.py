@@ -88,6 +88,15 @@ def test_shortest_different_answers_are_kept() -> None:
     assert [row["id"] for row in kept] == ["0#1", "0#3"]
 
 
+@pytest.mark.parametrize(("thinks", "fate", "kept"), [(True, "answered without thinking", 0), (False, KEPT, 1)])
+def test_answer_without_thinking_teaches_no_thinking(thinks: bool, fate: str, kept: int) -> None:
+    replies = {"0": Answered(4, [trace("0", 0, ""), trace("0", 1, " ")], thinks)}
+    found = that_teach(posed(HENS), replies, VERIFIER, KeepConfig(), 0)
+    assert fates(found) == [fate]
+    assert found[0].pass_rate == 0.5
+    assert len(kept_traces(found, replies, 1)) == kept
+
+
 def test_trace_belongs_to_its_problem() -> None:
     rows = [trace("a#b", 0), trace("a", 0), trace("a#b", 1)]
     assert {id: len(group) for id, group in by_problem(rows).items()} == {"a#b": 2, "a": 1}
