@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from board import markup
+from board.chat_page import chat_page
 from board.compare_page import compare_page
 from board.folder import Folder
 from board.run_view import RunView
@@ -35,6 +36,8 @@ def board(folder: Path, language: str) -> gr.Blocks:
             compare_page(tab, view)
         with gr.Tab(say("train"), id="train") as tab:
             train_page(tab, view)
+        with gr.Tab(say("chat"), id="chat") as tab:
+            chat_page(tab, view)
     return blocks
 
 

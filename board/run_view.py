@@ -47,9 +47,9 @@ class RunView:
         self._lines: list[RunLine] = []
         self._listed = 0.0
 
-    def lines(self) -> list[RunLine]:
-        """The runs, as they were some seconds ago at most."""
-        if time.monotonic() - self._listed > LIST_SECONDS or not self._lines:
+    def lines(self, seconds: float = LIST_SECONDS) -> list[RunLine]:
+        """The runs, as they were so many seconds ago at most."""
+        if time.monotonic() - self._listed > seconds or not self._lines:
             self._lines, self._listed = find_runs(self.folder), time.monotonic()
         return self._lines
 

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from board import markup
-from board.components import QUIET, html
+from board.components import QUIET, choice, html
 from board.jobs import Jobs, output_of
 from board.recipe_form import (
     COMMANDS,
@@ -116,7 +116,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
         start = gr.Button(say("start"), variant="primary", elem_id="start")
     looked = html(elem_id="looked")
     with gr.Row():
-        run = gr.Dropdown([], label=say("a_run"), elem_id="job", allow_custom_value=False, scale=3)
+        run = choice(label=say("a_run"), elem_id="job", scale=3)
         stop = gr.Button(say("stop"), variant="stop", elem_id="stop")
         resume = gr.Button(say("resume"), elem_id="resume")
     said, state = html(elem_id="said"), html(elem_id="job-state")
@@ -188,7 +188,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
 
 def _names(runs: RunView, jobs: Jobs) -> list[str]:
     """What a board started first, then the other runs."""
-    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines())]))
+    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines(0))]))
 
 
 def _followed(runs: RunView, jobs: Jobs, name: str | None) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def test_edited_recipe_is_kept_by_its_text(tmp_path: Path) -> None:
     ],
 )
 def test_refusals_are_the_command_lines(tmp_path: Path, changes: dict[str, str], text: str, message: str) -> None:
-    with pytest.raises(MullError, match=".") as refused:
+    with pytest.raises(MullError) as refused:
         launch(Folder(tmp_path), "grpo", "demo.yaml", text, changes, "grpo/a")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
