@@ -58,7 +58,7 @@ def launch_options(host: str, port: int, password: str | None) -> dict[str, Any]
         "blocked_paths": ["/"],
         "max_file_size": LARGEST_UPLOAD,
         "theme": gr.themes.Base(font=FONTS, font_mono=MONO),
-        "css": markup.stylesheet(),
+        "head": f"<style>{markup.stylesheet()}</style>",  # as `css` Gradio would rewrite its selectors
         # a page elsewhere can't reach a board on this machine under a name of its own
         "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names)]},
     }

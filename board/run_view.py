@@ -18,7 +18,7 @@ from report import page
 from report.samples import Samples
 from report.training import live_sections
 
-DRAWING_SHARE = 0.02
+DRAWING_SHARE = 0.01
 """Of its time a board draws curves this much at most: the run that it shows has the processor."""
 LIST_SECONDS = 5.0
 """The list of runs is read again after so long."""
@@ -111,7 +111,7 @@ class RunView:
         return path
 
     def figures(self, name: str) -> tuple[str, str]:
-        """The run's figures with its alarms, and its curves; drawn again at most for a fiftieth of the time.
+        """The run's figures with its alarms, and its curves; drawn again at most for a hundredth of the time.
 
         Raises `RunError` and `OSError`.
         """
