@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from board import markup
+from board.chat_page import chat_page
 from board.compare_page import compare_page
 from board.folder import Folder
 from board.run_view import RunView
@@ -35,6 +36,8 @@ def board(folder: Path, language: str) -> gr.Blocks:
             compare_page(tab, view)
         with gr.Tab(say("train"), id="train") as tab:
             train_page(tab, view)
+        with gr.Tab(say("chat"), id="chat") as tab:
+            chat_page(tab, view)
     return blocks
 
 
@@ -55,7 +58,7 @@ def launch_options(host: str, port: int, password: str | None) -> dict[str, Any]
         "blocked_paths": ["/"],
         "max_file_size": LARGEST_UPLOAD,
         "theme": gr.themes.Base(font=FONTS, font_mono=MONO),
-        "css": markup.stylesheet(),
+        "head": f"<style>{markup.stylesheet()}</style>",  # as `css` Gradio would rewrite its selectors
         # a page elsewhere can't reach a board on this machine under a name of its own
         "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names)]},
     }

@@ -4,7 +4,7 @@ import gradio as gr
 
 from board import markup
 from board.compare_view import MOST_RUNS, CompareView
-from board.components import QUIET, html
+from board.components import QUIET, choice, html
 from board.run_view import RunView
 from configs.errors import MullError
 
@@ -13,9 +13,7 @@ def compare_page(tab: gr.Tab, runs: RunView) -> None:
     """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
     say = runs.strings
     view = CompareView(runs.folder, say, runs.drawing)
-    chosen = gr.Dropdown(
-        [], value=[], multiselect=True, max_choices=MOST_RUNS, label=say("runs_compared"), elem_id="compared"
-    )
+    chosen = choice(value=[], multiselect=True, max_choices=MOST_RUNS, label=say("runs_compared"), elem_id="compared")
     differences = html(elem_id="differences")
     with gr.Tab(say("curves")):
         curves = html(elem_id="compare-curves")
@@ -23,7 +21,7 @@ def compare_page(tab: gr.Tab, runs: RunView) -> None:
         differing = html(elem_id="differing")
 
     def listed() -> gr.Dropdown:
-        return gr.Dropdown(choices=[line.name for line in runs.lines()])
+        return gr.Dropdown(choices=[line.name for line in runs.lines(0)])
 
     def compare(names: list[str]) -> tuple[str, str, str]:
         try:

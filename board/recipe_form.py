@@ -1,11 +1,13 @@
 """A recipe as a form: the fields that people change with their sentence, the rest as YAML, and the command it makes."""
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -15,7 +17,6 @@ from yaml import YAMLError
 from board.folder import Folder
 from configs.errors import ConfigError
 from configs.recipe import RECIPES, find, load_recipe, read_yaml, section_at
-from configs.run_directory import write_text
 from configs.schema.sections import Section
 from configs.schema.stages import STAGES
 from configs.schema.trl_fields import trl_help
@@ -118,8 +119,7 @@ def launch(folder: Folder, stage: str, name: str, text: str, changes: Mapping[st
     if text.strip() != shipped.strip():
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         kept = folder.root / WORK / "recipes" / f"{Path(name).stem}-{digest}.yaml"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_text(kept, text)
+        keep(kept, text)
         read_yaml(kept)
         recipe = str(kept)
     known = [key for key, stages in FIELDS.items() if stage in stages]
@@ -127,6 +127,16 @@ def launch(folder: Folder, stage: str, name: str, text: str, changes: Mapping[st
     overrides.append(f"output_dir={output}")
     load_recipe(stage, recipe, overrides)
     return Launch([MODULES[stage], "--config", recipe, *overrides], run, stage)
+
+
+def keep(file: Path, text: str) -> None:
+    """Write a file that is called by its content, whoever else writes it at the same time."""
+    if file.is_file():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as partial:
+        partial.write(text)
+    os.replace(partial.name, file)
 
 
 def resumed(folder: Folder, run: str, stage: str) -> Launch:

@@ -18,7 +18,7 @@ from report import page
 from report.samples import Samples
 from report.training import live_sections
 
-DRAWING_SHARE = 0.02
+DRAWING_SHARE = 0.01
 """Of its time a board draws curves this much at most: the run that it shows has the processor."""
 LIST_SECONDS = 5.0
 """The list of runs is read again after so long."""
@@ -47,9 +47,9 @@ class RunView:
         self._lines: list[RunLine] = []
         self._listed = 0.0
 
-    def lines(self) -> list[RunLine]:
-        """The runs, as they were some seconds ago at most."""
-        if time.monotonic() - self._listed > LIST_SECONDS or not self._lines:
+    def lines(self, seconds: float = LIST_SECONDS) -> list[RunLine]:
+        """The runs, as they were so many seconds ago at most."""
+        if time.monotonic() - self._listed > seconds or not self._lines:
             self._lines, self._listed = find_runs(self.folder), time.monotonic()
         return self._lines
 
@@ -111,7 +111,7 @@ class RunView:
         return path
 
     def figures(self, name: str) -> tuple[str, str]:
-        """The run's figures with its alarms, and its curves; drawn again at most for a fiftieth of the time.
+        """The run's figures with its alarms, and its curves; drawn again at most for a hundredth of the time.
 
         Raises `RunError` and `OSError`.
         """

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from board import markup
-from board.components import QUIET, html
+from board.components import QUIET, choice, html
 from board.rollouts import VERDICTS, Wanted
 from board.run_view import RunView
 from configs.errors import RunError
@@ -26,7 +26,7 @@ def runs_page(view: RunView) -> None:
     """Builds the page into the open Gradio blocks."""
     say = view.strings
     table = html(elem_id="runs", js_on_load=CHOOSE_ON_CLICK)
-    run = gr.Dropdown([], value=None, label=say("run"), filterable=True, elem_id="run")
+    run = choice(value=None, label=say("run"), elem_id="run")
     status, head = html(elem_id="status"), html(elem_id="head")
     with gr.Tab(say("rollouts")):
         with gr.Row():

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from board import markup
-from board.components import QUIET, html
+from board.components import QUIET, choice, html
 from board.jobs import Jobs, output_of
 from board.recipe_form import (
     COMMANDS,
@@ -38,7 +38,8 @@ class TrainForm:
         with gr.Row():
             self.stage = gr.Radio(list(COMMANDS), value=FIRST_STAGE, label=say("stage"), elem_id="stage")
             self.recipe = gr.Dropdown(recipes(FIRST_STAGE), value=FIRST_RECIPE, label=say("recipe"), elem_id="recipe")
-            self.run = gr.Textbox("grpo/demo-1", label=say("run_name"), max_lines=1, elem_id="run-name")
+            unused = self.new_name(FIRST_STAGE, FIRST_RECIPE.removesuffix(".yaml"))
+            self.run = gr.Textbox(unused, label=say("run_name"), max_lines=1, elem_id="run-name")
         self.fields: dict[str, gr.Textbox] = {}
         with gr.Row(elem_id="fields"):
             for key, stages in FIELDS.items():
@@ -64,7 +65,7 @@ class TrainForm:
         """The command to copy, or in its place what is wrong."""
         try:
             return log_box(self.launch(*values).typed())
-        except MullError as error:
+        except (MullError, OSError) as error:
             return markup.note(str(error), "fault")
 
     def of_stage(self, stage: str) -> list[Any]:
@@ -89,6 +90,10 @@ class TrainForm:
             for key, stages in FIELDS.items()
         ]
         return [text, self.new_name(stage, name.removesuffix(".yaml")), *fields]
+
+    def unused_name(self, stage: str, recipe: str, run: str) -> Any:
+        """Another name where a run of that name is there by now."""
+        return self.new_name(stage, recipe.removesuffix(".yaml")) if (self.folder.root / run).exists() else gr.skip()
 
     def new_name(self, stage: str, recipe: str) -> str:
         """A name that no run below the folder has."""
@@ -116,7 +121,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
         start = gr.Button(say("start"), variant="primary", elem_id="start")
     looked = html(elem_id="looked")
     with gr.Row():
-        run = gr.Dropdown([], label=say("a_run"), elem_id="job", allow_custom_value=False, scale=3)
+        run = choice(label=say("a_run"), elem_id="job", scale=3)
         stop = gr.Button(say("stop"), variant="stop", elem_id="stop")
         resume = gr.Button(say("resume"), elem_id="resume")
     said, state = html(elem_id="said"), html(elem_id="job-state")
@@ -128,7 +133,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
                 yield log_box("…")
                 for text in output_of(module_of(form.launch(*values))):
                     yield log_box(text)
-            except MullError as error:
+            except (MullError, OSError) as error:
                 yield markup.note(str(error), "fault")
 
         return shown
@@ -178,6 +183,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
     form.text.blur(form.command, form.inputs, command, **QUIET)
     tab.select(form.command, form.inputs, command, **QUIET)
     tab.select(listed, run, run, **QUIET)
+    tab.select(form.unused_name, [form.stage, form.recipe, form.run], form.run, **QUIET)
     plan.click(look(lambda one: [*one.words, "--dry-run"]), form.inputs, looked, api_visibility="private")
     doctor.click(look(doctored), form.inputs, looked, api_visibility="private")
     start.click(begin, form.inputs, [said, run], **QUIET)
@@ -188,7 +194,7 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
 
 def _names(runs: RunView, jobs: Jobs) -> list[str]:
     """What a board started first, then the other runs."""
-    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines())]))
+    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines(0))]))
 
 
 def _followed(runs: RunView, jobs: Jobs, name: str | None) -> tuple[str, str]:

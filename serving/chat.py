@@ -3,8 +3,9 @@
     python -m serving.chat --model smollm2-135m --budget high --waits 1
 
 Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/budget low|medium|high|auto|N`, `/waits N`,
-`/system TEXT` and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves. A line that ends
-with a backslash goes on in the next one. It decodes with Transformers, which starts fastest.
+`/temperature T`, `/system TEXT` and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves.
+A line that ends with a backslash goes on in the next one. It decodes with Transformers, which starts fastest. `--json`
+is the same for another program: a JSON string a line in, and a JSON object a line out (`serving.json_chat`).
 """
 
 import argparse
@@ -38,6 +39,7 @@ def chat_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--top-p", type=float, help="0.95")
     parser.add_argument("--repetition-penalty", type=float, help="1; above: less of what was said already")
     parser.add_argument("--seed", type=int, help="makes the conversation repeatable")
+    parser.add_argument("--json", action="store_true", help="JSON lines in and out, for another program")
     return parser.parse_args(argv)
 
 
@@ -55,9 +57,13 @@ def main(argv: list[str]) -> None:
     args = chat_arguments(argv)
 
     from serving.conversation import ending, start
+    from serving.json_chat import talk
     from serving.writer import Writer
 
     conversation = start(args)
+    if args.json:
+        talk(conversation, sys.stdin, sys.stdout)
+        return
     ansi = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     prompt = "› " if sys.stdin.isatty() and sys.stdout.isatty() else ""
     while True:

@@ -77,7 +77,18 @@ class Conversation:
         if name == "waits" and value.strip().isdecimal():
             self.budget = replace(self.budget, num_waits=int(value))
             return f"{value.strip()} ends of thinking become {self.budget.wait_text!r}"
-        raise ConfigError(f"{line}: the commands are /budget NAME, /waits N, /system TEXT, /reset and /quit")
+        if name == "temperature":
+            self.sampling = self._at_temperature(value.strip())
+            return f"draws at temperature {self.sampling.temperature:g}"
+        raise ConfigError(
+            f"{line}: the commands are /budget NAME, /waits N, /temperature T, /system TEXT, /reset and /quit"
+        )
+
+    def _at_temperature(self, text: str) -> SamplingConfig:
+        try:
+            return SamplingConfig(**{**self.sampling.model_dump(), "temperature": float(text)})
+        except ValueError:  # no number, or a negative one
+            raise ConfigError(f"/temperature: {text!r} is no number of at least 0") from None
 
 
 def checked(section: type[Section], options: Mapping[str, str], **values: Any) -> Any:

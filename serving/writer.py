@@ -1,5 +1,6 @@
-"""Completions written to a terminal as they grow."""
+"""Completions written as they grow: to a terminal, or as JSON lines to another program."""
 
+import json
 from typing import TextIO
 
 from transformers import PreTrainedTokenizerBase
@@ -32,8 +33,7 @@ class Writer:
     def finish(self) -> None:
         """Back to the terminal's own style, on a new line."""
         self._turn("")
-        self.out.write("\n")
-        self.out.flush()
+        self._put("\n")
 
     def _text(self) -> str:
         """The pending tokens' text after what is shown: by themselves some decoders would strip their first space."""
@@ -44,19 +44,44 @@ class Writer:
         if text:
             self.shown = self.pending
         self.pending = []
-        self.out.write(text)
-        self.out.flush()
+        self._put(text)
 
     def _turn(self, style: str) -> None:
         if style == self.style:
             return
         if self.pending:
             self._write(self._text())
+        self._mark(style)
+        self.style = style
+
+    def _put(self, text: str) -> None:
+        self.out.write(text)
+        self.out.flush()
+
+    def _mark(self, style: str) -> None:
+        """Show that `style` begins where `self.style` ends."""
         if self.ansi:
             self.out.write({"forced": MARK, "thinking": DIM, "answer": PLAIN, "": PLAIN}[style])
         else:
             self.out.write("⟧" * (self.style == "forced") + "⟦" * (style == "forced"))
-        self.style = style
+
+
+class JsonWriter(Writer):
+    """Writes one completion as it grows, a piece a line: `{"kind": "thinking", "text": "…"}`, or forced, or answer."""
+
+    def __init__(self, out: TextIO, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(out, tokenizer, ansi=False)
+
+    def finish(self) -> None:
+        """Nothing is left pending."""
+        self._turn("")
+
+    def _put(self, text: str) -> None:
+        if text:
+            super()._put(json.dumps({"kind": self.style, "text": text}) + "\n")
+
+    def _mark(self, style: str) -> None:
+        """Each piece names its own."""
 
 
 def _style(row: BatchRow) -> str:

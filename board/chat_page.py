@@ -1,0 +1,168 @@
+"""The Chat page: one or two models, thinking streamed and folded, and what the budget forced marked."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from board.chat_process import ChatProcess, ChatProcesses
+from board.components import QUIET, choice, html
+from board.run_view import RunView
+from board.runs import PRODUCTS
+from board.talk import Reply, Turn, exported, shown
+from configs.errors import MullError
+
+EMBEDDED = "smollm2-135m"
+SHOWN_EVERY = 0.15
+"""Seconds between two drawings of an answer that grows."""
+SAVE = """
+(text) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = "conversation.json";
+  link.click();
+}
+"""
+
+
+class Talk:
+    """What the page does for each browser."""
+
+    def __init__(self, runs: RunView) -> None:
+        self.runs, self.say, self.processes = runs, runs.strings, ChatProcesses()
+
+    def models(self) -> list[str]:
+        """The embedded model, the trained runs, and the models that they started from."""
+        lines = self.runs.lines(0)
+        trained = [
+            line.name for line in lines if any((self.runs.folder.root / line.name / p).is_dir() for p in PRODUCTS)
+        ]
+        bases = [line.model for line in lines if line.model and line.stage in ("sft", "grpo")]
+        return list(dict.fromkeys([*trained, EMBEDDED, *bases]))
+
+    def words(self, model: str, seed: str, system: str) -> list[str]:
+        """The arguments of `mull chat` for a model of the list. Raises `MullError` for any other."""
+        if model not in self.models():
+            raise MullError(self.runs.strings("gone", run=model))
+        is_run = any(line.name == model for line in self.runs.lines())
+        words = ["--model", str(self.runs.run(model)) if is_run else model]
+        words += ["--seed", str(int(seed))] if seed.strip().isdecimal() else []
+        return words + (["--system", system] if system.strip() else [])
+
+    def answer(
+        self, message: str, turns: list[Turn], models: tuple[str | None, ...], options: dict[str, Any], session: str
+    ) -> Iterator[list[Turn]]:
+        """The conversation with the next turn, as it grows; one model after the other."""
+        turn = Turn(message)
+        turns = [*turns, turn]
+        for side, model in enumerate(models):
+            if not model:
+                continue
+            reply = Reply(model)
+            turn.replies.append(reply)
+            yield turns
+            try:
+                words = self.words(model, options["seed"], options["system"])
+                process = self.processes.of(session, str(side), words)
+                drawn = 0.0
+                for found in process.ask(
+                    *changed_settings(process, options), message if not message.startswith("/") else f" {message}"
+                ):
+                    reply.add(found)
+                    if time.monotonic() - drawn > SHOWN_EVERY:
+                        drawn = time.monotonic()
+                        yield turns
+            except (MullError, OSError, ValueError) as error:
+                reply.error = str(error)
+            yield turns
+
+    def stop(self, session: str) -> None:
+        """End the answers under way."""
+        for process in self.processes.of_session(session):
+            process.stop()
+
+    def reset(self, session: str) -> None:
+        """Forget the conversation, keep the models."""
+        for process in self.processes.of_session(session):
+            process.stop()
+            try:
+                list(process.ask("/reset"))
+            except MullError:
+                process.close()
+
+
+def changed_settings(process: ChatProcess, options: dict[str, Any]) -> list[str]:
+    """The commands that bring a conversation to the options, where they are others than it has."""
+    settings = {
+        "temperature": f"{options['temperature']:g}",
+        "budget": f"{options['budget']:.0f}" if options["budget"] else "auto",
+        "waits": f"{options['waits']:.0f}",
+    }
+    changed = {name: value for name, value in settings.items() if process.settings.get(name) != value}
+    process.settings |= changed
+    return [f"/{name} {value}" for name, value in changed.items()]
+
+
+def chat_page(tab: gr.Tab, runs: RunView) -> None:
+    """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
+    say, talk = runs.strings, Talk(runs)
+    with gr.Row():
+        model = choice(label=say("model"), elem_id="chat-model")
+        beside = choice(label=say("beside"), elem_id="chat-beside")
+    with gr.Row():
+        budget = gr.Slider(0, 2048, 0, step=8, label=say("budget"), info=say("budget_info"), elem_id="budget")
+        waits = gr.Slider(0, 8, 0, step=1, label=say("waits"))
+        temperature = gr.Slider(0, 2, 0.7, step=0.05, label=say("temperature"))
+    with gr.Row():
+        seed = gr.Textbox(label=say("seed"), placeholder=say("seed_info"), max_lines=1, min_width=120)
+        system = gr.Textbox(label=say("system"), max_lines=3, scale=4)
+    conversation = html(elem_id="conversation", autoscroll=True)
+    message = gr.Textbox(label=say("message"), lines=2, max_lines=12, elem_id="message", submit_btn=False)
+    with gr.Row():
+        send = gr.Button(say("send"), variant="primary", elem_id="send")
+        stop = gr.Button(say("stop_answer"), elem_id="stop-answer")
+        reset = gr.Button(say("new_conversation"), elem_id="reset")
+        export = gr.Button(say("export"), elem_id="export")
+    turns: gr.State = gr.State([])
+    saved = gr.Textbox("[]", visible="hidden")
+
+    def answered(
+        text: str, before: list[Turn], first: str | None, second: str | None, limit: float, times: float, heat: float,
+        number: str, instruction: str, request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        if not (text or "").strip() or not first:
+            return
+        options = {
+            "budget": limit,
+            "waits": times,
+            "temperature": heat,
+            "seed": number or "",
+            "system": instruction or "",
+        }
+        is_first = not before
+        for grown in talk.answer(text, before, (first, second), options, str(request.session_hash)):
+            is_silent = is_first and not any(reply.pieces for reply in grown[-1].replies)
+            waiting = say("loading") if is_silent and not any(reply.error for reply in grown[-1].replies) else ""
+            yield shown(grown, say, waiting), grown, json.dumps(exported(grown), ensure_ascii=False, indent=2), ""
+
+    def listed(chosen: str | None) -> tuple[gr.Dropdown, gr.Dropdown]:
+        names = talk.models()
+        none = (say("nothing_beside"), "")
+        return gr.Dropdown(choices=names, value=chosen or names[0]), gr.Dropdown(choices=[none, *names], value="")
+
+    def ended(request: gr.Request) -> None:
+        talk.stop(str(request.session_hash))
+
+    def forgotten(request: gr.Request) -> tuple[str, list[Turn], str]:
+        talk.reset(str(request.session_hash))
+        return "", [], "[]"
+
+    inputs = [message, turns, model, beside, budget, waits, temperature, seed, system]
+    tab.select(listed, model, [model, beside], **QUIET)
+    for event in (send.click, message.submit):
+        event(answered, inputs, [conversation, turns, saved, message], **QUIET)
+    stop.click(ended, None, None, **QUIET)
+    reset.click(forgotten, None, [conversation, turns, saved], **QUIET)
+    export.click(None, saved, None, js=SAVE)

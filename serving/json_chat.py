@@ -1,0 +1,52 @@
+"""A chat with another program: a JSON string a line in, JSON objects a line out.
+
+What comes in is a message or a `/command`, as in the terminal. What goes out: `{"ready": true}` once the model is
+there; then for each line pieces `{"kind", "text"}` of the completion as it grows, where `kind` is "thinking", "forced"
+or "answer", and at its end one of `{"ending": …}`, `{"said": …}` (a command) and `{"error": …}`.
+"""
+
+import json
+from typing import TextIO
+
+from configs.errors import ConfigError, MullError
+from serving.conversation import Conversation, ending
+from serving.writer import JsonWriter
+
+STOPPED = "stopped: this turn is forgotten, the conversation goes on"
+
+
+def talk(conversation: Conversation, lines: TextIO, out: TextIO) -> None:
+    """Answer line after line until there are no more; SIGINT stops one answer."""
+    _say(out, ready=True)
+    while True:
+        try:
+            line = lines.readline()
+            if not line:
+                return
+            _say(out, **_reply(conversation, _message(line), out))
+        except MullError as error:
+            _say(out, error=str(error))
+        except KeyboardInterrupt:
+            _say(out, error=STOPPED)
+
+
+def _message(line: str) -> str:
+    try:
+        text = json.loads(line)
+    except ValueError:
+        text = None
+    if not isinstance(text, str):
+        raise ConfigError(f"{line.strip()[:40]}: not a JSON string; a message is one, on one line")
+    return text
+
+
+def _reply(conversation: Conversation, text: str, out: TextIO) -> dict[str, str]:
+    if text.startswith("/"):
+        return {"said": conversation.command(text)}
+    made = conversation.say(text, JsonWriter(out, conversation.engine.tokenizer))
+    return {"ending": ending(made, conversation.engine.think_format)}
+
+
+def _say(out: TextIO, **values: str | bool) -> None:
+    out.write(json.dumps(values) + "\n")
+    out.flush()
