@@ -122,8 +122,7 @@ class RolloutTrainer(OpenGRPOTrainer):
             batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
         output = self.compare(batch.rows(), batch.columns(self.sampler.is_budgeted))
         if not batch.scores:
-            self.forget_metrics("reward")
-            self.forget_metrics("frac_reward")
+            self.forget_metrics("reward", "frac_reward")
         if self.model.training:
             advantages = output["advantages"].tolist()
             self.recorder(Scored(step, batch.rollouts, batch.scores, batch.totals, advantages))

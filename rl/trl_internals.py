@@ -114,9 +114,9 @@ class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         """A figure for the step's row of metrics; several of a step are averaged."""
         self._metrics["train"][name].append(value)
 
-    def forget_metrics(self, prefix: str = "") -> None:
-        """Drop the figures since the last row whose names begin so."""
-        for name in [name for name in self._metrics["train"] if name.startswith(prefix)]:
+    def forget_metrics(self, *prefixes: str) -> None:
+        """Drop the figures since the last row; of names that begin so, where beginnings are given."""
+        for name in [name for name in self._metrics["train"] if name.startswith(prefixes or "")]:
             del self._metrics["train"][name]
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

@@ -84,3 +84,17 @@ def test_plan_names_the_parts_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> No
     lines = dry_run.memory_lines(config, dry_run.sft_step(config, 149))
     assert lines["memory"].startswith("about 1.8 GiB at a step's peak, most of it 1.30 GiB of activations, 0.25 GiB")
     assert "8 × 149 tokens" in lines["assumed"]
+
+
+def test_teacher_with_its_own_weights_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "has_gpu", lambda: False)
+    settings = ["model.backend=transformers", "model.precision=bf16"]
+    plain, shared, apart = (
+        load_recipe("grpo", "demo.yaml", [*settings, *more])
+        for more in ([], ["teacher={self: true, sees: solution}"],
+                     ["teacher={model: {name: smollm2-135m, precision: fp32}}"])
+    )  # fmt: skip
+    said = [dry_run.memory_lines(c, dry_run.grpo_step(c, 97, is_cheaper))["memory"] for c in (plain, shared, apart)]
+    assert said[0] == said[1]
+    assert "0.50 GiB of the teacher's weights" in said[2]
+    assert "teacher  who and what" in dry_run.grpo_plan(shared, 10, 0, 97, is_cheaper, "who and what")
