@@ -124,7 +124,7 @@ def test_only_a_budget_takes_the_v1_runner(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "environ", dict(os.environ))
     check_recipe(training("grpo", model=FAST))
     assert backend.RUNNER not in os.environ
-    budgeted = training("grpo", model=FAST, rollout={"budget": {"max_thinking": 8}})
+    budgeted = training("grpo", model=FAST, rollout={"budget": {"max_thinking": 8, "max_answer": 16}})
     check_recipe(budgeted)
     assert os.environ[backend.RUNNER] == "0"
     os.environ[backend.RUNNER] = "1"

@@ -81,7 +81,7 @@ def test_promised_budget_is_the_servers_own(run: Path, tmp_path: Path) -> None:
     assert (served.max_thinking, served.max_answer) == (4, 16)
     assert "MULL_BUDGET" not in environment(opened, {})
     notice = budget_notice(content)
-    assert "max_thinking 4, max_answer 16" in notice
+    assert "max_answer 16, max_thinking 4" in notice
     assert "loses at most 1 point of accuracy against the longest budget (no limit)" in notice
     assert "assumed: the questions are alike" in notice
 
