@@ -36,8 +36,9 @@ FINISHED = {"eval": "results.json", "harness": "results.json", "curate": "manife
 class RunLine:
     """One run as a list shows it.
 
-    `headline` is the figure that it reached with its interval, "" without one; `is_before`: it was measured before the
-    training; `step` of `steps` (None: unknown) are done; `seconds_left` is None where nothing says; `fault` is why it can't be read, "" where it can.
+    `headline` is the figure that it reached with its interval, "" without one; `is_before`: measured before training.
+    `step` of `steps` (None: unknown) are done; `seconds_left` is None where nothing says; `fault` is why it can't be
+    read, "" where it can.
     """
 
     name: str
