@@ -18,7 +18,7 @@ from board.strings import Strings
 from board.train_page import train_page
 from configs.errors import ConfigError
 
-LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+LOCAL_NAMES = ["127.0.0.1", "localhost"]
 LARGEST_UPLOAD = "64mb"
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]

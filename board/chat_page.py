@@ -49,7 +49,7 @@ class Talk:
         is_run = any(line.name == model for line in self.runs.lines())
         words = ["--model", str(self.runs.run(model)) if is_run else model]
         words += ["--seed", str(int(seed))] if seed.strip().isdecimal() else []
-        return words + (["--system", system] if system.strip() else [])
+        return words + ([f"--system={system}"] if system.strip() else [])
 
     def answer(
         self, message: str, turns: list[Turn], models: tuple[str | None, ...], options: dict[str, Any], session: str
@@ -67,9 +67,8 @@ class Talk:
                 words = self.words(model, options["seed"], options["system"])
                 process = self.processes.of(session, str(side), words)
                 drawn = 0.0
-                for found in process.ask(
-                    *changed_settings(process, options), message if not message.startswith("/") else f" {message}"
-                ):
+                said = f" {message}" if message.startswith("/") else message  # a message, no command
+                for found in process.ask(*changed_settings(process, options), said):
                     reply.add(found)
                     if time.monotonic() - drawn > SHOWN_EVERY:
                         drawn = time.monotonic()
@@ -78,19 +77,40 @@ class Talk:
                 reply.error = str(error)
             yield turns
 
-    def stop(self, session: str) -> None:
+    def grow(
+        self, text: str, before: list[Turn], first: str | None, second: str | None, limit: float, times: float,
+        heat: float, number: str, instruction: str, request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        """(the conversation as HTML, its turns, as JSON, an empty message) as an answer grows."""
+        if not (text or "").strip() or not first:
+            return
+        options = {"budget": limit, "waits": times, "temperature": heat}
+        words = {"seed": number or "", "system": instruction or ""}
+        for grown in self.answer(text, before, (first, second), options | words, str(request.session_hash)):
+            is_silent = not before and not any(reply.pieces or reply.error for reply in grown[-1].replies)
+            page = shown(grown, self.say, self.say("loading") if is_silent else "")
+            yield page, grown, json.dumps(exported(grown), ensure_ascii=False, indent=2), ""
+
+    def listed(self, chosen: str | None) -> tuple[gr.Dropdown, gr.Dropdown]:
+        """The lists of models as they are now."""
+        names = self.models()
+        none = (self.say("nothing_beside"), "")
+        return gr.Dropdown(choices=names, value=chosen or names[0]), gr.Dropdown(choices=[none, *names], value="")
+
+    def stop(self, request: gr.Request) -> None:
         """End the answers under way."""
-        for process in self.processes.of_session(session):
+        for process in self.processes.of_session(str(request.session_hash)):
             process.stop()
 
-    def reset(self, session: str) -> None:
+    def reset(self, request: gr.Request) -> tuple[str, list[Turn], str]:
         """Forget the conversation, keep the models."""
-        for process in self.processes.of_session(session):
-            process.stop()
+        self.stop(request)
+        for process in self.processes.of_session(str(request.session_hash)):
             try:
                 list(process.ask("/reset"))
             except MullError:
                 process.close()
+        return "", [], "[]"
 
 
 def changed_settings(process: ChatProcess, options: dict[str, Any]) -> list[str]:
@@ -107,6 +127,7 @@ def changed_settings(process: ChatProcess, options: dict[str, Any]) -> list[str]
 
 def chat_page(tab: gr.Tab, runs: RunView) -> None:
     """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
+    # 1. who answers, and how
     say, talk = runs.strings, Talk(runs)
     with gr.Row():
         model = choice(label=say("model"), elem_id="chat-model")
@@ -118,8 +139,10 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
     with gr.Row():
         seed = gr.Textbox(label=say("seed"), placeholder=say("seed_info"), max_lines=1, min_width=120)
         system = gr.Textbox(label=say("system"), max_lines=3, scale=4)
+
+    # 2. the conversation
     conversation = html(elem_id="conversation", autoscroll=True)
-    message = gr.Textbox(label=say("message"), lines=2, max_lines=12, elem_id="message", submit_btn=False)
+    message = gr.Textbox(label=say("message"), lines=2, max_lines=12, elem_id="message")
     with gr.Row():
         send = gr.Button(say("send"), variant="primary", elem_id="send")
         stop = gr.Button(say("stop_answer"), elem_id="stop-answer")
@@ -128,41 +151,11 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
     turns: gr.State = gr.State([])
     saved = gr.Textbox("[]", visible="hidden")
 
-    def answered(
-        text: str, before: list[Turn], first: str | None, second: str | None, limit: float, times: float, heat: float,
-        number: str, instruction: str, request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
-        if not (text or "").strip() or not first:
-            return
-        options = {
-            "budget": limit,
-            "waits": times,
-            "temperature": heat,
-            "seed": number or "",
-            "system": instruction or "",
-        }
-        is_first = not before
-        for grown in talk.answer(text, before, (first, second), options, str(request.session_hash)):
-            is_silent = is_first and not any(reply.pieces for reply in grown[-1].replies)
-            waiting = say("loading") if is_silent and not any(reply.error for reply in grown[-1].replies) else ""
-            yield shown(grown, say, waiting), grown, json.dumps(exported(grown), ensure_ascii=False, indent=2), ""
-
-    def listed(chosen: str | None) -> tuple[gr.Dropdown, gr.Dropdown]:
-        names = talk.models()
-        none = (say("nothing_beside"), "")
-        return gr.Dropdown(choices=names, value=chosen or names[0]), gr.Dropdown(choices=[none, *names], value="")
-
-    def ended(request: gr.Request) -> None:
-        talk.stop(str(request.session_hash))
-
-    def forgotten(request: gr.Request) -> tuple[str, list[Turn], str]:
-        talk.reset(str(request.session_hash))
-        return "", [], "[]"
-
+    # 3. the buttons
     inputs = [message, turns, model, beside, budget, waits, temperature, seed, system]
-    tab.select(listed, model, [model, beside], **QUIET)
+    tab.select(talk.listed, model, [model, beside], **QUIET)
     for event in (send.click, message.submit):
-        event(answered, inputs, [conversation, turns, saved, message], **QUIET)
-    stop.click(ended, None, None, **QUIET)
-    reset.click(forgotten, None, [conversation, turns, saved], **QUIET)
+        event(talk.grow, inputs, [conversation, turns, saved, message], **QUIET)
+    stop.click(talk.stop, None, None, **QUIET)
+    reset.click(talk.reset, None, [conversation, turns, saved], **QUIET)
     export.click(None, saved, None, js=SAVE)

@@ -75,7 +75,8 @@ class RunView:
             cells.append(f'<span class="fault">{html.escape(line.fault)}</span>')
             return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells[:2])}<td colspan=6>{cells[2]}</td></tr>"
         done = f"{line.step:,}" + (f" / {line.steps:,}" if line.steps else "") if line.step else "–"
-        texts = (line.stage, done, line.model, line.data, line.headline or "–", self.duration(line.seconds_left))
+        figure = self.strings("before", figure=line.headline) if line.is_before else line.headline or "–"
+        texts = (line.stage, done, line.model, line.data, figure, self.duration(line.seconds_left))
         cells += [html.escape(text) for text in texts]
         return f'<tr aria-current="{str(is_chosen).lower()}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 

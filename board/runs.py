@@ -36,8 +36,9 @@ FINISHED = {"eval": "results.json", "harness": "results.json", "curate": "manife
 class RunLine:
     """One run as a list shows it.
 
-    `headline` is the figure that it reached with its interval, "" without one; `step` of `steps` (None: unknown) are
-    done; `seconds_left` is None where nothing says; `fault` is why it can't be read, "" where it can.
+    `headline` is the figure that it reached with its interval, "" without one; `is_before`: measured before training.
+    `step` of `steps` (None: unknown) are done; `seconds_left` is None where nothing says; `fault` is why it can't be
+    read, "" where it can.
     """
 
     name: str
@@ -46,6 +47,7 @@ class RunLine:
     model: str = ""
     data: str = ""
     headline: str = ""
+    is_before: bool = False
     step: int = 0
     steps: int | None = None
     seconds_left: float | None = None
@@ -100,6 +102,7 @@ def read_line(folder: Folder, path: Path) -> RunLine:
             model=str(_at(config, "model", "name") or ""),
             data=str(_at(config, "data", "path") or _at(config, "data", "source") or ""),
             headline=_headline(summary, read_object(folder, path / "results.json")),
+            is_before="greedy_after" not in summary and "greedy_before" in summary,
             step=step,
             steps=steps,
             seconds_left=left,

@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
 
     # 1. who may look, at what
     password = password_of(args.password_file)
-    if args.host not in (LOOPBACK, "localhost", "::1") and password is None:
+    if args.host not in (LOOPBACK, "localhost") and password is None:
         raise ConfigError(f"--host {args.host}: whoever reaches it could start runs; give a --password-file")
     if args.folder.exists() and not args.folder.is_dir():
         raise ConfigError(f"--folder {args.folder}: is no folder")

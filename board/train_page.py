@@ -1,7 +1,7 @@
 """The Train page: a recipe as a form, the plan and the doctor before the button, and runs started, stopped, resumed."""
 
 import html as escaping
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -109,8 +109,86 @@ def log_box(text: str) -> str:
     return markup.inert(f'<div class="mull"><pre class="log">{escaping.escape(text)}</pre></div>') if text else ""
 
 
+class TrainActions:
+    """What the buttons do: each says in place what is wrong."""
+
+    def __init__(self, runs: RunView, jobs: Jobs, form: TrainForm) -> None:
+        self.runs, self.jobs, self.form, self.say = runs, jobs, form, runs.strings
+
+    def plan(self, *values: Any) -> Iterator[str]:
+        """What `--dry-run` prints."""
+        yield from self._look(lambda one: [*one.words, "--dry-run"], values)
+
+    def doctor(self, *values: Any) -> Iterator[str]:
+        """What `mull doctor` finds."""
+        yield from self._look(self._doctored, values)
+
+    def _doctored(self, one: Launch) -> list[str]:
+        if one.stage != "grpo":
+            raise MullError(self.say("no_doctor"))
+        return ["rl.doctor", *one.words[1:]]
+
+    def _look(self, words_of: Callable[[Launch], list[str]], values: Sequence[Any]) -> Iterator[str]:
+        try:
+            yield log_box("…")
+            for text in output_of(words_of(self.form.launch(*values))):
+                yield log_box(text)
+        except (MullError, OSError) as error:
+            yield markup.note(str(error), "fault")
+
+    def start(self, *values: Any) -> tuple[str, Any]:
+        """Start the form's command; (what happened, the list of runs with the new one chosen)."""
+        try:
+            job = self.jobs.start(self.form.launch(*values))
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault"), gr.skip()
+        return markup.note(self.say("started", run=job.run)), gr.Dropdown(choices=self._names(), value=job.run)
+
+    def stop(self, name: str | None) -> str:
+        """Ask a run to end."""
+        try:
+            self.jobs.stop(name or "")
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault")
+        return markup.note(self.say("stopping", run=name))
+
+    def resume(self, name: str | None) -> str:
+        """Go on with a run, by its own recipe."""
+        try:
+            stage = read_line(self.runs.folder, self.runs.run(name or "")).stage
+            self.jobs.start(resumed(self.runs.folder, name or "", stage), resume=True)
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault")
+        return markup.note(self.say("started", run=name))
+
+    def follow(self, name: str | None, seen: tuple[str, str]) -> tuple[Any, Any, tuple[str, str]]:
+        """(what the run's process is doing, the end of its log, both to compare with next time)."""
+        now = self._followed(name) if name else ("", "")
+        first, second = (new if new != old else gr.skip() for new, old in zip(now, seen, strict=True))
+        return first, second, now
+
+    def _followed(self, name: str) -> tuple[str, str]:
+        try:
+            job = self.jobs.job(name)
+            is_alive = job is not None and self.jobs.is_alive(name)
+            text = self.say("under_way", pid=job.pid) if job and is_alive else self.say("not_under_way")
+            return markup.note(f"{name}: {text}"), log_box(self.jobs.tail(name))
+        except (MullError, OSError) as error:
+            return markup.note(str(error), "fault"), ""
+
+    def listed(self, chosen: str | None) -> gr.Dropdown:
+        """The list of runs as it is now."""
+        names = self._names()
+        return gr.Dropdown(choices=names, value=chosen if chosen in names else (names[0] if names else None))
+
+    def _names(self) -> list[str]:
+        """What a board started first, then the other runs."""
+        return list(dict.fromkeys([*self.jobs.runs(), *(line.name for line in self.runs.lines(0))]))
+
+
 def train_page(tab: gr.Tab, runs: RunView) -> None:
     """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
+    # 1. the form, and what is looked at before the button
     say, jobs = runs.strings, Jobs(runs.folder)
     form = TrainForm(runs, jobs)
     gr.Markdown(f"**{say('command')}**")
@@ -120,91 +198,32 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
         doctor = gr.Button(say("doctor"), elem_id="doctor")
         start = gr.Button(say("start"), variant="primary", elem_id="start")
     looked = html(elem_id="looked")
+
+    # 2. runs under way
     with gr.Row():
         run = choice(label=say("a_run"), elem_id="job", scale=3)
         stop = gr.Button(say("stop"), variant="stop", elem_id="stop")
         resume = gr.Button(say("resume"), elem_id="resume")
     said, state = html(elem_id="said"), html(elem_id="job-state")
     log = html(elem_id="log", autoscroll=True, max_height=440)
-
-    def look(module_of: Callable[[Launch], list[str]]) -> Callable[..., Iterator[str]]:
-        def shown(*values: Any) -> Iterator[str]:
-            try:
-                yield log_box("…")
-                for text in output_of(module_of(form.launch(*values))):
-                    yield log_box(text)
-            except (MullError, OSError) as error:
-                yield markup.note(str(error), "fault")
-
-        return shown
-
-    def doctored(one: Launch) -> list[str]:
-        if one.stage != "grpo":
-            raise MullError(say("no_doctor"))
-        return ["rl.doctor", *one.words[1:]]
-
-    def begin(*values: Any) -> tuple[str, Any]:
-        try:
-            job = jobs.start(form.launch(*values))
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault"), gr.skip()
-        return markup.note(say("started", run=job.run)), gr.Dropdown(choices=_names(runs, jobs), value=job.run)
-
-    def end(name: str | None) -> str:
-        try:
-            jobs.stop(name or "")
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
-        return markup.note(say("stopping", run=name))
-
-    def go_on(name: str | None) -> str:
-        try:
-            stage = read_line(runs.folder, runs.run(name or "")).stage
-            jobs.start(resumed(runs.folder, name or "", stage), resume=True)
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
-        return markup.note(say("started", run=name))
-
-    def follow(name: str | None, seen: tuple[str, str]) -> tuple[Any, Any, tuple[str, str]]:
-        now = _followed(runs, jobs, name)
-        first, second = (new if new != old else gr.skip() for new, old in zip(now, seen, strict=True))
-        return first, second, now
-
-    def listed(chosen: str | None) -> gr.Dropdown:
-        names = _names(runs, jobs)
-        return gr.Dropdown(choices=names, value=chosen if chosen in names else (names[0] if names else None))
-
     seen = gr.State(("", ""))
+
+    # 3. the form follows what is chosen, and the command follows the form
     of_recipe = [form.text, form.run, *form.fields.values()]
     form.stage.input(form.of_stage, form.stage, [form.recipe, *of_recipe], **QUIET)
     form.recipe.input(form.of_recipe, [form.stage, form.recipe], of_recipe, **QUIET)
     for field in (form.run, *form.fields.values()):
         field.change(form.command, form.inputs, command, trigger_mode="always_last", **QUIET)
     form.text.blur(form.command, form.inputs, command, **QUIET)
+
+    # 4. the buttons, the log
+    act = TrainActions(runs, jobs, form)
     tab.select(form.command, form.inputs, command, **QUIET)
-    tab.select(listed, run, run, **QUIET)
+    tab.select(act.listed, run, run, **QUIET)
     tab.select(form.unused_name, [form.stage, form.recipe, form.run], form.run, **QUIET)
-    plan.click(look(lambda one: [*one.words, "--dry-run"]), form.inputs, looked, api_visibility="private")
-    doctor.click(look(doctored), form.inputs, looked, api_visibility="private")
-    start.click(begin, form.inputs, [said, run], **QUIET)
-    stop.click(end, run, said, **QUIET)
-    resume.click(go_on, run, said, **QUIET)
-    gr.Timer(LOG_SECONDS).tick(follow, [run, seen], [state, log, seen], trigger_mode="once", **QUIET)
-
-
-def _names(runs: RunView, jobs: Jobs) -> list[str]:
-    """What a board started first, then the other runs."""
-    return list(dict.fromkeys([*jobs.runs(), *(line.name for line in runs.lines(0))]))
-
-
-def _followed(runs: RunView, jobs: Jobs, name: str | None) -> tuple[str, str]:
-    """(what the run's process is doing, the end of its log)."""
-    if not name:
-        return "", ""
-    try:
-        job = jobs.job(name)
-        alive = job is not None and jobs.is_alive(name)
-        text = runs.strings("under_way", pid=job.pid) if job and alive else runs.strings("not_under_way")
-        return markup.note(f"{name}: {text}"), log_box(jobs.tail(name))
-    except (MullError, OSError) as error:
-        return markup.note(str(error), "fault"), ""
+    plan.click(act.plan, form.inputs, looked, api_visibility="private")
+    doctor.click(act.doctor, form.inputs, looked, api_visibility="private")
+    start.click(act.start, form.inputs, [said, run], **QUIET)
+    stop.click(act.stop, run, said, **QUIET)
+    resume.click(act.resume, run, said, **QUIET)
+    gr.Timer(LOG_SECONDS).tick(act.follow, [run, seen], [state, log, seen], trigger_mode="once", **QUIET)

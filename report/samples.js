@@ -59,7 +59,7 @@
     if (!state.folded || answerAt < 1) return el("div", { class: "text completion" }, ...nodes);
     const thinking = spans.slice(0, answerAt);
     const characters = thinking.reduce((sum, span) => sum + plain(span[1]).length, 0);
-    const forced = thinking.filter(([kind]) => kind === "forced").map((span) => el("span", { class: "span-forced" }, plain(span[1]).slice(0, 40)));
+    const forced = thinking.filter(([kind]) => kind === "forced").flatMap((span) => [el("span", { class: "span-forced" }, plain(span[1]).trim().slice(0, 40)), " "]);
     return el("div", { class: "text completion" },
       el("details", {}, el("summary", {}, `${say("thinking")}, ${characters.toLocaleString("en")} ${say("characters")} `, ...forced), ...nodes.slice(0, answerAt)),
       ...nodes.slice(answerAt));

@@ -18,16 +18,23 @@ STOPPED = "stopped: this turn is forgotten, the conversation goes on"
 def talk(conversation: Conversation, lines: TextIO, out: TextIO) -> None:
     """Answer line after line until there are no more; SIGINT stops one answer."""
     _say(out, ready=True)
+    while line := _next_line(lines):
+        try:
+            reply = _reply(conversation, _message(line), out)
+        except MullError as error:
+            reply = {"error": str(error)}
+        except KeyboardInterrupt:
+            reply = {"error": STOPPED}
+        _say(out, **reply)
+
+
+def _next_line(lines: TextIO) -> str:
+    """The next line, "" at the end; a SIGINT that comes when an answer is over stops none."""
     while True:
         try:
-            line = lines.readline()
-            if not line:
-                return
-            _say(out, **_reply(conversation, _message(line), out))
-        except MullError as error:
-            _say(out, error=str(error))
+            return lines.readline()
         except KeyboardInterrupt:
-            _say(out, error=STOPPED)
+            continue
 
 
 def _message(line: str) -> str:

@@ -59,6 +59,9 @@ def test_a_finished_run_shows_its_figure(tmp_path: Path) -> None:
     line = only(tmp_path)
     assert line.state == "done"
     assert line.headline == "36.5% [30.1, 43.4]"
+    assert not line.is_before
+    (run / "summary.json").write_text(json.dumps({"greedy_before": figure}))
+    assert only(tmp_path).is_before
 
 
 def test_an_evaluation_shows_its_best_point(tmp_path: Path) -> None:
