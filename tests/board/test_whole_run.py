@@ -10,6 +10,7 @@ from board.folder import Folder
 from board.jobs import Jobs
 from tests.board.browser import CHROMIUM, Looked, board, launch, look, until
 from tests.tiny import tiny_model
+from tests.tiny_run import tiny_base, tiny_run
 
 pytestmark = [
     pytest.mark.recipe,
@@ -40,6 +41,7 @@ def test_a_run_from_the_form_to_the_chat(tmp_path: Path) -> None:
     folder = tmp_path / "outputs"
     jobs = Jobs(Folder(folder))
     model = tiny_model(tmp_path / "model")
+    tiny_run(folder / "sft" / "tiny", tiny_base(tmp_path / "base"))
     with board(folder) as url, sync_playwright() as playwright:
         browser = launch(playwright)
         first, second = look(browser, url), look(browser, url)
@@ -88,15 +90,16 @@ def test_a_run_from_the_form_to_the_chat(tmp_path: Path) -> None:
         first.page.click("#stop")
         until(lambda: not jobs.is_alive("grpo/demo-1"), "the end of the process")
 
-        # 5. talk to the model that it started from
+        # 5. talk to a trained run under a budget
         first.page.get_by_role("tab", name="Chat").click()
-        first.page.locator("#chat-model input").fill(str(model))
-        first.page.keyboard.press("Enter")
+        until(lambda: first.page.locator("#chat-model input").input_value() == "sft/tiny", "the trained run")
+        first.page.get_by_label("seed", exact=True).last.fill("1")
         first.page.locator("#budget input[type=number]").fill("8")
         first.page.keyboard.press("Tab")
         first.page.locator("#message textarea").fill("<img src=x onerror=\"document.title='owned'\"> {{x}}")
         first.page.click("#send")
-        until(lambda: "ended:" in first.page.inner_text("#conversation"), "an answer")
+        until(lambda: "8 thinking tokens, ended: limit" in first.page.inner_text("#conversation"), "an answer")
+        assert first.page.locator("#conversation summary .forced").first.inner_text().startswith("<|im_start|>answer")
         assert first.page.locator("#conversation img").count() == 0
         assert first.page.title() == "Mull"
         assert first.hosts <= {"127.0.0.1", "localhost"}
