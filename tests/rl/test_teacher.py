@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import TrainerState
 
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import ModelConfig, SamplingConfig
@@ -236,11 +237,12 @@ def test_solution_stands_in_the_question(student: LoadedModel, tmp_path: Path) -
 
 def test_long_thinking_stands_before_the_answer(student: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TransformersEngine(student.model, student.tokenizer, S1, 256)
-    config = recipe(student, rollout=BUDGET, rewards=[], teacher={"self": True, "budget": {"max_thinking": 40}})
+    longer = {"self": True, "budget": {"max_thinking": 40}}
+    config = recipe(student, rollout=BUDGET, rewards=[], teacher=longer, trainer={"max_completion_length": 24})
     sampler = built(
         student, Path(student.base) / "run", NO_REWARDS, rollout=BUDGET, engine=engine, max_completion_length=24
     ).sampler
-    batch, _ = sampler.draw([0] * 4 + [1] * 4, student.model, None)
+    batch, _ = sampler.draw([0] * 4 + [1] * 4, student.model, TrainerState())
     asked: list[Any] = []
     draw = engine.generate
 
@@ -272,7 +274,7 @@ def test_answer_that_is_not_there_is_not_taught(student: LoadedModel) -> None:
     sampler = built(
         student, Path(student.base) / "run", NO_REWARDS, rollout=BUDGET, engine=engine, max_completion_length=24
     ).sampler
-    batch, _ = sampler.draw([0] * 4, student.model, None)
+    batch, _ = sampler.draw([0] * 4, student.model, TrainerState())
     mine = next(g for g in batch.generations if g.answer_tokens)
     cut = replace(mine, answer_tokens=0)
     assert teacher._answer_lesson(mine, mine) == Lesson(
