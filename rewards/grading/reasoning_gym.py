@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from data.problem import Problem
+from rewards.grading.denial import denies_after, denies_before
 from rewards.grading.math.too_costly import refusal
 from rewards.grading.verdict import Verdict
 
@@ -32,6 +33,8 @@ def _verdict(problem: Problem, answer: str | None) -> Verdict:
         return Verdict(0.0, "no answer")
     if not {"family", "entry"} <= problem.metadata.keys():
         return Verdict(None, "no family that could score it")
+    if _is_denied(problem.answer, answer):
+        return Verdict(0.0, "denies the gold answer")
     if reason := _refusal(problem.answer, answer):
         return Verdict(None, reason)
     try:
@@ -46,6 +49,14 @@ def _refusal(gold: str, answer: str) -> str | None:
     if _CODE.search(answer):
         return "refused: calls a Python function"
     return refusal(gold, answer) if re.search(r"\*\*|[\^!]", answer) else None
+
+
+def _is_denied(gold: str, answer: str) -> bool:
+    """Whether the gold answer stands there to be denied alone: a family that searches for it would call that solved."""
+    if not gold:
+        return False
+    places = list(re.finditer(rf"(?<!\w){re.escape(gold)}(?!\w)", answer, re.IGNORECASE))
+    return bool(places) and all(denies_before(answer[: at.start()]) or denies_after(answer[at.end() :]) for at in places)
 
 
 def _share(score: float) -> float:

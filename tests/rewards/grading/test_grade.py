@@ -112,6 +112,14 @@ def test_family_scores_own_problems() -> None:
     assert verdict(it, None) == (False, "no answer")
 
 
+@pytest.mark.parametrize("words", ["The answer is not {}", "{} is wrong"])
+@pytest.mark.parametrize("name", ["knights_knaves", "basic_arithmetic"])
+def test_denied_gold_of_a_family_is_wrong(name: str, words: str) -> None:
+    it = family(name)
+    assert verdict(it, words.format(it.answer)) == (False, "denies the gold answer")
+    assert verdict(it, it.answer)[0] is True
+
+
 def test_countdown_needs_the_expression() -> None:
     it = family("countdown")
     target = str(it.metadata["entry"]["metadata"]["target"])
