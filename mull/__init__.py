@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from rewards.grading.verdict import Verdict as Verdict
     from rewards.registry import build_rewards as build_rewards
     from rewards.rollout import Rollout as Rollout
+    from rl.attack import attack_rewards as attack_rewards
     from rl.grpo import train_grpo as train_grpo
+    from self_improve.run import self_improve as self_improve
     from sft.train import train_sft as train_sft
 
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "ThinkFormat": "data.think_format",
     "Trace": "data.problem",
     "Verdict": "rewards.grading.verdict",
+    "attack_rewards": "rl.attack",
     "build_rewards": "rewards.registry",
     "calibrate": "evaluation.calibrate",
     "curate": "curation.curate",
@@ -56,6 +59,7 @@ _HOMES = {
     "load_model": "models.load",
     "load_problems": "data.sources",
     "load_recipe": "configs.recipe",
+    "self_improve": "self_improve.run",
     "train_grpo": "rl.grpo",
     "train_sft": "sft.train",
 }

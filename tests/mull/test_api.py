@@ -1,4 +1,4 @@
-"""The public API: twenty-one names, each at hand when it is first used, strings where a config would do."""
+"""The public API: twenty-three names, each at hand when it is first used, strings where a config would do."""
 
 import importlib
 import subprocess
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 NAMES = [
     "Budget", "Generation", "MullError", "Problem", "Request", "Rollout", "ThinkFormat", "Trace", "Verdict",
-    "build_rewards", "calibrate", "curate", "evaluate", "export", "grade", "load_engine", "load_model", "load_problems",
-    "load_recipe", "train_grpo", "train_sft",
+    "attack_rewards", "build_rewards", "calibrate", "curate", "evaluate", "export", "grade", "load_engine", "load_model",
+    "load_problems", "load_recipe", "self_improve", "train_grpo", "train_sft",
 ]  # fmt: skip
 
 
