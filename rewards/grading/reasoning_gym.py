@@ -55,8 +55,8 @@ def _is_denied(gold: str, answer: str) -> bool:
     """Whether the gold answer stands there to be denied alone: a family that searches for it would call that solved."""
     if not gold:
         return False
-    places = list(re.finditer(rf"(?<!\w){re.escape(gold)}(?!\w)", answer, re.IGNORECASE))
-    return bool(places) and all(denies_before(answer[: at.start()]) or denies_after(answer[at.end() :]) for at in places)
+    found = list(re.finditer(rf"(?<!\w){re.escape(gold)}(?!\w)", answer, re.IGNORECASE))
+    return bool(found) and all(denies_before(answer[: at.start()]) or denies_after(answer[at.end() :]) for at in found)
 
 
 def _share(score: float) -> float:

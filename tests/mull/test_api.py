@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 NAMES = [
     "Budget", "Generation", "MullError", "Problem", "Request", "Rollout", "ThinkFormat", "Trace", "Verdict",
-    "attack_rewards", "build_rewards", "calibrate", "curate", "evaluate", "export", "grade", "load_engine", "load_model",
-    "load_problems", "load_recipe", "self_improve", "train_grpo", "train_sft",
+    "attack_rewards", "build_rewards", "calibrate", "curate", "evaluate", "export", "grade", "load_engine",
+    "load_model", "load_problems", "load_recipe", "self_improve", "train_grpo", "train_sft",
 ]  # fmt: skip
 
 
