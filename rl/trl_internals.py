@@ -14,12 +14,22 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
 
 from rl.trl_batch import TrlBatch
 
 Row = dict[str, Any]
 LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Log-probabilities (B, T), entropies (B, T), auxiliary loss; None where they were not asked for."""
+
+
+class EpochSampler(RepeatSampler):  # type: ignore[misc] # TRL is not typed
+    """TRL's order of problems, from seed and epoch: TRL's own goes on with a generator that no checkpoint keeps."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the next order for `epoch`; a run that is resumed there has the same."""
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + epoch)
 
 
 class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
@@ -34,6 +44,11 @@ class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
     def __init__(self, *args: Any, corrects_sampling: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.corrects_sampling = corrects_sampling
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        own = super()._get_train_sampler(dataset)
+        names = ("data_source", "mini_repeat_count", "batch_size", "repeat_count", "shuffle", "seed")
+        return EpochSampler(**{name: getattr(own, name) for name in names})
 
     def draw(self, rows: list[Row]) -> TrlBatch:
         """Completions and advantages for the rows of a generation."""

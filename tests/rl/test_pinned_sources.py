@@ -21,6 +21,7 @@ OVERRIDDEN = {
     "_generate_and_score_completions": ["self", "inputs"],
     "_prepare_inputs": ["self", "generation_batch"],
     "_compute_loss": ["self", "model", "inputs"],
+    "_get_train_sampler": ["self", "dataset"],
     "_get_per_token_logps_and_entropies": ["self", "model", "batch_size", "compute_aux_loss"],
 }
 

@@ -13,6 +13,7 @@ from configs.run_directory import RunDir, read_jsonl
 from configs.sample import Sample
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import ModelConfig, SamplingConfig
+from data.problem import Problem
 from data.think_format import S1
 from models.engines.base import Request
 from models.engines.transformers import TransformersEngine
@@ -157,6 +158,23 @@ def test_checkpoint_holds_the_trained_adapter_alone(tiny: LoadedModel, tmp_path:
     load_weights(trainer, str(checkpoint))
     for name, value in trained.items():
         torch.testing.assert_close(loaded.model.get_parameter(name), value, check_dtype=False)
+
+
+def test_order_of_problems_is_of_seed_and_epoch(tiny: LoadedModel, tmp_path: Path) -> None:
+    """A run that is resumed in its second epoch has that epoch's order, as one that came there by itself."""
+    rewards = RewardSet([Member("one", lambda rollouts: [1.0] * len(rollouts))])
+    problems = [Problem(str(i), f"{i} + 1?", str(i + 1), "test") for i in range(40)]
+    went_on, resumed = (
+        built(tiny, tmp_path, rewards, problems=problems)._get_train_sampler() for _ in ("went on", "resumed")
+    )
+    went_on.set_epoch(0)
+    first = list(went_on)
+    for sampler in (went_on, resumed):
+        sampler.set_epoch(1)
+    second = list(went_on)
+    assert second == list(resumed)
+    assert second != first
+    assert sorted(second) == sorted(first)
 
 
 def test_unsloth_model_uses_unsloth_loss(tiny: LoadedModel, tmp_path: Path) -> None:
