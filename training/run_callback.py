@@ -23,7 +23,7 @@ RENAMED = {
 
 
 def metrics_row(step: int, logs: Mapping[str, float], seconds: float | None) -> dict[str, float | None]:
-    """TRL's log entry as one row of `metrics.jsonl`: our names, and null where TRL has NaN.
+    """TRL's log entry as one row of `metrics.jsonl`, under our names.
 
     `seconds`: of the step; None for what is measured before the first one, of a resumed run too.
     """
@@ -34,8 +34,15 @@ def metrics_row(step: int, logs: Mapping[str, float], seconds: float | None) -> 
         if key.startswith("eval_") and key.endswith(("runtime", "_per_second", "num_tokens")):
             continue
         name = RENAMED.get(key, key.removesuffix("/mean") if key.startswith("rewards/") else key)
-        row[name] = None if isinstance(value, float) and not math.isfinite(value) else value
+        row[name] = value
     return row
+
+
+def finite(row: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The row with null in the place of what JSON has no number for."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
@@ -83,7 +90,7 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
         seconds = self.seconds if self.steps else None
-        row = metrics_row(state.global_step, logs, seconds) | self._throughput(logs) | self.extra
+        row = finite(metrics_row(state.global_step, logs, seconds) | self._throughput(logs) | self.extra)
         alarms, notes = self.alarms, self.notes
         self.alarms, self.notes, self.extra = [], [], {}
         append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))

@@ -8,6 +8,7 @@ from trl import GRPOConfig
 from configs.errors import ConfigError
 from configs.recipe import load_recipe
 from configs.run_directory import RunDir
+from training.run_callback import finite
 from training.trainer import machine_defaults, trainer_arguments
 
 pytestmark = pytest.mark.engine
@@ -34,3 +35,8 @@ def test_autocast_is_what_the_gpu_computes(on_gpu: bool, has_bf16: bool, autocas
     defaults = machine_defaults(on_gpu, has_bf16)
     assert {name: value for name, value in defaults.items() if name in ("bf16", "fp16") and value} == autocast
     assert defaults.get("use_cpu", False) is not on_gpu
+
+
+def test_row_that_json_has_no_number_for_is_null() -> None:
+    row = finite({"step": 3, "loss": float("nan"), "logprob_gap_mean": float("inf"), "reward": 0.5})
+    assert row == {"step": 3, "loss": None, "logprob_gap_mean": None, "reward": 0.5}
