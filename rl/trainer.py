@@ -164,7 +164,9 @@ class RolloutTrainer(OpenGRPOTrainer):
         """
         bare = self._bare(model)
         if bare not in self._scorings:
-            self._scorings[bare] = self._scoring_of(bare)
+            with self.accelerator.autocast():
+                self._scorings[bare] = self._scoring_of(bare)
+            torch.clear_autocast_cache()  # what was cast while it looked has no gradient
         return self._scorings[bare]
 
     def _scoring_of(self, bare: PreTrainedModel) -> Scoring | None:
@@ -184,9 +186,9 @@ class RolloutTrainer(OpenGRPOTrainer):
     def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:
         """Of every completion token, without the logits of all; what TRL alone can do is left to it."""
         unusual = [value for name, value in options.items() if name not in ("batch_size", "compute_entropy")]
-        with self.accelerator.autocast():  # the head runs outside the model's forward pass, which has it already
-            scoring = self.scoring(model)
-            if scoring is not None and all(value is None or value is False for value in unusual):
+        scoring = self.scoring(model)
+        if scoring is not None and all(value is None or value is False for value in unusual):
+            with self.accelerator.autocast():  # the head runs outside the model's forward pass, which has it already
                 return self._without_logits(model, scoring, PaddedRows(*rows), **options)
         with truncation.truncated(self._bare(model), self.sampler.sampling) if self.truncates else nullcontext():
             return super().log_probabilities(model, *rows, **options)
