@@ -18,7 +18,7 @@ pytestmark = [
 ]
 SMALL = {
     "model.max_length": "512",
-    "trainer.max_steps": "400",
+    "trainer.max_steps": "20000",
     "trainer.per_device_train_batch_size": "4",
     "trainer.max_completion_length": "24",
     "data.limit": "40",

@@ -14,7 +14,7 @@ from rl import run
 from rl.grpo import main
 from training.run_callback import RunCallback
 
-AFTER, FACTOR = 8, 20
+AFTER, FACTOR = 8, 60
 
 
 class Collapsing(RunCallback):
