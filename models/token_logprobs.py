@@ -10,6 +10,7 @@ the head. A head that is trained itself (tied embeddings, LoRA on it) needs the 
 is computed again in the backward pass.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -74,12 +75,12 @@ class Head:
 
 
 def hidden_states(model: CausalLM, head: Head, **inputs: Any) -> Tensor:
-    """(B, T, W) what the head of `model` reads, for the inputs of a forward pass; the head itself runs on one place."""
+    """(B, T, W) what the head of `model` reads, for the inputs of a forward pass; the head itself runs on nothing."""
     seen: list[Tensor] = []
 
     def keep(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         seen.append(given[0])
-        return (given[0][:, -1:], *given[1:])
+        return (given[0][:, :0], *given[1:])
 
     handle = head.module.register_forward_pre_hook(keep)
     try:
@@ -112,7 +113,9 @@ def token_logprobs(
     def score(hidden_RW: Tensor, target_R: Tensor) -> tuple[Tensor, Tensor]:
         return _scores(logits_of(hidden_RW, target_R), target_R, entropies)
 
-    rows = max(1, CHUNK_BYTES // (4 * vocabulary_size(head)))
+    # chunks of one size: a small rest at the end would take a kernel of its own, which may need far more memory
+    most = max(1, CHUNK_BYTES // (4 * vocabulary_size(head)))
+    rows = math.ceil(len(target_N) / max(1, math.ceil(len(target_N) / most))) or 1
     chunks = list(zip(hidden_NW.split(rows), target_N.split(rows), strict=True))
     if not torch.is_grad_enabled():
         parts = [score(*chunk) for chunk in chunks]
