@@ -115,8 +115,8 @@ def token_logprobs(
 
     # chunks of one size: a small rest at the end would take a kernel of its own, which may need far more memory
     most = max(1, CHUNK_BYTES // (4 * vocabulary_size(head)))
-    rows = math.ceil(len(target_N) / max(1, math.ceil(len(target_N) / most))) or 1
-    chunks = list(zip(hidden_NW.split(rows), target_N.split(rows), strict=True))
+    count = max(1, math.ceil(len(target_N) / most))
+    chunks = list(zip(hidden_NW.tensor_split(count), target_N.tensor_split(count), strict=True))
     if not torch.is_grad_enabled():
         parts = [score(*chunk) for chunk in chunks]
     elif head.is_trained or entropies == "gradient":
