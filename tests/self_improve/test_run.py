@@ -128,10 +128,10 @@ def test_round_that_helps_is_built_upon(tmp_path: Path, unsure: Path, server: Ch
     done = mull("self_improve", "--config", str(recipe(tmp_path, unsure, server)))
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
-    start, first = read_rounds(run)
-    # 1. the model learnt what the judge likes, and the second round found no more to learn
+    start, first, *later = read_rounds(run)
+    # 1. the model learnt what the judge likes
     assert start.accuracy["value"] < 0.85
-    assert first.accuracy["value"] > 0.95
+    assert first.accuracy["value"] > 0.9
     assert first.is_taken
     assert first.gain is not None
     assert first.gain["low"] > 0
@@ -143,11 +143,16 @@ def test_round_that_helps_is_built_upon(tmp_path: Path, unsure: Path, server: Ch
     assert sum(one.fate == "malformed" for one in posed) == 4
     assert all(one.solution.endswith(RIGHT) for one in posed if one.fate == KEPT)
     assert {(row["thinking"], row["reply"]) for row in read_jsonl(run / "round_1" / "train.jsonl")} == {("so", RIGHT)}
-    # 3. the end
+    # 3. the second round goes on from the first, and finds nothing more to learn: either no problem at all,
+    #    or one that a rare slip left over and that gains nothing
+    solver = yaml.safe_load((run / "round_2" / "solved" / "config.yaml").read_text())["model"]["name"]
+    assert solver == str(run / "round_1" / "sft" / "model")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["best_round"] == 1
-    assert summary["stopped"].startswith("round 2: nothing to train on, of what was posed: ")
-    assert "trivial" in summary["stopped"]
+    assert not any(record.is_taken for record in later)
+    assert summary["stopped"].startswith(
+        "1 round in a row did not help" if later else "round 2: nothing to train on, of what was posed: "
+    )
     assert "Posed in round 2" in (run / "report.html").read_text()
     assert "go on with --resume" in mull("self_improve", "--config", str(tmp_path / "recipe.yaml")).stderr
 
@@ -174,7 +179,7 @@ def test_sigterm_reaches_the_training_and_it_resumes(tmp_path: Path, unsure: Pat
     rows = [row["step"] for row in read_jsonl(run / "round_1" / "sft" / "metrics.jsonl")]
     assert rows == list(range(1, 21))
     assert steps(run) == ["round 0, measure", *(f"round 1, {name}" for name in ("pose", "solve", "train", "measure"))]
-    assert read_rounds(run)[1].accuracy["value"] > 0.95
+    assert read_rounds(run)[1].accuracy["value"] > 0.9
 
 
 @pytest.mark.recipe
