@@ -1,15 +1,21 @@
-"""What is used of Transformers 5.17 that it does not promise: a cache's layers, pinned in its test."""
+"""What is used of Transformers 5.17 that it does not promise: a cache's layers and an attention, pinned in its test."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from configs.errors import EngineError
 from models.backend import NEEDS_VLLM
 from models.protocols import CausalLM
 
 ROOM = 64  # positions that a cache buffer grows by
+GROUPED = "sdpa_grouped"  # Transformers' name for `grouped_attention`
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed here
@@ -71,3 +77,49 @@ def new_cache(model: CausalLM) -> DynamicCache:
         )
     cache.layers = [GrowingLayer() for _ in cache.layers]
     return cache
+
+
+def grouped_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Transformers' "sdpa" for rows that decode one token, without a copy of keys and values for every query head.
+
+    query (B, H, 1, d), key and value (B, K, T, d), attention_mask (B, 1, 1, T): the H / K query heads that share a key
+    head (Ainslie et al. 2023, arXiv 2305.13245) stand as H / K positions of one head. Returns (B, 1, H, d).
+    """
+    rows, heads, length, width = query.shape
+    group = heads // key.shape[1]
+    is_plain = kwargs.get("position_bias") is None and (attention_mask is None or attention_mask.shape[1] == 1)
+    if length > 1 or group == 1 or query.device.type != "cpu" or not is_plain:
+        out: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return out
+    grouped = torch.nn.functional.scaled_dot_product_attention(
+        query.reshape(rows, -1, group, width),
+        key,
+        value,
+        attn_mask=None if attention_mask is None else attention_mask.expand(-1, -1, group, -1),
+        scale=kwargs.get("scaling"),
+    )
+    return grouped.reshape(rows, 1, heads, -1), None
+
+
+@contextmanager
+def decoding_attention(model: CausalLM) -> Iterator[None]:
+    """`grouped_attention` in a model that has "sdpa"; its own again afterwards."""
+    config = model.config.get_text_config()
+    before = config._attn_implementation
+    if before == "sdpa":
+        config._attn_implementation = GROUPED
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+ALL_ATTENTION_FUNCTIONS.register(GROUPED, grouped_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(GROUPED, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import LlamaConfig, MambaConfig, MistralConfig
+from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MistralConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 from configs.errors import EngineError
-from models.engines.transformers_internals import ROOM, GrowingLayer, new_cache
+from models.engines.transformers_internals import GROUPED, ROOM, GrowingLayer, decoding_attention, new_cache
 
 SHAPE: dict[str, Any] = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
 
@@ -68,3 +68,46 @@ def test_selected_rows_are_those_of_the_index() -> None:
     layer.update(keys, values)
     layer.select(torch.tensor([2, 0]), 1)
     torch.testing.assert_close((layer.keys, layer.values), (keys[[2, 0], :, 1:], values[[2, 0], :, 1:]))
+
+
+@pytest.mark.parametrize("padded", [0, 2])
+def test_grouped_attention_is_sdpa(padded: int) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 48, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8}
+    model = LlamaForCausalLM(LlamaConfig(**shape, num_hidden_layers=2, intermediate_size=16, vocab_size=50))
+    assert model.config._attn_implementation == "sdpa"
+    ids, mask = torch.randint(0, 50, (3, 6)), torch.ones(3, 7, dtype=torch.long)
+    mask[0, :padded] = 0
+
+    def decoded() -> torch.Tensor:
+        cache = new_cache(model)
+        model(ids, attention_mask=mask[:, :6], past_key_values=cache)
+        return model(ids[:, :1], attention_mask=mask, past_key_values=cache).logits
+
+    with torch.inference_mode():
+        theirs = decoded()
+        with decoding_attention(model), KernelShapes() as seen:
+            ours = decoded()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    # two layers: the prompt as Transformers does it, which repeats heads where it has a mask; then nothing is repeated
+    assert seen.heads == [6 if padded else 2] * 2 + [2, 2]
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_grouped_attention_stays_out_of_other_attentions() -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE, vocab_size=50, attn_implementation="eager"))
+    with decoding_attention(model):
+        assert model.config._attn_implementation == "eager" != GROUPED
+
+
+class KernelShapes(TorchDispatchMode):  # type: ignore[misc]  # torch does not type it
+    """How many heads of keys each attention kernel is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "scaled_dot_product" in str(function):
+            self.heads.append(args[1].shape[1])
+        return function(*args, **kwargs or {})
