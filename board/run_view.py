@@ -20,6 +20,8 @@ from report.training import live_sections
 
 DRAWING_SHARE = 0.01
 """Of its time a board draws curves this much at most: the run that it shows has the processor."""
+LONGEST_PATH = 28
+"""Characters of a model's or a data set's name in the list."""
 LIST_SECONDS = 5.0
 """The list of runs is read again after so long."""
 
@@ -76,8 +78,8 @@ class RunView:
             return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells[:2])}<td colspan=6>{cells[2]}</td></tr>"
         done = f"{line.step:,}" + (f" / {line.steps:,}" if line.steps else "") if line.step else "–"
         figure = self.strings("before", figure=line.headline) if line.is_before else line.headline or "–"
-        texts = (line.stage, done, line.model, line.data, figure, self.duration(line.seconds_left))
-        cells += [html.escape(text) for text in texts]
+        cells += [html.escape(line.stage), html.escape(done), _short_path(line.model), _short_path(line.data)]
+        cells += [html.escape(figure), html.escape(self.duration(line.seconds_left))]
         return f'<tr aria-current="{str(is_chosen).lower()}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
     def duration(self, seconds: float | None) -> str:
@@ -160,6 +162,15 @@ class RunView:
         """A number that changes as completions arrive. Raises `RunError`."""
         file = rollouts.samples_file(self.folder, self.run(name))
         return _signature(file) if file else ()
+
+
+def _short_path(text: str) -> str:
+    """A path's end as HTML, the whole of it where the mouse rests: the last columns stay in sight."""
+    if len(text) <= LONGEST_PATH:
+        return html.escape(text)
+    end = text[-LONGEST_PATH:]
+    whole_names = end[max(0, end.find("/", 0, -1)) :]
+    return f'<span title="{html.escape(text)}">…{html.escape(whole_names)}</span>'
 
 
 def _watched(folder: Folder, run: Path) -> list[Path]:
