@@ -10,6 +10,7 @@ from pathlib import Path
 from board import markup, rollouts
 from board.accuracy import accuracy_figure
 from board.folder import Folder
+from board.report_words import translated
 from board.row_file import FollowedRows
 from board.runs import RunLine, find_runs, read_line, read_object
 from board.strings import Strings
@@ -126,8 +127,11 @@ class RunView:
             if state == drawn.state or now - drawn.at < drawn.took / DRAWING_SHARE:
                 return drawn.head, drawn.curves
             parts = self._sections(run, drawn.rows)
-            drawn.head = markup.sections([part for part in parts if not isinstance(part, page.Figures)])
-            drawn.curves = markup.sections([part for part in parts if isinstance(part, page.Figures)])
+            head, curves = (
+                markup.sections([part for part in parts if isinstance(part, page.Figures) == is_figure])
+                for is_figure in (False, True)
+            )
+            drawn.head, drawn.curves = (translated(one, self.strings.language) for one in (head, curves))
             drawn.state, drawn.at = state, time.monotonic()
             drawn.took = drawn.at - now
         return drawn.head, drawn.curves
