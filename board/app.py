@@ -1,7 +1,10 @@
 """The board as a Gradio app: its pages side by side, and how it is served."""
 
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -11,7 +14,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from board import markup
 from board.chat_page import chat_page
 from board.compare_page import compare_page
+from board.data_files import LARGEST
+from board.data_page import data_page
 from board.folder import Folder
+from board.no_files import NoFiles
+from board.recipe_form import WORK
 from board.run_view import RunView
 from board.runs_page import runs_page
 from board.strings import Strings
@@ -19,13 +26,12 @@ from board.train_page import train_page
 from configs.errors import ConfigError
 
 LOCAL_NAMES = ["127.0.0.1", "localhost"]
-LARGEST_UPLOAD = "64mb"
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
 
 
-def board(folder: Path, language: str) -> gr.Blocks:
-    """The pages over the runs below a folder."""
+def board(folder: Path, language: str, data: Sequence[Path] = ()) -> gr.Blocks:
+    """The pages over the runs below a folder; `data`: further folders whose data files may be read."""
     root, say = Folder(folder), Strings(language)
     view = RunView(root, say)
     with gr.Blocks(analytics_enabled=False, title="Mull", fill_width=True) as blocks:
@@ -34,8 +40,10 @@ def board(folder: Path, language: str) -> gr.Blocks:
             runs_page(view)
         with gr.Tab(say("compare"), id="compare") as tab:
             compare_page(tab, view)
-        with gr.Tab(say("train"), id="train") as tab:
-            train_page(tab, view)
+        with gr.Tab(say("data"), id="data") as tab:
+            data_of_page = data_page(tab, view, data)
+        with gr.Tab(say("train"), id="train", elem_id="train-tab") as tab:
+            data_of_page.opens_in(train_page(tab, view))
         with gr.Tab(say("chat"), id="chat") as tab:
             chat_page(tab, view)
     return blocks
@@ -55,23 +63,26 @@ def launch_options(host: str, port: int, password: str | None) -> dict[str, Any]
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "blocked_paths": ["/"],
-        "max_file_size": LARGEST_UPLOAD,
+        "max_file_size": LARGEST,
         "theme": gr.themes.Base(font=FONTS, font_mono=MONO),
         "head": f"<style>{markup.stylesheet()}</style>",  # as `css` Gradio would rewrite its selectors
         # a page elsewhere can't reach a board on this machine under a name of its own
-        "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names)]},
+        "app_kwargs": {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=names), Middleware(NoFiles)]},
     }
 
 
-def serve(folder: Path, language: str, host: str, port: int, password: str | None) -> None:
+def serve(folder: Path, language: str, host: str, port: int, password: str | None, data: Sequence[Path] = ()) -> None:
     """Serve the board until Ctrl-C. Raises `ConfigError` where the port is taken meanwhile."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    blocks = board(folder, language)
-    blocks.queue(default_concurrency_limit=4)
-    try:
-        _, url, _ = blocks.launch(prevent_thread_lock=True, **launch_options(host, port, password))
-    except OSError as error:
-        raise ConfigError(f"--port {port}: {' '.join(str(error).split())}") from None
-    print(f"board: {url} over {folder}" + ("" if password is None else ', user "mull"'), flush=True)
-    blocks.block_thread()
+    home = folder.resolve() / WORK
+    home.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=home, prefix="dropped-", ignore_cleanup_errors=True) as dropped:
+        os.environ["GRADIO_TEMP_DIR"] = dropped
+        blocks = board(folder, language, data)
+        blocks.queue(default_concurrency_limit=4)
+        try:
+            _, url, _ = blocks.launch(prevent_thread_lock=True, **launch_options(host, port, password))
+        except OSError as error:
+            raise ConfigError(f"--port {port}: {' '.join(str(error).split())}") from None
+        print(f"board: {url} over {folder}" + ("" if password is None else ', user "mull"'), flush=True)
+        blocks.block_thread()

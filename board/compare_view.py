@@ -6,6 +6,7 @@ from pathlib import Path
 
 from board import markup
 from board.folder import Folder
+from board.report_words import translated
 from board.row_file import Row, newest_rows
 from board.runs import read_object
 from board.strings import Strings
@@ -40,7 +41,7 @@ class CompareView:
             raise RunError(say("choose_runs", most=MOST_RUNS))
         runs = {name: self.folder.path(name) for name in names}
         with self._drawing:
-            curves = markup.sections([page.Figures("", self._figures(runs))])
+            curves = translated(markup.sections([page.Figures("", self._figures(runs))]), say.language)
         first, *others = runs.items()
         tables: list[page.ReportSection] = []
         for name, run in others:

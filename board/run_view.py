@@ -10,6 +10,7 @@ from pathlib import Path
 from board import markup, rollouts
 from board.accuracy import accuracy_figure
 from board.folder import Folder
+from board.report_words import translated
 from board.row_file import FollowedRows
 from board.runs import RunLine, find_runs, read_line, read_object
 from board.strings import Strings
@@ -20,6 +21,8 @@ from report.training import live_sections
 
 DRAWING_SHARE = 0.01
 """Of its time a board draws curves this much at most: the run that it shows has the processor."""
+LONGEST_PATH = 28
+"""Characters of a model's or a data set's name in the list."""
 LIST_SECONDS = 5.0
 """The list of runs is read again after so long."""
 
@@ -76,8 +79,8 @@ class RunView:
             return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells[:2])}<td colspan=6>{cells[2]}</td></tr>"
         done = f"{line.step:,}" + (f" / {line.steps:,}" if line.steps else "") if line.step else "–"
         figure = self.strings("before", figure=line.headline) if line.is_before else line.headline or "–"
-        texts = (line.stage, done, line.model, line.data, figure, self.duration(line.seconds_left))
-        cells += [html.escape(text) for text in texts]
+        cells += [html.escape(line.stage), html.escape(done), _short_path(line.model), _short_path(line.data)]
+        cells += [html.escape(figure), html.escape(self.duration(line.seconds_left))]
         return f'<tr aria-current="{str(is_chosen).lower()}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
     def duration(self, seconds: float | None) -> str:
@@ -124,8 +127,11 @@ class RunView:
             if state == drawn.state or now - drawn.at < drawn.took / DRAWING_SHARE:
                 return drawn.head, drawn.curves
             parts = self._sections(run, drawn.rows)
-            drawn.head = markup.sections([part for part in parts if not isinstance(part, page.Figures)])
-            drawn.curves = markup.sections([part for part in parts if isinstance(part, page.Figures)])
+            head, curves = (
+                markup.sections([part for part in parts if isinstance(part, page.Figures) == is_figure])
+                for is_figure in (False, True)
+            )
+            drawn.head, drawn.curves = (translated(one, self.strings.language) for one in (head, curves))
             drawn.state, drawn.at = state, time.monotonic()
             drawn.took = drawn.at - now
         return drawn.head, drawn.curves
@@ -160,6 +166,15 @@ class RunView:
         """A number that changes as completions arrive. Raises `RunError`."""
         file = rollouts.samples_file(self.folder, self.run(name))
         return _signature(file) if file else ()
+
+
+def _short_path(text: str) -> str:
+    """A path's end as HTML, the whole of it where the mouse rests: the last columns stay in sight."""
+    if len(text) <= LONGEST_PATH:
+        return html.escape(text)
+    end = text[-LONGEST_PATH:]
+    whole_names = end[max(0, end.find("/", 0, -1)) :]
+    return f'<span title="{html.escape(text)}">…{html.escape(whole_names)}</span>'
 
 
 def _watched(folder: Folder, run: Path) -> list[Path]:

@@ -30,6 +30,8 @@ TIMED_STEPS = 20
 PRODUCTS = ("adapter", "model")
 FINISHED = {"eval": "results.json", "harness": "results.json", "curate": "manifest.json", "distill": "manifest.json"}
 """Stage → the file that it writes last; a training has its product and a report."""
+IMPROVING = "self_improve"
+"""The stage whose run is made of others, each in a folder of a round's; its summary says why it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ def read_line(folder: Folder, path: Path) -> RunLine:
         config = read_config(folder, path)
         summary = read_object(folder, path / "summary.json")
         stage = record.stage if record else _stage_of(config)
+        if stage == IMPROVING:
+            written = max([written, *map(_mtime, path.glob("*/*/*"))])
         rows = list(newest_rows(path / "metrics.jsonl", TIMED_STEPS)) if folder.holds(path / "metrics.jsonl") else []
         step = int(rows[0].get("step", 0)) if rows else 0
         steps = total_steps(config, rows[0] if rows else {})
         seconds = median(times) if (times := [row["step_seconds"] for row in rows if "step_seconds" in row]) else 0.0
-        state = _state(path, stage, written, seconds)
+        state = _state(path, stage, written, seconds, summary)
         left = (steps - step) * seconds if steps and seconds and state == "running" else None
         return RunLine(
             name=name,
@@ -147,9 +151,19 @@ def _last_written(path: Path) -> float:
     return max((entry.stat().st_mtime for entry in os.scandir(path) if entry.is_file()), default=path.stat().st_mtime)
 
 
-def _state(path: Path, stage: str, written: float, step_seconds: float) -> State:
+def _mtime(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # not there, or no longer
+        return 0.0
+
+
+def _state(path: Path, stage: str, written: float, step_seconds: float, summary: Mapping[str, Any]) -> State:
     """Done with its last file there; running while it was written to a short while ago."""
-    if stage in FINISHED:
+    if stage == IMPROVING:
+        newest = max(_mtime(path / name) for name in ("steps.jsonl", "rounds.jsonl"))
+        done = "stopped" in summary and _mtime(path / "summary.json") >= newest
+    elif stage in FINISHED:
         done = (path / FINISHED[stage]).is_file()
     else:
         report, metrics = path / "report.html", path / "metrics.jsonl"
@@ -171,11 +185,11 @@ def _at(values: Mapping[str, Any], section: str, key: str) -> object:
 
 
 def _headline(summary: Mapping[str, Any], results: Mapping[str, Any]) -> str:
-    """Greedy accuracy after the training, or before it; the best point of an evaluation."""
+    """Greedy accuracy after the training, or before it; the best point of an evaluation; what rounds came to."""
     points = [point["accuracy"] for point in results.get("points", ()) if point.get("accuracy")]
     if points:
         return percent_interval(max(points, key=lambda accuracy: accuracy["value"]))
-    for key in ("greedy_after", "greedy_before"):
+    for key in ("greedy_after", "greedy_before", "after"):
         if isinstance(found := summary.get(key), Mapping):
             return percent_interval(found)
     return ""

@@ -1,10 +1,11 @@
 """The board: runs watched, compared, started and talked to in a browser.
 
-    python -m board.serve [--folder outputs] [--port 7860] [--lang en|zh] [--host ADDRESS --password-file FILE]
+    python -m board.serve [--folder outputs] [--data FOLDER] [--port 7860] [--lang en|zh]
+                            [--host ADDRESS --password-file FILE]
 
-Everything it shows is read from run folders below `--folder`, everything it does is a command in a process of its own:
-closing it ends no run, and a second board sees the same. It listens on this machine alone unless `--host` says
-otherwise, which needs a password.
+Everything it shows is read below `--folder` and the folders named with `--data`, everything it does is a command in a
+process of its own: closing it ends no run, and a second board sees the same. It listens on this machine alone unless
+`--host` says otherwise, which needs a password.
 """
 
 import argparse
@@ -23,6 +24,14 @@ def serve_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m board.serve", description="Runs in a browser.")
     parser.add_argument("--folder", type=Path, default=Path("outputs"), help="where runs are and go (outputs)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="its data files may be read too; repeat it",
+    )
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--lang", choices=["en", "zh"], default="en", help="the board's language")
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on; another needs --password-file")
@@ -67,6 +76,9 @@ def main(argv: list[str]) -> None:
         raise ConfigError(f"--host {args.host}: whoever reaches it could start runs; give a --password-file")
     if args.folder.exists() and not args.folder.is_dir():
         raise ConfigError(f"--folder {args.folder}: is no folder")
+    for folder in args.data:
+        if not folder.is_dir():
+            raise ConfigError(f"--data {folder}: is no folder")
     check_port(args.host, args.port)
 
     # 2. the rest imports Gradio, which is to tell nobody that it is there
@@ -79,7 +91,7 @@ def main(argv: list[str]) -> None:
         raise ConfigError("the board needs Gradio: pip install 'mull-reasoning[board]'") from None
 
     args.folder.mkdir(parents=True, exist_ok=True)
-    serve(args.folder, args.lang, args.host, args.port, password)
+    serve(args.folder, args.lang, args.host, args.port, password, args.data)
 
 
 if __name__ == "__main__":

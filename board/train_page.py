@@ -8,6 +8,7 @@ import gradio as gr
 
 from board import markup
 from board.components import QUIET, choice, html
+from board.data_look import with_section
 from board.jobs import Jobs, output_of
 from board.recipe_form import (
     COMMANDS,
@@ -57,9 +58,10 @@ class TrainForm:
             self.text = gr.Code(text, language="yaml", show_label=False, elem_id="recipe-text")
         self.inputs = [self.stage, self.recipe, self.text, self.run, *self.fields.values()]
 
-    def launch(self, stage: str, recipe: str, text: str, run: str, *changes: str) -> Launch:
+    def launch(self, stage: str, recipe: str, text: str, run: str | None, *changes: str | None) -> Launch:
         """The command of the form as it stands. Raises `MullError`."""
-        return launch(self.folder, stage, recipe, text or "", dict(zip(self.fields, changes, strict=True)), run.strip())
+        written = {key: change or "" for key, change in zip(self.fields, changes, strict=True)}
+        return launch(self.folder, stage, recipe, text or "", written, (run or "").strip())
 
     def command(self, *values: Any) -> str:
         """The command to copy, or in its place what is wrong."""
@@ -78,7 +80,21 @@ class TrainForm:
     def of_recipe(self, stage: str, name: str) -> list[Any]:
         """Another recipe was chosen: its text, a name for its run, and what it has in each field."""
         name = name if name in recipes(stage) else recipes(stage)[0]
-        text = recipe_text(stage, name)
+        return self._of_text(stage, name, recipe_text(stage, name))
+
+    def with_data(self, stage: str, name: str, text: str | None, section: str) -> list[Any]:
+        """The form with another `data:` section in the recipe of `sft` that it has, or in the first one.
+
+        Raises `gr.Error`, which a browser shows, for a text that is no section.
+        """
+        if not section.startswith("data:"):
+            raise gr.Error(self.runs.strings("choose_data"), print_exception=False)
+        if stage != "sft":
+            stage, name, text = "sft", FIRST_RECIPE, None
+        text = with_section(text or recipe_text(stage, name), section)
+        return [stage, gr.Dropdown(choices=recipes(stage), value=name), *self._of_text(stage, name, text)]
+
+    def _of_text(self, stage: str, name: str, text: str) -> list[Any]:
         unset = self.runs.strings("left_alone")
         fields = [
             gr.Textbox(
@@ -186,8 +202,8 @@ class TrainActions:
         return list(dict.fromkeys([*self.jobs.runs(), *(line.name for line in self.runs.lines(0))]))
 
 
-def train_page(tab: gr.Tab, runs: RunView) -> None:
-    """Builds the page into the open Gradio blocks; `tab` is what it stands in."""
+def train_page(tab: gr.Tab, runs: RunView) -> TrainForm:
+    """Builds the page into the open Gradio blocks, `tab` is what it stands in; its form."""
     # 1. the form, and what is looked at before the button
     say, jobs = runs.strings, Jobs(runs.folder)
     form = TrainForm(runs, jobs)
@@ -227,3 +243,4 @@ def train_page(tab: gr.Tab, runs: RunView) -> None:
     stop.click(act.stop, run, said, **QUIET)
     resume.click(act.resume, run, said, **QUIET)
     gr.Timer(LOG_SECONDS).tick(act.follow, [run, seen], [state, log, seen], trigger_mode="once", **QUIET)
+    return form

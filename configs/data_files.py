@@ -17,7 +17,8 @@ COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 REGISTRY = "dataset_info.json"
 """LLaMA-Factory's list of the data sets in a folder."""
 
-_ENDINGS = tuple(kind + packed for kind in KINDS for packed in ("", *COMPRESSIONS))
+ENDINGS = tuple(kind + packed for kind in KINDS for packed in ("", *COMPRESSIONS))
+"""How the names of data files end."""
 _PATTERN = "*?["
 
 
@@ -57,7 +58,7 @@ def _of_folder(folder: Path) -> list[Path]:
             f"or some of its files by a pattern such as {folder}/*.csv"
         )
     shown = sorted(file for file in folder.iterdir() if not file.name.startswith(".") and not _is_lock(file))
-    files = [file for file in shown if file.name.lower().endswith(_ENDINGS) and file.is_file()]
+    files = [file for file in shown if file.name.lower().endswith(ENDINGS) and file.is_file()]
     files = [file for file in files if not file.name.lower().endswith(".txt")] or files  # a licence, a list of columns
     if not files:
         below = any(entry.is_dir() for entry in shown)
@@ -77,6 +78,6 @@ def id_prefixes(files: Sequence[Path]) -> list[str]:
         return [""]
     common = os.path.commonpath([file.parent for file in files])
     names = [file.relative_to(common).as_posix() for file in files]
-    short = [next((name[: -len(end)] for end in _ENDINGS if name.lower().endswith(end)), name) for name in names]
+    short = [next((name[: -len(end)] for end in ENDINGS if name.lower().endswith(end)), name) for name in names]
     times = Counter(short)
     return [one if times[one] == 1 else name for one, name in zip(short, names, strict=True)]

@@ -22,6 +22,7 @@ INK, MUTED, GRID = "#1a1c20", "#5c6370", "#d9dce1"
 LABEL = 28  # characters in a line of a point's label
 COLOURS = ("#2563a8", "#c2571a", "#2e7d4f", "#8e4fa8", "#b3364a", "#7a6a1c", "#1f7f8c", "#5a5f9e")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {c: f"--c{i}" for i, c in enumerate(COLOURS)}
+BARS = 40  # of a histogram
 MOST_POINTS = 1_500  # of one line; more than a screen has pixels
 RC = {
     "svg.fonttype": "none",
@@ -157,6 +158,42 @@ def lines(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if len(series) > 1:
             figure.legend(loc="outside lower center", ncols=2 if len(series) < 5 else 3, fontsize=8)
+        return themed(_svg(figure))
+
+
+def histogram(title: str, counts: Mapping[int, int], limit: int, x_label: str, y_label: str, over: str) -> str:
+    """Themed SVG of how often each whole number comes, in 40 bars at most; those over `limit` are hatched.
+
+    `counts`: number → how often; `over`: what the hatched bars are, for the legend. A dashed line stands at the limit,
+    unless it is over twice the highest number.
+    """
+    lowest, highest = min(counts), max(counts)
+    width = max(1, -(-(highest - lowest + 1) // BARS))
+    bars: dict[tuple[int, bool], int] = {}
+    for value, count in counts.items():  # a bar that the limit goes through is two, one on the other
+        key = ((value - lowest) // width, value > limit)
+        bars[key] = bars.get(key, 0) + count
+    with _style(title):
+        figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+        axes = figure.subplots()
+        looks: dict[bool, dict[str, Any]] = {
+            False: {"color": COLOURS[0]},
+            True: {"edgecolor": COLOURS[1], "facecolor": "none", "hatch": "////", "label": over},
+        }
+        for is_over, look in looks.items():
+            at = [bar for bar, side in bars if side == is_over]
+            starts = [lowest + width * bar - 0.5 for bar in at]
+            below = [bars.get((bar, False), 0) * is_over for bar in at]
+            if at:
+                axes.bar(starts, [bars[bar, is_over] for bar in at], width, below, align="edge", **look)
+        if limit < 2 * highest:  # one far off would leave the bars no room
+            axes.axvline(limit + 0.5, color=INK, linewidth=1.2, linestyle="--")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if any(is_over for _, is_over in bars):
+            figure.legend(loc="outside lower center", fontsize=8)
         return themed(_svg(figure))
 
 

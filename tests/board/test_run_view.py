@@ -36,6 +36,14 @@ def test_curves_have_accuracy_first(run: Path) -> None:
     assert curves.index("Right completions") < curves.index("Reward")
 
 
+def test_long_paths_are_cut_in_the_list(run: Path) -> None:
+    path = "/a/very/long/way/to/the/data/of/the/ward/中文病历/train.jsonl"
+    (run / "config.yaml").write_text(json.dumps({"model": {"name": "m"}, "data": {"path": path}}))
+    table = view(run).table(None)
+    assert f'<span title="{path}">…/the/ward/中文病历/train.jsonl</span>' in table
+    assert "<td>m</td>" in table
+
+
 def test_drawing_takes_a_small_share_of_the_time(run: Path) -> None:
     seen = view(run)
     first = seen.figures("grpo/a")

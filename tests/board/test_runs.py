@@ -71,6 +71,24 @@ def test_an_evaluation_shows_its_best_point(tmp_path: Path) -> None:
     assert only(tmp_path).state == "done"
 
 
+def test_rounds_are_done_when_the_loop_says_why(tmp_path: Path) -> None:
+    figure = {"value": 0.365, "low": 0.301, "high": 0.434, "n": 200}
+    record = RECORD | {"stage": "self_improve"}
+    run = make(tmp_path / "self_improve" / "x", {"run.json": record, "rounds.jsonl": "{}\n"})
+    step = make(run / "round-1" / "sft", {"metrics.jsonl": "{}\n"}) / "metrics.jsonl"
+    for file in run.iterdir():
+        os.utime(file, (1e9, 1e9))
+    assert only(tmp_path).state == "running"  # a step of it writes
+    os.utime(step, (1e9, 1e9))
+    assert only(tmp_path).state == "stopped"
+    (run / "summary.json").write_text(json.dumps({"stopped": "2 rounds", "after": figure}))
+    assert only(tmp_path).state == "done"
+    assert only(tmp_path).headline == "36.5% [30.1, 43.4]"
+    os.utime(run / "summary.json", (1e9, 1e9))
+    os.utime(run / "rounds.jsonl", (2e9, 2e9))
+    assert only(tmp_path).state != "done"  # it went on
+
+
 @pytest.mark.parametrize(
     "files",
     [

@@ -64,3 +64,7 @@ def test_port_in_use_is_one_line(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     assert "is no folder" in refused("--folder", str(tmp_path / "x"))
+
+
+def test_folder_with_data_is_there(tmp_path: Path) -> None:
+    assert "--data" in refused("--folder", str(tmp_path), "--data", str(tmp_path / "none"))

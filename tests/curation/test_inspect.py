@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from curation.inspect import main, quantiles
+from curation.inspect import main
+from curation.inspection_record import MOST_SHOWN, Inspection, ShownRow, quantiles
 from tests.data.test_sheet_rows import Cell, workbook
 
 REAL = os.environ.get("MULL_DATA")
@@ -36,6 +37,57 @@ def test_residue_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "rows with HTML tags, left as they are: 1, such as a-2: <p>b</p>\n" in capsys.readouterr().out
 
 
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Inspection]:
+    code = main([*arguments, "--json"])
+    return code, Inspection.from_json(json.loads(capsys.readouterr().out))
+
+
+def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "表.csv"
+    rows = "".join(f"第{i}天能吃什么药？,按时服用第{i}号药。\n" for i in range(9))
+    path.write_bytes(f"问,答\n{rows}坏,一,二\n".encode("gbk"))
+    code, found = as_json(capsys, str(path), "question=问", "reply=答")
+    assert (code, found.layout, found.columns) == (1, "mapping", ["问", "答"])
+    assert found.encodings == {"gb18030": [str(path)]}
+    assert [(bad.count, bad.rows) for bad in found.bad] == [(1, ["11"])]
+    assert found.rows == 9
+    assert found.over(1) == 9
+    assert found.over(1000) == 0
+    assert (len(found.shown), found.shown[0].completion) == (3, "按时服用第0号药。<|im_end|>")
+
+
+def test_json_says_why_and_which_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("q,a\n1 + 1?,2\n")
+    code, found = as_json(capsys, str(tmp_path / "a.csv"))
+    assert (code, found.columns) == (2, ["q", "a"])
+    assert "no known layout" in found.fault
+    code, found = as_json(capsys, str(tmp_path / "b.csv"))
+    assert (code, found.columns) == (2, [])
+    assert "no such file" in found.fault
+
+
+def test_first_rows_alone_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\n" + "1 + 1?,2\n,\n" * 50)
+    _, found = as_json(capsys, str(tmp_path / "a.csv"), "--rows", "10")
+    assert (found.rows, found.rejected, found.is_whole) == (5, 5, False)
+    assert main([str(tmp_path / "a.csv"), "--max-length", "3"]) == 1
+    said = capsys.readouterr().out
+    assert "rows: 50, 0 with thinking; rejected: 50\n" in said
+    assert "over 3 tokens: 50" in said
+
+
+def test_benchmark_is_looked_at_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = as_json(capsys, "arithmetic", "--hub")
+    assert (code, found.layout, found.rows) == (0, "problems of arithmetic", 1000)
+
+
+def test_long_texts_are_cut_in_json() -> None:
+    shown = ShownRow("a", 9, "x" * (MOST_SHOWN + 7), "y")
+    [cut] = Inspection(shown=[shown]).as_json()["shown"]
+    assert "\n[… 7 characters …]\n" in cut["prompt"]
+    assert cut["completion"] == "y"
+
+
 def test_mapping_is_given_as_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("q,a\n1 + 1?,2\n")
     assert main([str(tmp_path / "a.csv"), "question=q", "reply=a"]) == 0
@@ -57,9 +109,9 @@ def test_file_is_shown_as_its_task_reads_it(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_quantiles_are_lengths_of_rows() -> None:
-    found = quantiles(list(range(1, 101)))
+    found = quantiles(dict.fromkeys(range(1, 101), 1))
     assert found == {"min": 1, "50%": 50, "90%": 90, "95%": 95, "99%": 99, "max": 100}
-    assert quantiles([7]) == dict.fromkeys(found, 7)
+    assert quantiles({7: 1}) == dict.fromkeys(found, 7)
 
 
 @pytest.mark.recipe

@@ -74,3 +74,13 @@ def test_sparse_values_are_a_joined_line(most: int, every: int) -> None:
     paths = re.findall(r'<path d="([^"]*)"', plots.lines("eval_loss", steps, {"x": values}))
     longest = max(paths, key=lambda path: path.count("L "))
     assert (longest.count("M "), longest.count("L ")) == (1, 59)
+
+
+def test_bars_over_the_limit_are_hatched() -> None:
+    below = plots.histogram("tokens", {10: 3, 90: 1}, 100, "tokens", "rows", "too long")
+    above = plots.histogram("tokens", {10: 3, 90: 1, 4000: 2}, 100, "tokens", "rows", "too long")
+    assert "<pattern" not in below
+    assert "too long" not in below
+    assert "<pattern" in above
+    assert "too long" in above
+    assert "<svg" in plots.histogram("tokens", {7: 1}, 7, "tokens", "rows", "too long")
