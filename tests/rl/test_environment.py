@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
+from trl import GRPOConfig, GRPOTrainer
 
 from configs.errors import ConfigError, RewardError
 from configs.recipe import load_recipe
@@ -24,10 +26,13 @@ from report.samples import spans_of
 from rewards.composition import RewardSet
 from rewards.environment import ToolUse, tool_use
 from rewards.registry import build_rewards
+from rewards.rollout_file import read_rollouts
+from rl import rollout as rollouts
 from rl.calculator import Calculator
 from rl.trainer import RolloutTrainer
-from tests.rl.trainers import PROBLEMS, built, by_hand, gradients, randomise
-from tests.tool_model import SUMS, tool_model, tool_tokenizer
+from tests.rl.plugins import calculated
+from tests.rl.trainers import PROBLEMS, built, by_hand, gradients, randomise, recipe
+from tests.tool_model import CALLS, SUMS, tool_model, tool_tokenizer
 
 ROOT = Path(__file__).parents[2]
 PATH = "rl.calculator:Calculator"
@@ -62,7 +67,7 @@ def trainer_of(model: LoadedModel, folder: Path, rewards: RewardSet, path: str =
     tools = acting(model, path)
     engine = tools.engine(TransformersEngine(model.model, model.tokenizer, NONE, 1024), 2, 16)
     rollout = {"environment": path, "max_turns": 2}
-    lengths = {"max_completion_length": 96, "per_device_train_batch_size": 16}
+    lengths: dict[str, Any] = {"max_completion_length": 96, "per_device_train_batch_size": 16}
     made = built(model, folder, rewards, think=NONE, engine=engine, rollout=rollout, **lengths)
     randomise(made.model)
     return made
@@ -111,8 +116,55 @@ def test_reward_sees_environments(tools_model: LoadedModel, tmp_path: Path) -> N
         assert [span.text for span in spans_of(sample) if span.kind == "environment"] == [
             sample.text[start:end] for start, end in sample.tool_results
         ]
+    replayed = read_rollouts(str(tmp_path / "rollouts.jsonl"), NONE, 96)
+    assert [one.earlier + one.text for one in replayed] == [sample.text for sample in samples]
+    assert all("<|im_start|>tool" not in one.text for one in replayed)
     assert trainer._metrics["train"]["tools/call_frequency"][0] >= sum(calls) / 16
     assert trainer._metrics["train"]["tools/failure_frequency"] == [0.0]
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_completions_are_trls(folder: Path, tmp_path: Path) -> None:
+    """The most likely tokens, by TRL's trainer with `environment_factory` and by our engine: the same rollouts."""
+    model = load_model(ModelConfig(name=str(folder), precision="fp32"))
+    with torch.no_grad():  # so that the most likely turn is a call
+        model.model.lm_head.weight[model.tokenizer.convert_tokens_to_ids(CALLS[0])] *= 1.5
+
+    # 1. TRL's, of conversational prompts
+    own = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True, "bf16": False}
+    lengths = {"per_device_train_batch_size": 8, "num_generations": 2, "max_completion_length": 96}
+    arguments = GRPOConfig(
+        str(tmp_path), top_k=1, max_tool_calling_iterations=2, gradient_checkpointing=False, **own, **lengths
+    )
+    rows = [
+        {"prompt": [{"role": "user", "content": problem.question}], "answer": problem.answer} for problem in PROBLEMS
+    ]
+    trainer = GRPOTrainer(
+        model.model,
+        reward_funcs=calculated,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=model.tokenizer,
+        environment_factory=Calculator,
+    )
+    theirs = trainer._generate_and_score_completions([row for row in rows for _ in range(2)])
+
+    # 2. ours
+    config = recipe(model, think_format="none", rollout={"environment": PATH}, trainer={**lengths, "top_k": 1})
+    tools = acting(model)
+    engine = tools.engine(TransformersEngine(model.model, model.tokenizer, NONE, 1024), 2, 16)
+    problems = [problem for problem in PROBLEMS for _ in range(2)]
+    prompts = rollouts.prompts(problems, tools.tokenizer, NONE)
+    drawn = rollouts.make_generate(engine, config)(problems, prompts, [None] * 8, model.model)
+    ours = rollouts.trl_columns(drawn, is_forced=True)
+
+    assert sum(generation.conversation.calls for generation in drawn if generation.conversation) > 0
+    for row in range(8):
+        has_prompt, has_token = theirs["prompt_mask"][row].bool(), theirs["completion_mask"][row].bool()
+        assert ours["prompt_ids"][row] == theirs["prompt_ids"][row][has_prompt].tolist()
+        assert ours["completion_ids"][row] == theirs["completion_ids"][row][has_token].tolist()
+        assert ours["env_mask"][row] == theirs["tool_mask"][row][has_token].tolist()
 
 
 @pytest.mark.engine

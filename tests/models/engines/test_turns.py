@@ -140,7 +140,7 @@ def test_cut_turn_calls_nothing() -> None:
 
 def test_context_bounds_all_turns() -> None:
     engine, inner = engine_of(looks(9))
-    inner.context = engine.context = len(asked(engine).prompt) + 150  # type: ignore[arg-type]
+    inner.context = engine.context = len(asked(engine).prompt) + 150
     [found] = engine.generate([asked(engine, max_tokens=None)])
     assert len(found.prompt_ids) + len(found.token_ids) <= engine.context
     assert found.finish == "length"
