@@ -219,7 +219,7 @@ def ours(folder: str, lengths: Sequence[int], group: int = GROUP) -> tuple[Any, 
     )  # fmt: skip
     sampler = GroupSampler(engine, config, scorer, prompts, group)
 
-    def to_length(texts: Sequence[str], budgets: Sequence[Any], trained: Any) -> Any:
+    def to_length(_: object, texts: Sequence[str], budgets: Sequence[Any], trained: Any) -> Any:
         ids = loaded.tokenizer(list(texts))["input_ids"]
         rows = zip(ids, lengths, strict=True)
         return engine.generate([Request(tuple(row), SamplingConfig(), length, logprobs=True) for row, length in rows])

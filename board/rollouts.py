@@ -78,7 +78,7 @@ def shown(folder: Folder, run: Path, wanted: Wanted) -> Shown:
     if steps is None:
         return Shown(shown_samples(found, {}, {s.point: s.point for s in found}), file.name, None, looked_at, damaged)
     think_format = think_format_of(run)
-    spans = [cut(s.text, s.forced, s.prefilled, answer_start(s, think_format)) for s in found]
+    spans = [cut(s.text, s.forced, s.prefilled, answer_start(s, think_format), s.tool_results) for s in found]
     shown_ones = [replace(one, spans=pieces) for one, pieces in zip(shown_rollouts(found), spans, strict=True)]
     return Shown(shown_ones, file.name, steps, looked_at, damaged)
 
@@ -110,7 +110,7 @@ def checked(sample: Sample) -> Sample:
     sound = (
         all(isinstance(text, str) for text in (*texts, *sample.references))
         and all(number is None or isinstance(number, int | float) for number in numbers)
-        and all(isinstance(edge, int) for ends in sample.forced for edge in ends)
+        and all(isinstance(edge, int) for ends in (*sample.forced, *sample.tool_results) for edge in ends)
         and isinstance(sample.extracted, str | None)
         and isinstance(sample.prefilled, int)
     )
@@ -130,6 +130,6 @@ def think_format_of(run: Path) -> ThinkFormat:
 
 def answer_start(sample: Sample, think_format: ThinkFormat) -> int | None:
     """Where the answer begins in the text; None where the thinking has no end."""
-    parts = think_format.split(sample.text)
+    parts = think_format.split(sample.text[sample.turn_start :])
     at = sample.text.rfind(parts.answer) if parts.answer.strip() else -1
     return at if at > 0 else None

@@ -125,9 +125,8 @@ def resolve(
             f"budget: wait_text {budget.wait_text!r} holds a token that ends the thinking; choose another"
         )
     room = context - prompt_tokens if max_tokens is None else min(context - prompt_tokens, max_tokens)
-    ending = len(tokens.end) + len(final)
+    ending, wanted = len(tokens.end) + len(final), _wanted(budget)
     left = room - ending - budget.max_answer
-    wanted = budget.min_thinking if budget.max_thinking is None else budget.max_thinking
     if left < wanted:
         cap = "" if max_tokens is None else f", max_tokens {max_tokens}"
         raise EngineError(
@@ -148,3 +147,14 @@ def resolve(
         final=final,
         max_answer=budget.max_answer,
     )
+
+
+def least_room(budget: Budget, tokens: ThinkTokens, tokenizer: Tokenizer) -> int:
+    """Tokens that a completion under `budget` needs: with fewer `resolve` refuses it."""
+    final = encode(tokenizer, budget.final_answer_text)
+    return _wanted(budget) + len(tokens.end) + len(final) + budget.max_answer
+
+
+def _wanted(budget: Budget) -> int:
+    """Thinking tokens that there has to be room for."""
+    return budget.min_thinking if budget.max_thinking is None else budget.max_thinking

@@ -27,6 +27,7 @@ class Sample:
     references         all replies that were right, the gold answer first; () where it was the only one
     text               the assistant's turn with special tokens, the prefilled part (`prefilled` characters) included
     forced             ranges of characters of `text` that the policy did not choose
+    tool_results       ranges of characters of `text` that an environment wrote, of `forced` ones too; () without one
     thinking, answer   the parts of the text, where the engine told them apart; `extracted` is what was graded
     score              0 to 1, None: it could not be judged; `reason` and `parts` say why (`rewards.grading.verdict`)
     stop               what ended the thinking: "natural", "waited:k", "limit", "context", "agreed:k", "confident:p"
@@ -52,6 +53,7 @@ class Sample:
     text: str = ""
     prefilled: int = 0
     forced: Ranges = ()
+    tool_results: Ranges = ()
     thinking: str = ""
     answer: str = ""
     extracted: str | None = None
@@ -96,6 +98,11 @@ class Sample:
         return self.finish == "length"
 
     @property
+    def turn_start(self) -> int:
+        """Where in `text` the model's last turn begins, the one that answers."""
+        return self.tool_results[-1][1] if self.tool_results else 0
+
+    @property
     def place(self) -> Place:
         """Where it belongs among the samples of a file."""
         return self.point, self.id, self.sample
@@ -110,11 +117,13 @@ class Sample:
         if "id" not in row or not row.keys() <= FIELDS.keys():
             unknown = ", ".join(sorted(row.keys() - FIELDS.keys()))
             raise ValueError(f"not a sample: {f'unknown {unknown}' if unknown else 'no id'}")
-        ranges = {name: tuple((start, end) for start, end in row.get(name, ())) for name in ("forced", "forced_tokens")}
+        ranges = {name: tuple((start, end) for start, end in row.get(name, ())) for name in RANGES}
         tuples = {name: tuple(row.get(name, ())) for name in ("references", "token_ids")}
         return cls(**{**row, **ranges, **tuples})
 
 
+RANGES = ("forced", "forced_tokens", "tool_results")
+"""Fields that are `Ranges`."""
 FIELDS = {one.name: one for one in fields(Sample)}
 
 

@@ -76,6 +76,17 @@ class Problem:
         """What makes two problems the same: the key, or the question."""
         return self.key or self.question
 
+    def row(self) -> dict[str, Any]:
+        """Value by column, as TRL's data sets have it: `solution` is the answer where the source has none."""
+        return {
+            **self.metadata,
+            "id": self.id,
+            "question": self.question,
+            "answer": self.answer,
+            "source": self.source,
+            "solution": self.solution or self.answer,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:

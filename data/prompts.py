@@ -40,7 +40,7 @@ def render_prompt(
     it. A template that already opens the thinking is not prefilled twice. Raises `ModelError` for a tokenizer without a
     chat template, for one without a generation prompt, and for messages that a template refuses.
     """
-    return _prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
+    return prefilled(_generation_prompt(tokenizer, question, think_format, system, history), think_format)
 
 
 def render_problem(tokenizer: "PreTrainedTokenizerBase", problem: Problem, think_format: ThinkFormat) -> str:
@@ -91,9 +91,9 @@ def render_turn(tokenizer: "PreTrainedTokenizerBase", trace: Trace, think_format
     if not trace.thinking.strip():
         return prompt, trace.reply.strip() + end_of_turn
     full = think_format.render(trace.thinking, trace.reply)
-    prefilled = _prefilled(prompt, think_format)
-    opened = prefilled[len(prompt) :] if prefilled != prompt else _opened(prompt, think_format)
-    return prefilled, full.removeprefix(opened) + end_of_turn
+    begun = prefilled(prompt, think_format)
+    opened = begun[len(prompt) :] if begun != prompt else _opened(prompt, think_format)
+    return begun, full.removeprefix(opened) + end_of_turn
 
 
 def _document(tokenizer: "PreTrainedTokenizerBase", trace: Trace) -> str:
@@ -255,7 +255,8 @@ def _apply(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]],
         raise ModelError(f"{_name(tokenizer)}: its chat template refuses these messages ({error})") from None
 
 
-def _prefilled(prompt: str, think_format: ThinkFormat) -> str:
+def prefilled(prompt: str, think_format: ThinkFormat) -> str:
+    """A prompt that ends with an assistant's header, and the format's prefill unless it is there already."""
     return prompt if _opened(prompt, think_format) else prompt + think_format.prefill
 
 

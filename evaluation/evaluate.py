@@ -101,6 +101,10 @@ def evaluate(
         check_compared(config, compare)
     if config.answers is None:
         check_model_config(config.model)
+    if config.environment is not None:
+        from rewards.plugin import load
+
+        load(config.environment, "environment")
     if not dry_run:
         run.check(resume)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int = 1) -> Sample:
     """A generation as a sample, not yet graded."""
-    from models.engines.generation import forced_characters, spans
+    from models.engines.generation import forced_characters, result_characters, spans
 
     prefill = engine.think_format.prefill
     return Sample(
@@ -29,6 +29,7 @@ def sample_of(task: Task, generation: "Generation", engine: "Engine", tries: int
         text=prefill + generation.text,
         prefilled=len(prefill),
         forced=tuple(forced_characters(generation, engine.tokenizer, prefill)),
+        tool_results=tuple(result_characters(generation, engine.tokenizer, prefill)),
         thinking=generation.thinking,
         answer=generation.answer,
         extracted=extracted_answer(task.problem, engine.turn(generation), engine.think_format),

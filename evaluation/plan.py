@@ -41,6 +41,7 @@ class Task:
     {tries}, how often to draw until the thinking ends by itself. Without a budget `max_tokens` is the limit. Tasks of
     one problem that follow each other and share a seed are the samples 0, 1, … of one request; the engine gives each
     its own noise.
+    `posed`: the problem as the point asks it, where that is not `problem` itself.
     `probe`: it is no sample of a point, but the answer after so many thinking tokens of the longest one.
     `logprobs`: the engine is asked for log-probabilities, which votes among several samples are weighted by.
     """
@@ -58,6 +59,7 @@ class Task:
     max_tokens: int | None = None
     logprobs: bool = False
     probe: int | None = None
+    posed: Problem | None = None
 
     @property
     def place(self) -> Place:
@@ -187,7 +189,7 @@ def _point(config: EvalConfig, section: PointConfig, problems: Sequence[Problem]
             seed = int(_hash(config.seed, problem.id, sample)[:15], 16)
             key = _hash(identity, ids, budget.as_dict(), section.tries, seed)[:16]
             task = Task(label, budget, config.sampling, prompting, problem, sample, prompt, ids, seed, key)
-            tasks.append(replace(task, logprobs=config.samples > 1 or config.probes is not None))
+            tasks.append(replace(task, posed=posed, logprobs=config.samples > 1 or config.probes is not None))
     return tasks
 
 
@@ -211,7 +213,8 @@ def _identity(config: EvalConfig, engine: Prompted) -> list[Any]:
     """What decides a sample's text besides its prompt, budget and seed; an adapter counts by its weights."""
     model = config.model.model_dump(exclude={"gpu_memory_utilization", "adapter"})
     weights = adapter_hash(config.model.adapter)
-    return [model, weights, engine.name, asdict(engine.think_format), config.sampling.model_dump()]
+    acting = [config.environment, config.max_turns] if config.environment else []
+    return [model, weights, engine.name, asdict(engine.think_format), config.sampling.model_dump(), *acting]
 
 
 def adapter_hash(adapter: str | None) -> str | None:

@@ -8,6 +8,7 @@ from configs.schema.evaluation import EvalConfig
 from configs.schema.promise import Promise
 from data.think_format import resolve_think_format
 from evaluation import answers_file, perplexity, runner
+from evaluation.acting import acting_engine
 from evaluation.against import BASE, base_config, check_comparable, compare_with
 from evaluation.compare import find_run, read_run
 from evaluation.console import describe, progress_line, show_results
@@ -56,7 +57,7 @@ def run_evaluation(
 
         engine = load_engine(config.engine, config.model, resolve_think_format(config.think_format))
         with progress_line() as progress:
-            points = runner.generate(config, problems, run, engine, progress)
+            points = runner.generate(config, problems, run, acting_engine(engine, config), progress)
         if config.measures_perplexity:
             perplexity.measure_gold_replies(engine, problems, run / perplexity.FILE)
         engine.close()

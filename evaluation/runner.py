@@ -19,6 +19,7 @@ from configs.schema.evaluation import EvalConfig
 from data.problem import Problem, problems_hash
 from data.sources import load_problems
 from data.think_format import resolve_think_format
+from evaluation.acting import without_its_tools
 from evaluation.benchmark_age import older_than_model
 from evaluation.compare import neighbours
 from evaluation.judging import JUDGEMENTS_FILE, ask_judge, case_of, failures, judged_figures
@@ -186,6 +187,7 @@ def generate_tasks(
             budget=first.budget,
             n=len(group),
             logprobs=first.logprobs,
+            problem=first.posed or first.problem,
         )
         for group in groups
         for first in group[:1]
@@ -243,7 +245,13 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
     sessions = list(read_jsonl(run / "metrics.jsonl"))
     run.add_summary(
         accuracy={point["label"]: point["accuracy"] for point in summary["points"]},
-        warnings=[*warnings(problems, points), *unjudged(summary["points"]), *failed, *([older] if older else [])],
+        warnings=[
+            *warnings(problems, points),
+            *unjudged(summary["points"]),
+            *failed,
+            *([older] if older else []),
+            *without_its_tools(config),
+        ],
         seconds=round(sum(session["seconds"] for session in sessions), 1),
         tokens=sum(session["tokens"] for session in sessions),
         decoded_tokens=sum(session["decoded_tokens"] for session in sessions),

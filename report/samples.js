@@ -49,7 +49,7 @@
       return [node];
     });
   const fact = (name, value) => el("span", {}, el("i", {}, name), el("b", {}, format(value)));
-  const titles = { prefill: say("put there by the prompt"), forced: say("forced by the budget: the model did not choose this") };
+  const titles = { prefill: say("put there by the prompt"), forced: say("forced by the budget: the model did not choose this"), environment: say("written by the environment: results of the tools that the model called") };
 
   // the thinking is what comes before the answer; folded, it says how long it is and what was forced in it
   const completion = (spans) => {
@@ -219,6 +219,8 @@
     el("div", { class: "legend" },
       ...(samples.some((sample) => sample.spans.some((span) => span[0] === "forced"))
         ? [el("span", {}, el("span", { class: "span-forced" }, say("forced")), " ", say("put there by the budget"))] : []),
+      ...(samples.some((sample) => sample.spans.some((span) => span[0] === "environment"))
+        ? [el("span", {}, el("span", { class: "span-environment" }, say("environment")), " ", say("results of tools"))] : []),
       el("span", {}, el("span", { class: "token" }, "<token>"), " ", say("special token or tag")),
       el("span", {}, say("↑ ↓ in the list: next sample"))),
     el("div", { class: "browser" }, list, pane));

@@ -21,7 +21,10 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a completion. `kind`: "prefill", "thinking", "answer", "text", or "forced" (by a budget)."""
+    """A piece of a completion.
+
+    `kind`: "prefill", "thinking", "answer", "text", "forced" (by a budget), or "environment" (results of tools).
+    """
 
     kind: str
     text: str
@@ -185,24 +188,31 @@ def _number(value: float | None) -> float | str | None:
 
 
 def cut(
-    text: str, forced: Sequence[tuple[int, int]] = (), prefilled: int = 0, answer_at: int | None = None
+    text: str,
+    forced: Sequence[tuple[int, int]] = (),
+    prefilled: int = 0,
+    answer_at: int | None = None,
+    tool_results: Sequence[tuple[int, int]] = (),
 ) -> list[Span]:
     """A completion as spans, from character offsets into `text`.
 
     The first `prefilled` characters were put there by the prompt; `forced` are [start, end) ranges that the policy did
-    not choose; from `answer_at` on it is the answer. Without `answer_at` what remains is "text".
+    not choose, `tool_results` those that an environment wrote; from `answer_at` on it is the answer. Without
+    `answer_at` what remains is "text".
     """
 
     def kind(at: int) -> str:
         if at < prefilled:
             return "prefill"
+        if any(start <= at < end for start, end in tool_results):
+            return "environment"
         if any(start <= at < end for start, end in forced):
             return "forced"
         if answer_at is None:
             return "text"
         return "thinking" if at < answer_at else "answer"
 
-    edges = {0, len(text), prefilled, answer_at or 0, *(edge for span in forced for edge in span)}
+    edges = {0, len(text), prefilled, answer_at or 0, *(edge for span in (*forced, *tool_results) for edge in span)}
     ends = sorted(edge for edge in edges if 0 <= edge <= len(text))
     pieces = [(kind(start), text[start:end]) for start, end in pairwise(ends)]
     return [Span(name, "".join(piece for _, piece in run)) for name, run in groupby(pieces, key=lambda piece: piece[0])]
@@ -211,7 +221,7 @@ def cut(
 def spans_of(sample: Sample) -> list[Span]:
     """A sample's text as spans, thinking and answer told apart."""
     answer_at = sample.text.rfind(sample.answer) if sample.answer else None
-    return cut(sample.text, sample.forced, sample.prefilled, answer_at)
+    return cut(sample.text, sample.forced, sample.prefilled, answer_at, sample.tool_results)
 
 
 def shown_of(sample: Sample, group: str) -> ShownSample:

@@ -295,7 +295,7 @@ def shown_rollouts(rollouts: Sequence[Sample]) -> list[ShownSample]:
         shown.append(
             replace(
                 shown_of(sample, f"step {sample.step}"),
-                spans=cut(sample.text, sample.forced),
+                spans=cut(sample.text, sample.forced, tool_results=sample.tool_results),
                 tags=[name for name, holds in marks.items() if holds],
                 scores=sample.rewards,
                 facts={name: value for name, value in facts.items() if value is not None},

@@ -15,6 +15,7 @@ from typing import Any
 from configs.errors import RewardError
 from data.problem import Problem
 from data.think_format import ThinkFormat
+from models.engines.conversation import Conversation
 from report.correlation import correlation
 from rewards.plugin import TrlReward
 from rewards.rollout import Reward, Rollout
@@ -138,11 +139,18 @@ class RewardSet:
             totals.append(sum(known) if known else None)
         return totals
 
-    def check(self, think_format: ThinkFormat, problem: Problem | None = None, max_thinking: int | None = None) -> None:
+    def check(
+        self,
+        think_format: ThinkFormat,
+        problem: Problem | None = None,
+        max_thinking: int | None = None,
+        environments: Sequence[Any] = (),
+    ) -> None:
         """Score a dummy batch (a right, a wrong and an empty completion), so that a broken plug-in shows at start.
 
-        `problem`: one of the run's own, for plug-ins that read its columns; `max_thinking`: of its budget. Raises
-        BrokenReward, and RewardError for a reward of thinking or its delimiters where the format has none.
+        `problem`: one of the run's own, for plug-ins that read its columns; `max_thinking`: of its budget;
+        `environments`: three that were just reset, for a run in one. Raises BrokenReward, and RewardError for a reward
+        of thinking or its delimiters where the format has none.
         """
         names = [member.name for member in self.members if member.timeout is None and member.name in OF_DELIMITERS]
         if names and not think_format.has_thinking:
@@ -162,10 +170,17 @@ class RewardSet:
                     completion_ids=tuple(range(len(text.split()) or 1)),
                     max_tokens=1024,
                     max_thinking=max_thinking,
+                    conversation=_untouched(problem, text, environments[at]) if environments else None,
                 )
-                for text in texts
+                for at, text in enumerate(texts)
             ]
         )
+
+
+def _untouched(problem: Problem, text: str, environment: Any) -> Conversation:
+    """A completion of one turn that called no tool."""
+    asked, said = {"role": "user", "content": problem.question}, {"role": "assistant", "content": text}
+    return Conversation([asked], [said], results=(), calls=0, failures=0, environment=environment)
 
 
 def statistics(scores: Scores, correct: Sequence[bool | None]) -> dict[str, Statistics]:

@@ -22,7 +22,7 @@ _UNREADABLE = (TypeError, AttributeError, KeyError, IndexError)
 
 
 def load(path: str, kind: str = "reward") -> Callable[..., Any]:
-    """The function at `my_module:my_reward` (`my.module.my_reward` is read the same way); `kind` is for messages.
+    """What is called `my_module:my_reward` (`my.module.my_reward` is read the same way); `kind` is for messages.
 
     The current folder is searched as well. Raises RewardError when the module or the function is not there.
     """
@@ -45,9 +45,9 @@ def load(path: str, kind: str = "reward") -> Callable[..., Any]:
 
 
 def is_trl_style(function: Callable[..., Any]) -> bool:
-    """Whether the function takes TRL's `completions` (or `prompts`, or `completion_ids`) rather than rollouts."""
+    """Whether the function takes TRL's `completions` (or `environments`, or others of its own) rather than rollouts."""
     names = list(inspect.signature(function).parameters)
-    return any(name in ("prompts", "completions", "completion_ids") for name in names)
+    return any(name in ("prompts", "completions", "completion_ids", "environments") for name in names)
 
 
 def adapt(function: Callable[..., Any], params: dict[str, Any]) -> Reward:
@@ -68,7 +68,8 @@ class TrlReward:
     Columns: the problem's `id`, `question`, `answer`, `solution` (the answer where a problem has none), `source`, and
     its metadata. Completions carry the prefilled part, without the end of the turn. They are strings first; a function
     that can't take strings (it reads `completion[0]["content"]`) gets messages from then on, as TRL has them for
-    conversational data.
+    conversational data. In an environment completions are messages first, as in TRL: the model's turns and the tools'
+    results; and `environments` has each completion's instance.
     """
 
     def __init__(self, function: Callable[..., Any], params: dict[str, Any]) -> None:
@@ -79,6 +80,8 @@ class TrlReward:
         self._takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         ids = parameters.get("completion_ids")
         self._needs_ids = ids is not None and ids.default is ids.empty and "completion_ids" not in params
+        instances = parameters.get("environments")
+        self._needs_environments = instances is not None and instances.default is instances.empty
         self._conversational: bool | None = None  # not known before the first call
         self.trainer_state: Any = None
 
@@ -90,17 +93,18 @@ class TrlReward:
     def __call__(self, rollouts: Sequence[Rollout]) -> list[float | None]:
         if self._conversational is not None:
             return self._call(rollouts, self._conversational)
+        takes_messages = any(rollout.conversation for rollout in rollouts)
         try:
-            scores = self._call(rollouts, conversational=False)
+            scores = self._call(rollouts, takes_messages)
         except _UNREADABLE as error:
             try:
-                scores = self._call(rollouts, conversational=True)
+                scores = self._call(rollouts, not takes_messages)
             except _UNREADABLE as second:
-                error.add_note(f"given messages instead of strings, it raised {type(second).__name__}: {second}")
+                given = "strings instead of messages" if takes_messages else "messages instead of strings"
+                error.add_note(f"given {given}, it raised {type(second).__name__}: {second}")
                 raise error from None
-            self._conversational = True
-        else:
-            self._conversational = False
+            takes_messages = not takes_messages
+        self._conversational = takes_messages
         return scores
 
     def _call(self, rollouts: Sequence[Rollout], conversational: bool) -> list[float | None]:
@@ -113,13 +117,19 @@ class TrlReward:
             "log_metric": _ignore,
         }
         if conversational:
-            given["prompts"] = [[{"role": "user", "content": rollout.problem.question}] for rollout in rollouts]
-            given["completions"] = [[{"role": "assistant", "content": text}] for text in texts]
+            given["prompts"] = [_asked(rollout) for rollout in rollouts]
+            given["completions"] = [_said(rollout, text) for rollout, text in zip(rollouts, texts, strict=True)]
         if all(rollout.completion_ids for rollout in rollouts):
             given["completion_ids"] = [list(rollout.completion_ids) for rollout in rollouts]
         elif self._needs_ids:
             name = getattr(self._function, "__name__", "it")
             raise RewardError(f"reward '{name}' takes completion_ids; give each completion its token ids by that name")
+        conversations = [rollout.conversation for rollout in rollouts if rollout.conversation]
+        if len(conversations) == len(rollouts):
+            given["environments"] = [conversation.environment for conversation in conversations]
+        elif self._needs_environments:
+            name = getattr(self._function, "__name__", "it")
+            raise RewardError(f"reward '{name}' takes environments; set rollout.environment: only a run has them")
         given |= self._params
         if not self._takes_all:
             given = {name: value for name, value in given.items() if name in self._names}
@@ -130,18 +140,29 @@ class TrlReward:
 def _columns(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
     """The problems as TRL's columns, one list a name; None where a problem lacks one."""
     problems = [rollout.problem for rollout in rollouts]
+    rows = [problem.row() for problem in problems]
     columns: dict[str, list[Any]] = {
-        name: [problem.metadata.get(name) for problem in problems]
-        for name in dict.fromkeys(name for problem in problems for name in problem.metadata)
+        name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)
     }
-    for name in ("id", "question", "answer", "source"):
-        columns[name] = [getattr(problem, name) for problem in problems]
     if any(problem.references for problem in problems):
         columns["references"] = [list(problem.golds) for problem in problems]
     if any(rollout.max_thinking is not None for rollout in rollouts):
         columns["max_thinking"] = [rollout.max_thinking for rollout in rollouts]
-    columns["solution"] = [problem.solution or problem.answer for problem in problems]
     return columns
+
+
+def _asked(rollout: Rollout) -> list[dict[str, Any]]:
+    """The prompt in messages."""
+    if rollout.conversation:
+        return [dict(message) for message in rollout.conversation.prompt]
+    return [{"role": "user", "content": rollout.problem.question}]
+
+
+def _said(rollout: Rollout, text: str) -> list[dict[str, Any]]:
+    """The completion in messages."""
+    if rollout.conversation:
+        return [dict(message) for message in rollout.conversation.messages]
+    return [{"role": "assistant", "content": text}]
 
 
 def _ignore(*_: Any, **__: Any) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from data.problem import Problem
 from data.think_format import ThinkFormat
+from models.engines.conversation import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Rollout:
     `forced`: [start, end) character ranges of `text` that a budget put there. `prompt` is the rendered prompt.
     `completion_ids` (without the prompt and the padding) may be left out; TRL-style plug-ins that ask for them need
     them.
+
+    In an environment `text` is the model's last turn, the one that answers; `earlier` is all of the completion before
+    it, what the environment wrote included: the ranges `tool_results` of `earlier` + `text`, which `forced` then is of
+    too. Token counts are of the whole. `conversation` has the messages and the environment itself, whose state holds
+    until the next completions are drawn.
     """
 
     problem: Problem
@@ -34,6 +40,9 @@ class Rollout:
     stop: str = "natural"
     forced: tuple[tuple[int, int], ...] = ()
     completion_ids: tuple[int, ...] = ()
+    earlier: str = ""
+    tool_results: tuple[tuple[int, int], ...] = ()
+    conversation: Conversation | None = None
 
 
 Reward = Callable[[Sequence[Rollout]], list[float | None]]

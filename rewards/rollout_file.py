@@ -50,7 +50,10 @@ def read_rollouts(path: str, think_format: ThinkFormat, max_tokens: int, known: 
 
 
 def _rollout(record: Fields, where: str, think_format: ThinkFormat, max_tokens: int, known: Known) -> Rollout:
-    text = _completion(record, where)
+    whole = _completion(record, where)
+    results = _tool_results(record, where)
+    start = results[-1][1] if results else 0
+    text = whole[start:]
     try:
         prompt = _prompt(record)
         problem = known.get((record.get("id"), record.get("question"))) or _problem(record, where, prompt)
@@ -61,12 +64,14 @@ def _rollout(record: Fields, where: str, think_format: ThinkFormat, max_tokens: 
         text=text,
         think_format=think_format,
         prompt=prompt,
-        completion_tokens=_count(record, "completion_tokens", text, where),
+        completion_tokens=_count(record, "completion_tokens", whole, where),
         thinking_tokens=_count(record, "thinking_tokens", extract(text, think_format).thinking or "", where),
         max_tokens=max_tokens,
         max_thinking=_whole(record, "max_thinking", where),
         truncated=bool(record.get("truncated", False)) or record.get("finish") == "length",
         completion_ids=_ids(record, where),
+        earlier=whole[:start],
+        tool_results=results,
     )
 
 
@@ -105,6 +110,14 @@ def _ids(record: Fields, where: str) -> tuple[int, ...]:
     if not isinstance(ids, list) or not all(isinstance(id, int) for id in ids):
         raise DataError(f"{where}: completion_ids is no list of token ids; give whole numbers, or leave it out")
     return tuple(ids)
+
+
+def _tool_results(record: Fields, where: str) -> tuple[tuple[int, int], ...]:
+    """The ranges of the text that an environment wrote; () where the record has none."""
+    try:
+        return tuple((int(start), int(end)) for start, end in record.get("tool_results") or ())
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: tool_results are no pairs of whole numbers; leave them out") from None
 
 
 def _completion(record: Fields, where: str) -> str:

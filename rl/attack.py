@@ -61,6 +61,8 @@ def attack_rewards(
     from configs.recipe import load_recipe
 
     config: GrpoConfig = load_recipe("grpo", recipe, overrides)
+    if config.rollout.environment is not None:
+        raise ConfigError("rollout.environment: an attack writes completions that act in none; leave it out")
 
     from rewards.attack.run import run_attack
 

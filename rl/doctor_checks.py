@@ -14,6 +14,7 @@ from models.load import LoadedModel
 from models.tokenizer import load_tokenizer
 from rewards.attack import record
 from rewards.composition import RewardSet
+from rewards.environment import tool_use
 from rl import budgets, policy_check, rollout, teacher_check, truncation
 from rl.scoring import RolloutScorer
 from rl.teacher import teacher_prompts
@@ -29,11 +30,14 @@ def examine_run(
     # 1. without weights
     think_format = resolve_think_format(config.think_format)
     tokenizer = load_tokenizer(config.model)
+    tools = tool_use(config.rollout.environment, tokenizer, think_format)
+    if tools:
+        tokenizer, reward_set = tools.tokenizer, tools.with_own_reward(reward_set)
     prompts = rollout.longest_prompts(config, problems, tokenizer, think_format)
     problems, prompts = rollout.fitting(config, problems, prompts, tokenizer)
     findings = preflight.quick(config, tokenizer, think_format, prompts[0])
     findings.append(lengths(config, problems, prompts, held_out, tokenizer, think_format))
-    if config.rewards:
+    if config.rewards and not tools:
         findings.append(red_team(config))
     if config.teacher:
         findings.append(teacher(config, problems, prompts, tokenizer, think_format))
@@ -43,7 +47,10 @@ def examine_run(
 
     # 2. with them: a completion of a few prompts, drawn as the run would
     loaded = load_for_training(config)
-    exam = Examination(config, engine_of(loaded, config, think_format), loaded, problems, prompts)
+    engine: Engine = engine_of(loaded, config, think_format)
+    if tools:
+        engine = tools.engine(engine, config.rollout.max_turns, config.completions_per_generation)
+    exam = Examination(config, engine, loaded, problems, prompts)
     yield exam.completion()
     yield exam.loss_mask()
     yield from exam.grades(reward_set)
@@ -111,7 +118,9 @@ class Examination:
         self.config, self.engine, self.loaded = config, engine, loaded
         self.problems, self.prompts = problems[: policy_check.PROMPTS], prompts[: policy_check.PROMPTS]
         self.budgets = [budgets.longest_budget(config)] * len(self.prompts)
-        self.generations = rollout.make_generate(engine, config)(self.prompts, self.budgets, loaded.model)
+        self.generations = rollout.make_generate(engine, config)(
+            self.problems, self.prompts, self.budgets, loaded.model
+        )
 
     def completion(self) -> Finding:
         """What the model writes; one that never ends its turn learns little."""
@@ -128,7 +137,7 @@ class Examination:
 
     def loss_mask(self) -> Finding:
         """Which tokens are trained on: those that the policy chose."""
-        columns = rollout.trl_columns(self.generations, self.config.rollout.budget is not None)
+        columns = rollout.trl_columns(self.generations, self.config.rollout.forces_tokens)
         prompt, completion = (sum(map(len, columns[name])) for name in ("prompt_ids", "completion_ids"))
         forced = sum(row.count(0) for row in columns.get("env_mask", []))
         if forced == completion:

@@ -52,7 +52,7 @@ def train_grpo(
     # 1. refuse what can be refused at once: names, files, rewards, an output folder in use, data
     run = RunDir(config.output_dir)
     check_recipe(config)
-    reward_set = build_rewards(config.rewards) if config.rewards else RewardSet([])  # a teacher alone
+    reward_set = build_rewards(config.rewards) if config.rewards else RewardSet([])  # a teacher, or an environment
     if is_lead():
         run.check(resume)
     if resume:
@@ -73,6 +73,7 @@ def check_recipe(config: "GrpoConfig") -> None:
     """Raise a `MullError` for what the recipe asks of the model and its backend in vain, without torch."""
     from configs.errors import ConfigError
     from models.backend import about_teacher, check_model_config, choose_backend, use_v1_runner
+    from rewards import plugin
     from training.tracking import check_tracker
 
     check_model_config(config.model, config)
@@ -80,6 +81,8 @@ def check_recipe(config: "GrpoConfig") -> None:
         with about_teacher():
             check_model_config(config.teacher.model)
     check_tracker(config.tracking)
+    if config.rollout.environment is not None:
+        plugin.load(config.rollout.environment, "environment")
     if config.rollout.budget is not None:
         use_v1_runner(config.model, config)
     if (

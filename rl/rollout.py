@@ -26,10 +26,15 @@ def prompts(
     told: bool | str = False,
 ) -> list[str]:
     """One rendered prompt a problem, prefilled part included; `limits`: what each is told of its thinking."""
-    if told:
-        pairs = zip(problems, limits, strict=True)
-        problems = [replace(p, question=tell(p.question, n, told)) if n is not None else p for p, n in pairs]
-    return [render_problem(tokenizer, problem, think_format) for problem in problems]
+    return [render_problem(tokenizer, problem, think_format) for problem in told_limits(problems, limits, told)]
+
+
+def told_limits(problems: Sequence[Problem], limits: Sequence[int | None], told: bool | str) -> list[Problem]:
+    """The problems as they are asked: told the limit of their thinking, where the recipe says so."""
+    if not told:
+        return list(problems)
+    pairs = zip(problems, limits, strict=True)
+    return [replace(p, question=tell(p.question, n, told)) if n is not None else p for p, n in pairs]
 
 
 def longest_prompts(
@@ -99,33 +104,40 @@ def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
     return f"{engine.name} ({engine.about}): {why}"
 
 
-Generate = Callable[[Sequence[str], Sequence[Budget | None], Any], list[Generation]]
-"""Prompts with a budget each, and the training model → a completion for each."""
+Generate = Callable[[Sequence[Problem], Sequence[str], Sequence[Budget | None], Any], list[Generation]]
+"""Problems as they are asked, with a prompt and a budget each, and the training model → a completion for each."""
 
 
 def make_generate(engine: Engine, config: GrpoConfig) -> Generate:
     """Completions as the recipe wants them, by its sampling alone; seeds come from torch's generator."""
 
-    def generate(prompts: Sequence[str], budgets: Sequence[Budget | None], model: CausalLM) -> list[Generation]:
+    def generate(
+        problems: Sequence[Problem], prompts: Sequence[str], budgets: Sequence[Budget | None], model: CausalLM
+    ) -> list[Generation]:
         engine.follow(model)
-        pairs = zip(token_ids(engine.tokenizer, prompts), budgets, strict=True)
+        rows = zip(problems, token_ids(engine.tokenizer, prompts), budgets, strict=True)
         sampling, length = config.sampling, config.completion_length
-        return engine.generate([Request(tuple(i), sampling, length, budget=b, logprobs=True) for i, b in pairs])
+        return engine.generate(
+            [
+                Request(tuple(ids), sampling, length, budget=budget, logprobs=True, problem=problem)
+                for problem, ids, budget in rows
+            ]
+        )
 
     return generate
 
 
-def trl_columns(generations: Sequence[Generation], is_budgeted: bool) -> dict[str, list[Any]]:
+def trl_columns(generations: Sequence[Generation], is_forced: bool) -> dict[str, list[Any]]:
     """What TRL takes, one entry a completion: `prompt_ids`, `completion_ids`, `logprobs` (the policy's).
 
-    Under a budget `env_mask` is 0 where the token was forced: TRL leaves those out of the loss, of importance ratios
-    and of lengths.
+    `is_forced`: under a budget, or in an environment. Then `env_mask` is 0 where the token was forced: TRL leaves those
+    out of the loss, of importance ratios and of lengths.
     """
     columns: dict[str, list[Any]] = {
         "prompt_ids": [list(g.prompt_ids) for g in generations],
         "completion_ids": [list(g.token_ids) for g in generations],
         "logprobs": [list(g.logprobs) for g in generations],
     }
-    if is_budgeted:
+    if is_forced:
         columns["env_mask"] = [[int(not forced) for forced in g.forced] for g in generations]
     return columns

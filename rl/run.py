@@ -5,7 +5,7 @@ Who calls whom in one step:
     TRL's GRPOTrainer.train          (rl/trainer.py: RolloutTrainer, our one subclass)
     └── draw                         one generation: completions and advantages for `steps_per_rollout` steps
         ├── GroupSampler             (rl/sampling.py) which problems; groups without an advantage are drawn again
-        │   ├── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities
+        │   ├── Engine.generate      (models/engines) budgets, stop reasons, log-probabilities; turns in an environment
         │   └── RolloutScorer        (rl/scoring.py) rollouts → scores, which travel with them as columns
         ├── reward functions         (rl/scoring.py) read those columns; TRL makes advantages of them
         ├── Teacher                  (rl/teacher.py) where there is one: what it finds of each token is added to them
@@ -25,8 +25,10 @@ from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
 from data.prompts import token_ids
 from data.think_format import resolve_think_format
+from models.engines.base import Engine
 from models.tokenizer import load_tokenizer, with_unsampled_pad
 from rewards.composition import RewardSet
+from rewards.environment import tool_use
 from rl import budgets, memory_check, policy_check, rollout, teacher_check, truncation
 from rl.doctor_checks import red_team
 from rl.monitor import Limits
@@ -68,8 +70,12 @@ def run_grpo(
 
     # 1. prompts: what is too long is refused, or left out, before the weights are loaded
     think_format = resolve_think_format(config.think_format)
-    reward_set.check(think_format, problems[0], budgets.limit_of(budgets.longest_budget(config)))
-    tokenizer = load_tokenizer(config.model)
+    own_tokenizer = load_tokenizer(config.model)
+    tools = tool_use(config.rollout.environment, own_tokenizer, think_format)
+    tokenizer = tools.tokenizer if tools else own_tokenizer  # prompts offer the tools, what is saved does not
+    reward_set = tools.with_own_reward(reward_set) if tools else reward_set
+    fresh = tools.fresh(problems[0]) if tools else ()
+    reward_set.check(think_format, problems[0], budgets.limit_of(budgets.longest_budget(config)), fresh)
     held_out = heldout.fitting(config, held_out, tokenizer, think_format)
     check_watched(config, held_out)
     general = heldout.general_problems(config, tokenizer, think_format)
@@ -81,14 +87,15 @@ def run_grpo(
     taught = teacher_prompts(config, problems, prompts, tokenizer, think_format)
     teacher_check.check_context(config, problems, taught, tokenizer, think_format)
     about_teacher = teacher_check.described(config, problems)
+    about_tools = tools.about(config.rollout.max_turns) if tools else ""
     if dry_run:
-        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper, about_teacher))
+        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper, about_teacher, about_tools))
         return
 
     # 2. model
     if lead:
         preflight.refuse(preflight.quick(config, tokenizer, think_format, prompts[0]))
-        if config.rewards:
+        if config.rewards and not tools:
             preflight.refuse([red_team(config)])
         if config.teacher and config.teacher.server:
             teacher_check.check_server(config.teacher.server, tokenizer, taught, config.completion_length)
@@ -99,8 +106,12 @@ def run_grpo(
         # 3. trainer, with the engine that draws its completions
         callback = RunCallback(run, ("reward", "teacher_kl", "completion_tokens"))
         arguments = trainer_arguments(GRPOConfig, config, run, reward_weights=reward_set.weights or None)
-        engine = engine_of(loaded, config, think_format)
+        trained_engine = engine_of(loaded, config, think_format)
+        engine: Engine = trained_engine
         print(f"rollouts: {rollout.choice(engine, config, loaded.backend)}")
+        if tools:
+            engine = tools.engine(trained_engine, config.rollout.max_turns, config.completions_per_generation)
+            print(f"environment: {about_tools}")
         if config.teacher:
             print(f"teacher: {about_teacher}")
         teacher = build_teacher(config, taught, engine, loaded.model, known_ids)
@@ -120,7 +131,9 @@ def run_grpo(
             model=loaded.model,
             args=arguments,
             train_dataset=Dataset.from_list([{"prompt": text, "problem": i} for i, text in enumerate(prompts)]),
-            processing_class=with_unsampled_pad(tokenizer, engine.eos) if loaded.backend == "unsloth" else tokenizer,
+            processing_class=with_unsampled_pad(own_tokenizer, engine.eos)
+            if loaded.backend == "unsloth"
+            else own_tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
         check_whole_weights(trainer)
@@ -139,7 +152,7 @@ def run_grpo(
         if lead:
             start_run(run, config, loaded, held_out, resume)
             engine.follow(trainer.model)
-            with as_in_training(trainer, engine):
+            with as_in_training(trainer, trained_engine):
                 measure("before")
         run_training(trainer, run, resume, config.steps_per_rollout)
 
@@ -147,7 +160,7 @@ def run_grpo(
     if lead:
         if watch:
             watch.load_best()
-        product = save_product(trainer.model, tokenizer, run)
+        product = save_product(trainer.model, own_tokenizer, run)
         engine.follow(trainer.model)
         measure("after")
         if watch:

@@ -22,7 +22,7 @@ from rewards.composition import Scores
 from rewards.rollout import Rollout
 from rewards.shipped.correctness import is_correct
 from rl.budgets import group_budgets, limit_of
-from rl.rollout import make_generate, prompts, trl_columns
+from rl.rollout import make_generate, prompts, told_limits, trl_columns
 from rl.scoring import RolloutScorer, score_columns
 
 Value = TypeVar("Value")
@@ -122,9 +122,15 @@ class Batch:
             for _ in range(self.group_size)
         ]
 
-    def columns(self, is_budgeted: bool) -> dict[str, list[Any]]:
-        """What TRL takes for the completions, and the scores beside them."""
-        return trl_columns(self.generations, is_budgeted) | score_columns(self.scores)
+    def columns(self, is_forced: bool) -> dict[str, list[Any]]:
+        """What TRL takes for the completions (see `trl_columns`), and the scores beside them."""
+        return trl_columns(self.generations, is_forced) | score_columns(self.scores)
+
+    def tool_figures(self) -> dict[str, float]:
+        """How many tools a completion calls, and which share of the calls fails: TRL's figures, under TRL's names."""
+        found = [generation.conversation for generation in self.generations if generation.conversation]
+        calls, failures = (sum(getattr(one, name) for one in found) for name in ("calls", "failures"))
+        return {"tools/call_frequency": calls / len(found), "tools/failure_frequency": failures / max(1, calls)}
 
     def _rows(self, number: int) -> slice:
         return slice(number * self.group_size, (number + 1) * self.group_size)
@@ -148,7 +154,7 @@ class GroupSampler:
     ) -> None:
         self.generate, self.is_exact = make_generate(engine, config), engine.is_exact
         self.config, self.sampling, budget = config, config.sampling, config.rollout.budget
-        self.is_budgeted, self.told = budget is not None, budget.told if budget else False
+        self.told = budget.told if budget else False
         self.scorer, self.prompts, self.group_size, self.curriculum = scorer, prompts, group_size, curriculum
 
     def draw(
@@ -189,6 +195,8 @@ class GroupSampler:
         figures = {} if self.config.weighs_tokens else {"dropped_groups": float(len(batch.zero_variance()))}
         if (budget := self.config.rollout.budget) and budget.is_drawn:
             figures["max_thinking"] = fmean(rollout.max_thinking or 0 for rollout in batch.rollouts)
+        if self.config.rollout.environment:
+            figures |= batch.tool_figures()
         if self.config.rollout.resamples:
             figures |= {"reward_before_resampling": first_mean, "resampled_groups": float(redrawn_groups)}
         return batch, figures
@@ -202,11 +210,12 @@ class GroupSampler:
         limits_P = list(map(limit_of, budgets_P))
         prompts_P = [self.prompts[problem] for problem in problems_P]
         if self.told:
-            prompts_P = prompts(asked_P, self.scorer.tokenizer, self.scorer.think_format, limits_P, self.told)
+            asked_P = told_limits(asked_P, limits_P, self.told)
+            prompts_P = prompts(asked_P, self.scorer.tokenizer, self.scorer.think_format)
 
         # 2. its completions, scored
         prompts_B = self._each(prompts_P)
-        generations = self.generate(prompts_B, self._each(budgets_P), model)
+        generations = self.generate(self._each(asked_P), prompts_B, self._each(budgets_P), model)
         rollouts = self.scorer.rollouts(prompts_B, self._each(problems_P), generations, self._each(limits_P))
         scores = self.scorer.score(rollouts, state)
         return Batch(problems_P, prompts_P, generations, rollouts, scores, self.scorer.totals(scores, len(rollouts)))

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase, TrainerState
 
 from data.problem import Problem
 from data.think_format import ThinkFormat
-from models.engines.generation import Generation, forced_characters, turn_of
+from models.engines.generation import Generation, assistant_turn, decode, forced_characters, result_characters
 from rewards.composition import RewardSet, Scores
 from rewards.rollout import Rollout
 
@@ -69,9 +69,13 @@ class RolloutScorer:
         self, prompt: str, problem: Problem, generation: Generation, max_thinking: int | None = None
     ) -> Rollout:
         """One completion as rewards see it, its special tokens kept."""
+        prefill = self.think_format.prefill
+        results = result_characters(generation, self.tokenizer, prefill)
+        if generation.conversation:  # the environment may have added to the question
+            prompt = decode(self.tokenizer, generation.prompt_ids)
         return Rollout(
             problem=problem,
-            text=turn_of(generation.text, generation.token_ids, self.eos, self.tokenizer, self.think_format),
+            text=assistant_turn(generation, self.eos, self.tokenizer, self.think_format),
             think_format=self.think_format,
             prompt=prompt,
             completion_ids=generation.token_ids,
@@ -82,7 +86,10 @@ class RolloutScorer:
             max_thinking=max_thinking,
             truncated=generation.finish == "length",
             stop=generation.stop or "natural",
-            forced=tuple(forced_characters(generation, self.tokenizer, self.think_format.prefill)),
+            forced=tuple(forced_characters(generation, self.tokenizer, prefill)),
+            earlier=(prefill + generation.text)[: results[-1][1]] if results else "",
+            tool_results=tuple(results),
+            conversation=generation.conversation,
         )
 
     def score(self, rollouts: Sequence[Rollout], state: TrainerState | None) -> Scores:

@@ -120,7 +120,7 @@ class RolloutTrainer(OpenGRPOTrainer):
             raise
         if self.sampler.sampling.truncations and not self.truncates:
             batch.generations = truncation.over_vocabulary(batch.generations, self.model, self.sampler.sampling)
-        output = self.compare(batch.rows(), batch.columns(self.sampler.is_budgeted))
+        output = self.compare(batch.rows(), batch.columns(self.sampler.config.rollout.forces_tokens))
         if not batch.scores:
             self.forget_metrics("reward", "frac_reward")
         if self.model.training:
@@ -258,8 +258,9 @@ def samples(scored: Scored) -> list[Sample]:
             gold=rollout.problem.answer,
             references=rollout.problem.references,
             grader=rollout.problem.grader,
-            text=rollout.text,
+            text=rollout.earlier + rollout.text,
             forced=rollout.forced,
+            tool_results=rollout.tool_results,
             extracted=answers[i],
             score=verdict.score,
             reason=verdict.reason,

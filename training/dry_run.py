@@ -28,11 +28,12 @@ def grpo_plan(
     longest_prompt: int,
     shares_prompts: Callable[[Tokens, Tokens, int], bool],
     teacher: str = "",
+    environment: str = "",
 ) -> str:
     """The resolved config and the plan of `rl.grpo`, as text.
 
     `shares_prompts`: whether prompts and completions are cheaper as one row, at a model's width. `teacher`: who teaches
-    and what it sees.
+    and what it sees; `environment`: what completions act in.
     """
     group = int(config.trl_setting("num_generations"))
     completions = config.completions_per_generation
@@ -48,6 +49,7 @@ def grpo_plan(
             f"together at most {completions * (longest_prompt + config.completion_length):,} a generation",
             **watched_line(config, steps, held_out),
             **({"teacher": teacher} if teacher else {}),
+            **({"environment": environment} if environment else {}),
         },
         grpo_step(config, longest_prompt, shares_prompts),
     )

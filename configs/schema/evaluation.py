@@ -15,6 +15,7 @@ from configs.schema.sections import (
     SamplingConfig,
     Section,
     ThinkFormatConfig,
+    check_environment,
 )
 
 PERPLEXITY = "perplexity"
@@ -97,6 +98,10 @@ class EvalConfig(Section):
     of entities, fields of an object) comes by itself."""
     judge: JudgeConfig | None = None
     """A model that scores every reply."""
+    environment: str | None = None
+    """What the model acts in, as `rollout.environment` of GRPO: a model that was trained with tools needs them here."""
+    max_turns: Positive | None = None
+    """Most rounds of tool calls of a sample; none: as many as fit."""
     answers: str | None = None
     """A JSONL file of answers that another tool made: they are graded, nothing is generated."""
     seed: int = 42
@@ -114,6 +119,9 @@ class EvalConfig(Section):
             raise ValueError("tries: at sampling.temperature=0 every draw is the same; raise the temperature")
         if self.think_format == "none" and any(b.limits_thinking or b.tries > 1 or b.prompt for b in self.budgets):
             raise ValueError("budgets: think_format none has no thinking to limit; leave all but max_answer out")
+        check_environment(self.environment, self.max_turns, self.think_format)
+        if self.environment is not None and (self.probes is not None or self.answers is not None):
+            raise ValueError("environment: probes and answers of another tool have none; leave one out")
         if self.probes is not None and (self.answers is not None or self.think_format == "none"):
             raise ValueError("probes: there is no thinking to probe; leave them out")
         if self.probes is not None and all(b.tries > 1 or b.prompt or b.told or b.stop_when for b in self.budgets):

@@ -8,7 +8,14 @@ from pydantic import ValidationError, model_validator
 
 from configs.schema import trl_fields
 from configs.schema.rollout_budget import RolloutBudgetConfig
-from configs.schema.sections import ModelConfig, NonNegative, Positive, RewardSpec, Section
+from configs.schema.sections import (
+    ModelConfig,
+    NonNegative,
+    Positive,
+    RewardSpec,
+    Section,
+    check_environment,
+)
 from configs.schema.teacher import TeacherConfig
 from configs.schema.training import TrainingConfig
 
@@ -42,6 +49,16 @@ class RolloutConfig(Section):
     """Draw the more often the problems that, by the pass rates seen, can still teach something."""
     check_every: Positive = 50
     """Steps between checks that rollouts are the policy's; one is made at the start too."""
+    environment: str | None = None
+    """What completions act in: a factory as TRL's `environment_factory` takes it, at `my_module:MyEnvironment`. Its
+    methods are the model's tools; what they return is not trained on."""
+    max_turns: Positive | None = None
+    """Most rounds of tool calls of a completion (TRL's `max_tool_calling_iterations`); none: as many as fit."""
+
+    @property
+    def forces_tokens(self) -> bool:
+        """Whether completions may hold tokens that the policy did not choose."""
+        return self.budget is not None or self.environment is not None
 
 
 class GrpoConfig(TrainingConfig):
@@ -66,8 +83,9 @@ class GrpoConfig(TrainingConfig):
     def _check_trainer(self) -> "GrpoConfig":
         trl_fields.check_trainer_fields(self.trl_class, self.trainer)
         self._check_sampling()
-        if not self.rewards and self.teacher is None:
-            raise ValueError("rewards: empty; a run needs a reward, or a teacher")
+        if not self.rewards and self.teacher is None and self.rollout.environment is None:
+            raise ValueError("rewards: empty; a run needs a reward, a teacher, or an environment with `get_reward`")
+        self._check_environment()
         if self.teacher:
             self.teacher.check(self)
         if self.think_format == "none" and self.rollout.budget:
@@ -117,6 +135,25 @@ class GrpoConfig(TrainingConfig):
             )
         self._check_longest_thinking()
         return self
+
+    def _check_environment(self) -> None:
+        """What no environment can be combined with yet."""
+        rollout = self.rollout
+        if self.trainer.get("max_tool_calling_iterations") is not None:
+            raise ValueError("trainer.max_tool_calling_iterations: set rollout.max_turns instead")
+        try:
+            check_environment(rollout.environment, rollout.max_turns, self.think_format)
+        except ValueError as error:
+            raise ValueError(f"rollout.{error}") from None
+        if rollout.environment is None:
+            return
+        if self.teacher:
+            raise ValueError("teacher: what it would have to see of an environment is not known to it; leave one out")
+        if rollout.engine == "unsloth" or self.model.backend == "unsloth" or self.model.fast_inference:
+            raise ValueError(
+                "rollout.environment: not tried with Unsloth; set model.backend=transformers and leave "
+                "model.fast_inference out"
+            )
 
     def _check_longest_thinking(self) -> None:
         """The longest limit of any step; the end of thinking is counted too, once there is a tokenizer."""

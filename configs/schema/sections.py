@@ -135,6 +135,18 @@ class StopRuleConfig(Section):
         return self
 
 
+def check_environment(environment: str | None, max_turns: int | None, think_format: object) -> None:
+    """Raise `ValueError` where an environment can't be used with the rest of a recipe."""
+    if environment is None and max_turns is not None:
+        raise ValueError("max_turns: there is no environment whose tools are called; give one, or leave it out")
+    if environment is not None and think_format not in ("none", "deepseek"):
+        name = think_format if isinstance(think_format, str) else "of your own"
+        raise ValueError(
+            f"environment: tool calls are read by the chat template, which knows no think_format {name} and would take "
+            "calls from inside the thinking; set think_format=none, or deepseek for a template with <think>"
+        )
+
+
 class BudgetFields(Section):
     """What a budget says beside its longest thinking."""
 

@@ -21,9 +21,10 @@ from budget_forcing.sampling import mix
 from budget_forcing.tokens import ThinkTokens, encode, think_tokens
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig
+from data.problem import Problem
 from data.prompts import render_prompt
 from data.think_format import ThinkFormat
-from models.engines.generation import Generation, Origin, decode, generation_of, token_at, turn_of
+from models.engines.generation import Generation, Origin, assistant_turn, decode, generation_of, token_at
 from models.engines.job import Decoded, Early, Job
 from models.protocols import CausalLM
 
@@ -49,6 +50,8 @@ class Request:
     stop        strings that end the completion; it keeps them
     adapter     folder of a LoRA adapter to answer with (vLLM only; a Transformers model answers with its own)
     logprobs    return the policy's log-probabilities; an engine that has them anyway returns them unasked
+    problem     what the prompt asks: an engine that acts in an environment resets it with this, and renders the prompt
+                again where the environment adds to the question; other engines don't read it
     """
 
     prompt: Sequence[int] | Sequence[Message]
@@ -60,6 +63,7 @@ class Request:
     stop: tuple[str, ...] = ()
     adapter: str | None = None
     logprobs: bool = False
+    problem: Problem | None = None
 
 
 class Engine(ABC):
@@ -127,8 +131,8 @@ class Engine(ABC):
         self._generate(forced, self._rounds, on_done)
 
     def turn(self, generation: Generation) -> str:
-        """The assistant's whole turn as rewards read it."""
-        return turn_of(generation.text, generation.token_ids, self.eos, self.tokenizer, self.think_format)
+        """The assistant's whole turn as rewards read it; of several the last one."""
+        return assistant_turn(generation, self.eos, self.tokenizer, self.think_format)
 
     def generate_in_rounds(self, requests: Sequence[Request]) -> list[Generation]:
         """`generate` by the reference for every request; each needs a budget. For comparison: it is slower."""

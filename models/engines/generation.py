@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from budget_forcing.budget_state import Outcome
 from data.think_format import ThinkFormat, without_unknown_end
+from models.engines.conversation import Conversation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,6 +37,8 @@ class Generation:
     seconds           from the call of `generate` to this completion's last token
     probe_tokens      tokens of answers that were forced to decide when to stop, and thrown away
     shared            how many of its first tokens were decoded once for several requests, and not for this one
+    conversation      what an environment made of it; None without one. Then thinking, answer, finish and stop are of
+                      the model's last turn, thinking_tokens of all, and what the environment wrote is forced
     """
 
     request: int
@@ -55,6 +58,7 @@ class Generation:
     seconds: float = 0.0
     probe_tokens: int = 0
     shared: int = 0
+    conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,22 @@ def forced_characters(
     return [(character(start), character(end)) for start, end in spans(generation.forced)]
 
 
+def result_characters(
+    generation: Generation, tokenizer: "PreTrainedTokenizerBase", prefill: str
+) -> list[tuple[int, int]]:
+    """[start, end) character ranges of `prefill` + `text` that an environment wrote, without the next turn's prefill.
+
+    After the last of them the model's last turn begins.
+    """
+    if generation.conversation is None:
+        return []
+    ranges = []
+    for start, end in generation.conversation.results:
+        before, after = (prefill + decode(tokenizer, generation.token_ids[:at]) for at in (start, end))
+        ranges.append((len(before), len(after.removesuffix(prefill))))
+    return ranges
+
+
 def spans(mask: Sequence[bool]) -> list[tuple[int, int]]:
     """[start, end) ranges where a mask is true."""
     edges = [at for at, (before, here) in enumerate(pairwise((False, *mask, False))) if before != here]
@@ -179,6 +199,16 @@ def turn_of(
     """
     end = decode(tokenizer, ids[-1:]) if ids and ids[-1] in eos else ""
     return without_unknown_end(think.prefill + text, end, think)
+
+
+def assistant_turn(
+    generation: Generation, eos: Sequence[int], tokenizer: "PreTrainedTokenizerBase", think: ThinkFormat
+) -> str:
+    """`turn_of` a generation; in an environment of the model's last turn."""
+    if generation.conversation is None:
+        return turn_of(generation.text, generation.token_ids, eos, tokenizer, think)
+    ids = generation.token_ids[generation.conversation.last_turn :]
+    return turn_of(decode(tokenizer, ids), ids, eos, tokenizer, think)
 
 
 def end_of_turn(

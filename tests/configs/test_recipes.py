@@ -96,7 +96,7 @@ def test_every_recipe_has_a_stage() -> None:
         ("think_format={opne: a, end: b, end_tokens: [c]}", r"think_format\.opne: unknown key; did you mean 'open'\?"),
         ("think_format={open: a, prefill: '', end: b}", r"think_format\.end_tokens: missing, and it has no default"),
         ("rewards.0.wieght=1", r"rewards\.0\.wieght: unknown key; did you mean 'weight'\?"),
-        ("rewards=[]", "rewards: empty; a run needs a reward, or a teacher"),
+        ("rewards=[]", "rewards: empty; a run needs a reward, a teacher, or an environment with `get_reward`"),
         ("seed=abc", "seed: Input should be a valid integer, found 'abc'"),
         ("data.limit=0", r"data\.limit: Input should be greater than 0, found 0"),
         ("think_format=xlm", "think_format: Input should be 's1', 'deepseek', 'xml' or 'none', found 'xlm'"),

@@ -39,3 +39,10 @@ def letters(prompts: Any, completions: Any, trainer_state: Any, **_: Any) -> lis
     """How many letters are an "a"."""
     interrupt(trainer_state)
     return [float(text.count("a")) for text in completions]
+
+
+def calculated(completions: Any, environments: Any, trainer_state: Any, **_: Any) -> list[float]:
+    """How often a calculator was asked, and whether the last message is short: both as TRL hands them on."""
+    interrupt(trainer_state)
+    rows = zip(completions, environments, strict=True)
+    return [len(calculator.values) + float(len(messages[-1]["content"]) < 2) for messages, calculator in rows]

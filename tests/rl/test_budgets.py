@@ -72,7 +72,7 @@ def test_engine_takes_a_budget_per_request(tiny: LoadedModel) -> None:
     asked = config(tiny)
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, 256)
     budgets = group_budgets(asked, MANY, 1)
-    made = rollout.make_generate(engine, asked)(rollout.prompts(MANY, tiny.tokenizer, S1), budgets, tiny.model)
+    made = rollout.make_generate(engine, asked)(MANY, rollout.prompts(MANY, tiny.tokenizer, S1), budgets, tiny.model)
     assert all(g.thinking_tokens <= (limit_of(b) or 0) for g, b in zip(made, budgets, strict=True))
     forced = {limit_of(b) for g, b in zip(made, budgets, strict=True) if g.stop == "limit"}
     assert forced == {2, 4, 9}

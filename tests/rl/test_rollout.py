@@ -20,7 +20,7 @@ from models.load import LoadedModel
 from rewards.composition import Member, RewardSet
 from rl import rollout
 from rl.budgets import check_budget, longest_budget
-from tests.rl.trainers import PROBLEMS, built, gradients, randomise, recipe
+from tests.rl.trainers import PROBLEMS, built, by_hand, gradients, randomise, recipe
 from training import heldout
 
 pytestmark = pytest.mark.engine
@@ -39,9 +39,10 @@ def drawn(tiny: LoadedModel, **sections: Any) -> tuple[list[Generation], dict[st
     config = recipe(tiny, trainer=LENGTH, **sections)
     engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
     torch.manual_seed(3)
-    prompts = [p for p in rollout.prompts(PROBLEMS, tiny.tokenizer, S1) for _ in range(4)]
+    problems = [problem for problem in PROBLEMS for _ in range(4)]
+    prompts = rollout.prompts(problems, tiny.tokenizer, S1)
     budgets = [longest_budget(config)] * len(prompts)
-    generations = rollout.make_generate(engine, config)(prompts, budgets, tiny.model)
+    generations = rollout.make_generate(engine, config)(problems, prompts, budgets, tiny.model)
     return generations, rollout.trl_columns(generations, config.rollout.budget is not None)
 
 
@@ -72,22 +73,6 @@ def test_only_forced_tokens_are_masked(tiny: LoadedModel) -> None:
             assert ids[8 : 8 + len(end)] == end
             assert mask[8 : 8 + len(end)] == [0] * len(end)
         assert 0 < sum(mask) < len(mask)
-
-
-def by_hand(model: Any, output: dict[str, Any]) -> list[torch.Tensor]:
-    """The policy gradient over the tokens that the policy chose, one completion at a time."""
-    model.train()
-    model.zero_grad()
-    total = torch.tensor(0.0)
-    for row in range(len(output["advantages"])):
-        prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
-        length = int(output["completion_mask"][row].sum())
-        completion = output["completion_ids"][row][:length]
-        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
-        logps = logits.log_softmax(-1)[torch.arange(length), completion]
-        total = total - output["advantages"][row] * logps[output["tool_mask"][row][:length].bool()].sum()
-    (total / (output["completion_mask"] * output["tool_mask"]).sum()).backward()
-    return [p.grad.clone() for p in model.parameters() if p.requires_grad]
 
 
 def test_forced_tokens_have_no_gradient(tiny: LoadedModel, tmp_path: Path) -> None:
@@ -239,7 +224,7 @@ def test_training_and_evaluation_share_prompts(tiny: LoadedModel, writes: bool) 
     tokenizer = with_bos(tiny, writes)
     engine = TransformersEngine(tiny.model, tokenizer, S1, 256)
     prompts = rollout.prompts(PROBLEMS, tokenizer, S1)
-    drawn = rollout.make_generate(engine, recipe(tiny))(prompts, [None] * 4, tiny.model)
+    drawn = rollout.make_generate(engine, recipe(tiny))(PROBLEMS, prompts, [None] * 4, tiny.model)
     assert [list(g.prompt_ids) for g in drawn] == heldout.problem_prompt_ids(PROBLEMS, tokenizer, S1)
     assert all(g.prompt_ids[:2].count(0) == int(writes) for g in drawn)
 
@@ -274,7 +259,7 @@ def test_plain_trl_reads_score_columns(tiny: LoadedModel, tmp_path: Path) -> Non
         numbers = [ours.sampler.prompts.index(prompt) for prompt in prompts]
         batch, _ = ours.sampler.draw(numbers, trainer.model, trainer.state)
         stops.update(r.stop for r in batch.rollouts)
-        return batch.columns(is_budgeted=True)
+        return batch.columns(is_forced=True)
 
     plain = GRPOTrainer(
         model=tiny.model,

@@ -12,7 +12,7 @@ from configs.recipe import validate
 from configs.run_directory import RunDir
 from configs.schema.grpo import GrpoConfig
 from data.problem import Problem
-from data.think_format import S1
+from data.think_format import S1, ThinkFormat
 from models.engines.base import Engine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
@@ -53,6 +53,7 @@ def built(
     backend: str = "transformers",
     engine: Engine | None = None,
     teacher: dict[str, Any] | None = None,
+    think: ThinkFormat = S1,
     **options: Any,
 ) -> RolloutTrainer:
     """A trainer whose completions our engine draws, as a recipe's `rollout` section says.
@@ -61,20 +62,21 @@ def built(
     draws, in place of the model itself. `teacher`: the recipe's section.
     """
     run = RunDir(folder)
-    config = recipe(tiny, rollout=rollout or {}, trainer=options, teacher=teacher)
+    config = recipe(tiny, rollout=rollout or {}, trainer=options, teacher=teacher, think_format=think.name)
     fixed = {"output_dir": str(folder / "checkpoints"), "use_cpu": True, "dataloader_pin_memory": False}
     fixed |= {"report_to": "none", "disable_tqdm": True, "logging_steps": 1}
     saving = {} if "save_steps" in options else {"save_strategy": "no"}
     plain = own_defaults(GRPOConfig) | {"gradient_checkpointing": False, "bf16": False}
     arguments = GRPOConfig(**plain | config.trainer | fixed | saving)
-    prompts = rollouts.prompts(problems, tiny.tokenizer, S1)
+    tokenizer = engine.tokenizer if engine else tiny.tokenizer
+    prompts = rollouts.prompts(problems, tokenizer, think)
     eos = (tiny.tokenizer.eos_token_id,)
-    scorer = RolloutScorer(rewards, problems, tiny.tokenizer, S1, eos, config.completion_length)
+    scorer = RolloutScorer(rewards, problems, tokenizer, think, eos, config.completion_length)
     curriculum = Curriculum(problems, 4) if config.rollout.curriculum else None
     if engine is None:
-        engine = TransformersEngine(tiny.model, tiny.tokenizer, S1, config.model.max_length)
+        engine = TransformersEngine(tiny.model, tiny.tokenizer, think, config.model.max_length)
         engine.is_exact = exact
-    taught = teacher_prompts(config, problems, prompts, tiny.tokenizer, S1)
+    taught = teacher_prompts(config, problems, prompts, tiny.tokenizer, think)
     sampler = GroupSampler(engine, config, scorer, prompts, 4, curriculum)
     callbacks = [*callbacks, *([curriculum] if curriculum else [])]
     return RolloutTrainer(
@@ -107,3 +109,19 @@ def gradients(trainer: Any, compute: Any, inputs: dict[str, Any]) -> list[torch.
     found = [parameter.grad for parameter in trainer.model.parameters() if parameter.requires_grad]
     assert all(grad is not None for grad in found)
     return [torch.stack([loss.detach()]), *(grad.clone() for grad in found)]
+
+
+def by_hand(model: Any, output: dict[str, Any]) -> list[torch.Tensor]:
+    """The policy gradient over the tokens that the policy chose, one completion at a time."""
+    model.train()
+    model.zero_grad()
+    total = torch.tensor(0.0)
+    for row in range(len(output["advantages"])):
+        prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
+        length = int(output["completion_mask"][row].sum())
+        completion = output["completion_ids"][row][:length]
+        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
+        logps = logits.log_softmax(-1)[torch.arange(length), completion]
+        total = total - output["advantages"][row] * logps[output["tool_mask"][row][:length].bool()].sum()
+    (total / (output["completion_mask"] * output["tool_mask"]).sum()).backward()
+    return [p.grad.clone() for p in model.parameters() if p.requires_grad]
