@@ -11,7 +11,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from board import markup
 from board.chat_page import chat_page
 from board.compare_page import compare_page
+from board.evaluate_page import evaluate_page
 from board.folder import Folder
+from board.publish_page import publish_page
 from board.run_view import RunView
 from board.runs_page import runs_page
 from board.strings import Strings
@@ -36,8 +38,12 @@ def board(folder: Path, language: str) -> gr.Blocks:
             compare_page(tab, view)
         with gr.Tab(say("train"), id="train") as tab:
             train_page(tab, view)
+        with gr.Tab(say("evaluate"), id="evaluate") as tab:
+            evaluate_page(tab, view)
         with gr.Tab(say("chat"), id="chat") as tab:
             chat_page(tab, view)
+        with gr.Tab(say("publish"), id="publish") as tab:
+            publish_page(tab, view)
     return blocks
 
 
