@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from board.folder import Folder
 from board.jobs import Jobs
 from tests.board.browser import CHROMIUM, PATIENCE, Looked, board, launch, look, until
-from tests.tiny_run import tiny_base, tiny_run
+from tests.tiny_run import HELD_OUT, tiny_base, tiny_run
 
 pytestmark = [
     pytest.mark.recipe,
@@ -32,7 +32,8 @@ def text_of(seen: Looked, place: str) -> str:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("board") / "outputs"
-    tiny_run(root / RUN, tiny_base(root.with_name("base")))
+    few = {"data": HELD_OUT | {"limit": 8}, "max_tokens": 12}
+    tiny_run(root / RUN, tiny_base(root.with_name("base")), eval=few)
     yield root
     jobs = Jobs(Folder(root))
     for name in filter(jobs.is_alive, jobs.runs()):  # of a test that failed
