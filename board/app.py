@@ -16,8 +16,10 @@ from board.chat_page import chat_page
 from board.compare_page import compare_page
 from board.data_files import LARGEST
 from board.data_page import data_page
+from board.evaluate_page import evaluate_page
 from board.folder import Folder
 from board.no_files import NoFiles
+from board.publish_page import publish_page
 from board.recipe_form import WORK
 from board.run_view import RunView
 from board.runs_page import runs_page
@@ -44,8 +46,12 @@ def board(folder: Path, language: str, data: Sequence[Path] = ()) -> gr.Blocks:
             data_of_page = data_page(tab, view, data)
         with gr.Tab(say("train"), id="train", elem_id="train-tab") as tab:
             data_of_page.opens_in(train_page(tab, view))
+        with gr.Tab(say("evaluate"), id="evaluate") as tab:
+            evaluate_page(tab, view)
         with gr.Tab(say("chat"), id="chat") as tab:
             chat_page(tab, view)
+        with gr.Tab(say("publish"), id="publish") as tab:
+            publish_page(tab, view)
     return blocks
 
 

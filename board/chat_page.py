@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -10,11 +11,9 @@ import gradio as gr
 from board.chat_process import ChatProcess, ChatProcesses
 from board.components import QUIET, choice, html
 from board.run_view import RunView
-from board.runs import PRODUCTS
 from board.talk import Reply, Turn, exported, shown
 from configs.errors import MullError
 
-EMBEDDED = "smollm2-135m"
 SHOWN_EVERY = 0.15
 """Seconds between two drawings of an answer that grows."""
 SAVE = """
@@ -33,18 +32,9 @@ class Talk:
     def __init__(self, runs: RunView) -> None:
         self.runs, self.say, self.processes = runs, runs.strings, ChatProcesses()
 
-    def models(self) -> list[str]:
-        """The embedded model, the trained runs, and the models that they started from."""
-        lines = self.runs.lines(0)
-        trained = [
-            line.name for line in lines if any((self.runs.folder.root / line.name / p).is_dir() for p in PRODUCTS)
-        ]
-        bases = [line.model for line in lines if line.model and line.stage in ("sft", "grpo")]
-        return list(dict.fromkeys([*trained, EMBEDDED, *bases]))
-
     def words(self, model: str, seed: str, system: str) -> list[str]:
         """The arguments of `mull chat` for a model of the list. Raises `MullError` for any other."""
-        if model not in self.models():
+        if model not in self.runs.models():
             raise MullError(self.runs.strings("gone", run=model))
         is_run = any(line.name == model for line in self.runs.lines())
         words = ["--model", str(self.runs.run(model)) if is_run else model]
@@ -63,19 +53,39 @@ class Talk:
             reply = Reply(model)
             turn.replies.append(reply)
             yield turns
-            try:
-                words = self.words(model, options["seed"], options["system"])
-                process = self.processes.of(session, str(side), words)
-                drawn = 0.0
-                said = f" {message}" if message.startswith("/") else message  # a message, no command
-                for found in process.ask(*changed_settings(process, options), said):
-                    reply.add(found)
-                    if time.monotonic() - drawn > SHOWN_EVERY:
-                        drawn = time.monotonic()
-                        yield turns
-            except (MullError, OSError, ValueError) as error:
-                reply.error = str(error)
+            said = f" {message}" if message.startswith("/") else message  # a message, no command
+            for _ in self._filled(reply, said, side, options, session):
+                yield turns
             yield turns
+
+    def longer(self, turns: list[Turn], options: dict[str, Any], session: str) -> Iterator[list[Turn]]:
+        """The conversation while each model thinks on about its last answer; what it had stays where it can't."""
+        if not turns:
+            return
+        replies = turns[-1].replies
+        for side, before in enumerate(replies):
+            if not before.has_thinking:
+                continue
+            replies[side] = Reply(before.model)
+            for _ in self._filled(replies[side], "/longer", side, options, session):
+                yield turns
+            if replies[side].error:
+                replies[side] = replace(before, error=replies[side].error)
+            yield turns
+
+    def _filled(self, reply: Reply, said: str, side: int, options: dict[str, Any], session: str) -> Iterator[None]:
+        """Let the reply's model say what it says to a line; now and then it is time to draw."""
+        try:
+            words = self.words(reply.model, options["seed"], options["system"])
+            process = self.processes.of(session, str(side), words)
+            drawn = 0.0
+            for found in process.ask(*changed_settings(process, options), said):
+                reply.add(found)
+                if time.monotonic() - drawn > SHOWN_EVERY:
+                    drawn = time.monotonic()
+                    yield
+        except (MullError, OSError, ValueError) as error:
+            reply.error = str(error)
 
     def grow(
         self, text: str, before: list[Turn], first: str | None, second: str | None, limit: float, times: float,
@@ -84,16 +94,27 @@ class Talk:
         """(the conversation as HTML, its turns, as JSON, an empty message) as an answer grows."""
         if not (text or "").strip() or not first:
             return
-        options = {"budget": limit, "waits": times, "temperature": heat}
-        words = {"seed": number or "", "system": instruction or ""}
-        for grown in self.answer(text, before, (first, second), options | words, str(request.session_hash)):
+        options = settings(limit, times, heat, number, instruction)
+        for grown in self.answer(text, before, (first, second), options, str(request.session_hash)):
             is_silent = not before and not any(reply.pieces or reply.error for reply in grown[-1].replies)
-            page = shown(grown, self.say, self.say("loading") if is_silent else "")
-            yield page, grown, json.dumps(exported(grown), ensure_ascii=False, indent=2), ""
+            yield *self.page(grown, self.say("loading") if is_silent else ""), ""
+
+    def grow_longer(
+        self, before: list[Turn], limit: float, times: float, heat: float, number: str, instruction: str,
+        request: gr.Request,
+    ) -> Iterator[tuple[str, list[Turn], str]]:  # fmt: skip
+        """(the conversation as HTML, its turns, as JSON) as its last answer is thought about longer."""
+        options = settings(limit, times, heat, number, instruction)
+        for grown in self.longer(before, options, str(request.session_hash)):
+            yield self.page(grown)
+
+    def page(self, turns: list[Turn], waiting: str = "") -> tuple[str, list[Turn], str]:
+        """(the conversation as HTML, its turns, as JSON)."""
+        return shown(turns, self.say, waiting), turns, json.dumps(exported(turns), ensure_ascii=False, indent=2)
 
     def listed(self, chosen: str | None) -> tuple[gr.Dropdown, gr.Dropdown]:
         """The lists of models as they are now."""
-        names = self.models()
+        names = self.runs.models()
         none = (self.say("nothing_beside"), "")
         return gr.Dropdown(choices=names, value=chosen or names[0]), gr.Dropdown(choices=[none, *names], value="")
 
@@ -113,14 +134,25 @@ class Talk:
         return "", [], "[]"
 
 
+def settings(limit: float, times: float, heat: float, number: str | None, instruction: str | None) -> dict[str, Any]:
+    """What the controls of the page are set to."""
+    return {
+        "budget": limit,
+        "waits": times,
+        "temperature": heat,
+        "seed": number or "",
+        "system": instruction or "",
+    }
+
+
 def changed_settings(process: ChatProcess, options: dict[str, Any]) -> list[str]:
     """The commands that bring a conversation to the options, where they are others than it has."""
-    settings = {
+    wanted = {
         "temperature": f"{options['temperature']:g}",
         "budget": f"{options['budget']:.0f}" if options["budget"] else "auto",
         "waits": f"{options['waits']:.0f}",
     }
-    changed = {name: value for name, value in settings.items() if process.settings.get(name) != value}
+    changed = {name: value for name, value in wanted.items() if process.settings.get(name) != value}
     process.settings |= changed
     return [f"/{name} {value}" for name, value in changed.items()]
 
@@ -145,6 +177,7 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
     message = gr.Textbox(label=say("message"), lines=2, max_lines=12, elem_id="message")
     with gr.Row():
         send = gr.Button(say("send"), variant="primary", elem_id="send")
+        longer = gr.Button(say("think_longer"), elem_id="longer")
         stop = gr.Button(say("stop_answer"), elem_id="stop-answer")
         reset = gr.Button(say("new_conversation"), elem_id="reset")
         export = gr.Button(say("export"), elem_id="export")
@@ -152,10 +185,12 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
     saved = gr.Textbox("[]", visible="hidden")
 
     # 3. the buttons
-    inputs = [message, turns, model, beside, budget, waits, temperature, seed, system]
+    controls = [budget, waits, temperature, seed, system]
+    inputs = [message, turns, model, beside, *controls]
     tab.select(talk.listed, model, [model, beside], **QUIET)
     for event in (send.click, message.submit):
         event(talk.grow, inputs, [conversation, turns, saved, message], **QUIET)
+    longer.click(talk.grow_longer, [turns, *controls], [conversation, turns, saved], **QUIET)
     stop.click(talk.stop, None, None, **QUIET)
     reset.click(talk.reset, None, [conversation, turns, saved], **QUIET)
     export.click(None, saved, None, js=SAVE)

@@ -8,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from board import markup
-from board.chat_page import EMBEDDED
 from board.components import QUIET, choice, html
 from board.data_files import LARGEST, MIB, DataFiles
 from board.data_look import NAMED, THINK_FORMATS, Look, inspected, look_at
 from board.data_view import shown
-from board.run_view import RunView
+from board.run_view import EMBEDDED, RunView
 from board.train_page import TrainForm, log_box
 from configs.errors import ConfigError, MullError
 from curation.inspection_record import Inspection

@@ -49,7 +49,8 @@ class Jobs:
         with self._lock():  # two tabs, two boards: the second finds the first one's process
             if self.is_alive(launch.run):
                 raise RunError(f"{launch.run}: is under way already; nothing was started")
-            RunDir(self.folder.path(launch.run)).check(resume)
+            if launch.is_run:
+                RunDir(self.folder.path(launch.run)).check(resume)
             log = self.log(launch.run)
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab" if resume else "wb") as out:

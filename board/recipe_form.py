@@ -21,7 +21,14 @@ from configs.schema.sections import Section
 from configs.schema.stages import STAGES
 from configs.schema.trl_fields import trl_help
 
-COMMANDS = {"sft": "sft", "grpo": "grpo", "eval": "evaluate", "curate": "curate", "distill": "distill"}
+COMMANDS = {
+    "sft": "sft",
+    "grpo": "grpo",
+    "eval": "evaluate",
+    "curate": "curate",
+    "distill": "distill",
+    "publish": "publish",
+}
 """Stage → the command of `mull` that runs its recipes."""
 MODULES = {
     "sft": "sft.train",
@@ -30,6 +37,7 @@ MODULES = {
     "harness": "evaluation.evaluate",
     "curate": "curation.curate",
     "distill": "curation.distill",
+    "publish": "release.publish",
 }
 """Stage → the module that runs its recipes."""
 FIELDS = {
@@ -45,6 +53,9 @@ FIELDS = {
     "trainer.num_generations": ("grpo",),
     "trainer.max_completion_length": ("grpo",),
     "rollout.budget.max_thinking": ("grpo",),
+    "think_format": ("eval",),
+    "budgets": ("eval",),
+    "samples": ("eval",),
     "sampling.temperature": ("eval",),
     "seed": ("sft", "grpo"),
 }
@@ -56,11 +67,15 @@ RUN_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command ready to start: its arguments after `python -m`, the run's name, and how a user would type it."""
+    """A command ready to start: its arguments after `python -m`, and the folder that it writes, by its name.
+
+    `is_run`: that folder is a run's, which must not be there yet; another one's command says itself what it replaces.
+    """
 
     words: list[str]
     run: str
     stage: str
+    is_run: bool = True
 
     def typed(self) -> str:
         """The command to copy into a terminal."""
@@ -117,9 +132,7 @@ def launch(folder: Folder, stage: str, name: str, text: str, changes: Mapping[st
     shipped = recipe_text(stage, name)
     recipe = name
     if text.strip() != shipped.strip():
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        kept = folder.root / WORK / "recipes" / f"{Path(name).stem}-{digest}.yaml"
-        keep(kept, text)
+        kept = kept_recipe(folder, Path(name).stem, text)
         read_yaml(kept)
         recipe = str(kept)
     known = [key for key, stages in FIELDS.items() if stage in stages]
@@ -127,6 +140,22 @@ def launch(folder: Folder, stage: str, name: str, text: str, changes: Mapping[st
     overrides.append(f"output_dir={output}")
     load_recipe(stage, recipe, overrides)
     return Launch([MODULES[stage], "--config", recipe, *overrides], run, stage)
+
+
+def unused_name(folder: Folder, stem: str) -> str:
+    """A name that no run below the folder has: "grpo/demo-3"."""
+    for number in range(1, 10_000):
+        if not (folder.root / (name := f"{stem}-{number}")).exists():
+            return name
+    return stem
+
+
+def kept_recipe(folder: Folder, stem: str, text: str) -> Path:
+    """The file below the folder that holds a recipe's text, called by its hash."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    file = folder.root / WORK / "recipes" / f"{stem}-{digest}.yaml"
+    keep(file, text)
+    return file
 
 
 def keep(file: Path, text: str) -> None:

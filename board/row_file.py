@@ -6,7 +6,7 @@ takes again), so a step is found by bisecting byte offsets, and the newest rows 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -117,11 +117,17 @@ def _step(row: Row) -> int:
 
 
 class FollowedRows:
-    """The rows of a file that is small enough to keep, of which only what was added is read again."""
+    """The rows of a file that grows, of which only what was added is read again.
 
-    def __init__(self) -> None:
+    `keep`: what is kept of a row; `most_bytes`: so much is read at a look, and the rest with the next ones.
+    """
+
+    def __init__(self, keep: Callable[[Row], Row] = dict, most_bytes: int = 1 << 40) -> None:
+        self._keep, self._most = keep, most_bytes
         self._rows: list[Row] = []
         self._inode = self._offset = 0
+        self.is_behind = False
+        """Whether the last look left rows for the next one."""
 
     def read(self, path: Path) -> list[Row]:
         """All rows so far; a file that was written anew is read anew. Raises `OSError`."""
@@ -130,10 +136,14 @@ class FollowedRows:
             if found.st_ino != self._inode or found.st_size < self._offset:
                 self._rows, self._inode, self._offset = [], found.st_ino, 0
             file.seek(self._offset)
+            until, self.is_behind = self._offset + self._most, False
             for line in iter(file.readline, b""):
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)
                 if (row := _row(line)) is not None:
-                    self._rows.append(row)
+                    self._rows.append(self._keep(row))
+                if self._offset >= until:
+                    self.is_behind = self._offset < found.st_size
+                    break
         return self._rows

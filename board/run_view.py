@@ -12,7 +12,7 @@ from board.accuracy import accuracy_figure
 from board.folder import Folder
 from board.report_words import translated
 from board.row_file import FollowedRows
-from board.runs import RunLine, find_runs, read_line, read_object
+from board.runs import PRODUCTS, RunLine, find_runs, read_line, read_object
 from board.strings import Strings
 from configs.errors import RunError
 from report import page
@@ -23,6 +23,7 @@ DRAWING_SHARE = 0.01
 """Of its time a board draws curves this much at most: the run that it shows has the processor."""
 LONGEST_PATH = 28
 """Characters of a model's or a data set's name in the list."""
+EMBEDDED = "smollm2-135m"
 LIST_SECONDS = 5.0
 """The list of runs is read again after so long."""
 
@@ -55,6 +56,18 @@ class RunView:
         if time.monotonic() - self._listed > seconds or not self._lines:
             self._lines, self._listed = find_runs(self.folder), time.monotonic()
         return self._lines
+
+    def trained(self) -> list[str]:
+        """The runs that have a product."""
+        return [
+            line.name for line in self.lines(0) if any((self.folder.root / line.name / p).is_dir() for p in PRODUCTS)
+        ]
+
+    def models(self) -> list[str]:
+        """The trained runs, the embedded model, and the models that runs started from."""
+        trained = self.trained()
+        bases = [line.model for line in self.lines() if line.model and line.stage in ("sft", "grpo")]
+        return list(dict.fromkeys([*trained, EMBEDDED, *bases]))
 
     def table(self, chosen: str | None) -> str:
         """The list of runs; each name is a button with the run's name as `data-run`."""

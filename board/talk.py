@@ -19,6 +19,11 @@ class Reply:
     ending: str = ""
     error: str = ""
 
+    @property
+    def has_thinking(self) -> bool:
+        """Whether it is a whole answer that was thought about."""
+        return bool(self.ending) and any(kind != "answer" for kind, _ in self.pieces)
+
     def add(self, found: dict[str, Any]) -> None:
         """Take what the model's process said next."""
         if "kind" in found:
@@ -52,8 +57,9 @@ def shown(turns: Sequence[Turn], say: Strings, waiting: str = "") -> str:
 
 def _reply(reply: Reply, say: Strings) -> str:
     head = f"<b>{html.escape(reply.model)}</b>"
-    if reply.error:
-        return f'{head}\n<span class="fault">{html.escape(reply.error)}</span>'
+    fault = f'\n<span class="fault">{html.escape(reply.error)}</span>' if reply.error else ""
+    if fault and not reply.ending:  # what there is of it was forgotten
+        return head + fault
     at = next((i for i, (kind, _) in enumerate(reply.pieces) if kind == "answer"), len(reply.pieces))
     thinking, answer = reply.pieces[:at], reply.pieces[at:]
     is_open = "" if answer else " open"
@@ -61,7 +67,7 @@ def _reply(reply: Reply, say: Strings) -> str:
     summary = f"{html.escape(say('thinking'))} {forced}"
     folded = f"<details{is_open}><summary>{summary}</summary>{_pieces(thinking, say)}</details>"
     ending = f'<p class="note">{html.escape(reply.ending)}</p>' if reply.ending else ""
-    return f"{head}\n{folded if thinking else ''}{_pieces(answer, say)}{ending}"
+    return f"{head}\n{folded if thinking else ''}{_pieces(answer, say)}{ending}{fault}"
 
 
 def _pieces(pieces: Sequence[tuple[str, str]], say: Strings) -> str:

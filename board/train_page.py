@@ -2,7 +2,7 @@
 
 import html as escaping
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 
@@ -11,7 +11,6 @@ from board.components import QUIET, choice, html
 from board.data_look import with_section
 from board.jobs import Jobs, output_of
 from board.recipe_form import (
-    COMMANDS,
     FIELDS,
     Launch,
     launch,
@@ -19,12 +18,16 @@ from board.recipe_form import (
     recipes,
     resumed,
     sentence,
+    unused_name,
     written_value,
 )
 from board.run_view import RunView
 from board.runs import read_line
 from configs.errors import MullError
 
+STAGES = ("sft", "grpo", "curate", "distill")
+"""What this page starts; evaluations and publications have their own."""
+SHOWN = {key: stages for key, stages in FIELDS.items() if set(stages) & set(STAGES)}
 FIRST_STAGE, FIRST_RECIPE = "grpo", "demo.yaml"
 LOG_SECONDS = 2.0
 
@@ -37,13 +40,13 @@ class TrainForm:
         say = runs.strings
         text = recipe_text(FIRST_STAGE, FIRST_RECIPE)
         with gr.Row():
-            self.stage = gr.Radio(list(COMMANDS), value=FIRST_STAGE, label=say("stage"), elem_id="stage")
+            self.stage = gr.Radio(STAGES, value=FIRST_STAGE, label=say("stage"), elem_id="stage")
             self.recipe = gr.Dropdown(recipes(FIRST_STAGE), value=FIRST_RECIPE, label=say("recipe"), elem_id="recipe")
-            unused = self.new_name(FIRST_STAGE, FIRST_RECIPE.removesuffix(".yaml"))
-            self.run = gr.Textbox(unused, label=say("run_name"), max_lines=1, elem_id="run-name")
+            name = unused_name(self.folder, f"{FIRST_STAGE}/{FIRST_RECIPE.removesuffix('.yaml')}")
+            self.run = gr.Textbox(name, label=say("run_name"), max_lines=1, elem_id="run-name")
         self.fields: dict[str, gr.Textbox] = {}
         with gr.Row(elem_id="fields"):
-            for key, stages in FIELDS.items():
+            for key, stages in SHOWN.items():
                 shown_stage = FIRST_STAGE if FIRST_STAGE in stages else stages[0]
                 self.fields[key] = gr.Textbox(
                     label=key,
@@ -72,7 +75,7 @@ class TrainForm:
 
     def of_stage(self, stage: str) -> list[Any]:
         """Another stage was chosen: its recipes, and the first one's text."""
-        stage = stage if stage in COMMANDS else FIRST_STAGE
+        stage = stage if stage in STAGES else FIRST_STAGE
         names = recipes(stage)
         name = FIRST_RECIPE if FIRST_RECIPE in names else names[0]
         return [gr.Dropdown(choices=names, value=name), *self.of_recipe(stage, name)]
@@ -103,21 +106,14 @@ class TrainForm:
                 placeholder=(written_value(stage, text, key) if stage in stages else "") or unset,
                 info=sentence(stage if stage in stages else stages[0], key),
             )
-            for key, stages in FIELDS.items()
+            for key, stages in SHOWN.items()
         ]
-        return [text, self.new_name(stage, name.removesuffix(".yaml")), *fields]
+        return [text, unused_name(self.folder, f"{stage}/{name.removesuffix('.yaml')}"), *fields]
 
-    def unused_name(self, stage: str, recipe: str, run: str) -> Any:
+    def still_unused(self, stage: str, recipe: str, run: str) -> Any:
         """Another name where a run of that name is there by now."""
-        return self.new_name(stage, recipe.removesuffix(".yaml")) if (self.folder.root / run).exists() else gr.skip()
-
-    def new_name(self, stage: str, recipe: str) -> str:
-        """A name that no run below the folder has."""
-        for number in range(1, 10_000):
-            name = f"{stage}/{recipe}-{number}"
-            if not (self.folder.root / name).exists():
-                return name
-        return f"{stage}/{recipe}"
+        taken = (self.folder.root / run).exists()
+        return unused_name(self.folder, f"{stage}/{recipe.removesuffix('.yaml')}") if taken else gr.skip()
 
 
 def log_box(text: str) -> str:
@@ -125,10 +121,16 @@ def log_box(text: str) -> str:
     return markup.inert(f'<div class="mull"><pre class="log">{escaping.escape(text)}</pre></div>') if text else ""
 
 
-class TrainActions:
-    """What the buttons do: each says in place what is wrong."""
+class Form(Protocol):
+    """What the buttons need of a form."""
 
-    def __init__(self, runs: RunView, jobs: Jobs, form: TrainForm) -> None:
+    def launch(self, *values: Any) -> Launch: ...
+
+
+class RunActions:
+    """What the buttons of a form and of a run do: each says in place what is wrong."""
+
+    def __init__(self, runs: RunView, jobs: Jobs, form: Form) -> None:
         self.runs, self.jobs, self.form, self.say = runs, jobs, form, runs.strings
 
     def plan(self, *values: Any) -> Iterator[str]:
@@ -179,11 +181,12 @@ class TrainActions:
 
     def follow(self, name: str | None, seen: tuple[str, str]) -> tuple[Any, Any, tuple[str, str]]:
         """(what the run's process is doing, the end of its log, both to compare with next time)."""
-        now = self._followed(name) if name else ("", "")
+        now = self.followed(name) if name else ("", "")
         first, second = (new if new != old else gr.skip() for new, old in zip(now, seen, strict=True))
         return first, second, now
 
-    def _followed(self, name: str) -> tuple[str, str]:
+    def followed(self, name: str) -> tuple[str, str]:
+        """(what the run's process is doing, the end of its log)."""
         try:
             job = self.jobs.job(name)
             is_alive = job is not None and self.jobs.is_alive(name)
@@ -233,10 +236,10 @@ def train_page(tab: gr.Tab, runs: RunView) -> TrainForm:
     form.text.blur(form.command, form.inputs, command, **QUIET)
 
     # 4. the buttons, the log
-    act = TrainActions(runs, jobs, form)
+    act = RunActions(runs, jobs, form)
     tab.select(form.command, form.inputs, command, **QUIET)
     tab.select(act.listed, run, run, **QUIET)
-    tab.select(form.unused_name, [form.stage, form.recipe, form.run], form.run, **QUIET)
+    tab.select(form.still_unused, [form.stage, form.recipe, form.run], form.run, **QUIET)
     plan.click(act.plan, form.inputs, looked, api_visibility="private")
     doctor.click(act.doctor, form.inputs, looked, api_visibility="private")
     start.click(act.start, form.inputs, [said, run], **QUIET)

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from configs.gate_report import GateReport
 from configs.schema.publish import PublishConfig
 from evaluation.benchmark_age import older_than_model
 from evaluation.results import is_mostly_graded
 from release.benchmarks import benchmark_results, interval_args
-from release.gate import GateReport
 from release.promise import promise_text
 from release.targets import file_of, folder_of
 from report.page import percent

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.errors import ConfigError
+from configs.gate_report import GATE_FILE, GateReport
 from configs.run_directory import write_json
 from configs.schema.publish import PublishConfig
 from evaluation.plan import adapter_hash
 from release.card import model_card
-from release.gate import GateReport, listed
+from release.gate import listed
 from release.licence import UNKNOWN, licence_of
 from release.promise import promises
 from release.targets import made_from
 from training.finished_run import TrainedRun
 
-OURS = {"exports": "export.json", "repository": "gate.json"}
+OURS = {"exports": "export.json", "repository": GATE_FILE}
 """The folders of `output_dir` that are made anew, and the file by which each is known to be ours."""
 
 
@@ -99,7 +100,7 @@ def assemble(run: TrainedRun, config: PublishConfig, exports: Path, report: Gate
                     file.rename(partial / file.name)
             elif name == "adapter":
                 _name_base(place / "adapter_config.json", base)
-        shutil.copy(exports / "gate.json", partial)
+        shutil.copy(exports / GATE_FILE, partial)
         for folder in map(Path, config.evaluations[:1]):
             if (folder / "scaling.png").is_file():
                 shutil.copy(folder / "scaling.png", partial)

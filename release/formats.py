@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from configs.errors import ModelError, RunError, first_line
 from configs.run_directory import write_json
+from configs.schema.publish import K_QUANTS
 from data.chat_template import carrying
 from models.engines.generation import end_of_turn
 from models.gpu import dtype_of
@@ -28,7 +29,7 @@ from models.source import source_of
 from release.gguf import writer
 from release.licence import licence_of
 from release.merge import Merger
-from release.targets import K_QUANTS, check_targets, file_of, folder_of, made_from
+from release.targets import check_targets, file_of, folder_of, made_from
 from training.finished_run import TrainedRun, load_run_tokenizer, open_run
 
 SHARD_BYTES = 4 << 30

@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from configs.command import prepare_libraries
 from configs.errors import RunError
+from configs.gate_report import GATE_FILE, Check, GateReport, read_gate_report
 from configs.run_directory import write_json, write_text
 from configs.run_record import HELD_OUT_FILE
 from data.chat_template import PROBES
@@ -61,49 +60,11 @@ QUANTISED = Bounds(top1=0.85, gap=0.25, effect=0.5)
 """4 to 6 bits; and 16-bit weights of an adapter that was trained on a 4- or 8-bit base: the base itself differs."""
 
 
-class Check(BaseModel):
-    """One check of one export: its figure, what was asked of it, and the verdict."""
-
-    model_config = ConfigDict(frozen=True)
-
-    export: str
-    name: str
-    figure: float | str
-    bound: str
-    passed: bool
-
-
-class GateReport(BaseModel):
-    """What `gate.json` holds. `files`: SHA-256 of every file that was checked, by its path in the folder."""
-
-    model_config = ConfigDict(frozen=True)
-
-    passed: bool
-    checks: list[Check]
-    prompts: int
-    problems: int
-    seconds: float
-    files: dict[str, str]
-
-    @property
-    def failed(self) -> list[Check]:
-        """The checks that said no."""
-        return [check for check in self.checks if not check.passed]
-
-    def require(self) -> None:
-        """Raise `RunError`, naming the check, its figure and its bound, unless every check passed."""
-        if self.failed:
-            first = self.failed[0]
-            more = f" (and {len(self.failed) - 1} more in gate.json)" if len(self.failed) > 1 else ""
-            raise RunError(
-                f"gate: {first.export}: {first.name} is {first.figure}, wanted {first.bound}{more}; publishes nothing"
-            )
-
-
 def gate(folder: str | Path, run: str | Path) -> GateReport:
     """Check every export in `folder` (made by `release.formats.write_exports` from `run`) and write `folder/gate.json`.
 
-    Raises `RunError` if `folder` holds no exports, or the run holds no problems out.
+    The file is there from the start and grows with every export, so that others can follow. Raises `RunError` if
+    `folder` holds no exports, or the run holds no problems out.
     """
     folder = Path(folder)
     trained = open_run(run)
@@ -123,24 +84,36 @@ def gate(folder: str | Path, run: str | Path) -> GateReport:
         least_tokens=TOKENS,
     )
     print(f"gate: {len(exports)} exports against the trained model on {len(problems)} problems …", flush=True)
+    report = GateReport(
+        passed=False, checks=[], pending=list(exports), prompts=0, problems=len(problems), seconds=0, files={}
+    )
+    _write(folder, report)
     reference = _ask(job)
-    checks = []
+    checks: list[Check] = []
     for target, path in exports.items():
         export_job = replace(_job_of(target, path, job, trained), forced=reference.forced)
         export_checks = _checked(target, export_job, reference, problems, trained)
         checks += export_checks
         verdict = "passed" if all(check.passed for check in export_checks) else "FAILED"
         print(f"gate: {target}: {verdict}; " + ", ".join(f"{c.name} {c.figure}" for c in export_checks), flush=True)
-    report = GateReport(
-        passed=all(check.passed for check in checks),
-        checks=checks,
-        prompts=len(reference.forced),
-        problems=len(problems),
-        seconds=round(time.perf_counter() - started, 1),
-        files=_checked_files(folder),
-    )
-    write_text(folder / "gate.json", report.model_dump_json(indent=2) + "\n")
+        report = GateReport(
+            passed=False,
+            checks=checks,
+            pending=report.pending[1:],
+            prompts=len(reference.forced),
+            problems=len(problems),
+            seconds=round(time.perf_counter() - started, 1),
+            files={},
+        )
+        _write(folder, report)
+    passed = all(check.passed for check in checks)
+    report = report.model_copy(update={"passed": passed, "files": _checked_files(folder)})
+    _write(folder, report)
     return report
+
+
+def _write(folder: Path, report: GateReport) -> None:
+    write_text(folder / GATE_FILE, report.model_dump_json(indent=2) + "\n")
 
 
 def listed(folder: Path) -> dict[str, Path]:
@@ -154,15 +127,15 @@ def listed(folder: Path) -> dict[str, Path]:
 
 def passed_before(folder: Path) -> GateReport | None:
     """The report in `folder`, if its gate passed and no file has changed since; else None."""
-    file = folder / "gate.json"
+    file = folder / GATE_FILE
     if not file.is_file():
         return None
-    report = GateReport.model_validate_json(file.read_text(encoding="utf-8"))
+    report = read_gate_report(file)
     return report if report.passed and report.files == _checked_files(folder) else None
 
 
 def _checked_files(folder: Path) -> dict[str, str]:
-    return {name: digest for name, digest in hashes(folder).items() if name != "gate.json"}
+    return {name: digest for name, digest in hashes(folder).items() if name != GATE_FILE}
 
 
 def held_out(run: TrainedRun) -> list[Problem]:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from configs.errors import ModelError
 from configs.run_directory import sha256_of
+from configs.schema.publish import K_QUANTS, TARGETS
 from models.adapter_types import check_mergeable
 from training.finished_run import TrainedRun
-
-PLAIN = ("adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0")
-K_QUANTS = ("gguf:q4_k_m", "gguf:q5_k_m", "gguf:q6_k")
 
 
 def folder_of(target: str) -> str:
@@ -27,8 +25,8 @@ def file_of(target: str) -> str:
 def check_targets(targets: Sequence[str], run: TrainedRun | None = None) -> None:
     """Raise `ModelError` for a target that is unknown, needs a tool that is not here, or does not fit the run."""
     for target in targets:
-        if target not in PLAIN + K_QUANTS:
-            raise ModelError(f"--to: {target!r} is none of {', '.join(PLAIN + K_QUANTS)}")
+        if target not in TARGETS:
+            raise ModelError(f"--to: {target!r} is none of {', '.join(TARGETS)}")
         if target in K_QUANTS and shutil.which("llama-quantize") is None:
             raise ModelError(
                 f"--to: {target} needs llama.cpp's `llama-quantize` on the PATH; "

@@ -2,7 +2,8 @@
 
     python -m serving.chat --model smollm2-135m --budget high --waits 1
 
-Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/budget low|medium|high|auto|N`, `/waits N`,
+Thinking is dim; a forced "Wait" and a forced end of thinking are marked. `/longer [N]` thinks about the last answer for
+as many tokens again, or N: an end that the model chose becomes "Wait". `/budget low|medium|high|auto|N`, `/waits N`,
 `/temperature T`, `/system TEXT` and `/reset` change the conversation, Ctrl-C stops an answer, `/quit` or Ctrl-D leaves.
 A line that ends with a backslash goes on in the next one. It decodes with Transformers, which starts fastest. `--json`
 is the same for another program: a JSON string a line in, and a JSON object a line out (`serving.json_chat`).
@@ -74,15 +75,17 @@ def main(argv: list[str]) -> None:
         if line == "/quit":
             return
         try:
-            if line.startswith("/"):
-                print(conversation.command(line), file=sys.stderr)
-            elif line:
-                generation = conversation.say(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
-                print(ending(generation, conversation.engine.think_format), file=sys.stderr)
+            if line:
+                made = conversation.reply(line, Writer(sys.stdout, conversation.engine.tokenizer, ansi))
+                below = made if isinstance(made, str) else ending(made, conversation.engine.think_format)
+                print(below, file=sys.stderr)
         except MullError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:
-            print("stopped: this turn is forgotten, the conversation goes on; /quit leaves it", file=sys.stderr)
+            print(
+                "stopped: what was being written is forgotten, the conversation goes on; /quit leaves it",
+                file=sys.stderr,
+            )
 
 
 if __name__ == "__main__":

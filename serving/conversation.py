@@ -23,6 +23,7 @@ from models.engines.base import Request
 from models.engines.generation import Generation
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
+from serving.think_longer import head_of, joined, longer_budget
 from serving.writer import Writer
 from training.finished_run import open_run
 
@@ -44,29 +45,61 @@ class Conversation:
     seed: int | None
     system: str | None
     turns: list[dict[str, str]]
+    last: Generation | None = None
+    """The newest answer, for as long as it can be thought about longer."""
+
+    def reply(self, line: str, writer: Writer) -> Generation | str:
+        """What becomes of a line: a command's text, or an answer, written as it comes. Raises `MullError`."""
+        name, _, value = line.partition(" ")
+        if name == "/longer":
+            return self.think_longer(_more(value.strip()), writer)
+        return self.command(line) if line.startswith("/") else self.say(line, writer)
 
     def say(self, text: str, writer: Writer) -> Generation:
         """Answer `text`, written as it comes. Raises `EngineError` if it no longer fits the context."""
         turns = [*self.turns, {"role": "user", "content": text}]
         seed = None if self.seed is None else self.seed + len(turns)
         head = [] if self.system is None else [{"role": "system", "content": self.system}]
+        generation = self._generate(Request([*head, *turns], self.sampling, seed=seed, budget=self.budget), writer)
+        self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]
+        self.last = generation
+        return generation
+
+    def think_longer(self, more: int | None, writer: Writer) -> Generation:
+        """The last answer again, after `more` tokens of thinking (None: as many as before), written from its start.
+
+        Raises `ConfigError` without an answer that was thought about, `EngineError` where the context is full.
+        """
+        if self.last is None or self.last.stop is None:
+            raise ConfigError("/longer: there is no answer yet whose thinking could go on")
+        earlier = self.last
+        head = head_of(earlier, self.budget.wait_text, self.engine)
+        budget = longer_budget(self.budget, earlier, head, more, self.engine)
+        for token, kind in head.kinds():
+            writer.write(token, kind)
+        seed = None if self.seed is None else self.seed + len(self.turns) + len(head.token_ids)
+        prompt = earlier.prompt_ids + head.token_ids
+        later = self._generate(Request(prompt, self.sampling, seed=seed, budget=budget), writer)
+        self.last = joined(earlier, head, later, self.engine)
+        self.turns = [*self.turns[:-1], {"role": "assistant", "content": self.last.answer.strip()}]
+        return self.last
+
+    def _generate(self, request: Request, writer: Writer) -> Generation:
         self.engine.on_token = lambda at, row: writer.token(row)
         try:
-            request = Request([*head, *turns], self.sampling, seed=seed, budget=self.budget)
             [generation] = self.engine.generate([request])
         finally:
             writer.finish()
-        self.turns = [*turns, {"role": "assistant", "content": generation.answer.strip()}]
         return generation
 
     def command(self, line: str) -> str:
         """Carry out a `/command`; what to tell the user."""
         name, _, value = line[1:].partition(" ")
         if name == "reset":
-            self.turns = []
+            self.turns, self.last = [], None
             return "a new conversation"
         if name == "system":
-            self.system, self.turns = value.strip() or None, []
+            self.system, self.turns, self.last = value.strip() or None, [], None
             return "a new conversation, " + ("without a system message" if self.system is None else "under it")
         if name in ("budget", "waits") and not self.engine.think_format.has_thinking:
             raise ConfigError(f"/{name}: {NO_THINKING}")
@@ -81,7 +114,7 @@ class Conversation:
             self.sampling = self._at_temperature(value.strip())
             return f"draws at temperature {self.sampling.temperature:g}"
         raise ConfigError(
-            f"{line}: the commands are /budget NAME, /waits N, /temperature T, /system TEXT, /reset and /quit"
+            f"{line}: the commands are /longer, /budget NAME, /waits N, /temperature T, /system TEXT, /reset and /quit"
         )
 
     def _at_temperature(self, text: str) -> SamplingConfig:
@@ -89,6 +122,15 @@ class Conversation:
             return SamplingConfig(**{**self.sampling.model_dump(), "temperature": float(text)})
         except ValueError:  # no number, or a negative one
             raise ConfigError(f"/temperature: {text!r} is no number of at least 0") from None
+
+
+def _more(text: str) -> int | None:
+    """The number after `/longer`; None without one. Raises `ConfigError`."""
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"/longer: {text!r} is no number of thinking tokens; give 1 or more, or nothing")
+    return int(text)
 
 
 def checked(section: type[Section], options: Mapping[str, str], **values: Any) -> Any:

@@ -2,7 +2,8 @@
 
 What comes in is a message or a `/command`, as in the terminal. What goes out: `{"ready": true}` once the model is
 there; then for each line pieces `{"kind", "text"}` of the completion as it grows, where `kind` is "thinking", "forced"
-or "answer", and at its end one of `{"ending": …}`, `{"said": …}` (a command) and `{"error": …}`.
+or "answer", and at its end one of `{"ending": …}`, `{"said": …}` (a command) and `{"error": …}`. `/longer` answers as
+a message does: its pieces are the whole turn, which takes the place of the one before.
 """
 
 import json
@@ -12,7 +13,7 @@ from configs.errors import ConfigError, MullError
 from serving.conversation import Conversation, ending
 from serving.writer import JsonWriter
 
-STOPPED = "stopped: this turn is forgotten, the conversation goes on"
+STOPPED = "stopped: what was being written is forgotten, the conversation goes on"
 
 
 def talk(conversation: Conversation, lines: TextIO, out: TextIO) -> None:
@@ -48,10 +49,8 @@ def _message(line: str) -> str:
 
 
 def _reply(conversation: Conversation, text: str, out: TextIO) -> dict[str, str]:
-    if text.startswith("/"):
-        return {"said": conversation.command(text)}
-    made = conversation.say(text, JsonWriter(out, conversation.engine.tokenizer))
-    return {"ending": ending(made, conversation.engine.think_format)}
+    made = conversation.reply(text, JsonWriter(out, conversation.engine.tokenizer))
+    return {"said": made} if isinstance(made, str) else {"ending": ending(made, conversation.engine.think_format)}
 
 
 def _say(out: TextIO, **values: str | bool) -> None:

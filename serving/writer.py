@@ -22,10 +22,13 @@ class Writer:
 
     def token(self, row: BatchRow) -> None:
         """The row's newest token."""
-        if row.done:  # the end of the turn
-            return
-        self._turn(_style(row))
-        self.pending.append(row.tokens[-1])
+        if not row.done:  # the end of the turn is not shown
+            self.write(row.tokens[-1], _style(row))
+
+    def write(self, token: int, kind: str) -> None:
+        """A token that is "thinking", "forced" or "answer"."""
+        self._turn(kind)
+        self.pending.append(token)
         text = self._text()
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character may take several tokens
             self._write(text)

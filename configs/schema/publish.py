@@ -6,6 +6,11 @@ from pydantic import Field
 
 from configs.schema.sections import Section
 
+K_QUANTS = ("gguf:q4_k_m", "gguf:q5_k_m", "gguf:q6_k")
+"""What llama.cpp's own tool makes of a GGUF file."""
+TARGETS = ("adapter", "merged16", "nf4", "gguf:f16", "gguf:q8_0", *K_QUANTS)
+"""The forms that a run is exported in."""
+
 
 class PublishConfig(Section):
     """`python -m release.publish`."""

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, Playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds for what a loaded machine may take."""
 
 

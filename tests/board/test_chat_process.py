@@ -34,6 +34,9 @@ def test_budget_is_kept_and_marked(words: list[str], processes: ChatProcesses) -
     assert said[-1] == {"ending": "12 thinking tokens, ended: limit"}
     assert "".join(one["text"] for one in said[:-1] if one["kind"] == "forced") == "<|im_start|>answer\n"
     assert changed_settings(process, {"temperature": 0.7, "budget": 0, "waits": 0}) == ["/budget auto"]
+    longer = list(process.ask("/longer 5"))
+    assert longer[-1] == {"ending": "17 thinking tokens, ended: limit"}
+    assert [one for one in longer if one.get("kind") == "answer"]
     with pytest.raises(EngineError, match="the commands are"):
         list(process.ask("/what"))
     assert processes.of("tab", "0", words) is process

@@ -33,6 +33,17 @@ def test_nothing_said_becomes_html() -> None:
     assert page.count("&lt;img") == 6
 
 
+def test_fault_stands_below_an_answer_that_is_there() -> None:
+    said = reply(("thinking", "so"), ("answer", "4"), ending="e")
+    assert said.has_thinking
+    said.error = "the context is full"
+    page = shown([Turn("q", [said])], SAY)
+    assert page.index("4") < page.index("the context is full")
+    said.ending = ""
+    assert "so" not in shown([Turn("q", [said])], SAY)
+    assert not reply(("answer", "4"), ending="e").has_thinking
+
+
 def test_pieces_of_a_kind_are_saved_as_one() -> None:
     [turn] = exported([Turn("q", [reply(("thinking", "a"), ("thinking", "b"), ("forced", "Wait"), ending="e")])])
     assert turn["replies"][0] == {

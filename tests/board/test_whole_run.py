@@ -100,6 +100,10 @@ def test_a_run_from_the_form_to_the_chat(tmp_path: Path) -> None:
         first.page.click("#send")
         until(lambda: "8 thinking tokens, ended: limit" in first.page.inner_text("#conversation"), "an answer")
         assert first.page.locator("#conversation summary .forced").first.inner_text().startswith("<|im_start|>answer")
+        first.page.click("#longer")
+        until(lambda: "16 thinking tokens, ended: limit" in first.page.inner_text("#conversation"), "a longer one")
+        assert "8 thinking tokens, ended" not in first.page.inner_text("#conversation")
+        assert first.page.locator("#conversation .turn").count() == 2
         assert first.page.locator("#conversation img").count() == 0
         assert first.page.title() == "Mull"
         assert first.hosts <= {"127.0.0.1", "localhost"}

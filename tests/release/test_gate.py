@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from configs.errors import RunError
+from configs.gate_report import GateReport, read_gate_report
 from release.formats import write_exports
 from release.gate import (
     FULL,
@@ -220,6 +221,25 @@ class TestGate:
         assert (failed["template"], failed["eos"], failed["cut"]) == ({"template"}, {"eos"}, {"loads"})
         assert "rope" in failed["rope"]
         assert passed_before(tmp_path) is None
+
+
+def test_gate_that_is_cut_short_has_passed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file says from the start what is to be checked, and in place of an earlier verdict."""
+    run, out = tiny_run(tmp_path / "run", tiny_base(tmp_path / "base")), tmp_path / "out"
+    out.mkdir()
+    (out / "export.json").write_text(json.dumps({"exports": {"adapter": "adapter", "merged16": "merged16"}}))
+    earlier = GateReport(passed=True, checks=[], prompts=1, problems=1, seconds=1, files={})
+    (out / "gate.json").write_text(earlier.model_dump_json())
+
+    def killed(job: GateJob) -> GateAnswer:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("release.gate._ask", killed)
+    with pytest.raises(KeyboardInterrupt):
+        gate(out, run)
+    report = read_gate_report(out / "gate.json")
+    assert (report.pending, report.checks, report.passed) == (["adapter", "merged16"], [], False)
+    assert passed_before(out) is None
 
 
 def ruin_update(file: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
+from configs.gate_report import Check, GateReport
 from configs.schema.publish import PublishConfig
 from evaluation.calibrate import calibrate
 from release.card import model_card
 from release.folder import check_publishable, clear, is_export_of
 from release.formats import write_exports
-from release.gate import Check, GateReport
 from tests.evaluation.swept_run import swept_run
 from tests.release.hub import TOKEN, Repo, serving
 from tests.tiny_run import tiny_base, tiny_run, write_config
