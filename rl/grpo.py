@@ -73,6 +73,7 @@ def check_recipe(config: "GrpoConfig") -> None:
     """Raise a `MullError` for what the recipe asks of the model and its backend in vain, without torch."""
     from configs.errors import ConfigError
     from models.backend import about_teacher, check_model_config, choose_backend, use_v1_runner
+    from training.launch_check import check_launch
     from training.tracking import check_tracker
 
     check_model_config(config.model, config)
@@ -80,6 +81,7 @@ def check_recipe(config: "GrpoConfig") -> None:
         with about_teacher():
             check_model_config(config.teacher.model)
     check_tracker(config.tracking)
+    check_launch(config)
     if config.rollout.budget is not None:
         use_v1_runner(config.model, config)
     if (
