@@ -15,7 +15,7 @@ from configs.launch import launch_of
 
 PATIENCE = 5.0
 """Seconds that other threads get to end after an error."""
-HEAD_START = 5.0
+HEAD_START = 10.0
 """Seconds that the other processes give the first one to say what is wrong: its launcher ends them then."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Sharding = Literal["", "FSDP", "ZeRO-2", "ZeRO-3"]
+Sharding = Literal["", "FSDP1", "FSDP2", "ZeRO-2", "ZeRO-3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Launch:
     @property
     def splits_weights(self) -> bool:
         """Whether each process holds a part of every weight; under ZeRO-2 it holds all."""
-        return self.sharding in ("FSDP", "ZeRO-3")
+        return self.sharding in ("FSDP1", "FSDP2", "ZeRO-3")
 
 
 def launch_of(environment: Mapping[str, str] = os.environ) -> Launch:
     """What the variables say that torch's and accelerate's launchers set; one process where there are none."""
     sharding: Sharding = ""
     if _is_on(environment, "ACCELERATE_USE_FSDP"):
-        sharding = "FSDP"
+        sharding = "FSDP2" if environment.get("FSDP_VERSION") == "2" else "FSDP1"
     elif _is_on(environment, "ACCELERATE_USE_DEEPSPEED"):
         sharding = "ZeRO-3" if environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3" else "ZeRO-2"
     return Launch(int(environment.get("WORLD_SIZE", "1")), int(environment.get("RANK", "0")), sharding)

@@ -14,7 +14,7 @@ from sft.trainer import build_sft_trainer, check_first_batch, summarise, train
 from training import heldout, preflight
 from training.dry_run import sft_plan
 from training.trainer import as_in_training, engine_of, finish_run, load_for_training, save_product, start_run
-from training.trainer_internals import check_whole_weights
+from training.trainer_internals import check_whole_weights, gathered_weights
 from training.watch import check_watched, watch_training
 
 
@@ -66,11 +66,12 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     train(trainer, config, run, resume)
 
     # 4. save, measure, report
+    weights = gathered_weights(trainer)
     if lead:
         run.add_summary(**summarise(trainer, run))
         if watch:
             watch.load_best()
-        product = save_product(trainer.model, tokenizer, run)
+        product = save_product(trainer.model, tokenizer, run, weights)
         measure("after")
         if watch:
             watch.report_unwatched()

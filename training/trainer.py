@@ -233,11 +233,20 @@ def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextMa
     return trainer.accelerator.autocast() if is_trained_model else nullcontext()
 
 
-def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:
-    """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder."""
+def save_product(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    run: RunDir,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> Path:
+    """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder.
+
+    `weights`: the model's, where it holds a part of them alone.
+    """
     has_adapter = hasattr(model, "peft_config")
     folder = run / ("adapter" if has_adapter else "model")
-    model.save_pretrained(str(folder), **({"selected_adapters": ["default"]} if has_adapter else {}))
+    whole = {} if weights is None else {"state_dict": weights}
+    model.save_pretrained(str(folder), **whole, **({"selected_adapters": ["default"]} if has_adapter else {}))
     tokenizer.save_pretrained(str(folder))
     return folder
 

