@@ -6,13 +6,17 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from configs.errors import MullError
+from configs.launch import launch_of
 
 PATIENCE = 5.0
 """Seconds that other threads get to end after an error."""
+HEAD_START = 10.0
+"""Seconds that the other processes give the first one to say what is wrong: its launcher ends them then."""
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -23,6 +27,8 @@ def run_command(main: Callable[[list[str]], int | None]) -> NoReturn:
     try:
         code = main(sys.argv[1:])
     except MullError as error:
+        if launch_of().rank > 0:  # the first process has most errors too, and says them once for all
+            time.sleep(HEAD_START)
         print(f"error: {error}", file=sys.stderr)
         _end_in_spite_of_threads(2)
         raise SystemExit(2) from None
@@ -67,7 +73,7 @@ def is_lead() -> bool:
 
     The others' prints go nowhere.
     """
-    if os.environ.get("RANK", "0") == "0":
+    if launch_of().rank == 0:
         return True
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for as long as the process lives)
     return False

@@ -1,15 +1,17 @@
 """Going on with a training run: the same model, the same data, the precision that it was started with."""
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from configs.errors import RunError
+from configs.launch import launch_of
 from configs.run_directory import RunDir, data_hash
 from configs.run_record import RunRecord, read_record
 from configs.schema.sections import ModelConfig
 from configs.schema.training import TrainingConfig
+from configs.schema.trl_fields import trl_default
 
 Training = TypeVar("Training", bound=TrainingConfig)
 
@@ -31,6 +33,7 @@ def resumed_config(config: Training, run: RunDir) -> Training:
             f"--resume: {run.path} was started with another model or other data ({'; '.join(changed)}); go on with the "
             "same, or train anew in another output_dir=…"
         )
+    _check_rows_a_step(config, before.get("trainer") or {}, record)
     if config.model.precision == precision:
         return config
     print(f"precision: {precision}, which the run was started with, whatever `auto` would choose here")
@@ -59,6 +62,28 @@ def _changed_fields(config: TrainingConfig, before: dict[str, dict[str, object]]
     old, new = ((adapter or {"type": None}).get("type", "lora") for adapter in adapters)  # a run before types had LoRA
     if old != new and config.model.adapter is None:
         yield f"adapter.type: {old} → {new}"
+
+
+def _check_rows_a_step(config: TrainingConfig, before: dict[str, Any], record: RunRecord | None) -> None:
+    """Raise `RunError` where another number of processes makes steps of another number of rows.
+
+    A checkpoint counts steps: in rows of another size they are another place in the data.
+    """
+    processes, now = (record.processes if record else 1), launch_of().processes
+    names = ("per_device_train_batch_size", "gradient_accumulation_steps")
+    rows, accumulated = (int(before.get(name) or trl_default(config.trl_class, name)) for name in names)
+    rows_now, accumulated_now = (int(config.trl_setting(name)) for name in names)
+    whole = processes * rows * accumulated
+    if processes == now or whole == now * rows_now * accumulated_now:
+        return
+    if whole % now:
+        way_out = f"{now} processes can't share {whole} out evenly: start a number of them that can"
+    else:
+        way_out = f"set {names[0]} and {names[1]} under trainer so that their product is {whole // now}"
+    raise RunError(
+        f"--resume: {processes} process{'es' if processes > 1 else ''} took steps of {whole} rows, and {now} × "
+        f"{rows_now} × {accumulated_now} are {now * rows_now * accumulated_now}; {way_out}"
+    )
 
 
 def _changed_file(config: TrainingConfig, record: RunRecord | None) -> list[str]:

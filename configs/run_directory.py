@@ -14,6 +14,7 @@ import yaml
 
 from configs.data_files import data_files
 from configs.errors import RunError
+from configs.launch import launch_of
 from configs.run_record import (
     HELD_OUT_FILE,
     RUN_FILE,
@@ -72,6 +73,7 @@ class RunDir:
             think_format=think_format,
             held_out=held_out,
             data_sha256=data_hash(config),
+            processes=launch_of().processes,
         )
         if resume:
             before = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))

@@ -56,6 +56,7 @@ class RunRecord:
     think_format  the fields of `data.think_format.ThinkFormat`
     held_out      the file of the held-out problems, None where the recipe holds none out
     data_sha256   hash of `data.path`, None where the data is no file
+    processes     how many trained together, in the last session
     """
 
     stage: str
@@ -66,6 +67,7 @@ class RunRecord:
     held_out: str | None = None
     data_sha256: str | None = None
     resumed: list[str] = field(default_factory=list)
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """As `run.json` holds it."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "import-llamafactory": ("sft.import_llamafactory", "LLaMA-Factory's training file → a recipe of sft, key by key"),
     "sft": ("sft.train", "supervised fine-tuning on reasoning traces"),
     "attack": ("rl.attack", "wrong completions that a recipe's rewards pay for, found before training"),
+    "plan": ("training.plan", "tokens, operations, memory and minutes of a run on GPUs that you may not have"),
     "doctor": ("rl.doctor", "what would go wrong in a GRPO run, found in a minute"),
     "grpo": ("rl.grpo", "GRPO with pluggable rewards"),
     "self_improve": ("self_improve.run", "rounds of posing, solving, checking, training on what was right, measuring"),

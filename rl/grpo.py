@@ -74,6 +74,7 @@ def check_recipe(config: "GrpoConfig") -> None:
     from configs.errors import ConfigError
     from models.backend import about_teacher, check_model_config, choose_backend, use_v1_runner
     from rewards import plugin
+    from training.launch_check import check_launch
     from training.tracking import check_tracker
 
     check_model_config(config.model, config)
@@ -83,6 +84,7 @@ def check_recipe(config: "GrpoConfig") -> None:
     check_tracker(config.tracking)
     if config.rollout.environment is not None:
         plugin.load(config.rollout.environment, "environment")
+    check_launch(config)
     if config.rollout.budget is not None:
         use_v1_runner(config.model, config)
     if (

@@ -30,6 +30,7 @@ from models.engines.base import Engine, Request
 from models.teacher_forcing import Pair, vocabulary_logprobs
 from rl.truncation import sampled_logprobs
 from training.run_callback import RunCallback
+from training.together import failing_together
 
 PROMPTS, TOKENS = 4, 16
 """How many prompts are asked, and how many tokens of each completion compared."""
@@ -178,6 +179,10 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self._check(model, state.global_step)
 
     def _check(self, model: PreTrainedModel, step: int) -> None:
+        with failing_together():
+            self._compare(model, step)
+
+    def _compare(self, model: PreTrainedModel, step: int) -> None:
         gap = agreement(self.engine, model, self.prompts, self.sampling)
         self.rows.extra |= {"logprob_gap_mean": gap.mean, "logprob_gap_max": gap.maximum}
         if wrong := mismatch(gap, self.bound):

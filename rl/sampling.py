@@ -24,6 +24,7 @@ from rewards.shipped.correctness import is_correct
 from rl.budgets import group_budgets, limit_of
 from rl.rollout import make_generate, prompts, told_limits, trl_columns
 from rl.scoring import RolloutScorer, score_columns
+from training.together import failing_together
 
 Value = TypeVar("Value")
 PRIOR = 2.0
@@ -171,22 +172,23 @@ class GroupSampler:
             is_kept = torch.rand(len(problems_P)) < chances[problems_P] / chances.max().clamp(min=1e-9)
             problems_P = self._other_problems(problems_P, [at for at, kept in enumerate(is_kept.tolist()) if not kept])
 
-        # 2. their completions, scored
-        batch = self._completions(problems_P, model, state)
-        rollouts, first_mean, redrawn_groups = list(batch.rollouts), batch.mean_total(), 0
+        with failing_together():
+            # 2. their completions, scored
+            batch = self._completions(problems_P, model, state)
+            rollouts, first_mean, redrawn_groups = list(batch.rollouts), batch.mean_total(), 0
 
-        # 3. groups without an advantage are drawn again on other problems, at most `resamples` times
-        for attempt in range(1, self.config.rollout.resamples + 1):
-            zero_variance = batch.zero_variance()
-            if not zero_variance:
-                break
-            problems_P = self._other_problems(batch.problems_P, zero_variance)
-            others_P = [problems_P[number] for number in zero_variance]
-            redrawn = self._completions(others_P, model, state, attempt)
-            for new, old in enumerate(zero_variance):
-                batch.replace_group(old, redrawn.group(new))
-            rollouts += redrawn.rollouts
-            redrawn_groups += len(zero_variance)
+            # 3. groups without an advantage are drawn again on other problems, at most `resamples` times
+            for attempt in range(1, self.config.rollout.resamples + 1):
+                zero_variance = batch.zero_variance()
+                if not zero_variance:
+                    break
+                problems_P = self._other_problems(batch.problems_P, zero_variance)
+                others_P = [problems_P[number] for number in zero_variance]
+                redrawn = self._completions(others_P, model, state, attempt)
+                for new, old in enumerate(zero_variance):
+                    batch.replace_group(old, redrawn.group(new))
+                rollouts += redrawn.rollouts
+                redrawn_groups += len(zero_variance)
 
         # 4. the curriculum sees every completion, those drawn in vain too; once a step, as every process takes part
         if self.curriculum is not None:

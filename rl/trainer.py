@@ -41,6 +41,7 @@ from rl.teacher import Teacher
 from rl.trl_batch import TrlBatch, loss_mask, padded, regrouped, select_rows, teaches, trimmed
 from rl.trl_internals import LogProbabilities, OpenGRPOTrainer, Row
 from training.run_callback import RunCallback
+from training.together import failing_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,17 @@ class Scored:
     scores: Scores
     totals: list[float | None]
     advantages: list[float]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scored"]) -> "Scored":
+        """The batches of all processes as one."""
+        return cls(
+            parts[0].step,
+            [rollout for part in parts for rollout in part.rollouts],
+            {name: [score for part in parts for score in part.scores[name]] for name in parts[0].scores},
+            [total for part in parts for total in part.totals],
+            [advantage for part in parts for advantage in part.advantages],
+        )
 
 
 class RolloutTrainer(OpenGRPOTrainer):
@@ -130,7 +142,8 @@ class RolloutTrainer(OpenGRPOTrainer):
                 tokens = output["completion_mask"].sum().clamp(min=1)
                 self.add_metric("forced_share", 1 - (loss_mask(output).sum() / tokens).item())
         if self.teacher:
-            figures |= self.teacher.teach(batch, output, self.model, self.completion_logprobs)
+            with failing_together():
+                figures |= self.teacher.teach(batch, output, self.model, self.completion_logprobs)
         for name, value in figures.items():
             self.add_metric(name, value)
         return output
@@ -224,8 +237,12 @@ class Recorder(TrainerCallback, ExportableState):  # type: ignore[misc] # transf
     def __call__(self, scored: Scored) -> None:
         """Raises `RewardError` for an alarm under `on_alarm: stop`."""
         gathered = numbered(gather_object(samples(scored)))
-        if not PartialState().is_main_process:
-            return
+        everything = Scored.joined(gather_object([scored]))
+        with failing_together():
+            if PartialState().is_main_process:
+                self._record(everything, gathered)
+
+    def _record(self, scored: Scored, gathered: Sequence[Sample]) -> None:
         append_jsonl(self.run / "rollouts.jsonl", *(sample.to_row() for sample in gathered))
         alarms = self.monitor.observe(scored.step, scored.rollouts, scored.scores, scored.totals)
         self.callback.alarms += [str(alarm) for alarm in alarms]

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+from configs.command import is_lead
 from configs.run_directory import RunDir, write_json, write_jsonl
 from configs.schema.sft import SftConfig
 from data.think_format import NONE, resolve_think_format
@@ -9,11 +10,11 @@ from models.adapters import count_virtual_tokens
 from models.tokenizer import load_tokenizer
 from sft.dataset import show_loss
 from sft.prepare import prepare
-from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
+from sft.trainer import build_sft_trainer, check_first_batch, summarise, train
 from training import heldout, preflight
 from training.dry_run import sft_plan
 from training.trainer import as_in_training, engine_of, finish_run, load_for_training, save_product, start_run
-from training.trainer_internals import check_whole_weights
+from training.trainer_internals import check_whole_weights, gathered_weights
 from training.watch import check_watched, watch_training
 
 
@@ -38,7 +39,9 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         return
 
     # 2. model and trainer; the first batch is looked at before anything is trained
-    preflight.refuse([preflight.gpu(config), preflight.memory(config)])
+    lead = is_lead()  # one process of several checks, prints, measures and writes
+    if lead:
+        preflight.refuse([preflight.gpu(config), preflight.memory(config)])
     loaded = load_for_training(config)
     print(loaded.choice)
     with run.removed_if_unused():
@@ -52,18 +55,24 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         if watch:
             check_whole_weights(trainer)
 
-    # 3. measure, train, save, measure, report
-    start_run(run, config, loaded, held_out, resume)
-    write_json(run / "truncation.json", data.ledger.as_dict())
-    if data.rejected:
-        write_jsonl(run / "rejected.jsonl", data.rejected)
-    with as_in_training(trainer, engine), trainer.model.disable_adapter() if is_in_the_way else nullcontext():
-        measure("before")
-    run.add_summary(**train_and_summarise(trainer, config, run, resume))
-    if watch:
-        watch.load_best()
-    product = save_product(trainer.model, tokenizer, run)
-    measure("after")
-    if watch:
-        watch.report_unwatched()
-    finish_run(run, product)
+    # 3. measure, train
+    if lead:
+        start_run(run, config, loaded, held_out, resume)
+        write_json(run / "truncation.json", data.ledger.as_dict())
+        if data.rejected:
+            write_jsonl(run / "rejected.jsonl", data.rejected)
+        with as_in_training(trainer, engine), trainer.model.disable_adapter() if is_in_the_way else nullcontext():
+            measure("before")
+    train(trainer, config, run, resume)
+
+    # 4. save, measure, report
+    weights = gathered_weights(trainer)
+    if lead:
+        run.add_summary(**summarise(trainer, run))
+        if watch:
+            watch.load_best()
+        product = save_product(trainer.model, tokenizer, run, weights)
+        measure("after")
+        if watch:
+            watch.report_unwatched()
+        finish_run(run, product)

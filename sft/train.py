@@ -9,7 +9,7 @@ instead of being cut. Needs nothing but the recipe; writes a run directory with 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from configs.command import prepare_libraries, recipe_parser, run_command
+from configs.command import is_lead, prepare_libraries, recipe_parser, run_command
 
 if TYPE_CHECKING:
     from configs.schema.sft import SftConfig
@@ -46,16 +46,19 @@ def train_sft(
     from configs.resume import resumed_config
     from configs.run_directory import RunDir
     from models.backend import check_model_config, import_backend
+    from training.launch_check import check_launch
     from training.tracking import check_tracker
 
     # 1. refuse what can be refused at once
     run = RunDir(config.output_dir)
     check_model_config(config.model, config, "python -m sft.train --config gsm8k_traces.yaml")
     check_tracker(config.tracking)
+    check_launch(config)
     for section in (config.data, *config.mix):
         if section.path is not None:
             check_data_files(section.path)
-    run.check(resume)
+    if is_lead():
+        run.check(resume)
     if resume:
         config = resumed_config(config, run)
 

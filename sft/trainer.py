@@ -88,10 +88,14 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
     }
 
 
-def train_and_summarise(trainer: SFTTrainer, config: SftConfig, run: RunDir, resume: bool) -> dict[str, Any]:
-    """Train, and return figures for the summary."""
+def train(trainer: SFTTrainer, config: SftConfig, run: RunDir, resume: bool) -> None:
+    """Train, or go on; see `training.trainer.run_training`."""
     with packed_attention.packed(trainer.model, bool(config.trl_setting("packing"))):
         run_training(trainer, run, resume)
+
+
+def summarise(trainer: SFTTrainer, run: RunDir) -> dict[str, Any]:
+    """Figures for the summary of a training that has ended."""
     rows = list(read_jsonl(run / "metrics.jsonl"))
     speeds = sorted(row["tokens_per_second"] for row in rows if row.get("tokens_per_second"))
     figures = {"steps": trainer.state.global_step, "tokens_per_second": speeds[len(speeds) // 2] if speeds else None}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import get_last_checkpoint
@@ -90,18 +91,21 @@ class Rescue(TrainerCallback):  # type: ignore[misc] # transformers is not typed
     def save(self, trainer: Trainer) -> int:
         """Save a checkpoint of the last whole step, unless it has one; returns the step of the last one, 0 for none.
 
-        Nothing is saved where other processes wait for this one in the middle of the step.
+        By all processes, which have failed in the same step (`training.together`).
         """
         step = trainer.state.global_step
         folder = Path(trainer.args.output_dir)
-        is_known = step > 0 and step == self._step and PartialState().num_processes == 1
-        if is_known and self._states and not is_whole(folder / f"checkpoint-{step}"):
+        is_known = step > 0 and step == self._step
+        [is_saved] = broadcast_object_list([is_whole(folder / f"checkpoint-{step}")])
+        if is_known and self._states and not is_saved:
             set_random_states(self._states)
             write_checkpoint(trainer)
-            path = folder / f"checkpoint-{step}" / "trainer_state.json"
-            state = TrainerState.load_from_json(str(path))
-            state.stateful_callbacks |= self._remembered
-            state.save_to_json(str(path))
+            if PartialState().is_main_process:
+                path = folder / f"checkpoint-{step}" / "trainer_state.json"
+                state = TrainerState.load_from_json(str(path))
+                state.stateful_callbacks |= self._remembered
+                state.save_to_json(str(path))
+        PartialState().wait_for_everyone()
         checkpoint = last_checkpoint(folder)
         return saved_step(checkpoint) if checkpoint else 0
 

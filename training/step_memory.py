@@ -119,7 +119,7 @@ def peak(step: Step) -> dict[str, float]:
     # 1. what is there at every moment
     linear = BYTES[step.precision] if step.is_quantised else step.stream
     base = shape.weights.others * linear + shape.weights.embeddings * step.stream
-    trained, width = _trained(step)
+    trained, width = count_trained(step)
     held = {
         "base weights": base * (2 if step.has_reference else 1),
         "adapter": trained * width if step.adapter else 0,
@@ -156,7 +156,7 @@ def peak(step: Step) -> dict[str, float]:
     return dict(sorted(((name, size) for name, size in parts.items() if size), key=lambda part: -part[1]))
 
 
-def _trained(step: Step) -> tuple[int, int]:
+def count_trained(step: Step) -> tuple[int, int]:
     """(How many weights are trained, bytes of each); an adapter's are fp32."""
     shape = step.shape
     if step.virtual:

@@ -45,6 +45,7 @@ from training.trainer_internals import (
     count_steps,
     is_sharded_late,
     load_weights,
+    name_cpu,
     own_defaults,
 )
 from training.watch import watch_of
@@ -53,6 +54,8 @@ AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
 DECODE_BATCH = 100
 """Most sequences that a training command decodes together."""
+WAIT = 24 * 3600
+"""Seconds that several processes wait while one measures; where one dies, their launcher ends them sooner."""
 
 
 def trainer_arguments(
@@ -67,6 +70,7 @@ def trainer_arguments(
         "logging_first_step": True,
         "save_strategy": "no",
         "run_name": run.path.name,
+        "ddp_timeout": WAIT,
     }
     defaults |= machine_defaults(torch.cuda.is_available(), has_bf16(visible_gpus()))
     fixed = {
@@ -77,6 +81,8 @@ def trainer_arguments(
         **decided,
     }
     set_tracking(config.tracking, run)
+    if not torch.cuda.is_available():
+        name_cpu()
     with refusals():
         return build_arguments(config_class, own_defaults(config_class) | defaults | config.trainer | fixed)
 
@@ -176,6 +182,7 @@ def run_training(trainer: Trainer, run: RunDir, resume: bool, boundary: int = 1)
         if PartialState().is_main_process:
             write_training_report(run.path)
         print(f"stopped by SIGTERM after step {interrupt.stopped_at}, saved; go on with --resume", flush=True)
+        PartialState().wait_for_everyone()  # a launcher ends the others when the first one leaves
         raise SystemExit(STOPPED)
 
 
@@ -226,11 +233,20 @@ def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextMa
     return trainer.accelerator.autocast() if is_trained_model else nullcontext()
 
 
-def save_product(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunDir) -> Path:
-    """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder."""
+def save_product(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    run: RunDir,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> Path:
+    """The trained adapter (or the whole model) with tokenizer and chat template; returns its folder.
+
+    `weights`: the model's, where it holds a part of them alone.
+    """
     has_adapter = hasattr(model, "peft_config")
     folder = run / ("adapter" if has_adapter else "model")
-    model.save_pretrained(str(folder), **({"selected_adapters": ["default"]} if has_adapter else {}))
+    whole = {} if weights is None else {"state_dict": weights}
+    model.save_pretrained(str(folder), **whole, **({"selected_adapters": ["default"]} if has_adapter else {}))
     tokenizer.save_pretrained(str(folder))
     return folder
 

@@ -5,6 +5,7 @@ a library that changes a name fails there, not in a run.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from accelerate import DistributedType
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from configs.errors import ConfigError
+from training.launch_check import WHOLE_WEIGHTS
 
 LEFT_TO_UNSLOTH = ("bf16", "fp16", "router_aux_loss_coef")
 """Fields that a silent recipe leaves to Unsloth's class: its autocast follows the weights that it loaded, and its loss
@@ -52,6 +54,14 @@ def build_arguments(config_class: type[TrainingArguments], values: Mapping[str, 
             if hasattr(meant, name):
                 setattr(arguments, name, getattr(meant, name))
     return arguments
+
+
+def name_cpu() -> None:
+    """Have accelerate call the device "cpu" on a machine without a GPU.
+
+    In one of several processes it says "cpu:0" otherwise, under which torch loads no optimizer of a checkpoint.
+    """
+    os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
 
 
 def callbacks_of(handler: CallbackHandler) -> list[TrainerCallback]:
@@ -96,10 +106,19 @@ def check_whole_weights(trainer: Trainer) -> None:
     """
     plugin = trainer.accelerator.state.deepspeed_plugin
     if shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
-        raise ConfigError(
-            "accelerate: FSDP and ZeRO-3 leave no process the whole weights to draw completions with; take DDP or "
-            "ZeRO-2 (rollout.engine: vllm can't follow parts either), and model.precision=nf4 where memory is short"
-        )
+        raise ConfigError(WHOLE_WEIGHTS)
+
+
+def gathered_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """The trained model's weights on the first process, where each holds a part of them; None where all hold all.
+
+    By all processes.
+    """
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    if not shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
+        return None
+    state: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return state
 
 
 def is_sharded_late(trainer: Trainer) -> bool:

@@ -28,6 +28,7 @@ from evaluation.metrics import Interval
 from training.heldout import FIELDS, Measure, figures_of, measure, paired_changes, samples_on
 from training.run_callback import RunCallback
 from training.sigterm import Interrupt
+from training.together import failing_together
 from training.trainer_internals import callbacks_of, load_weights, log_with_step
 
 POINTS = ("greedy", "avg_at_k")
@@ -150,8 +151,9 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         # 1. one process measures
         row: dict[str, float] = {}
         found = self.found
+        with failing_together():
+            samples, seconds = self._samples(step) if PartialState().is_main_process else ([], 0.0)
         if PartialState().is_main_process:
-            samples, seconds = self._samples(step)
             figures = figures_of(samples, self.config.k)
             if step or self.has_start:
                 found = found.and_then(step, figures[self.config.metric], seconds)

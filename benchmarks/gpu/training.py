@@ -21,7 +21,7 @@ from benchmarks.gpu.measure import (
 from configs.recipe import load_recipe
 from configs.run_directory import read_jsonl
 from rl.shared_prompts import is_cheaper
-from training.dry_run import grpo_step
+from training.micro_batch import grpo_step
 from training.step_memory import peak
 
 SHORT_GRPO = ["trainer.max_steps=3", "eval=null", "trainer.save_strategy='no'"]

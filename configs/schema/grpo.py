@@ -1,11 +1,11 @@
 """The recipe of `rl.grpo`."""
 
 import math
-import os
 from typing import ClassVar, Literal
 
 from pydantic import ValidationError, model_validator
 
+from configs.launch import launch_of
 from configs.schema import trl_fields
 from configs.schema.rollout_budget import RolloutBudgetConfig
 from configs.schema.sections import (
@@ -108,6 +108,7 @@ class GrpoConfig(TrainingConfig):
             )
         for key in TRL_GENERATION & self.trainer.keys():
             raise ValueError(f"trainer.{key}: the rollout engine doesn't have it; leave it out")
+        self._check_processes()
         group = self.trl_setting("num_generations")
         batch = self.completions_per_generation
         if group < 2:
@@ -115,7 +116,7 @@ class GrpoConfig(TrainingConfig):
         if batch % group:
             raise ValueError(
                 f"trainer.num_generations: {group} does not divide the {batch} completions of a generation batch "
-                "(per_device_train_batch_size × steps_per_generation, or generation_batch_size)"
+                "(per_device_train_batch_size × steps_per_generation, or a process's share of generation_batch_size)"
             )
         if self.trainer.get("save_strategy") == "best":
             raise ValueError(
@@ -153,6 +154,18 @@ class GrpoConfig(TrainingConfig):
             raise ValueError(
                 "rollout.environment: not tried with Unsloth; set model.backend=transformers and leave "
                 "model.fast_inference out"
+            )
+
+    def _check_processes(self) -> None:
+        """Each process draws whole micro-batches of a generation batch that is given as a whole."""
+        batch, rows = self.trl_setting("generation_batch_size"), self.trl_setting("per_device_train_batch_size")
+        processes = launch_of().processes
+        if batch and batch % (rows * processes):
+            shared = f"{processes} processes × " if processes > 1 else ""
+            raise ValueError(
+                f"trainer.generation_batch_size: {batch} completions are not shared out evenly to {shared}"
+                f"per_device_train_batch_size {rows}; make it a multiple of {rows * processes}, or start another "
+                "number of processes"
             )
 
     def _check_longest_thinking(self) -> None:
@@ -230,12 +243,11 @@ class GrpoConfig(TrainingConfig):
     def completions_per_generation(self) -> int:
         """How many completions one process samples at a time, by TRL's rule."""
         if batch := self.trl_setting("generation_batch_size"):
-            return int(batch)
+            return int(batch) // launch_of().processes
         batches = self.trl_setting("steps_per_generation") or self.trl_setting("gradient_accumulation_steps")
         return int(self.trl_setting("per_device_train_batch_size") * batches)
 
     @property
     def prompts_per_generation(self) -> int:
         """How many problems all processes take together at a time."""
-        processes = 1 if self.trl_setting("generation_batch_size") else int(os.environ.get("WORLD_SIZE", 1))
-        return self.completions_per_generation * processes // int(self.trl_setting("num_generations"))
+        return self.completions_per_generation * launch_of().processes // int(self.trl_setting("num_generations"))

@@ -16,13 +16,18 @@ def judge(text: str) -> float:
 
 
 def interrupt(trainer_state: Any) -> int:
-    """The step that is scored; MULL_TEST_KILL and MULL_TEST_TERM name the one in which the process is ended."""
+    """The step that is scored; MULL_TEST_KILL and MULL_TEST_TERM name the one in which the process is ended.
+
+    MULL_TEST_FAIL names one in which the second process fails.
+    """
     step = trainer_state.global_step + 1 if trainer_state else 0  # none in the check before a run
     if str(step) == os.environ.get("MULL_TEST_KILL"):
         os.kill(os.getpid(), signal.SIGKILL)
     if str(step) == os.environ.get("MULL_TEST_TERM"):
         del os.environ["MULL_TEST_TERM"]  # once: a step may draw, and score, twice, and a second one kills
         os.kill(os.getpid(), signal.SIGTERM)
+    if str(step) == os.environ.get("MULL_TEST_FAIL") and os.environ.get("RANK") == "1":
+        raise ValueError("one process alone fails")
     return step
 
 

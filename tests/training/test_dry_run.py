@@ -10,7 +10,8 @@ from configs.recipe import load_recipe
 from models.backend import BackendChoice
 from models.weights import Weights
 from rl.shared_prompts import is_cheaper
-from training import dry_run
+from training import dry_run, micro_batch
+from training.micro_batch import grpo_step, sft_step
 from training.step_memory import Step, peak
 
 GB, GIB = 1e9, 2**30
@@ -27,9 +28,10 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     def pretend(sizes: dict[str, int], weights: Weights, backend: str) -> None:
         config = Qwen2Config(num_hidden_layers=28, vocab_size=152_064, **sizes)
         monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda _: config)
-        monkeypatch.setattr(dry_run, "count_weights", lambda _: weights)
-        monkeypatch.setattr(dry_run, "choose_backend", lambda *_: BackendChoice(backend, "nf4", ""))
-        monkeypatch.setattr(dry_run, "has_gpu", lambda: True)
+        monkeypatch.setattr(micro_batch, "count_weights", lambda _: weights)
+        for module in (micro_batch, dry_run):
+            monkeypatch.setattr(module, "choose_backend", lambda *_: BackendChoice(backend, "nf4", ""))
+        monkeypatch.setattr(micro_batch, "has_gpu", lambda: True)
         monkeypatch.setattr(dry_run, "device", lambda: ("a GPU", int(16 * GB)))
 
     return pretend
@@ -42,7 +44,7 @@ def total(step: Step) -> float:
 def test_gsm8k_fits_16_gb_beside_its_vllm(on_gpu: Any) -> None:
     on_gpu(QWEN2_1B5, Weights(233_373_696, 1_310_340_608), "unsloth")
     config = load_recipe("grpo", "gsm8k.yaml", [])
-    step = dry_run.grpo_step(config, 256, is_cheaper)
+    step = grpo_step(config, 256, is_cheaper)
     assert (step.rows, step.length, step.kept) == (8, 1024, 768)
     beside_vllm = total(step) - peak(step)["base weights"]
     assert beside_vllm + CUDA < (1 - config.model.gpu_memory_utilization) * 16 * GB
@@ -56,16 +58,16 @@ def test_gsm8k_fits_16_gb_beside_its_vllm(on_gpu: Any) -> None:
 ])  # fmt: skip
 def test_s1k_fits_the_cards_it_names(on_gpu: Any, backend: str, length: int, card: int) -> None:
     on_gpu(QWEN2_7B, Weights(1_089_994_752, 6_525_621_760), backend)
-    step = dry_run.sft_step(load_recipe("sft", "s1k.yaml", [f"model.max_length={length}"]), 20_000)
+    step = sft_step(load_recipe("sft", "s1k.yaml", [f"model.max_length={length}"]), 20_000)
     assert (step.rows, step.length, step.loss) == (1, length, "chunked_nll")
     assert 0.5 * card * GB < total(step) + CUDA < 0.95 * card * GB
 
 
 def test_rows_of_one_prompt_share_it() -> None:
     config = load_recipe("grpo", "demo.yaml", [])
-    step = dry_run.grpo_step(config, 97, is_cheaper)
+    step = grpo_step(config, 97, is_cheaper)
     assert (step.rows, step.length, step.kept) == (1, 2 * 97 + 8 * 79, 8 * 80)
-    apart = dry_run.grpo_step(config, 97, lambda *_: False)
+    apart = grpo_step(config, 97, lambda *_: False)
     assert (apart.rows, apart.length, apart.kept) == (8, 177, 80)
 
 
@@ -79,22 +81,22 @@ def test_plan_counts_what_is_watched() -> None:
 
 
 def test_plan_names_the_parts_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "has_gpu", lambda: False)
+    monkeypatch.setattr(micro_batch, "has_gpu", lambda: False)
     config = load_recipe("sft", "demo.yaml", ["model.backend=transformers", "model.precision=bf16"])
-    lines = dry_run.memory_lines(config, dry_run.sft_step(config, 149))
+    lines = dry_run.memory_lines(config, sft_step(config, 149))
     assert lines["memory"].startswith("about 1.8 GiB at a step's peak, most of it 1.30 GiB of activations, 0.25 GiB")
     assert "8 × 149 tokens" in lines["assumed"]
 
 
 def test_teacher_with_its_own_weights_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "has_gpu", lambda: False)
+    monkeypatch.setattr(micro_batch, "has_gpu", lambda: False)
     settings = ["model.backend=transformers", "model.precision=bf16"]
     plain, shared, apart = (
         load_recipe("grpo", "demo.yaml", [*settings, *more])
         for more in ([], ["teacher={self: true, sees: solution}"],
                      ["teacher={model: {name: smollm2-135m, precision: fp32}}"])
     )  # fmt: skip
-    said = [dry_run.memory_lines(c, dry_run.grpo_step(c, 97, is_cheaper))["memory"] for c in (plain, shared, apart)]
+    said = [dry_run.memory_lines(c, grpo_step(c, 97, is_cheaper))["memory"] for c in (plain, shared, apart)]
     assert said[0] == said[1]
     assert "0.50 GiB of the teacher's weights" in said[2]
     assert "teacher  who and what" in dry_run.grpo_plan(shared, 10, 0, 97, is_cheaper, "who and what")

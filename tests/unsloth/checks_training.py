@@ -23,7 +23,7 @@ from models import embedded
 from models.load import LoadedModel, load_model
 from models.source import source_of
 from sft.prepare import prepare
-from sft.trainer import build_sft_trainer, check_first_batch, train_and_summarise
+from sft.trainer import build_sft_trainer, check_first_batch, summarise, train
 from tests.rl.trainers import randomise
 from tests.tiny import tiny_model
 from training.trainer import save_product, trainer_arguments
@@ -130,7 +130,8 @@ def test_sft_learns(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     assert "thinking, answer and end of turn" in shown
     assert ("packed and" in shown) is packing
-    figures = train_and_summarise(trainer, config, run, resume=False)
+    train(trainer, config, run, resume=False)
+    figures = summarise(trainer, run)
     assert figures["steps"] == 2
     losses = [row["loss"] for row in read_jsonl(tmp_path / "metrics.jsonl") if "loss" in row]
     assert losses[1] < losses[0]
