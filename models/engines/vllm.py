@@ -21,8 +21,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from zmq import ZMQError
 
 from budget_forcing.budget_state import Outcome
-from budget_forcing.sampling import mix
-from budget_forcing.vllm_request import extra_args
+from budget_forcing.vllm_request import EXTENSION, PROCESSOR
 from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
@@ -36,6 +35,7 @@ from models.engines.generation import decode
 from models.engines.job import Branch, Decoded, Job
 from models.engines.replicas import launched_devices, only, visible_devices
 from models.engines.sharing import decode_shared
+from models.engines.vllm_job import outcome_of, sampling_fields
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
-EXTENSION = "budget_forcing.vllm_worker.WorkerExtension"
-MAX_SEED = (1 << 63) - 1
 
 
 class VllmEngine(Engine):
@@ -199,28 +196,8 @@ class VllmEngine(Engine):
             self._handover.close()
 
     def _params(self, job: Job, nonce: str) -> Any:
-        sampling = job.sampling
-        draws = job.budget is not None and job.seeded and sampling.temperature > 0
-        return SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            seed=_seed_of(job) & MAX_SEED if job.seeded and not draws else None,
-            max_tokens=job.max_tokens - (len(job.begun.tokens) if job.begun else 0),
-            min_tokens=int(job.refuse),
-            stop=list(job.stop) or None,
-            include_stop_str_in_output=True,
-            stop_token_ids=list(job.ends),  # vLLM's own tokenizer may name another end than ours
-            logprobs=0 if job.logprobs else None,
-            detokenize=bool(job.stop),
-            skip_special_tokens=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args=None
-            if job.budget is None
-            else extra_args(job.budget, nonce, job.logprobs, job.seed if draws else None, job.begun),
-        )
+        kind = RequestOutputKind.FINAL_ONLY
+        return SamplingParams(**sampling_fields(job, nonce), detokenize=bool(job.stop), output_kind=kind)
 
     def _lora(self, adapter: str | None) -> Any:
         folder = adapter or self.adapter
@@ -268,29 +245,6 @@ def _exit_code(codes: Sequence[int]) -> str:
     """The exit codes of vLLM's processes in brackets, "" where none is known; negative: a signal's number."""
     hint = ": killed, often for want of memory" if -9 in codes else ""
     return f" (exit code {', '.join(map(str, codes))}{hint})" if codes else ""
-
-
-def _seed_of(job: Job) -> int:
-    """The job's seed; a later round's is another, for vLLM draws from the seed's first number on in each of them."""
-    later = 2 * job.start + job.refuse
-    return mix(job.seed + later) if later else job.seed
-
-
-def outcome_of(
-    tokens: list[int], logprobs: list[float], told: dict[str, Any] | None, begun: Outcome | None = None
-) -> Outcome:
-    """vLLM's tokens, after those that were `begun`, with what the worker told of the budget."""
-    if told is None:
-        return Outcome(tokens, logprobs, [False] * len(tokens))
-    first = len(begun.tokens) if begun else 0
-    for position, correction in told["corrections"].items():
-        if int(position) - first < len(logprobs):
-            logprobs[int(position) - first] += correction
-    if begun:
-        tokens, logprobs = begun.tokens + tokens, begun.logprobs + logprobs
-    drawn_ends = {int(at): token for at, token in told["drawn_ends"].items()}
-    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"], drawn_ends)
-    return whole.cut(len(tokens))  # the worker may be a token ahead
 
 
 def lora_room(model: CausalLM) -> dict[str, Any]:
