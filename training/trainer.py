@@ -22,7 +22,6 @@ from transformers import (
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir
 from configs.run_record import HELD_OUT_FILE, LoadedWeights
-from configs.schema.sections import EngineConfig
 from configs.schema.training import TrainingConfig
 from data.problem import Problem
 from data.problem_file import write_problems
@@ -50,9 +49,6 @@ from training.trainer_internals import (
 from training.watch import watch_of
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
-
-DECODE_BATCH = 100
-"""Most sequences that a training command decodes together."""
 
 
 def trainer_arguments(
@@ -212,8 +208,7 @@ def load_for_training(config: TrainingConfig) -> LoadedModel:
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
-    settings = EngineConfig.model_validate({"name": config.engine, "batch_size": DECODE_BATCH})
-    return load_engine(settings, config.model, think_format, loaded)
+    return load_engine(config.engine_section, config.model, think_format, loaded)
 
 
 def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextManager[None]:
