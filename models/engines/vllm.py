@@ -8,7 +8,8 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from models.engines.job import Branch, Decoded, Job
 from models.engines.replicas import launched_devices, only, visible_devices
 from models.engines.sharing import decode_shared
 from models.engines.vllm_job import outcome_of, sampling_fields
+from models.engines.watchdog import Watchdog
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
@@ -56,6 +58,8 @@ class VllmEngine(Engine):
     name = "vllm"
     about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
     is_exact = False
+    silence = 600.0
+    """Seconds of one step after which a vLLM in a process of its own hangs."""
 
     def __init__(
         self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None
@@ -109,10 +113,14 @@ class VllmEngine(Engine):
         }
         engine = cls(start(), tokenizer, think_format, adapter)
         engine._start = start
+        engine.silence = config.silence
         return engine
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
+        """See `models.engines.base.Engine.decode`.
+
+        A vLLM that dies, or hangs and is ended, is started anew once; then `EngineError`.
+        """
         decode_shared(self._decode_until_done, jobs, decoded, partial(decode, self.tokenizer))
 
     def _decode_until_done(self, jobs: Sequence[Job], branch: Branch) -> None:
@@ -129,13 +137,17 @@ class VllmEngine(Engine):
                 left.update(dict.fromkeys(new))
                 return more
 
+            watchdog = Watchdog(self.silence, self._kill)
             try:
-                self._decode([known[at] for at in numbers], report)
+                with watchdog.watching() if self._processes else nullcontext():
+                    self._decode([known[at] for at in numbers], report, watchdog)
             except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands
-                self._revive(error)
+                self._revive(error, watchdog.has_bitten)
 
-    def _revive(self, error: Exception) -> None:
+    def _revive(self, error: Exception, has_hung: bool) -> None:
         died = f"vLLM died{_exit_code(vllm_internals.exit_codes(self.llm))}; its log above may say why"
+        if has_hung:
+            died = f"vLLM gave no sign of life for {self.silence:g} s (engine.silence) and was ended"
         start, self._start = self._start, None
         if start is None:
             raise EngineError(f"{died}. It is started anew only once: go on with --resume") from error
@@ -146,7 +158,7 @@ class VllmEngine(Engine):
         except Exception as failure:
             raise EngineError(f"{died}. It can't be started anew ({failure}): go on with --resume") from failure
 
-    def _decode(self, jobs: list[Job], branch: Branch) -> None:
+    def _decode(self, jobs: list[Job], branch: Branch, watchdog: Watchdog) -> None:
         engine = self.llm.llm_engine
         loras = {adapter: self._lora(adapter) for adapter in {job.adapter for job in jobs}}
         places: dict[str, int] = {}
@@ -161,7 +173,10 @@ class VllmEngine(Engine):
             for at, job in enumerate(jobs):
                 add(at, job)
             while engine.has_unfinished_requests():
-                for at, outcome in self._outcomes([out for out in engine.step() if out.finished], jobs, places):
+                with watchdog.waiting():
+                    finished = [out for out in engine.step() if out.finished]
+                    outcomes = self._outcomes(finished, jobs, places)
+                for at, outcome in outcomes:
                     for job in branch(at, outcome):
                         add(len(jobs), job)
                         jobs.append(job)
@@ -179,6 +194,11 @@ class VllmEngine(Engine):
         self.llm = llm
         vllm_internals.tell_of_death(llm)
         self._processes = vllm_internals.processes_of(llm)
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def _stop(self) -> None:
         llm, self.llm = self.llm, None
@@ -223,8 +243,9 @@ class VllmEngine(Engine):
 
     def _outcomes(
         self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int]
-    ) -> Iterator[tuple[int, Outcome]]:
+    ) -> list[tuple[int, Outcome]]:
         """(place, what became of it) of each finished request."""
+        found = []
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
         outcomes: dict[str, Any] = {}
         if names:
@@ -238,7 +259,8 @@ class VllmEngine(Engine):
             if out.request_id in outcomes and outcomes[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
             at = places[out.request_id]
-            yield at, outcome_of(tokens, logprobs, outcomes.get(out.request_id), jobs[at].begun)
+            found.append((at, outcome_of(tokens, logprobs, outcomes.get(out.request_id), jobs[at].begun)))
+        return found
 
 
 def _exit_code(codes: Sequence[int]) -> str:
