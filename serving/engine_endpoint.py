@@ -3,9 +3,11 @@
     vllm serve … --middleware serving.engine_endpoint.EngineEndpoint
         --worker-extension-cls budget_forcing.vllm_worker.WorkerExtension
 
-Adapters come from the one folder in `MULL_ADAPTERS`. Where the server has an API key, it is asked for here too.
+Adapters come from the one folder in `MULL_ADAPTERS`; vLLM's own call would load them from any. Where the server has an
+API key, it is asked for here too.
 """
 
+import json
 import os
 import secrets
 from dataclasses import asdict
@@ -14,17 +16,18 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vllm import envs
 
 from budget_forcing.vllm_request import EXTENSION, PROCESSOR
 from models.engines.server_api import ABOUT, HEARTBEAT, OUTCOMES, PROBE, ServerFacts, shape_of
 
 ADAPTERS_VARIABLE = "MULL_ADAPTERS"
+LOAD = "/v1/load_lora_adapter"
 
 
 class EngineEndpoint:
-    """ASGI middleware: answers the three paths and passes on all others."""
+    """ASGI middleware: answers the three paths and passes on all others, but not adapters from elsewhere."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -33,15 +36,40 @@ class EngineEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        if scope["type"] != "http" or path not in self.answers:
+        if scope["type"] != "http" or path not in (*self.answers, LOAD):
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
-        if not is_allowed(request):
-            response: Response = JSONResponse({"error": "Unauthorized"}, 401)
+        if path == LOAD:
+            body = await request.body()
+            if is_in_folder(body, os.environ.get(ADAPTERS_VARIABLE)):
+                await self.app(scope, once(body, receive), send)
+                return
+            response: Response = JSONResponse({"error": "adapters come from the server's own folder alone"}, 403)
+        elif not is_allowed(request):
+            response = JSONResponse({"error": "Unauthorized"}, 401)
         else:
             response = await self.answers[path](request)
         await response(scope, receive, send)
+
+
+def is_in_folder(body: bytes, folder: str | None) -> bool:
+    """Whether a request to load an adapter names a path below `folder`."""
+    try:
+        path = json.loads(body)["lora_path"]
+        return folder is not None and Path(path).resolve().is_relative_to(Path(folder).resolve())
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def once(body: bytes, receive: Receive) -> Receive:
+    """`receive` for whom the body is read again first."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return next_message
 
 
 def is_allowed(request: Request) -> bool:
