@@ -63,10 +63,10 @@ def test_grpo_trains_on_what_the_server_writes(folder: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "rollouts: server (" in shown
     assert "served at http://127.0.0.1" in shown
-    rows = read_jsonl(folder / "run" / "metrics.jsonl")
+    rows = list(read_jsonl(folder / "run" / "metrics.jsonl"))
     assert max(row["logprob_gap_mean"] for row in rows if "logprob_gap_mean" in row) < 1e-3  # at each step
-    assert any(row.get("forced_share") for row in rows), rows
-    rollouts = read_jsonl(folder / "run" / "rollouts.jsonl")
+    assert any(row.get("forced_share") for row in rows)
+    rollouts = list(read_jsonl(folder / "run" / "rollouts.jsonl"))
     assert {row["step"] for row in rollouts} == {1, 2}
     assert {row["stop"] for row in rollouts} >= {"limit"}
 

@@ -1,6 +1,5 @@
 """`mull serve RECIPE.yaml`: the command of a server for the recipe's own `engine: {name: server}`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,21 +68,3 @@ def test_recipe_that_can_not_be_served(
 def test_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: no such file; name a recipe, or a run folder"):
         served_by(str(tmp_path / "none.yaml"))
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize(
-    ("path", "is_in"), [("a/step-1", True), ("a/../../elsewhere", False), ("/etc", False), ("a-link", False)]
-)
-def test_adapters_come_from_the_one_folder(tmp_path: Path, path: str, is_in: bool) -> None:
-    pytest.importorskip("vllm")
-    from serving.engine_endpoint import is_in_folder
-
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    (folder / "a-link").symlink_to("/etc")
-
-    body = json.dumps({"lora_name": "x", "lora_path": str(folder / path)}).encode()
-    assert is_in_folder(body, str(folder)) == is_in
-    assert not is_in_folder(body, None)
-    assert not is_in_folder(b"nothing", str(folder))
