@@ -20,9 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vllm import envs
 
 from budget_forcing.vllm_request import EXTENSION, PROCESSOR
-from models.engines.server_api import ABOUT, HEARTBEAT, OUTCOMES, PROBE, ServerFacts, shape_of
+from models.engines.server_api import ABOUT, ADAPTERS_VARIABLE, HEARTBEAT, OUTCOMES, PROBE, ServerFacts, shape_of
 
-ADAPTERS_VARIABLE = "MULL_ADAPTERS"
 LOAD = "/v1/load_lora_adapter"
 
 

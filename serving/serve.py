@@ -29,6 +29,7 @@ from configs.schema.sections import ModelConfig
 from models.adapter_files import rank_slot
 from models.adapter_types import check_served
 from models.backend import check_vllm, has_gpu
+from models.engines.server_api import ADAPTERS_VARIABLE
 from models.gpu import dtype_of
 from models.source import source_of
 
@@ -121,7 +122,7 @@ def environment(
 
 def adapters_folder(path: str) -> dict[str, str]:
     """The variables with which vLLM loads adapters from that folder at any time."""
-    return {"MULL_ADAPTERS": str(Path(path).absolute()), "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+    return {ADAPTERS_VARIABLE: str(Path(path).absolute()), "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 
 
 def vllm_environment(adapters: str | None, inherited: Mapping[str, str]) -> dict[str, str]:

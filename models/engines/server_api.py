@@ -13,6 +13,8 @@ from typing import Any
 from configs.errors import EngineError
 
 ABOUT, HEARTBEAT, OUTCOMES = "/engine/about", "/engine/heartbeat", "/engine/outcomes"
+ADAPTERS_VARIABLE = "MULL_ADAPTERS"
+"""The environment variable of a server that holds its folder of adapters."""
 PROBE = re.compile(r"probe-[0-9a-f]{32}")
 """Names of the files that show whether two machines see one folder."""
 SHAPE = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

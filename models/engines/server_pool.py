@@ -55,10 +55,10 @@ class RequestFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Talk(Generic[Answer]):
-    """How to talk to a server; all raise `ServerLost`, and `EngineError` for what no server can mend.
+    """How to talk to a server; all raise `ServerLost`, `RequestFailed`, and `EngineError` for what no server can mend.
 
-    greet  to one that was left out: is it back?
-    ask    for request number so many; may raise `RequestFailed`
+    greet  one that was left out: is it back?
+    ask    for request number so many
     beat   until it has given a sign of life
     """
 
@@ -145,7 +145,7 @@ class Sharing(Generic[Answer]):
         counted = 0
         try:
             if was_left_out:
-                await self.talk.greet(server)
+                await self._greet(server)
                 server.left_out = ""
                 logger.warning("%s is back and takes its part again", server.url)
             counted = 1
@@ -164,6 +164,12 @@ class Sharing(Generic[Answer]):
         finally:
             await _end(tasks)
             self.work.count(-counted)
+
+    async def _greet(self, server: Server) -> None:
+        try:
+            await self.talk.greet(server)
+        except RequestFailed as failure:
+            raise ServerLost(str(failure)) from None
 
     async def _work(self, server: Server) -> None:
         while (number := await self.work.take(server)) is not None:
@@ -196,7 +202,7 @@ class Sharing(Generic[Answer]):
         """Raise `ServerLost` when the server has given no sign of life for so long."""
         while True:
             await asyncio.sleep(min(self.silence / 4, PULSE))
-            for left in (True, False):  # the second try has its time too: this process may have been the slow one
+            for left in (True, False):  # a second try, for this process may have been the slow one
                 try:
                     async with asyncio.timeout(self.silence / 2):
                         await self.talk.beat(server)
@@ -204,6 +210,9 @@ class Sharing(Generic[Answer]):
                 except TimeoutError:
                     if not left:
                         raise ServerLost(f"no sign of life for {self.silence:g} s (engine.silence)") from None
+                except RequestFailed as failure:
+                    if not left:
+                        raise ServerLost(str(failure)) from None
 
 
 async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:

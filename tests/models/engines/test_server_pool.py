@@ -106,11 +106,30 @@ def test_long_request_of_a_living_server_is_waited_for() -> None:
     assert not any(server.left_out for server in servers)
 
 
+def test_heartbeat_may_fail_once() -> None:
+    beats: Counter[str] = Counter()
+
+    async def beat(server: Server) -> None:
+        beats[server.url] += 1
+        if beats[server.url] % 2:
+            raise RequestFailed("its connection broke")
+
+    async def ask(server: Server, number: int) -> str:
+        while beats[server.url] < 4:
+            await asyncio.sleep(0.01)
+        return server.url
+
+    servers = two()
+    assert len(share(servers, ask, count=2, beat=beat)) == 2
+    assert not any(server.left_out for server in servers)
+
+
 @pytest.mark.parametrize("is_back", [True, False])
-def test_server_left_out_is_asked_whether_it_is_back(is_back: bool) -> None:
+@pytest.mark.parametrize("failure", [ServerLost, RequestFailed])
+def test_server_left_out_is_asked_whether_it_is_back(is_back: bool, failure: type[Exception]) -> None:
     async def greet(server: Server) -> None:
         if not is_back:
-            raise ServerLost("still dead")
+            raise failure("still dead")
 
     async def ask(server: Server, number: int) -> str:
         await asyncio.sleep(0.001)
