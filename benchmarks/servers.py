@@ -2,8 +2,10 @@
 
     python -m benchmarks.servers [--model smollm2-135m] [--prompts 32] [--tokens 64] [--repeats 3] [--json FILE]
 
-Each server has a core of its own, and both decode the same requests under budgets, in fp32. `server_ratio` is the
-tokens a second of two servers over twice those of one.
+Each server has a core of its own, and both decode the same requests under budgets, in fp32.
+
+server_ratio  tokens per second of the servers' CPU time, of two over one: what a core gives, whatever else runs here
+wall_ratio    tokens a second of two servers over twice those of one; on a machine with nothing else to do
 """
 
 import argparse
@@ -75,14 +77,24 @@ def requests(prompts: int, tokens: int) -> list[Request]:
     return [Request([{"role": "user", "content": text}], seed=at, budget=budget) for at, text in enumerate(questions)]
 
 
-def rate(engine: Any, asked: Sequence[Request], repeats: int) -> tuple[float, list[Generation]]:
-    """Tokens a second, the median of some rounds after one that warms up; and what was generated."""
-    rates, generations = [], engine.generate(asked)
+def rate(
+    engine: Any, asked: Sequence[Request], repeats: int, processes: Sequence[psutil.Process]
+) -> tuple[float, float, list[Generation]]:
+    """(tokens a second, tokens a second of the servers' CPU time, what was generated): medians after a warm-up."""
+    rates, cpu_rates, generations = [], [], engine.generate(asked)
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), cpu_seconds(processes)
         generations = engine.generate(asked)
-        rates.append(sum(len(g.token_ids) for g in generations) / (time.perf_counter() - begin))
-    return statistics.median(rates), generations
+        tokens = sum(len(g.token_ids) for g in generations)
+        rates.append(tokens / (time.perf_counter() - begin))
+        cpu_rates.append(tokens / (cpu_seconds(processes) - cpu))
+    return statistics.median(rates), statistics.median(cpu_rates), generations
+
+
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """Of these and of all that they have started."""
+    family = [member for process in processes for member in (process, *process.children(recursive=True))]
+    return float(sum(sum(member.cpu_times()[:2]) for member in family))
 
 
 def killed(engine: Any, asked: Sequence[Request], process: psutil.Process) -> Callable[[], list[Generation]]:
@@ -105,17 +117,18 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         recipe.write_text(yaml.safe_dump({"model": model.model_dump()}))
-        with server(recipe, 0) as (first, _), server(recipe, 1) as (second, process):
+        with server(recipe, 0) as (first, other), server(recipe, 1) as (second, process):
             one = load_engine(EngineConfig(name="server", urls=[first]), model, S1)
             two = load_engine(EngineConfig(name="server", urls=[first, second]), model, S1)
-            one_rate, alone = rate(one, asked, args.repeats)
-            two_rate, shared = rate(two, asked, args.repeats)
+            one_rate, one_cpu, alone = rate(one, asked, args.repeats, [other])
+            two_rate, two_cpu, shared = rate(two, asked, args.repeats, [other, process])
             after = killed(two, asked, process)()
     texts = [g.token_ids for g in alone]
     return {
         "tokens_per_second_one": round(one_rate, 1),
         "tokens_per_second_two": round(two_rate, 1),
-        "server_ratio": round(two_rate / (2 * one_rate), 3),
+        "server_ratio": round(two_cpu / one_cpu, 3),
+        "wall_ratio": round(two_rate / (2 * one_rate), 3),
         "texts_equal": texts == [g.token_ids for g in shared],
         "lost_after_kill": len(asked) - len(after),
         "texts_equal_after_kill": texts == [g.token_ids for g in after],
