@@ -14,6 +14,9 @@ from budget_forcing.budget_state import BudgetState, Outcome
 from budget_forcing.tokens import TokenBudget
 from configs.errors import EngineError
 
+PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
+EXTENSION = "budget_forcing.vllm_worker.WorkerExtension"
+"""What vLLM is started with, as `logits_processors` and `worker_extension_cls`."""
 PREFIX = "budget_"
 LISTS = ("ends", "end", "eos", "wait", "final")
 NUMBERS = ("limit", "min_thinking", "num_waits", "max_answer")

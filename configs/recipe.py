@@ -116,7 +116,8 @@ def _of_the_branch_meant(problems: list[Any]) -> list[Any]:
     if first["type"] != "literal_error" or isinstance(first["input"], str):
         return problems
     above = first["loc"][:-1]
-    inner = [p for p in problems[1:] if p["loc"][: len(above)] == above and len(p["loc"]) > len(first["loc"])]
+    of_section = [p for p in problems[1:] if p["loc"][: len(above)] == above]
+    inner = [p for p in of_section if len(p["loc"]) > len(first["loc"]) or p["type"] == "value_error"]
     return inner or problems
 
 

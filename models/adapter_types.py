@@ -25,7 +25,7 @@ def check_trained(kind: str | None, training: TrainingConfig) -> None:
     if training.adapter_types and kind not in training.adapter_types:
         kinds = " and ".join(training.adapter_types)
         raise ConfigError(f"{named} {kind}; this command trains {kinds}, sft.train every type")
-    if training.engine in ("vllm", "unsloth") and kind != "lora":
+    if training.engine in ("vllm", "unsloth", "server") and kind != "lora":
         raise ConfigError(f"rollout.engine: vLLM knows LoRA alone, not {kind}; set rollout.engine=transformers")
     if kind not in PROMPT_TYPES:
         return

@@ -112,7 +112,7 @@ def check_unsloth(config: ModelConfig, training: TrainingConfig | None, precisio
             "rollout.engine: vllm beside model.fast_inference=true is two vLLMs on one GPU; set rollout.engine=auto, "
             "or model.fast_inference=false"
         )
-    if training.engine != "vllm" and not config.fast_inference:
+    if training.engine not in ("vllm", "server") and not config.fast_inference:
         raise ModelError(f"model.backend: {NEEDS_VLLM}")
 
 

@@ -5,10 +5,14 @@ import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig, ServerConfig
+from models.engines.generation import decode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _WAIT = 0.5
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
@@ -101,6 +105,17 @@ def detokenized(ids: Sequence[int], server: ServerConfig) -> str:
     return texts[0]
 
 
+def vocabulary_difference(tokenizer: "PreTrainedTokenizerBase", server: ServerConfig) -> tuple[str, str] | None:
+    """Where the texts of all ids in a row first differ: (ours, the server's), a few characters; None: nowhere."""
+    ids = range(len(tokenizer))
+    mine, theirs = decode(tokenizer, ids), detokenized(ids, server)
+    if mine == theirs:
+        return None
+    pairs = enumerate(zip(mine, theirs, strict=False))
+    at = next((at for at, (a, b) in pairs if a != b), min(len(mine), len(theirs)))
+    return mine[at : at + 12], theirs[at : at + 12]
+
+
 async def _each(items: Sequence[Item], server: ServerConfig, work: Callable[[Any, Item], Awaitable[None]]) -> None:
     """`work` on every item with the client, so many at a time as the section says; the first error ends them all."""
     import httpx
@@ -125,10 +140,15 @@ async def _each(items: Sequence[Item], server: ServerConfig, work: Callable[[Any
 
 
 def api_key(server: ServerConfig) -> str:
-    """The key in the environment variable that the recipe names, "" where it names none. Raises `EngineError`."""
-    key = os.environ.get(server.api_key_env or "", "")
-    if server.api_key_env and not key:
-        raise EngineError(f"server.api_key_env: {server.api_key_env} is not set; export it, or leave the field out")
+    """The key of a recipe's server, "" where it names none. Raises `EngineError`."""
+    return key_in(server.api_key_env, "server.api_key_env")
+
+
+def key_in(variable: str | None, field: str) -> str:
+    """What the environment `variable` holds that the recipe names in `field`; "" for none. Raises `EngineError`."""
+    key = os.environ.get(variable or "", "")
+    if variable and not key:
+        raise EngineError(f"{field}: {variable} is not set; export it, or leave the field out")
     return key
 
 
@@ -174,11 +194,9 @@ async def _post(
             error = f"{type(failure).__name__}: {failure}"
             continue
         if response.status_code in (401, 403, 404):
-            raise EngineError(
-                f"{server.url}: {response.status_code} {_said(response)}; check server.url, model and key"
-            )
+            raise EngineError(f"{server.url}: {response.status_code} {said(response)}; check server.url, model and key")
         if response.status_code != 200:
-            error = f"{response.status_code} {_said(response)}"
+            error = f"{response.status_code} {said(response)}"
             if response.status_code in _AGAIN:
                 continue
             break
@@ -201,5 +219,6 @@ def _parsed(key: str, answer: dict[str, Any], think: tuple[str, str]) -> Reply:
     return Reply(key, text, str(choice.get("finish_reason") or "stop"))
 
 
-def _said(response: Any) -> str:
+def said(response: Any) -> str:
+    """The first of what a refusal's body says, in one line."""
     return " ".join(str(response.text).split())[:200]

@@ -169,10 +169,10 @@ class Examination:
     def agreement(self) -> Finding:
         """The engine against the model in training."""
         ids = token_ids(self.engine.tokenizer, self.prompts)
-        gap = policy_check.agreement(self.engine, self.loaded.model, ids, self.config.sampling)
+        bound = policy_check.rounding_of(self.loaded.precision)
+        gap, wrong = policy_check.look_at_parts(self.engine, self.loaded.model, ids, bound, self.config.sampling)
         text = f"{self.engine.name} and the model differ by {gap.mean:.2g} nats a token (at most {gap.maximum:.2g})"
         sampling, uses_liger = self.config.sampling, bool(self.config.trl_setting("use_liger_kernel"))
         if sampling.truncations:
             text += f"; {truncation.compared(sampling, truncation.in_loss(self.loaded.backend, uses_liger))}"
-        wrong = policy_check.mismatch(gap, policy_check.rounding_of(self.loaded.precision))
         return Finding("engine", "failed", wrong) if wrong else passed("engine", text)

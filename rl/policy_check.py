@@ -6,6 +6,7 @@ the same of them.
 - Both agree, but for rounding: else the engine samples something else than what is trained.
 - The engine is nearer to the model with its adapter than to the base model, as soon as the adapter changes anything:
   else it samples the base model, as engines that lose an adapter do.
+- Of several servers that draw rollouts each is asked, and has to hold by itself.
 - The base weights' checksum stays what it was: nothing merged into them, nothing drifted.
 
 What does not hold stops the run, and says what to do. The gap goes into `metrics.jsonl` either way.
@@ -83,6 +84,25 @@ def agreement(
         base=fmean(abs(a - b) for a, b in zip(of_engine, of_base, strict=True)),
         effect=fmean(abs(a - b) for a, b in zip(of_model, of_base, strict=True)),
     )
+
+
+def look_at_parts(
+    engine: Engine,
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    bound: float,
+    sampling: SamplingConfig = PLAIN,
+) -> tuple[Agreement, str]:
+    """The widest gap of the engine's parts, and what is wrong with the first one that is not the policy; "" if none.
+
+    Each server is asked by itself: one that kept an old adapter, or has other weights, would hide among the others.
+    """
+    engine.follow(model)
+    parts = engine.parts()
+    gaps = [agreement(part, model, prompts, sampling) for part in parts]
+    names = [f"{part.about}: " if len(parts) > 1 else "" for part in parts]
+    wrong = [name + found for name, gap in zip(names, gaps, strict=True) if (found := mismatch(gap, bound))]
+    return max(gaps, key=lambda gap: gap.mean), wrong[0] if wrong else ""
 
 
 def logprobs(model: PreTrainedModel, pairs: Sequence[Pair], sampling: SamplingConfig = PLAIN) -> list[float]:
@@ -183,9 +203,9 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
             self._compare(model, step)
 
     def _compare(self, model: PreTrainedModel, step: int) -> None:
-        gap = agreement(self.engine, model, self.prompts, self.sampling)
+        gap, wrong = look_at_parts(self.engine, model, self.prompts, self.bound, self.sampling)
         self.rows.extra |= {"logprob_gap_mean": gap.mean, "logprob_gap_max": gap.maximum}
-        if wrong := mismatch(gap, self.bound):
+        if wrong:
             raise RunError(f"stopped at step {step}: {wrong}")
         if checksum(model) != self.base:
             raise RunError(

@@ -95,7 +95,7 @@ def longest_prompt(
 
 def choice(engine: Engine, config: GrpoConfig, backend: str) -> str:
     """What draws the completions, and why."""
-    if config.rollout.engine != "auto":
+    if config.engine != "auto":
         why = "the recipe asks for it"
     elif engine.name == "unsloth":
         why = "model.fast_inference is on"

@@ -15,7 +15,7 @@ from data.think_format import ThinkFormat
 from models.backend import about_teacher
 from models.engines.generation import decode
 from models.frozen import shares_base
-from models.server import detokenized, prompt_logprobs
+from models.server import prompt_logprobs, vocabulary_difference
 from models.tokenizer import load_tokenizer
 from rl.teacher import thinking_budget
 
@@ -97,13 +97,10 @@ def check_server(
     prompt_logprobs([(longest, [tokenizer.eos_token_id] * completion)], server)
 
     # 2. its ids are ours: all of them in a row are one text
-    mine, theirs = decode(tokenizer, range(len(tokenizer))), detokenized(range(len(tokenizer)), server)
-    if mine != theirs:
-        pairs = enumerate(zip(mine, theirs, strict=False))
-        at = next((at for at, (a, b) in pairs if a != b), min(len(mine), len(theirs)))
+    if difference := vocabulary_difference(tokenizer, server):
         raise ModelError(
             f"teacher.server: {server.model} has another vocabulary: in the text of all ids, where the student has "
-            f"{mine[at : at + 12]!r} it has {theirs[at : at + 12]!r}; serve a model of the student's family, whose "
+            f"{difference[0]!r} it has {difference[1]!r}; serve a model of the student's family, whose "
             "tokenizer is the same"
         )
 

@@ -22,7 +22,6 @@ from transformers import (
 from configs.errors import ConfigError, EngineError, RewardError
 from configs.run_directory import RunDir
 from configs.run_record import HELD_OUT_FILE, LoadedWeights
-from configs.schema.sections import EngineConfig
 from configs.schema.training import TrainingConfig
 from data.problem import Problem
 from data.problem_file import write_problems
@@ -52,8 +51,6 @@ from training.watch import watch_of
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
-DECODE_BATCH = 100
-"""Most sequences that a training command decodes together."""
 WAIT = 24 * 3600
 """Seconds that several processes wait while one measures; where one dies, their launcher ends them sooner."""
 
@@ -219,8 +216,7 @@ def load_for_training(config: TrainingConfig) -> LoadedModel:
 
 def engine_of(loaded: LoadedModel, config: TrainingConfig, think_format: ThinkFormat) -> Engine:
     """An engine that decodes with the model in training; GRPO's recipe may name which."""
-    settings = EngineConfig.model_validate({"name": config.engine, "batch_size": DECODE_BATCH})
-    return load_engine(settings, config.model, think_format, loaded)
+    return load_engine(config.engine_section, config.model, think_format, loaded)
 
 
 def as_in_training(trainer: Trainer, engine: Engine | None) -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from configs.launch import launch_of
 from configs.schema import trl_fields
 from configs.schema.rollout_budget import RolloutBudgetConfig
 from configs.schema.sections import (
+    EngineConfig,
     ModelConfig,
     NonNegative,
     Positive,
@@ -35,12 +36,29 @@ UNMEASURED = {
 """Fields of GRPOConfig that need rows which TRL evaluates on: there are none."""
 
 
+class RolloutEngineConfig(EngineConfig):
+    """The engine of rollouts as a section: servers have to be named."""
+
+    @model_validator(mode="after")
+    def _follows_the_training(self) -> "RolloutEngineConfig":
+        if self.data_parallel > 1:
+            raise ValueError(
+                "data_parallel: not for a model that is trained; launch several processes, or take servers"
+            )
+        if self.name == "server" and self.adapters is None:
+            raise ValueError(
+                "adapters: missing; servers get the adapter that is trained through a folder that they see too"
+            )
+        return self
+
+
 class RolloutConfig(Section):
     """How completions are drawn for training, beyond what `trainer:` says of sampling."""
 
-    engine: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
+    engine: Literal["auto", "transformers", "vllm", "unsloth"] | RolloutEngineConfig = "auto"
     """`auto`: Unsloth's engine where it holds the weights, else Transformers on the training weights; `vllm`: a vLLM of
-    its own in this process, which gets the adapter anew at every step."""
+    its own in this process, which gets the adapter anew at every step; or a section, for vLLM servers elsewhere:
+    `{name: server, urls: […], adapters: FOLDER}`."""
     budget: RolloutBudgetConfig | None = None
     """How long a completion may, and must, think; forced tokens are not trained on. None: plain GRPO."""
     resamples: NonNegative = 0
@@ -90,12 +108,12 @@ class GrpoConfig(TrainingConfig):
             self.teacher.check(self)
         if self.think_format == "none" and self.rollout.budget:
             raise ValueError("rollout.budget: think_format none has no thinking to limit; leave it out")
-        if self.trains_every_weight and self.rollout.engine == "vllm":
+        if self.trains_every_weight and self.engine in ("vllm", "server"):
             raise ValueError(
-                "rollout.engine: vllm gets the adapter anew at every step, and adapter: null trains every weight; set "
-                "rollout.engine=transformers, or give an adapter"
+                f"rollout.engine: {self.engine} gets the adapter anew at every step, and adapter: null trains every "
+                "weight; set rollout.engine=transformers, or give an adapter"
             )
-        if self.rollout.engine == "unsloth" and self.model.backend == "transformers":
+        if self.engine == "unsloth" and self.model.backend == "transformers":
             raise ValueError("rollout.engine: unsloth draws with a model that Unsloth loads; set model.backend=unsloth")
         for key in UNMEASURED & self.trainer.keys():
             raise ValueError(
@@ -150,7 +168,7 @@ class GrpoConfig(TrainingConfig):
             return
         if self.teacher:
             raise ValueError("teacher: what it would have to see of an environment is not known to it; leave one out")
-        if rollout.engine == "unsloth" or self.model.backend == "unsloth" or self.model.fast_inference:
+        if self.engine == "unsloth" or self.model.backend == "unsloth" or self.model.fast_inference:
             raise ValueError(
                 "rollout.environment: not tried with Unsloth; set model.backend=transformers and leave "
                 "model.fast_inference out"
@@ -212,7 +230,14 @@ class GrpoConfig(TrainingConfig):
     @property
     def engine(self) -> str:
         """The name of the engine that draws them."""
-        return self.rollout.engine
+        engine = self.rollout.engine
+        return engine if isinstance(engine, str) else engine.name
+
+    @property
+    def engine_section(self) -> EngineConfig:
+        """As the recipe has it."""
+        engine = self.rollout.engine
+        return super().engine_section if isinstance(engine, str) else engine
 
     @property
     def weighs_tokens(self) -> bool:

@@ -225,14 +225,39 @@ class SamplingConfig(Section):
 class EngineConfig(Section):
     """What generates: see `models.engines.base`."""
 
-    name: Literal["auto", "transformers", "vllm", "unsloth"] = "auto"
-    """`auto`: Unsloth's own engine where it holds the weights, vLLM where it and a GPU are there, else Transformers."""
+    name: Literal["auto", "transformers", "vllm", "unsloth", "server"] = "auto"
+    """`auto`: Unsloth's own engine where it holds the weights, vLLM where it and a GPU are there, else Transformers.
+    `server`: vLLM servers elsewhere, at `urls`."""
+    urls: list[Annotated[str, Field(pattern=r"^https?://\S+$")]] = []
+    """`server` alone: what `mull serve` started on the recipe's model; requests are shared among all of them."""
+    adapters: str | None = None
+    """`server` alone: a folder that this machine and the servers see, through which they get an adapter; none: they
+    answer with the base model."""
+    api_key_env: str | None = None
+    """`server` alone: the environment variable that holds the servers' key; keys never stand in a recipe."""
+    silence: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds without a sign of life after which a vLLM that hangs is ended and started anew once, like one that died,
+    or a server left out. Above what its longest single step takes."""
     batch_size: Positive = 64
-    """Most sequences decoded together."""
+    """Most sequences decoded together; with `server` on each of them."""
     data_parallel: Positive = 1
     """Engines side by side, each with a part of the requests, on GPUs of its own; not for a model that is trained."""
     tensor_parallel: Positive = 1
     """GPUs that share the layers of one vLLM engine."""
+
+    @model_validator(mode="after")
+    def _servers_have_urls(self) -> "EngineConfig":
+        if self.name == "server":
+            if not self.urls:
+                raise ValueError("name: server needs `urls`, such as [http://127.0.0.1:8000]; `mull serve` starts one")
+            if len(set(self.urls)) < len(self.urls):
+                raise ValueError("urls: one server stands there twice; name each once")
+            if self.data_parallel > 1:
+                raise ValueError("data_parallel: servers stand side by side already; name more `urls`")
+        for key in ("urls", "adapters", "api_key_env"):
+            if getattr(self, key) and self.name != "server":
+                raise ValueError(f"{key}: goes with `name: server`, and the name is {self.name}")
+        return self
 
     @model_validator(mode="after")
     def _only_vllm_splits_layers(self) -> "EngineConfig":

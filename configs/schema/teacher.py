@@ -42,7 +42,7 @@ class TeacherConfig(Section):
 
     def check(self, recipe: "GrpoConfig") -> None:
         """Raise `ValueError` for what the rest of the recipe asks in vain."""
-        if recipe.model.backend == "unsloth" or recipe.rollout.engine == "unsloth":
+        if recipe.model.backend == "unsloth" or recipe.engine == "unsloth":
             raise ValueError(
                 "teacher: Unsloth's loss takes one advantage a completion, not one a token; set "
                 "model.backend=transformers, and rollout.engine=vllm for fast rollouts"

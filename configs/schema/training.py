@@ -8,6 +8,7 @@ from configs.schema import trl_fields
 from configs.schema.adapters import AdapterConfig, LoraConfig
 from configs.schema.sections import (
     DataConfig,
+    EngineConfig,
     ModelConfig,
     NonNegative,
     Positive,
@@ -15,6 +16,9 @@ from configs.schema.sections import (
     Section,
     ThinkFormatConfig,
 )
+
+DECODE_BATCH = 100
+"""Most sequences that a training command decodes together, unless its recipe has a section for the engine."""
 
 
 class HeldOutConfig(Section):
@@ -116,6 +120,11 @@ class TrainingConfig(Section):
     def engine(self) -> str:
         """The name of the engine that draws them."""
         return "auto"
+
+    @property
+    def engine_section(self) -> EngineConfig:
+        """That engine as a section."""
+        return EngineConfig.model_validate({"name": self.engine, "batch_size": DECODE_BATCH})
 
     @property
     def weighs_tokens(self) -> bool:

@@ -1,5 +1,8 @@
 """A LoRA in training → a folder that vLLM loads, in memory (tmpfs) where the machine has it, new when it has changed.
 
+A folder is there whole or not at all: it is written under another name and renamed. For servers elsewhere it lies in a
+folder that they see too.
+
 Each folder has a new name, because vLLM's prefix cache is keyed by the adapter's name: an old name would answer from
 the old adapter's keys and values.
 """
@@ -30,8 +33,12 @@ MEMORY = Path("/dev/shm")
 class Handover:
     """Folders with one model's adapter; the one before the last goes when a new one is written."""
 
-    def __init__(self) -> None:
-        self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=MEMORY if MEMORY.is_dir() else None)
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared`: where servers look for adapters; None: this process and its children alone read them."""
+        self._mode = 0o700 if shared is None else 0o755  # a server may be another user's
+        where = shared or (MEMORY if MEMORY.is_dir() else None)
+        self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=where)
+        Path(self._root.name).chmod(self._mode)
         self._state: list[Tensor] = []
         self._scales: list[float] = []
         self._written: Tensor
@@ -51,16 +58,30 @@ class Handover:
             return str(self._folders[-1])
         while len(self._folders) > 1:
             shutil.rmtree(self._folders.pop(0), ignore_errors=True)
-        self._count += 1
-        folder = Path(self._root.name) / f"step-{self._count}"
-        folder.parent.mkdir(mode=0o700, exist_ok=True)  # what cleans up temporary files may have taken it
-        folder.mkdir()
+        folder = self._new_folder()
         self._folders.append(folder)
-        _unscaled(config).save_pretrained(str(folder))
+        partial = folder.with_name(f"{folder.name}.partial")
+        partial.mkdir()
+        _unscaled(config).save_pretrained(str(partial))
         self._file.copy_(weights)
         self._written = weights
-        serialize_file(self._specs, str(folder / "adapter_model.safetensors"))
+        serialize_file(self._specs, str(partial / "adapter_model.safetensors"))
+        partial.rename(folder)
         return str(folder)
+
+    def copy_of(self, adapter: Path) -> str:
+        """A folder with a copy of the adapter in the folder `adapter`; it stays until `close`."""
+        folder = self._new_folder()
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.copytree(adapter, partial)
+        partial.rename(folder)
+        return str(folder)
+
+    def _new_folder(self) -> Path:
+        self._count += 1
+        folder = Path(self._root.name) / f"step-{self._count}"
+        folder.parent.mkdir(mode=self._mode, exist_ok=True)  # what cleans up temporary files may have taken it
+        return folder
 
     def _weights(self) -> "Tensor":
         """All weights as a folder holds them, one after another on one device: compared and copied with one wait."""

@@ -1,4 +1,4 @@
-"""What generates: requests in, generations out, the same for Transformers, vLLM and Unsloth's vLLM.
+"""What generates: requests in, generations out, the same for Transformers, vLLM, Unsloth's and servers elsewhere.
 
     engine = load_engine(config.engine, config.model, think_format)
     generations = engine.generate([Request(prompt, budget=Budget(max_thinking=512, num_waits=1))])
@@ -92,6 +92,10 @@ class Engine(ABC):
 
     def follow(self, model: CausalLM) -> None:  # noqa: B027  (most engines share the weights that are trained)
         """From now on answer with the adapter that `model` has at this moment."""
+
+    def parts(self) -> "Sequence[Engine]":
+        """Engines of which each answers a part of the requests by itself; this one where it is one."""
+        return [self]
 
     def close(self) -> None:  # noqa: B027  (most engines hold nothing that needs freeing)
         """Free what the engine holds."""

@@ -12,6 +12,7 @@ from models import backend
 from models.adapter_types import adapter_type, check_vllm_adapter
 from models.engines.base import Engine
 from models.engines.replicas import Replicas
+from models.engines.server import ServerEngine
 from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from models.tokenizer import load_tokenizer
@@ -27,8 +28,8 @@ def load_engine(
 ) -> Engine:
     """The engine that a recipe's `engine:` and `model:` sections describe; strings are their names.
 
-    `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM leaves
-    room for its adapter (`Engine.follow`).
+    `loaded` is a model in memory that is being trained: Transformers and Unsloth decode with its weights, vLLM and
+    servers leave room for its adapter (`Engine.follow`).
     """
     config = EngineConfig.model_validate({"name": config}) if isinstance(config, str) else config
     model = ModelConfig(name=model) if isinstance(model, str) else model
@@ -38,6 +39,8 @@ def load_engine(
         count, devices = config.data_parallel, config.tensor_parallel
         return Replicas(start, load_tokenizer(model), think_format, count, devices)
     name = choose_engine(config, model, loaded)
+    if name == "server":
+        return ServerEngine.connect(config, model, think_format, loaded)
     if name == "vllm":
         return _vllm(config, model, think_format, loaded)
     if name == "unsloth" and loaded is None:
@@ -67,7 +70,7 @@ def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel 
     Unsloth's engine where it holds the weights; vLLM on a GPU for weights and an adapter that it can hold; else
     Transformers. Raises `ModelError` for an adapter that the engine named can't hold.
     """
-    if config.name in ("vllm", "unsloth"):
+    if config.name in ("vllm", "unsloth", "server"):
         check_vllm_adapter(adapter_type(model), "engine.name")
     if config.name != "auto":
         return config.name

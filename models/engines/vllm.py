@@ -8,7 +8,8 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from zmq import ZMQError
 
 from budget_forcing.budget_state import Outcome
-from budget_forcing.sampling import mix
-from budget_forcing.vllm_request import extra_args
+from budget_forcing.vllm_request import EXTENSION, PROCESSOR
 from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
@@ -36,6 +36,8 @@ from models.engines.generation import decode
 from models.engines.job import Branch, Decoded, Job
 from models.engines.replicas import launched_devices, only, visible_devices
 from models.engines.sharing import decode_shared
+from models.engines.vllm_job import outcome_of, sampling_fields
+from models.engines.watchdog import Watchdog
 from models.gpu import dtype_of
 from models.protocols import CausalLM
 from models.source import base_of, source_of
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-PROCESSOR = "budget_forcing.vllm_processor:BudgetProcessor"
-EXTENSION = "budget_forcing.vllm_worker.WorkerExtension"
-MAX_SEED = (1 << 63) - 1
 
 
 class VllmEngine(Engine):
@@ -59,6 +58,8 @@ class VllmEngine(Engine):
     name = "vllm"
     about = "vLLM's own copy of the base weights; the adapter is handed over whenever it has changed"
     is_exact = False
+    silence = 600.0
+    """Seconds of one step after which a vLLM in a process of its own hangs."""
 
     def __init__(
         self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None
@@ -112,10 +113,14 @@ class VllmEngine(Engine):
         }
         engine = cls(start(), tokenizer, think_format, adapter)
         engine._start = start
+        engine.silence = config.silence
         return engine
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
-        """See `models.engines.base.Engine.decode`. A vLLM that dies is started anew once; then `EngineError`."""
+        """See `models.engines.base.Engine.decode`.
+
+        A vLLM that dies, or hangs and is ended, is started anew once; then `EngineError`.
+        """
         decode_shared(self._decode_until_done, jobs, decoded, partial(decode, self.tokenizer))
 
     def _decode_until_done(self, jobs: Sequence[Job], branch: Branch) -> None:
@@ -132,13 +137,17 @@ class VllmEngine(Engine):
                 left.update(dict.fromkeys(new))
                 return more
 
+            watchdog = Watchdog(self.silence, self._kill)
             try:
-                self._decode([known[at] for at in numbers], report)
+                with watchdog.watching() if self._processes else nullcontext():
+                    self._decode([known[at] for at in numbers], report, watchdog)
             except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands
-                self._revive(error)
+                self._revive(error, watchdog.has_bitten)
 
-    def _revive(self, error: Exception) -> None:
+    def _revive(self, error: Exception, has_hung: bool) -> None:
         died = f"vLLM died{_exit_code(vllm_internals.exit_codes(self.llm))}; its log above may say why"
+        if has_hung:
+            died = f"vLLM gave no sign of life for {self.silence:g} s (engine.silence) and was ended"
         start, self._start = self._start, None
         if start is None:
             raise EngineError(f"{died}. It is started anew only once: go on with --resume") from error
@@ -149,7 +158,7 @@ class VllmEngine(Engine):
         except Exception as failure:
             raise EngineError(f"{died}. It can't be started anew ({failure}): go on with --resume") from failure
 
-    def _decode(self, jobs: list[Job], branch: Branch) -> None:
+    def _decode(self, jobs: list[Job], branch: Branch, watchdog: Watchdog) -> None:
         engine = self.llm.llm_engine
         loras = {adapter: self._lora(adapter) for adapter in {job.adapter for job in jobs}}
         places: dict[str, int] = {}
@@ -164,7 +173,10 @@ class VllmEngine(Engine):
             for at, job in enumerate(jobs):
                 add(at, job)
             while engine.has_unfinished_requests():
-                for at, outcome in self._outcomes([out for out in engine.step() if out.finished], jobs, places):
+                with watchdog.waiting():
+                    finished = [out for out in engine.step() if out.finished]
+                    outcomes = self._outcomes(finished, jobs, places)
+                for at, outcome in outcomes:
                     for job in branch(at, outcome):
                         add(len(jobs), job)
                         jobs.append(job)
@@ -183,6 +195,11 @@ class VllmEngine(Engine):
         vllm_internals.tell_of_death(llm)
         self._processes = vllm_internals.processes_of(llm)
 
+    def _kill(self) -> None:
+        for process in self._processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def _stop(self) -> None:
         llm, self.llm = self.llm, None
         if llm is not None:
@@ -199,28 +216,8 @@ class VllmEngine(Engine):
             self._handover.close()
 
     def _params(self, job: Job, nonce: str) -> Any:
-        sampling = job.sampling
-        draws = job.budget is not None and job.seeded and sampling.temperature > 0
-        return SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            seed=_seed_of(job) & MAX_SEED if job.seeded and not draws else None,
-            max_tokens=job.max_tokens - (len(job.begun.tokens) if job.begun else 0),
-            min_tokens=int(job.refuse),
-            stop=list(job.stop) or None,
-            include_stop_str_in_output=True,
-            stop_token_ids=list(job.ends),  # vLLM's own tokenizer may name another end than ours
-            logprobs=0 if job.logprobs else None,
-            detokenize=bool(job.stop),
-            skip_special_tokens=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args=None
-            if job.budget is None
-            else extra_args(job.budget, nonce, job.logprobs, job.seed if draws else None, job.begun),
-        )
+        kind = RequestOutputKind.FINAL_ONLY
+        return SamplingParams(**sampling_fields(job, nonce), detokenize=bool(job.stop), output_kind=kind)
 
     def _lora(self, adapter: str | None) -> Any:
         folder = adapter or self.adapter
@@ -246,8 +243,9 @@ class VllmEngine(Engine):
 
     def _outcomes(
         self, finished: Sequence[Any], jobs: Sequence[Job], places: dict[str, int]
-    ) -> Iterator[tuple[int, Outcome]]:
+    ) -> list[tuple[int, Outcome]]:
         """(place, what became of it) of each finished request."""
+        found = []
         names = [out.request_id for out in finished if jobs[places[out.request_id]].budget is not None]
         outcomes: dict[str, Any] = {}
         if names:
@@ -261,36 +259,14 @@ class VllmEngine(Engine):
             if out.request_id in outcomes and outcomes[out.request_id] is None:
                 raise EngineError("vLLM does not know what became of a request: its worker runs another processor")
             at = places[out.request_id]
-            yield at, outcome_of(tokens, logprobs, outcomes.get(out.request_id), jobs[at].begun)
+            found.append((at, outcome_of(tokens, logprobs, outcomes.get(out.request_id), jobs[at].begun)))
+        return found
 
 
 def _exit_code(codes: Sequence[int]) -> str:
     """The exit codes of vLLM's processes in brackets, "" where none is known; negative: a signal's number."""
     hint = ": killed, often for want of memory" if -9 in codes else ""
     return f" (exit code {', '.join(map(str, codes))}{hint})" if codes else ""
-
-
-def _seed_of(job: Job) -> int:
-    """The job's seed; a later round's is another, for vLLM draws from the seed's first number on in each of them."""
-    later = 2 * job.start + job.refuse
-    return mix(job.seed + later) if later else job.seed
-
-
-def outcome_of(
-    tokens: list[int], logprobs: list[float], told: dict[str, Any] | None, begun: Outcome | None = None
-) -> Outcome:
-    """vLLM's tokens, after those that were `begun`, with what the worker told of the budget."""
-    if told is None:
-        return Outcome(tokens, logprobs, [False] * len(tokens))
-    first = len(begun.tokens) if begun else 0
-    for position, correction in told["corrections"].items():
-        if int(position) - first < len(logprobs):
-            logprobs[int(position) - first] += correction
-    if begun:
-        tokens, logprobs = begun.tokens + tokens, begun.logprobs + logprobs
-    drawn_ends = {int(at): token for at, token in told["drawn_ends"].items()}
-    whole = Outcome(tokens, logprobs, told["forced"], told["thought"], told["answer_at"], told["reason"], drawn_ends)
-    return whole.cut(len(tokens))  # the worker may be a token ahead
 
 
 def lora_room(model: CausalLM) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_texts_are_as_frequent_as_with_rounds(budget: TokenBudget, sampling: Sam
 @pytest.mark.parametrize("sampling", [*SAMPLINGS, GREEDY], ids=str)
 def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: SamplingConfig, draws: bool) -> None:
     from budget_forcing.vllm_worker import budget_outcomes
-    from models.engines.vllm import outcome_of
+    from models.engines.vllm_job import outcome_of
     from tests.budget_forcing.vllm_batch import Runner, params_of
 
     count = 100
@@ -172,7 +172,7 @@ def test_corrected_logprobs_match_policy(budget: TokenBudget, sampling: Sampling
 
 
 def test_outcome_is_cut_to_returned_tokens() -> None:
-    from models.engines.vllm import outcome_of
+    from models.engines.vllm_job import outcome_of
 
     told = {"forced": [False] * 3 + [True], "thought": 3, "answer_at": 4, "reason": "limit", "corrections": {3: 1.0}}
     told["drawn_ends"] = {3: 1}

@@ -77,9 +77,9 @@ def test_promised_budget_is_the_servers_own(run: Path, tmp_path: Path) -> None:
     assert content is not None
     words = command(opened, under(run, file), tmp_path / "t.jinja", content)
     assert json.loads(option(words, "--override-generation-config"))["temperature"] == 0.0
-    served = BudgetConfig.model_validate_json(environment(opened, {}, content)["MULL_BUDGET"])
+    served = BudgetConfig.model_validate_json(environment(opened, under(run, file), {}, content)["MULL_BUDGET"])
     assert (served.max_thinking, served.max_answer) == (4, 16)
-    assert "MULL_BUDGET" not in environment(opened, {})
+    assert "MULL_BUDGET" not in environment(opened, under(run, file), {})
     notice = budget_notice(content)
     assert "max_answer 16, max_thinking 4" in notice
     assert "loses at most 1 point of accuracy against the longest budget (no limit)" in notice
@@ -136,10 +136,11 @@ def test_parser_gives_the_servers_budget_to_who_has_none(monkeypatch: pytest.Mon
 def test_server_needs_no_nvcc(run: Path) -> None:
     """FlashInfer's sampler would be compiled as the server starts; who asks for it gets it."""
     sampler = "VLLM_USE_FLASHINFER_SAMPLER"
-    given = environment(open_run(run), {"HOME": "/h", "PYTHONPATH": "/mine"})
+    args = serve_arguments([str(run)])
+    given = environment(open_run(run), args, {"HOME": "/h", "PYTHONPATH": "/mine"})
     assert (given[sampler], given["HOME"]) == ("0", "/h")
     assert given["PYTHONPATH"].split(os.pathsep)[1:] == ["/mine"]
-    assert environment(open_run(run), {sampler: "1"})[sampler] == "1"
+    assert environment(open_run(run), args, {sampler: "1"})[sampler] == "1"
 
 
 @pytest.mark.engine

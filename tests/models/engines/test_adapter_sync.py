@@ -169,6 +169,7 @@ class Core:
         self.lora_config = True
         self.dies, self.asked = dies, list[str]()
         self.loras: list[Any] = []
+        self.resources: Any = None
 
     def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any) -> None:
         self.asked.append(name)
@@ -215,6 +216,13 @@ def test_dead_vllm_restarts_once(mends: bool) -> None:
     else:
         with pytest.raises(EngineError, match=r"vLLM died; .* started anew only once: go on with --resume"):
             engine.generate(asked)
+
+
+def test_death_says_the_exit_code() -> None:
+    core = Core(dies=True)
+    core.resources = SimpleNamespace(engine_manager=SimpleNamespace(finished_procs=lambda: {"EngineCore_0": -9}))
+    with pytest.raises(EngineError, match=r"vLLM died \(exit code -9: killed, often for want of memory\); its log"):
+        on_core(core).generate([Request((5, 6), max_tokens=4)])
 
 
 def test_failed_restart_is_reported() -> None:
@@ -274,7 +282,9 @@ def apart(loaded: LoadedModel, config: ModelConfig) -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # vLLM's own
-def test_killed_vllm_loses_no_generation(loaded: LoadedModel, apart: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_vllm_that_hangs_or_dies_loses_no_generation(
+    loaded: LoadedModel, apart: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     import psutil
 
     step(loaded.model, 1)
@@ -283,21 +293,23 @@ def test_killed_vllm_loses_no_generation(loaded: LoadedModel, apart: Any, caplog
     before = apart.generate(asked)
     finished: list[int] = []
 
-    def kill_core(generation: Generation) -> None:
+    def stop_core(generation: Generation) -> None:
+        """It hangs alive, until it is ended."""
         finished.append(generation.request)
         if len(finished) == 2:
             (core,) = apart.llm.llm_engine.engine_core.resources.engine_manager.processes
-            os.kill(core.pid, signal.SIGKILL)
+            os.kill(core.pid, signal.SIGSTOP)
 
     def kill_worker(generation: Generation) -> None:
         for process in psutil.Process().children(recursive=True):
             if "Worker" in process.name():
                 process.kill()
 
-    again = apart.generate(asked, kill_core)
+    apart.silence = 5.0
+    again = apart.generate(asked, stop_core)
     assert [g.token_ids for g in again] == [g.token_ids for g in before]  # with the adapter
     assert sorted(finished) == list(range(8))  # each once
-    assert "vLLM died (exit code -9: killed, often for want of memory)" in caplog.text
+    assert "vLLM gave no sign of life for 5 s (engine.silence) and was ended. It is started anew" in caplog.text
     with pytest.raises(EngineError, match=r"vLLM died.* started anew only once: go on with --resume"):
         apart.generate(asked, kill_worker)
     apart.close()
