@@ -133,6 +133,10 @@ class TurnEngine(Engine):
         """See `Engine.follow`."""
         self.inner.follow(model)
 
+    def parts(self) -> Sequence[Engine]:
+        """See `Engine.parts`."""
+        return self.inner.parts()
+
     def close(self) -> None:
         """See `Engine.close`."""
         self.inner.close()
