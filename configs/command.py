@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import ctypes
 import logging
 import os
 import sys
@@ -93,8 +94,14 @@ SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 of its speed, and sleeping costs a process that is alone 2%."""
 
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGEST_KEPT = 32 << 20
+"""Bytes: blocks up to this size stay with the process when they are freed; glibc takes no more."""
+
+
 def prepare_libraries() -> None:
     """Keep the libraries' bars and notices off the screen and their threads from spinning; the user's variables win.
+    Memory that is freed is kept for the next tensor.
 
     Call it before the first of them is imported.
     """
@@ -102,3 +109,16 @@ def prepare_libraries() -> None:
         os.environ.setdefault(name, value)
     for name in ("bitsandbytes", "trl"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc's malloc keep what is freed.
+
+    It gives a tensor's memory back to the system, and the next tensor's pages are cleared one by one: half of the time
+    of a LoRA layer on a CPU.
+    """
+    libc = ctypes.CDLL(None)
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ and hasattr(libc, "mallopt"):  # not with musl, nor on macOS
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)

@@ -1,6 +1,7 @@
 """How a command ends."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,28 @@ def test_idle_openmp_threads_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     prepare_libraries()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep what is freed")
+def test_freed_memory_is_kept() -> None:
+    """Arrays that come and go fault for their pages once, or each time where the user says so."""
+    script = """
+import resource
+import numpy
+from configs.command import prepare_libraries
+prepare_libraries()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+arrays = [numpy.ones(3 << 20) for _ in range(4)]
+before = faults()
+for _ in range(10):
+    del arrays
+    arrays = [numpy.ones(3 << 20) for _ in range(4)]
+print(faults() - before)
+"""
+
+    def faults(**environment: str) -> int:
+        command = [sys.executable, "-c", script]
+        return int(subprocess.run(command, env=os.environ | environment, capture_output=True, check=True).stdout)
+
+    assert faults() < 24_576  # 4 arrays of 24 MiB are 24,576 pages of 4 KiB: less than once in ten times
+    assert faults(MALLOC_TRIM_THRESHOLD_="131072") > 10 * faults()
