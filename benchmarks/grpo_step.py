@@ -38,9 +38,10 @@ from models.load import LoadedModel, load_model
 from rewards.grading.math_equivalence import grade_texts
 from rewards.registry import build_rewards
 from rl import rollout
+from rl.recorder import Recorder
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
-from rl.trainer import Recorder, RolloutTrainer
+from rl.trainer import RolloutTrainer
 from training.run_callback import RunCallback
 from training.trainer import engine_of
 

@@ -53,9 +53,10 @@ from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel, load_model
 from rewards.composition import Member, RewardSet
 from rl import policy_check, rollout
+from rl.recorder import Recorder
 from rl.sampling import GroupSampler
 from rl.scoring import RolloutScorer
-from rl.trainer import Recorder, RolloutTrainer
+from rl.trainer import RolloutTrainer
 from training.run_callback import RunCallback
 from training.trainer import engine_of
 

@@ -9,7 +9,7 @@ Who calls whom in one step:
         │   └── RolloutScorer        (rl/scoring.py) rollouts → scores, which travel with them as columns
         ├── reward functions         (rl/scoring.py) read those columns; TRL makes advantages of them
         ├── Teacher                  (rl/teacher.py) where there is one: what it finds of each token is added to them
-        └── Recorder                 (rl/trainer.py) rollouts.jsonl, alarms
+        └── Recorder                 (rl/recorder.py) rollouts.jsonl, alarms
     └── loss                         rows without an advantage left out; prompts shared (rl/shared_prompts.py)
 """
 
@@ -32,11 +32,12 @@ from rewards.environment import tool_use
 from rl import budgets, memory_check, policy_check, rollout, teacher_check, truncation
 from rl.doctor_checks import red_team
 from rl.monitor import Limits
+from rl.recorder import Recorder
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.shared_prompts import is_cheaper
 from rl.teacher import build_teacher, teacher_prompts
-from rl.trainer import Recorder, RolloutTrainer
+from rl.trainer import RolloutTrainer
 from training import heldout, preflight
 from training.dry_run import grpo_plan
 from training.run_callback import RunCallback

@@ -12,7 +12,7 @@ from data.think_format import XML
 from report.training import write_training_report
 from rewards.rollout import Rollout
 from rl.monitor import Limits, Monitor
-from rl.trainer import Recorder, Scored
+from rl.recorder import Recorder, Scored
 from training.run_callback import RunCallback
 
 pytestmark = pytest.mark.engine

@@ -21,7 +21,7 @@ from models.load import LoadedModel, load_model
 from rewards.composition import BrokenReward, Member, RewardSet
 from rewards.rollout import Rollout
 from rl import rollout
-from rl.trainer import Recorder, Scored, samples
+from rl.recorder import Recorder, Scored, samples
 from tests.rl.trainers import PROBLEMS, built, gradients, randomise
 from training.run_callback import RunCallback
 from training.trainer import as_in_training, run_training

@@ -18,10 +18,11 @@ from models.engines.transformers import TransformersEngine
 from models.load import LoadedModel
 from rewards.composition import RewardSet
 from rl import rollout as rollouts
+from rl.recorder import Recorder
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
 from rl.teacher import build_teacher, teacher_prompts
-from rl.trainer import Recorder, RolloutTrainer
+from rl.trainer import RolloutTrainer
 from training.run_callback import RunCallback
 from training.trainer_internals import own_defaults
 
