@@ -34,7 +34,7 @@ def main(model: str, folder: str, rows: int) -> None:
     randomise(loaded.model)
     rewards = RewardSet([Member("r", lambda seen: [float(sum(r.completion_ids) % 3) for r in seen])])
     trainer = built(loaded, Path(folder), rewards, rollout={}, per_device_train_batch_size=rows, learning_rate=1e-2)
-    trainer.sampler.generate = lambda prompts, *_: written(loaded.tokenizer, prompts)
+    trainer.sampler.generate = lambda _, prompts, *others: written(loaded.tokenizer, prompts)
     trainer.train()
     if trainer.accelerator.is_main_process:
         logs = [row for row in trainer.state.log_history if "loss" in row]
