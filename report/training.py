@@ -44,6 +44,7 @@ PLOTS = {
     "step_seconds": ("Step time", "seconds"),
     "measure_seconds": ("Time of measuring held-out problems", "seconds"),
     "tokens_per_second": ("Throughput", "tokens per second"),
+    "peak_memory": ("Most memory so far", "GiB"),
 }
 NOT_PLOTTED = {
     "step",

@@ -1,11 +1,14 @@
 """What a run says of its steps: rows of `metrics.jsonl`, and a bar or a line a step."""
 
 import math
+import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+import torch
 from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -43,6 +46,14 @@ def finite(row: Mapping[str, float | None]) -> dict[str, float | None]:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
+
+
+def peak_memory() -> float:
+    """GiB: the most that PyTorch has reserved on this process's GPU so far; without one, the most that it has held."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_reserved()) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not typed here
@@ -90,7 +101,8 @@ class RunCallback(TrainerCallback):  # type: ignore[misc] # transformers is not 
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
         seconds = self.seconds if self.steps else None
-        row = finite(metrics_row(state.global_step, logs, seconds) | self._throughput(logs) | self.extra)
+        memory = {} if seconds is None else {"peak_memory": round(peak_memory(), 3)}
+        row = finite(metrics_row(state.global_step, logs, seconds) | self._throughput(logs) | memory | self.extra)
         alarms, notes = self.alarms, self.notes
         self.alarms, self.notes, self.extra = [], [], {}
         append_jsonl(self.run / "metrics.jsonl", row | ({"alarms": alarms} if alarms else {}))

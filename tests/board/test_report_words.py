@@ -28,7 +28,7 @@ def test_figures_of_a_run_are_chinese() -> None:
 def test_every_main_plot_has_its_words() -> None:
     translate = translator("zh")
     texts = [text for both in PLOTS.values() for text in both if text]
-    assert [text for text in texts if translate(text) == text] == []
+    assert {text for text in texts if translate(text) == text} <= {"GiB"}
 
 
 def test_english_and_other_texts_stay() -> None:

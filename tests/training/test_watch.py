@@ -150,6 +150,12 @@ def test_measuring_is_a_time_apart(whole: Path) -> None:
     assert all(row["step_seconds"] > 0 for step, row in rows.items() if step)
 
 
+def test_memory_is_the_most_so_far(whole: Path) -> None:
+    found = [row["peak_memory"] for row in read_jsonl(whole / "metrics.jsonl") if "loss" in row]
+    assert found == sorted(found)
+    assert 0.1 < found[0] < 100  # GiB
+
+
 def test_trackers_get_the_figures(base: Path, tmp_path: Path) -> None:
     """What `log_history` has is what the library hands to every tracker."""
     out = tmp_path / "out"
