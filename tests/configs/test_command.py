@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.command import prepare_libraries
+from configs.command import SHARED_CORES, prepare_libraries
 from configs.errors import ConfigError, DataError, MullError, RunError
 from rl.grpo import main
 from tests.tiny import tiny_model
@@ -64,13 +64,16 @@ def test_refused_command_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_idle_openmp_threads_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+def test_idle_openmp_threads_spin_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SHARED_CORES:
+        monkeypatch.delenv(name, raising=False)
     prepare_libraries()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert {name: os.environ[name] for name in SHARED_CORES} == SHARED_CORES
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     prepare_libraries()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert "GOMP_SPINCOUNT" not in os.environ  # it would win over the user's policy
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep what is freed")
@@ -79,7 +82,7 @@ def test_freed_memory_is_kept() -> None:
     script = """
 import resource
 import numpy
-from configs.command import prepare_libraries
+from configs.command import SHARED_CORES, prepare_libraries
 prepare_libraries()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 arrays = [numpy.ones(3 << 20) for _ in range(4)]
