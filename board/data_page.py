@@ -12,8 +12,9 @@ from board.components import QUIET, choice, html
 from board.data_files import LARGEST, MIB, DataFiles
 from board.data_look import NAMED, THINK_FORMATS, Look, inspected, look_at
 from board.data_view import shown
+from board.run_actions import log_box
 from board.run_view import EMBEDDED, RunView
-from board.train_page import TrainForm, log_box
+from board.train_page import TrainForm
 from configs.errors import ConfigError, MullError
 from curation.inspection_record import Inspection
 from data.formats import MAPPED

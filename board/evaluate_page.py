@@ -9,10 +9,10 @@ from board import markup
 from board.components import QUIET, choice, html
 from board.eval_form import evaluation, typed_budgets
 from board.eval_view import EvalView
-from board.jobs import Jobs, output_of
+from board.jobs import Jobs
 from board.recipe_form import Launch, recipe_text, recipes, sentence, unused_name, written_value
+from board.run_actions import LOG_SECONDS, RunActions, changes
 from board.run_view import RunView
-from board.train_page import LOG_SECONDS, RunActions, log_box
 from configs.errors import MullError
 
 STAGES = ("eval", "harness")
@@ -86,23 +86,11 @@ class EvaluateActions(RunActions):
         super().__init__(runs, jobs, form)
         self.view = EvalView(runs)
 
-    def command(self, *values: Any) -> str:
-        """The command to copy, or in its place what is wrong."""
-        try:
-            return log_box(self.form.launch(*values).typed())
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
-
     def calibrate(self, name: str | None) -> Iterator[str]:
         """What `mull calibrate` says of a run; it writes the run's `budget.yaml` where something is proven."""
-        try:
-            yield log_box("…")
-            for text in output_of(["evaluation.calibrate", str(self.runs.run(name or ""))]):
-                yield log_box(text)
-        except (MullError, OSError) as error:
-            yield markup.note(str(error), "fault")
+        yield from self.output(lambda: ["evaluation.calibrate", str(self.runs.run(name or ""))])
 
-    def figures(self, name: str | None, seen: tuple[str, str]) -> tuple[Any, Any, tuple[str, str]]:
+    def figures(self, name: str | None, seen: tuple[str, str]) -> tuple[Any, ...]:
         """(the curve, what stands beside it, both to compare with next time)."""
         now = ("", "")
         if name:
@@ -110,8 +98,7 @@ class EvaluateActions(RunActions):
                 now = self.view.shown(name)
             except (MullError, OSError) as error:  # not there yet, or gone
                 now = ("", "") if self.jobs.is_alive(name) else (markup.note(str(error), "fault"), "")
-        curve, table = (new if new != old else gr.skip() for new, old in zip(now, seen, strict=True))
-        return curve, table, now
+        return *changes(now, seen), now
 
     def _names(self) -> list[str]:
         """Evaluations alone; what a board started first."""

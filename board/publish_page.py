@@ -10,8 +10,8 @@ from board.jobs import Jobs
 from board.publication import FIELDS, dry, publication, publication_name
 from board.publish_view import PublishView
 from board.recipe_form import Launch, sentence
+from board.run_actions import LOG_SECONDS, RunActions, changes, in_place, log_box
 from board.run_view import RunView
-from board.train_page import LOG_SECONDS, RunActions, log_box
 from configs.errors import ConfigError, MullError
 from configs.schema.publish import TARGETS
 
@@ -73,29 +73,25 @@ class PublishActions:
         self.runs = RunActions(runs, self.jobs, form)
 
     def command(self, *values: Any) -> str:
-        """The dry run's command to copy, or in its place what is wrong."""
-        try:
-            return log_box(dry(self.form.launch(*values)).typed())
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
+        """The dry run's command to copy."""
+        return in_place(lambda: log_box(dry(self.form.launch(*values)).typed()))
 
     def dry_run(self, *values: Any) -> str:
         """Put the folder together and send nothing."""
-        try:
-            job = self.jobs.start(dry(self.form.launch(*values)))
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
-        return markup.note(self.say("publish_started", run=job.run))
+        return in_place(lambda: self._started(dry(self.form.launch(*values))))
 
     def send(self, typed: str, *values: Any) -> str:
         """Publish what a dry run with the same settings has put together, if the name was typed again."""
-        try:
+
+        def sent() -> str:
             launch = self.form.launch(*values)
             self._check_confirmed(launch, (typed or "").strip())
-            job = self.jobs.start(launch)
-        except (MullError, OSError) as error:
-            return markup.note(str(error), "fault")
-        return markup.note(self.say("publish_started", run=job.run))
+            return self._started(launch)
+
+        return in_place(sent)
+
+    def _started(self, launch: Launch) -> str:
+        return markup.note(self.say("publish_started", run=self.jobs.start(launch).run))
 
     def _check_confirmed(self, launch: Launch, typed: str) -> None:
         repo = next((word.removeprefix("--repo=") for word in launch.words if word.startswith("--repo=")), "")
@@ -121,7 +117,7 @@ class PublishActions:
                 now = (*self.runs.followed(name), self.view.gate(name), self.view.card(name))
             except (MullError, OSError) as error:
                 now = (markup.note(str(error), "fault"), "", "", "")
-        return *(new if new != old else gr.skip() for new, old in zip(now, seen, strict=True)), now
+        return *changes(now, seen), now
 
 
 def publish_page(tab: gr.Tab, runs: RunView) -> None:

@@ -2,17 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from board.app import LOCAL_NAMES
 from configs.run_directory import append_jsonl, write_json
 from configs.sample import Sample
-from tests.board.browser import CHROMIUM, board, launch, look, until
+from tests.board.browser import CHROMIUM, board, look, until
 
 pytestmark = [
     pytest.mark.engine,
@@ -67,20 +66,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("outputs")
     make_run(root, "grpo/first")
     return root
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with board(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = launch(playwright)
-        yield opened
-        opened.close()
 
 
 def test_a_run_is_followed_as_it_grows(browser: Browser, url: str, folder: Path) -> None:

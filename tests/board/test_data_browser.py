@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.board.browser import CHROMIUM, Looked, board, launch, look, until
+from tests.board.browser import CHROMIUM, Looked, board, look, until
 
 pytestmark = [
     pytest.mark.engine,
@@ -14,14 +14,6 @@ pytestmark = [
 ]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">${document.title='owned'}{{x}}"
 NAME = "病 <img src=x onerror=alert(1)> ${alert(1)}.csv"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = launch(playwright)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

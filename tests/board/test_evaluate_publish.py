@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from board.folder import Folder
 from board.jobs import Jobs
-from tests.board.browser import CHROMIUM, PATIENCE, Looked, board, launch, look, until
+from tests.board.browser import CHROMIUM, PATIENCE, Looked, look, until
 from tests.tiny_run import HELD_OUT, tiny_base, tiny_run
 
 pytestmark = [
@@ -38,20 +38,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     jobs = Jobs(Folder(root))
     for name in filter(jobs.is_alive, jobs.runs()):  # of a test that failed
         jobs.stop(name)
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with board(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = launch(playwright)
-        yield opened
-        opened.close()
 
 
 def test_an_evaluation_from_the_form_to_the_curve(browser: Browser, url: str, folder: Path) -> None:
