@@ -51,6 +51,7 @@ def measure(side: str, rows: int, tokens: int, precision: str, plain: bool) -> f
         if side == "repeated":
             from models.engines import transformers
 
+            # the side to compare with is the engine itself, with Transformers' attention left in
             transformers.decoding_attention = contextlib.nullcontext  # type: ignore[attr-defined,assignment]
         run(loaded, 2, 2)  # warm
         started = time.perf_counter()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budget_forcing.budget_state import Outcome
-from configs.errors import EngineError, ModelError
+from configs.errors import EngineError
 from configs.schema.sections import EngineConfig, ModelConfig
 from data.think_format import ThinkFormat
 from models.adapter_files import check_adapter, is_adapter, local_adapter, type_of, weights_of
@@ -23,7 +23,7 @@ from models.engines.adapter_sync import Handover, rank_of
 from models.engines.base import Engine
 from models.engines.generation import decode, end_of_turn
 from models.engines.job import Branch, Decoded, Job
-from models.engines.server_check import check_adapters, check_server
+from models.engines.server_check import adapters_folder, check_adapters, check_server
 from models.engines.server_client import Asked, ServerClient, run_with_client
 from models.engines.server_pool import Server, Sharing, Talk
 from models.engines.sharing import decode_shared
@@ -150,14 +150,8 @@ class ServerEngine(Engine):
         return self._below(self._copies[key])
 
     def _below(self, folder: str) -> str:
-        assert self.config.adapters is not None
-        return str(Path(folder).relative_to(Path(self.config.adapters).absolute()))
+        return str(Path(folder).relative_to(adapters_folder(self.config).absolute()))
 
     def _shared(self) -> Handover:
-        if self.config.adapters is None:
-            raise ModelError(
-                "engine.adapters: the servers answer with an adapter, and get it through a folder that they see too; "
-                "name one, and start them with `mull serve --adapters` on it"
-            )
-        self._handover = self._handover or Handover(Path(self.config.adapters).absolute())
+        self._handover = self._handover or Handover(adapters_folder(self.config).absolute())
         return self._handover

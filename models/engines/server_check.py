@@ -60,12 +60,7 @@ def check_server(url: str, config: EngineConfig, model: ModelConfig, tokenizer: 
 
 def check_adapters(servers: Sequence[Server], config: EngineConfig, rank: int) -> None:
     """Raise a `MullError` unless every server takes adapters of that rank from the recipe's folder."""
-    if config.adapters is None:
-        raise EngineError(
-            "engine.adapters: the servers answer with an adapter, which they get through a folder that they see too; "
-            "name one, and start them with `mull serve --adapters` on it"
-        )
-    folder, name = Path(config.adapters), f"probe-{uuid.uuid4().hex}"
+    folder, name = adapters_folder(config), f"probe-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -88,6 +83,16 @@ def check_adapters(servers: Sequence[Server], config: EngineConfig, rank: int) -
                 )
     finally:
         (folder / name).unlink(missing_ok=True)
+
+
+def adapters_folder(config: EngineConfig) -> Path:
+    """The folder that servers get adapters through. Raises `EngineError` where the recipe names none."""
+    if config.adapters is None:
+        raise EngineError(
+            "engine.adapters: the servers answer with an adapter, which they get through a folder that they see too; "
+            "name one, and start them with `mull serve --adapters` on it"
+        )
+    return Path(config.adapters)
 
 
 def facts_of(base: str, config: EngineConfig, probe: str = "") -> ServerFacts:

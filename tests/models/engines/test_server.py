@@ -20,12 +20,12 @@ from configs.errors import EngineError, ModelError, MullError
 from configs.schema.adapters import LoraConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
-from models.engines.base import Request
 from models.engines.generation import Generation
 from models.engines.select import load_engine
 from models.engines.server import ServerEngine
 from models.load import LoadedModel, load_model
 from rl.policy_check import ROUNDING, look_at_parts
+from tests.models.engines.asked import BUDGETS, GREEDY, SAMPLINGS, ask
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT, free_port, serving
 
@@ -33,15 +33,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore"),  # vLLM's own
 ]
-GREEDY = SamplingConfig(temperature=0.0)
-SAMPLINGS = [GREEDY, SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9), SamplingConfig(top_k=5, min_p=0.01)]
-BUDGETS = [
-    Budget(max_thinking=24, num_waits=2, max_answer=8, final_answer_text="So "),
-    Budget(max_thinking=24, num_waits=2, wait_text="", max_answer=8),
-    Budget(max_thinking=30, min_thinking=25, max_answer=3),
-    Budget(max_thinking=0, max_answer=1),
-    Budget(max_answer=90),
-]
+EVERY_SAMPLING = [GREEDY, *SAMPLINGS]
 LORA = LoraConfig(r=4, alpha=8)
 
 
@@ -103,10 +95,6 @@ def inside(servers: Servers) -> Iterator[Any]:
         inside.close()
 
 
-def ask(text: str, **fields: Any) -> Request:
-    return Request([{"role": "user", "content": text}], **{"seed": len(text), "logprobs": True, **fields})
-
-
 def facts(generation: Generation) -> tuple[Any, ...]:
     g = generation
     return (
@@ -143,7 +131,7 @@ def change(loaded: LoadedModel, seed: int) -> None:
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+@pytest.mark.parametrize("sampling", EVERY_SAMPLING, ids=str)
 def test_budgets_are_those_of_vllm_in_this_process(engine: ServerEngine, inside: Any, sampling: SamplingConfig) -> None:
     requests = [ask("q" * n, budget=b, sampling=sampling, n=2) for n in (1, 50) for b in BUDGETS]
     ours = engine.generate(requests)
@@ -153,7 +141,7 @@ def test_budgets_are_those_of_vllm_in_this_process(engine: ServerEngine, inside:
 
 
 def test_plain_requests_and_stop_strings_are_the_same_too(engine: ServerEngine, inside: Any) -> None:
-    requests = [ask("hello" * n, sampling=sampling, max_tokens=40) for n in (1, 9) for sampling in SAMPLINGS]
+    requests = [ask("hello" * n, sampling=sampling, max_tokens=40) for n in (1, 9) for sampling in EVERY_SAMPLING]
     plain = engine.generate(requests)
     assert_equal(plain, inside.generate(requests))
     letter = next(letter for letter in plain[0].text[3:] if letter.isascii() and letter.isprintable())
@@ -172,7 +160,9 @@ def test_early_stops_and_rounds_are_the_same_too(
     assert_equal(ours, inside.generate(requests))
     for each in (engine, inside):
         monkeypatch.setattr(each, "think_format", XML)
-    split = [ask("hello", budget=Budget(max_thinking=9, max_answer=3), sampling=sampling) for sampling in SAMPLINGS]
+    split = [
+        ask("hello", budget=Budget(max_thinking=9, max_answer=3), sampling=sampling) for sampling in EVERY_SAMPLING
+    ]
     rounds = engine.generate(split)
     assert {g.control for g in rounds} == {"rounds"}
     assert_equal(rounds, inside.generate(split))

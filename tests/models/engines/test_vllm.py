@@ -16,11 +16,11 @@ from configs.schema.adapters import LoraConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
 from data.turn_reader import END_OF_TURN
-from models.engines.base import Request
 from models.engines.generation import Generation
 from models.engines.select import load_engine
 from models.engines.transformers import TransformersEngine
 from models.load import load_model
+from tests.models.engines.asked import BUDGETS, GREEDY, SAMPLINGS, ask
 from tests.models.engines.sweep import check_early_stop, check_sweep
 from tests.tiny import tiny_model
 from tests.vllm_env import ENVIRONMENT
@@ -29,16 +29,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore"),  # vLLM's own
 ]
-GREEDY = SamplingConfig(temperature=0.0)
 OTHER_END = 162  # a byte that the model writes now and then
-SAMPLINGS = [SamplingConfig(), SamplingConfig(temperature=0.7, top_p=0.9), SamplingConfig(top_k=5, min_p=0.01)]
-BUDGETS = [
-    Budget(max_thinking=24, num_waits=2, max_answer=8, final_answer_text="So "),
-    Budget(max_thinking=24, num_waits=2, wait_text="", max_answer=8),
-    Budget(max_thinking=30, min_thinking=25, max_answer=3),
-    Budget(max_thinking=0, max_answer=1),
-    Budget(max_answer=90),
-]
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +89,6 @@ def apart(folder: Path, engine: Any) -> Iterator[Any]:
 def transformers_engine(folder: Path) -> TransformersEngine:
     loaded = load_model(ModelConfig(name=str(folder), precision="fp32", max_length=300))
     return TransformersEngine(loaded.model, loaded.tokenizer, S1, 300)
-
-
-def ask(text: str, **fields: Any) -> Request:
-    return Request([{"role": "user", "content": text}], **{"seed": len(text), "logprobs": True, **fields})
 
 
 def facts(generation: Generation) -> tuple[Any, ...]:
