@@ -56,7 +56,7 @@ def score(side: str, model: Any, rows: PaddedRows) -> torch.Tensor:
         return values
     head = Head.of(model)
     assert head is not None
-    scoring = Scoring(head, 896, 1.0, None, takes_places=True, can_pack=False)
+    scoring = Scoring(head, 1.0, None, takes_places=True, can_pack=False)
     return completion_logprobs(model, rows, scoring, "value")[0]
 
 

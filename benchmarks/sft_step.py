@@ -35,7 +35,7 @@ from data.corpus import load_traces
 from data.prompts import render_turn
 from data.think_format import S1
 from models.load import LoadedModel, load_model
-from sft.packed_attention import packed
+from models.packed_attention import packing
 from sft.prepare import Prepared, prepare
 from sft.trainer import build_sft_trainer
 from training.trainer import trainer_arguments
@@ -93,7 +93,7 @@ def run(name: str, trainer: Any, steps: int) -> float:
     """Train on the first `steps` batches, once more; the tokens in them."""
     trainer.args.max_steps = steps
     before = trainer._total_train_tokens
-    with packed(trainer.model, name == "packed"):
+    with packing(trainer.model, name == "packed"):
         trainer.train()
     return float(trainer._total_train_tokens - before)
 

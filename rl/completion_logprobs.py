@@ -1,4 +1,4 @@
-"""Log-probabilities of a batch's completions, the cheaper way: a prompt once for its completions, or padded rows.
+"""Log-probabilities of a batch's completions: rows after one another in one sequence, or padded where that can't be.
 
 Either way the model's hidden states go through its head a few rows at a time (`models.token_logprobs`), at the places
 alone that predict a token of a completion.
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from models.packed_attention import packed
 from models.token_logprobs import DropTokens, Entropies, Head, hidden_states, token_logprobs
-from rl import shared_prompts
-from rl.shared_prompts import Places
+from rl import packed_batch
+from rl.packed_batch import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,11 @@ class PaddedRows:
 class Scoring:
     """How the log-probabilities of a model are taken.
 
-    width          of its hidden states
     takes_places   whether the model computes its head for given places only (`logits_to_keep`)
-    can_pack       whether prompts may be shared
+    can_pack       whether its attention takes packed rows
     """
 
     head: Head
-    width: int
     temperature: float
     drop: DropTokens | None
     takes_places: bool
@@ -52,20 +51,19 @@ def completion_logprobs(
     model: PreTrainedModel, rows: PaddedRows, scoring: Scoring, entropies: Entropies
 ) -> tuple[Tensor, Tensor | None]:
     """(B, C) log-probabilities and entropies, 0.0 at padding."""
-    # 1. rows without padding, and whether a prompt that is computed once pays
-    prompts, completions = shared_prompts.without_padding(rows.ids, rows.mask, rows.completion)
-    pays = scoring.can_pack and any(completions) and shared_prompts.is_cheaper(prompts, completions, scoring.width)
+    # 1. rows without padding
+    prompts, completions = packed_batch.without_padding(rows.ids, rows.mask, rows.completion)
 
     # 2. the hidden state before each completion token, and where in the batch that token stands
-    if pays:
-        pack = shared_prompts.pack(prompts, completions, rows.ids.device)
-        inputs = {"input_ids": pack.ids, "attention_mask": pack.mask, "position_ids": pack.positions}
+    if scoring.can_pack and any(completions):
+        pack = packed_batch.pack(prompts, completions, rows.ids.device)
+        inputs = {"input_ids": pack.ids, "position_ids": pack.positions} | packed(pack.rows, rows.ids.device)
         hidden_NW = hidden_states(model, scoring.head, **inputs, logits_to_keep=pack.source)[0]
         places = pack.places
     else:
         kept = {"logits_to_keep": rows.completion + 1} if scoring.takes_places else {}
         hidden_BTW = hidden_states(model, scoring.head, input_ids=rows.ids, attention_mask=rows.mask, **kept)
-        places = shared_prompts.places_of(completions, rows.ids.device)
+        places = packed_batch.places_of(completions, rows.ids.device)
         hidden_NW = hidden_BTW[:, -rows.completion - 1 : -1][places.row, places.column]
 
     # 3. through the head, and back to the batch's shape

@@ -10,7 +10,7 @@ Who calls whom in one step:
         ├── reward functions         (rl/scoring.py) read those columns; TRL makes advantages of them
         ├── Teacher                  (rl/teacher.py) where there is one: what it finds of each token is added to them
         └── Recorder                 (rl/recorder.py) rollouts.jsonl, alarms
-    └── loss                         rows without an advantage left out; prompts shared (rl/shared_prompts.py)
+    └── loss                         rows without an advantage left out; no padding, prompts once (rl/packed_batch.py)
 """
 
 import math
@@ -35,7 +35,6 @@ from rl.monitor import Limits
 from rl.recorder import Recorder
 from rl.sampling import Curriculum, GroupSampler
 from rl.scoring import RolloutScorer
-from rl.shared_prompts import is_cheaper
 from rl.teacher import build_teacher, teacher_prompts
 from rl.trainer import RolloutTrainer
 from training import heldout, preflight
@@ -90,7 +89,7 @@ def run_grpo(
     about_teacher = teacher_check.described(config, problems)
     about_tools = tools.about(config.rollout.max_turns) if tools else ""
     if dry_run:
-        print(grpo_plan(config, len(problems), len(held_out), longest, is_cheaper, about_teacher, about_tools))
+        print(grpo_plan(config, len(problems), len(held_out), longest, about_teacher, about_tools))
         return
 
     # 2. model

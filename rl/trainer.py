@@ -2,9 +2,9 @@
 
     draw                 groups are drawn by our engine and scored (`rl.sampling`); advantages are recorded after, and
                          a teacher adds to them (`rl.teacher`)
-    arrange              rows of a prompt come into one micro-batch (`rl.trl_batch`)
+    arrange              rows of a prompt come into one micro-batch, which is cut by tokens (`rl.trl_batch`)
     loss                 rows that teach nothing are left out, where that is exact
-    log_probabilities    without the logits of all tokens, and a prompt once for its completions
+    log_probabilities    without the logits of all tokens, without padding, and a prompt once for its completions
                          (`rl.completion_logprobs`); what the sampling drops is left out (`rl.truncation`)
 
 Where these meet TRL's privates is `rl.trl_internals`. On the Unsloth backend TRL's class is Unsloth's, whose loss has
@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from models.packed_attention import can_pack, take_packed_rows
 from models.teacher_forcing import Pair
 from models.token_logprobs import Entropies, Head
 from rewards.composition import BrokenReward
-from rl import shared_prompts, truncation
+from rl import truncation
 from rl.completion_logprobs import PaddedRows, Scoring, completion_logprobs
 from rl.recorder import Recorder, Scored
 from rl.sampling import GroupSampler
@@ -61,12 +62,7 @@ class RolloutTrainer(OpenGRPOTrainer):
 
         One process only: the metrics are reduced over processes in every loss.
         """
-        return (
-            self.adds_up
-            and self.beta == 0.0
-            and self.loss_type in ("dapo", "cispo", "vespo")
-            and self.accelerator.num_processes == 1
-        )
+        return self.sums_tokens and self.beta == 0.0 and self.accelerator.num_processes == 1
 
     @property
     def adds_up(self) -> bool:
@@ -78,6 +74,11 @@ class RolloutTrainer(OpenGRPOTrainer):
             and not self.aux_loss_enabled
             and self.top_entropy_quantile == 1.0
         )
+
+    @property
+    def sums_tokens(self) -> bool:
+        """Whether that loss is a sum over tokens, however many rows a micro-batch has."""
+        return self.adds_up and self.loss_type in ("dapo", "cispo", "vespo")
 
     @property
     def truncates(self) -> bool:
@@ -125,7 +126,8 @@ class RolloutTrainer(OpenGRPOTrainer):
         """Rows of a prompt side by side, where the loss doesn't ask which micro-batch a row is in."""
         if not self.model.training or not self.adds_up:
             return batches
-        return regrouped(batches, min(self.current_gradient_accumulation_steps, self.args.steps_per_generation))
+        window = min(self.current_gradient_accumulation_steps, self.args.steps_per_generation)
+        return regrouped(batches, window, by_tokens=self.sums_tokens)
 
     def loss(self, model: PreTrainedModel, inputs: TrlBatch) -> torch.Tensor:
         """The loss of the rows that teach something."""
@@ -154,13 +156,14 @@ class RolloutTrainer(OpenGRPOTrainer):
         if self.is_unsloth or self.use_liger_kernel or is_sharded or (head := Head.of(bare)) is None:
             return None
         takes_places = "logits_to_keep" in self.model_kwarg_keys
+        if packs := takes_places and can_pack(bare):
+            take_packed_rows(bare)
         return Scoring(
             head=head,
-            width=bare.config.get_text_config().hidden_size,
             temperature=self.temperature,
             drop=partial(truncation.drop, sampling=self.sampler.sampling) if self.truncates else None,
             takes_places=takes_places,
-            can_pack=takes_places and shared_prompts.can_pack(bare),
+            can_pack=packs,
         )
 
     def log_probabilities(self, model: PreTrainedModel, *rows: Any, **options: Any) -> LogProbabilities:

@@ -1,6 +1,7 @@
 """TRL's batches of completions: rows left out, columns cut, rows of a prompt brought together."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -70,15 +71,17 @@ def padded(pairs: Sequence[Pair], pad: int, device: torch.device) -> tuple[torch
     return torch.cat(ids, 1).to(device), torch.cat(masks, 1).to(device), ids[1].shape[1]
 
 
-def regrouped(batches: Sequence[TrlBatch], window: int) -> list[TrlBatch]:
+def regrouped(batches: Sequence[TrlBatch], window: int, by_tokens: bool = False) -> list[TrlBatch]:
     """The same rows, those of a prompt side by side and those that teach nothing last, within every `window` batches.
 
-    For losses that add up over an accumulation window, whichever batch a row is in.
+    For losses that add up over an accumulation window, whichever batch a row is in. `by_tokens`: batches hold as many
+    tokens as they would with padding, and as many rows as that may be: for losses that are sums over tokens.
     """
-    return [batch for at in range(0, len(batches), window) for batch in _regrouped(batches[at : at + window])]
+    windows = [batches[at : at + window] for at in range(0, len(batches), window)]
+    return [batch for part in windows for batch in _regrouped(part, by_tokens)]
 
 
-def _regrouped(batches: Sequence[TrlBatch]) -> list[TrlBatch]:
+def _regrouped(batches: Sequence[TrlBatch], by_tokens: bool) -> list[TrlBatch]:
     whole = {
         key: torch.cat([batch[key] for batch in batches]) if isinstance(value, torch.Tensor) and value.dim() else value
         for key, value in batches[0].items()
@@ -90,4 +93,21 @@ def _regrouped(batches: Sequence[TrlBatch]) -> list[TrlBatch]:
         first.setdefault(prompt, at)
     order = sorted(range(len(prompts)), key=lambda at: (not useful[at], first[prompts[at]]))
     rows = torch.tensor(order, device=whole["advantages"].device)
-    return [select_rows(whole, part) for part in rows.chunk(len(batches))]
+    if not by_tokens:
+        return [select_rows(whole, part) for part in rows.chunk(len(batches))]
+    tokens = (whole["prompt_mask"].sum(1) + whole["completion_mask"].sum(1))[rows].tolist()
+    most = max(tokens) * -(-len(order) // len(batches))
+    return [select_rows(whole, part) for part in rows.split(filled(tokens, most, len(batches)))]
+
+
+def filled(sizes: Sequence[int], most: int, parts: int) -> list[int]:
+    """How many of the things of such sizes, in their order, go into each of `parts`: up to `most`, and at least one.
+
+    They fit where `most` is that of the largest times a part's share of their number.
+    """
+    counts, left = [], list(sizes)
+    for after in reversed(range(parts)):
+        room = sum(size <= most for size in accumulate(left[: len(left) - after])) if after else len(left)
+        counts.append(max(room, 1))
+        left = left[counts[-1] :]
+    return counts

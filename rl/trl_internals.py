@@ -2,7 +2,7 @@
 
 `rl.trainer` overrides `draw`, `arrange`, `loss` and `log_probabilities`, and nothing that begins with an underscore.
 Pinned to TRL 1.14.2 by `tests/rl/test_pinned_sources.py`, and to what it computes by `tests/rl/test_trainer.py` and
-`tests/rl/test_shared_prompts.py`.
+`tests/rl/test_packed_batch.py`.
 """
 
 import shutil

@@ -15,7 +15,8 @@ from configs.schema.sft import SftConfig, ValidationConfig
 from data.prompts import turn_end
 from models.adapters import type_on
 from models.load import LoadedModel
-from sft import dataset, packed_attention
+from models.packed_attention import packing
+from sft import dataset
 from sft.adapter_trainer import AdapterTrainer, shrink_ranks
 from sft.first_batch import check_loss, check_packing
 from sft.prepare import Prepared
@@ -90,7 +91,7 @@ def checkpoints(validation: ValidationConfig) -> dict[str, Any]:
 
 def train(trainer: SFTTrainer, config: SftConfig, run: RunDir, resume: bool) -> None:
     """Train, or go on; see `training.trainer.run_training`."""
-    with packed_attention.packed(trainer.model, bool(config.trl_setting("packing"))):
+    with packing(trainer.model, bool(config.trl_setting("packing"))):
         run_training(trainer, run, resume)
 
 
@@ -121,5 +122,5 @@ def check_first_batch(trainer: SFTTrainer, config: SftConfig, data: Prepared) ->
     end = tokenizer(turn_end(tokenizer), add_special_tokens=False)["input_ids"]
     print(check_loss(batch, data.train, tokenizer, end, config.trained_tokens, config.truncation == "cut"))
     if "position_ids" in batch:
-        with packed_attention.packed(trainer.model, True):
+        with packing(trainer.model, True):
             print(check_packing(batch, trainer.model))

@@ -11,7 +11,7 @@ from configs.schema.training import TrainingConfig
 from models.accelerators import ACCELERATORS, recognised
 from models.backend import choose_backend, has_gpu
 from training.cost import Work, cost_of
-from training.micro_batch import SharesPrompts, engine_name, grpo_step, peak_beside_engine, sft_step
+from training.micro_batch import engine_name, grpo_step, peak_beside_engine, sft_step
 from training.preflight import GIB, device, teacher_bytes
 from training.step_memory import Step
 from training.work import count_steps, count_watched, grpo_work, rows_a_step, sft_work, times_watched
@@ -22,20 +22,18 @@ def grpo_plan(
     rows: int,
     held_out: int,
     longest_prompt: int,
-    shares_prompts: SharesPrompts,
     teacher: str = "",
     environment: str = "",
 ) -> str:
     """The resolved config and the plan of `rl.grpo`, as text.
 
-    `shares_prompts`: whether prompts and completions are cheaper as one row, at a model's width. `teacher`: who teaches
-    and what it sees; `environment`: what completions act in.
+    `teacher`: who teaches and what it sees; `environment`: what completions act in.
     """
     group = int(config.trl_setting("num_generations"))
     completions = config.completions_per_generation
     processes = launch_of().processes
     steps = count_steps(config, rows * group, processes)
-    step = grpo_step(config, longest_prompt, shares_prompts)
+    step = grpo_step(config, longest_prompt)
     work = grpo_work(config, rows, longest_prompt, config.completion_length, held_out, processes)
     return _text(
         config,

@@ -1,6 +1,5 @@
 """A recipe → the micro-batch that its steps train on, for the estimates of memory and time; torch is not imported."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +13,6 @@ from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
 from models.weights import count_weights
 from training.step_memory import Shape, Step, peak
-
-Tokens = Sequence[Sequence[int]]
-SharesPrompts = Callable[[Tokens, Tokens, int], bool]
-"""(Prompts, completions, a model's width) → whether they are cheaper as one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +35,8 @@ def loaded_here(config: TrainingConfig) -> Loaded:
     return Loaded(shape, choice.backend, choice.precision, has_gpu())
 
 
-def grpo_step(
-    config: GrpoConfig, longest_prompt: int, shares_prompts: SharesPrompts, loaded: Loaded | None = None
-) -> Step:
-    """A micro-batch of the longest prompts and completions, padded or sharing prompts as the trainer will have it."""
+def grpo_step(config: GrpoConfig, longest_prompt: int, loaded: Loaded | None = None) -> Step:
+    """A micro-batch of the longest prompts and completions: one sequence that shares prompts, or Unsloth's rows."""
     rows, completion = int(config.trl_setting("per_device_train_batch_size")), config.completion_length
     step = _step(
         config,
@@ -55,12 +48,11 @@ def grpo_step(
         is_masked=rows > 1,
         has_reference=config.trains_every_weight and bool(config.trl_setting("beta")),
     )
-    prompts = -(-rows // int(config.trl_setting("num_generations")))
-    drawn = [range(i // -(-rows // prompts), i // -(-rows // prompts) + longest_prompt) for i in range(rows)]
-    if step.is_unsloth or not shares_prompts(drawn, [range(completion)] * rows, step.shape.hidden):
+    if step.is_unsloth:
         return step
+    prompts = -(-rows // int(config.trl_setting("num_generations")))
     packed = prompts * longest_prompt + rows * (completion - 1)
-    return replace(step, rows=1, length=packed, kept=rows * completion, is_masked=True)
+    return replace(step, rows=1, length=packed, kept=rows * completion, is_masked=False)
 
 
 def sft_step(config: SftConfig, longest: int, loaded: Loaded | None = None) -> Step:

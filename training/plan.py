@@ -146,7 +146,7 @@ def _line(config: "SftConfig | GrpoConfig", name: str, gpu: str, gpus: int, assu
     if isinstance(config, GrpoConfig):
         longest = config.model.max_length - config.completion_length
         prompt, completion = assumed.prompt_tokens or longest, assumed.tokens or config.completion_length
-        step = grpo_step(config, longest, lambda *_: False, loaded)
+        step = grpo_step(config, longest, loaded)
         work = grpo_work(config, rows, prompt, completion, held_out, gpus)
     else:
         tokens = assumed.tokens or config.model.max_length

@@ -8,8 +8,8 @@ from benchmarks.gpu.measure import DEVICE, Figures, Shape, milliseconds, peak_gi
 from budget_forcing.end_decision import Choice, Policies, choose
 from budget_forcing.sampling import Truncation, uniform
 from configs.schema.sections import SamplingConfig
-from rl.shared_prompts import is_cheaper, pack
-from sft.packed_attention import packed
+from models.packed_attention import can_pack, packed, packing, take_packed_rows
+from rl.packed_batch import pack
 
 SAMPLINGS = {
     "greedy": SamplingConfig(temperature=0.0),
@@ -93,7 +93,7 @@ def _packed_rows(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> 
     positions = torch.arange(length // 8, device=DEVICE).repeat(8)[None]
 
     def together() -> torch.Tensor:
-        with packed(model, True):
+        with packing(model, True):
             out: torch.Tensor = model(input_ids=sequence, position_ids=positions, use_cache=False).logits
         return out.reshape(8, length // 8, -1)
 
@@ -105,16 +105,18 @@ def _packed_rows(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> 
 
 
 def _shared_prompt(model: torch.nn.Module, kind: str, length: int, tiny: bool) -> Figures:
-    """A prompt with eight completions in one row, under an L × L mask, against eight rows of prompt + completion."""
+    """A prompt with eight completions in one sequence against eight rows of prompt + completion."""
     prompt = _ids(length // 4, 0)
     completions = [_ids(length * 3 // 32, seed) for seed in range(1, 9)]
     pack_ = pack([prompt] * 8, completions, DEVICE)
     batch = torch.tensor([prompt + completion for completion in completions], device=DEVICE)
     kept = slice(len(prompt) - 1, -1)
+    assert can_pack(model)
+    take_packed_rows(model)
 
     def together() -> torch.Tensor:
         out: torch.Tensor = model(
-            input_ids=pack_.ids, position_ids=pack_.positions, attention_mask=pack_.mask, use_cache=False
+            input_ids=pack_.ids, position_ids=pack_.positions, use_cache=False, **packed(pack_.rows, DEVICE)
         ).logits
         return out[0, pack_.source].reshape(8, len(completions[0]), -1)
 
@@ -123,5 +125,3 @@ def _shared_prompt(model: torch.nn.Module, kind: str, length: int, tiny: bool) -
         return out
 
     yield from _compared(f"shared_{kind}_{length}", together, apart, tiny)
-    width = model.config.hidden_size
-    yield f"shared_{kind}_{length}_rule_says_cheaper", is_cheaper([prompt] * 8, completions, width)

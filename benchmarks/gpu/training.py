@@ -20,7 +20,6 @@ from benchmarks.gpu.measure import (
 )
 from configs.recipe import load_recipe
 from configs.run_directory import read_jsonl
-from rl.shared_prompts import is_cheaper
 from training.micro_batch import grpo_step
 from training.step_memory import peak
 
@@ -95,7 +94,7 @@ def memory(tiny: bool) -> Figures:
         ]  # fmt: skip
         words += SMALL if tiny else ["trainer.max_steps=1"]
         config = load_recipe("grpo", "demo.yaml", words)
-        yield "gsm8k_shape_estimate_gib", sum(peak(grpo_step(config, 256, is_cheaper)).values()) / GIB
+        yield "gsm8k_shape_estimate_gib", sum(peak(grpo_step(config, 256)).values()) / GIB
         yield "gsm8k_shape_peak_gib", measured("rl.grpo", "--config", "demo.yaml", *words)["peak_gib"]
         if not tiny:
             yield from _sft("s1k_shape", QWEN2_7B, Path(folder), 20_000, "nf4", "transformers", tiny)

@@ -12,6 +12,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from configs.errors import EngineError
 from models.backend import NEEDS_VLLM
+from models.packed_attention import PACKED_SDPA
 from models.protocols import CausalLM
 
 ROOM = 64  # positions that a cache buffer grows by
@@ -110,10 +111,10 @@ def grouped_attention(
 
 @contextmanager
 def decoding_attention(model: CausalLM) -> Iterator[None]:
-    """`grouped_attention` in a model that has "sdpa"; its own again afterwards."""
+    """`grouped_attention` in a model that has "sdpa", or ours for packed rows; its own again afterwards."""
     config = model.config.get_text_config()
     before = config._attn_implementation
-    if before == "sdpa":
+    if before in ("sdpa", PACKED_SDPA):
         config._attn_implementation = GROUPED
     try:
         yield

@@ -100,7 +100,7 @@ def test_gradient_is_that_of_the_reverse_kl(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Written by hand, a row at a time: Σ (log π_s − log π_t) ∇ log π_s over the tokens that the policy chose, ÷ N."""
-    monkeypatch.setattr("rl.shared_prompts.is_cheaper", lambda *_: packed)
+    monkeypatch.setattr("rl.trainer.can_pack", lambda _: packed)
     trainer = trainer_of(student, tmp_path, other, rollout=rollout)
     batch = drawn(trainer)
     ours = gradients(trainer, trainer.compute_loss, batch)

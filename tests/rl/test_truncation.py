@@ -149,7 +149,7 @@ def test_unmoved_policy_has_ratio_one(
     packed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rl.shared_prompts.is_cheaper", lambda *_: packed)
+    monkeypatch.setattr("rl.trainer.can_pack", lambda _: packed)
     batch = drawn(trainer_of(tiny, tmp_path, sampling, exact=False, rollout=rollout))
     assert batch["importance_sampling_ratio"].flatten().tolist() == pytest.approx([1.0] * 8, abs=1e-3)
     gap = (batch["old_per_token_logps"] - batch["sampling_per_token_logps"])[chosen(batch)]
@@ -189,7 +189,8 @@ def test_packed_gradients_equal_padded(
     batch = drawn(trainer)
     found = []
     for packed in (True, False):
-        monkeypatch.setattr("rl.shared_prompts.is_cheaper", lambda *_, packed=packed: packed)
+        monkeypatch.setattr("rl.trainer.can_pack", lambda _, packed=packed: packed)
+        trainer._scorings.clear()
         found.append(gradients(trainer, trainer.compute_loss, batch))
     for one, other in zip(*found, strict=True):
         assert one.isfinite().all()

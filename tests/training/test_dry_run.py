@@ -9,7 +9,6 @@ from transformers import Qwen2Config
 from configs.recipe import load_recipe
 from models.backend import BackendChoice
 from models.weights import Weights
-from rl.shared_prompts import is_cheaper
 from training import dry_run, micro_batch
 from training.micro_batch import grpo_step, sft_step
 from training.step_memory import Step, peak
@@ -44,7 +43,7 @@ def total(step: Step) -> float:
 def test_gsm8k_fits_16_gb_beside_its_vllm(on_gpu: Any) -> None:
     on_gpu(QWEN2_1B5, Weights(233_373_696, 1_310_340_608), "unsloth")
     config = load_recipe("grpo", "gsm8k.yaml", [])
-    step = grpo_step(config, 256, is_cheaper)
+    step = grpo_step(config, 256)
     assert (step.rows, step.length, step.kept) == (8, 1024, 768)
     beside_vllm = total(step) - peak(step)["base weights"]
     assert beside_vllm + CUDA < (1 - config.model.gpu_memory_utilization) * 16 * GB
@@ -65,10 +64,8 @@ def test_s1k_fits_the_cards_it_names(on_gpu: Any, backend: str, length: int, car
 
 def test_rows_of_one_prompt_share_it() -> None:
     config = load_recipe("grpo", "demo.yaml", [])
-    step = grpo_step(config, 97, is_cheaper)
+    step = grpo_step(config, 97)
     assert (step.rows, step.length, step.kept) == (1, 2 * 97 + 8 * 79, 8 * 80)
-    apart = grpo_step(config, 97, lambda *_: False)
-    assert (apart.rows, apart.length, apart.kept) == (8, 177, 80)
 
 
 def test_plan_counts_what_is_watched() -> None:
@@ -96,7 +93,7 @@ def test_teacher_with_its_own_weights_takes_memory(monkeypatch: pytest.MonkeyPat
         for more in ([], ["teacher={self: true, sees: solution}"],
                      ["teacher={model: {name: smollm2-135m, precision: fp32}}"])
     )  # fmt: skip
-    said = [dry_run.memory_lines(c, grpo_step(c, 97, is_cheaper))["memory"] for c in (plain, shared, apart)]
+    said = [dry_run.memory_lines(c, grpo_step(c, 97))["memory"] for c in (plain, shared, apart)]
     assert said[0] == said[1]
     assert "0.50 GiB of the teacher's weights" in said[2]
-    assert "teacher  who and what" in dry_run.grpo_plan(shared, 10, 0, 97, is_cheaper, "who and what")
+    assert "teacher  who and what" in dry_run.grpo_plan(shared, 10, 0, 97, "who and what")

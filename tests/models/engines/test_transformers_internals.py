@@ -11,6 +11,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from configs.errors import EngineError
 from models.engines.transformers_internals import GROUPED, ROOM, GrowingLayer, decoding_attention, new_cache
+from models.packed_attention import PACKED_SDPA, take_packed_rows
 
 SHAPE: dict[str, Any] = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
 
@@ -92,6 +93,14 @@ def test_grouped_attention_is_sdpa(padded: int) -> None:
     # two layers: the prompt as Transformers does it, which repeats heads where it has a mask; then nothing is repeated
     assert seen.heads == [6 if padded else 2] * 2 + [2, 2]
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_decoding_attention_is_that_of_a_model_with_packed_rows_too() -> None:
+    model = LlamaForCausalLM(LlamaConfig(**SHAPE, vocab_size=50))
+    take_packed_rows(model)
+    with decoding_attention(model):
+        assert model.config._attn_implementation == GROUPED
+    assert model.config._attn_implementation == PACKED_SDPA
 
 
 def test_grouped_attention_stays_out_of_other_attentions() -> None:

@@ -1,4 +1,4 @@
-"""Shared prompts: what one packed row says of a group is what plain TRL says of padded rows."""
+"""Packed batches: what one sequence says of its groups is what plain TRL says of padded rows."""
 
 import itertools
 from pathlib import Path
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from trl import GRPOTrainer
 
 from models.load import LoadedModel
+from models.packed_attention import can_pack
 from rewards.composition import Member, RewardSet
-from rl import shared_prompts
-from rl.trl_batch import regrouped, teaches
+from rl.packed_batch import pack
+from rl.trl_batch import filled, regrouped, teaches
 from tests.host_waits import HostWaits
 from tests.rl.trainers import built, gradients, randomise
 
@@ -91,10 +92,8 @@ def test_packed_logprobs_equal_padded(trainer: Any, groups: Any) -> None:
         expected = GRPOTrainer._get_per_token_logps_and_entropies(
             trainer, trainer.model, ids, mask, keep, compute_entropy=True
         )
-        packed = shared_prompts.pack(*rows_of(groups))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(shared_prompts, "is_cheaper", lambda *_: True)
-            found = trainer.log_probabilities(trainer.model, ids, mask, keep, compute_entropy=True)[:2]
+        packed = pack(*rows_of(groups))
+        found = trainer.log_probabilities(trainer.model, ids, mask, keep, compute_entropy=True)[:2]
     assert packed.ids.shape[1] == sum(len(set(map(tuple, [p]))) * len(p) for p in {tuple(p) for p, _ in groups}) + sum(
         max(len(tokens) - 1, 0) for _, rows in groups for tokens in rows
     )
@@ -104,18 +103,15 @@ def test_packed_logprobs_equal_padded(trainer: Any, groups: Any) -> None:
 
 GROUP = [([5, 6, 7, 8, 9, 10, 11], [[20, 21, 22, 23], [30], [40, 41], [50, 51, 52, 53, 54, 55]])]
 TWO_GROUPS = [*GROUP, ([9, 8, 7], [[60, 61], [70, 71, 72], [80, 81], [90]])]
+LONG = [([5, 6], [list(range(20, 20 + length)) for length in (3, 40, 90)])]
 
 
-@pytest.mark.parametrize("groups", [GROUP, TWO_GROUPS])
-@pytest.mark.parametrize("masked", [False, True])
-def test_shared_prompt_gradients_equal_trl(
-    trainer: Any, monkeypatch: pytest.MonkeyPatch, groups: Any, masked: bool
-) -> None:
+@pytest.mark.parametrize("groups", [GROUP, TWO_GROUPS, LONG], ids=["one group", "two groups", "long rows"])
+@pytest.mark.parametrize("masked", [False, True], ids=["", "forced"])
+def test_packed_gradients_equal_trl(trainer: Any, monkeypatch: pytest.MonkeyPatch, groups: Any, masked: bool) -> None:
     inputs = batch(groups)
     if masked:
         inputs["tool_mask"] = (inputs["completion_ids"] % 3 > 0).long()
-    prompts, completions = rows_of(groups)
-    assert shared_prompts.is_cheaper(prompts, completions, trainer.model.config.hidden_size)
     theirs = gradients(trainer, plain(trainer, monkeypatch), inputs)
     ours = gradients(trainer, trainer._compute_loss, inputs)
     assert max(float(grad.abs().max()) for grad in theirs[1:]) > 1e-3
@@ -123,11 +119,23 @@ def test_shared_prompt_gradients_equal_trl(
         torch.testing.assert_close(mine, their, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_layers_computed_anew_see_the_same(trainer: Any, reentrant: bool) -> None:
+    plain = gradients(trainer, trainer._compute_loss, batch(TWO_GROUPS))
+    trainer.model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    trainer.model.enable_input_require_grads()
+    try:
+        checkpointed = gradients(trainer, trainer._compute_loss, batch(TWO_GROUPS))
+    finally:
+        trainer.model.gradient_checkpointing_disable()
+    for mine, their in zip(checkpointed, plain, strict=True):
+        torch.testing.assert_close(mine, their, atol=1e-6, rtol=1e-5)
+
+
 def test_waits_are_per_batch_not_per_row(trainer: Any) -> None:
     counts = []
     for rows in (2, 8):
         groups = [(list(range(3, 30)), [[40 + row, 50, 60][: 1 + row % 3] for row in range(rows)])]
-        assert shared_prompts.is_cheaper(*rows_of(groups), trainer.model.config.hidden_size)
         with HostWaits() as host:
             gradients(trainer, trainer._compute_loss, batch(groups))
         counts.append(host.waits)
@@ -135,20 +143,12 @@ def test_waits_are_per_batch_not_per_row(trainer: Any) -> None:
     assert counts[0]["tolist"] == 2  # the columns to keep, and the rows
 
 
-def test_expensive_pack_is_not_made() -> None:
-    prompt = [1] * 50
-    assert shared_prompts.is_cheaper([prompt] * 8, [[1] * 50] * 8, 576)
-    assert not shared_prompts.is_cheaper(
-        [prompt, [2] * 50], [[1] * 4000] * 2, 576
-    )  # nothing shared, all pairs paid for
-
-
 def test_sliding_window_model_is_not_packed(tiny: LoadedModel) -> None:
     config = tiny.model.config
-    assert shared_prompts.can_pack(tiny.model)
+    assert can_pack(tiny.model)
     config.sliding_window = 16
     try:
-        assert not shared_prompts.can_pack(tiny.model)
+        assert not can_pack(tiny.model)
     finally:
         del config.sliding_window
 
@@ -169,6 +169,29 @@ def test_rows_are_grouped_by_prompt() -> None:
     assert (
         regrouped(halves, 1)[0]["advantages"].sort().values.tolist() == halves[0]["advantages"].sort().values.tolist()
     )
+
+
+def test_batches_hold_as_many_tokens_as_with_padding() -> None:
+    groups = [
+        ([5] * 3, [[6] * length for length in (7, 1, 1, 1)]),
+        ([4] * 3, [[6] * length for length in (1, 1, 1, 5)]),
+    ]
+    whole = batch(groups)
+    halves = [{key: value[at : at + 4] if value.dim() else value for key, value in whole.items()} for at in (0, 4)]
+    found = regrouped(halves, 2, by_tokens=True)
+    assert [part["completion_mask"].sum(1).tolist() for part in found] == [[7, 1, 1, 1, 1, 1, 1], [5]]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.integers(1, 8))
+def test_every_batch_has_a_row_and_none_too_many(sizes: list[int], parts: int) -> None:
+    parts = min(parts, len(sizes))
+    most = max(sizes) * -(-len(sizes) // parts)
+    counts = filled(sizes, most, parts)
+    assert len(counts) == parts
+    assert min(counts) > 0
+    ends = list(itertools.accumulate(counts))
+    assert ends[-1] == len(sizes)
+    assert all(sum(sizes[end - count : end]) <= most for end, count in zip(ends, counts, strict=True))
 
 
 def test_accumulated_step_equals_trl(tiny: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from configs.errors import ModelError
 from data.arithmetic import generate_problems
 from data.corpus import solution_traces
 from data.think_format import S1
+from models.packed_attention import PACKED_SDPA, after_prompt, flash_lengths, packing
 from sft import dataset
 from sft.encoding import encode_trace
 from sft.first_batch import check_packing, documents
-from sft.packed_attention import PACKED_SDPA, flash_lengths, packed
 from tests.host_waits import HostWaits
 from tests.tiny import tiny_model
 
@@ -62,7 +62,7 @@ def test_packed_gradients_equal_padded(folder: Path, tmp_path: Path) -> None:
     loss, expected = gradients(padded)
     trainer = trainer_of(folder, tmp_path, packing=True)
     assert len(trainer.train_dataset) == 1
-    with packed(trainer.model, True):
+    with packing(trainer.model, True):
         assert trainer.model.config._attn_implementation == PACKED_SDPA
         packed_loss, found = gradients(trainer)
     assert trainer.model.config._attn_implementation == "sdpa"
@@ -76,7 +76,7 @@ def test_leaking_rows_are_detected(folder: Path, tmp_path: Path) -> None:
     batch = next(iter(trainer.get_train_dataloader()))
     assert len(documents(batch)) == ROWS
     trainer.model.train()
-    with packed(trainer.model, True):
+    with packing(trainer.model, True):
         said = check_packing(batch, trainer.model)
     assert "packed and" in said
     assert trainer.model.training
@@ -105,7 +105,7 @@ def test_row_lengths_reach_the_attention(folder: Path, tmp_path: Path) -> None:
         return forward(**inputs)
 
     trainer.model.forward = by_lengths
-    with packed(trainer.model, True):
+    with packing(trainer.model, True):
         assert "packed and" in check_packing(batch, trainer.model)
 
 
@@ -115,8 +115,17 @@ def test_packed_attention_keeps_padded_logits(folder: Path) -> None:
     inputs = tokenizer(["one", "and one more"], return_tensors="pt", padding=True)
     inputs.pop("token_type_ids", None)
     before = model(**inputs).logits
-    with packed(model, True), torch.no_grad():
+    with packing(model, True), torch.no_grad():
         torch.testing.assert_close(model(**inputs).logits, before)
+
+
+@pytest.mark.parametrize(
+    ("length", "prompt", "has_mask"),
+    [(16, 50, True), (64, 50, True), (416, 50, False), (200, 200, True), (768, 50, False), (40, 700, True)],
+)
+def test_rows_after_long_prompts_are_masked(length: int, prompt: int, has_mask: bool) -> None:
+    """The table that `benchmarks/long_steps.py --attention` measures."""
+    assert (after_prompt(length, 0, prompt, "cpu").mask is not None) == has_mask
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
@@ -127,7 +136,7 @@ def test_waits_are_per_batch_not_per_layer(tmp_path: Path, reentrant: bool) -> N
         batch = next(iter(trainer.get_train_dataloader()))
         trainer.model.train()
         trainer.model.gradient_checkpointing_enable({"use_reentrant": reentrant})
-        with packed(trainer.model, True), HostWaits() as host:
+        with packing(trainer.model, True), HostWaits() as host:
             trainer.compute_loss(trainer.model, batch).backward()
         counts.append(host.waits)
     assert counts[0] == counts[1]
