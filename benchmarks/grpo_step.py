@@ -12,6 +12,8 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +73,15 @@ def build_trainer(ours: bool, folder: str) -> tuple[Any, Clock]:
     return trainer, clock
 
 
-def arguments(folder: str, rows: int, group: int, length: int, **more: Any) -> GRPOConfig:
-    """What both trainers get: `rows` completions a step, `group` a prompt, of at most `length` tokens."""
+def arguments(folder: str, rows: int, group: int, length: int, micro: int = MICRO, **more: Any) -> GRPOConfig:
+    """What both trainers get: `rows` completions a step, `group` a prompt, of at most `length` tokens.
+
+    `micro`: rows of a forward pass.
+    """
     return GRPOConfig(
         output_dir=folder,
-        per_device_train_batch_size=min(MICRO, rows),
-        gradient_accumulation_steps=max(1, rows // MICRO),
+        per_device_train_batch_size=min(micro, rows),
+        gradient_accumulation_steps=max(1, rows // micro),
         num_generations=group,
         max_completion_length=length,
         gradient_checkpointing=False,
@@ -92,13 +97,27 @@ def arguments(folder: str, rows: int, group: int, length: int, **more: Any) -> G
 
 
 def our_trainer(
-    loaded: LoadedModel, problems: list[Problem], prompts: list[str], folder: str, shared: dict[str, Any]
+    loaded: LoadedModel,
+    problems: list[Problem],
+    prompts: list[str],
+    folder: str,
+    shared: dict[str, Any],
+    lengths: Sequence[int] = (),
 ) -> RolloutTrainer:
-    """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either."""
+    """`rl.grpo`'s trainer, its files and alarms included; its engine ends no completion early either.
+
+    `lengths`: of a step's completions, where they are not all the longest.
+    """
     names = "[{name: correctness, weight: 2.0}, {name: benchmarks.grpo_step:digits}]"
-    config = load_recipe("grpo", "demo", [f"trainer.max_completion_length={LENGTH}", f"rewards={names}"])
+    longest = f"trainer.max_completion_length={shared['args'].max_completion_length}"
+    config = load_recipe("grpo", "demo", [longest, "model.max_length=4096", f"rewards={names}"])
     engine: Any = engine_of(loaded, config, S1)
     engine.eos = ()
+    if lengths:
+        decode = engine.decode
+        engine.decode = lambda jobs, decoded: decode(
+            [replace(job, max_tokens=length) for job, length in zip(jobs, lengths, strict=True)], decoded
+        )
     run = RunDir(folder)
     rows = [{"prompt": prompt, "problem": i} for i, prompt in enumerate(prompts)]
     scorer = RolloutScorer(build_rewards(config.rewards), problems, loaded.tokenizer, S1, (2,))
