@@ -130,7 +130,7 @@ SWEEP = [
 ]
 
 
-def test_sweep_decodes_its_thinking_once_and_has_the_samples_of_its_points(run: Evaluate) -> None:
+def test_sweep_decodes_its_thinking_once(run: Evaluate) -> None:
     together = run("together", budgets=SWEEP)
     alone = [run(f"alone{at}", budgets=[budget]) for at, budget in enumerate(SWEEP)]
     assert texts(together) == {place: text for folder in alone for place, text in texts(folder).items()}

@@ -95,7 +95,7 @@ def test_grouped_attention_is_sdpa(padded: int) -> None:
     assert model.config._attn_implementation == "sdpa"
 
 
-def test_decoding_attention_is_that_of_a_model_with_packed_rows_too() -> None:
+def test_decoding_attention_replaces_packed_attention() -> None:
     model = LlamaForCausalLM(LlamaConfig(**SHAPE, vocab_size=50))
     take_packed_rows(model)
     with decoding_attention(model):

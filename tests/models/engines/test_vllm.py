@@ -374,7 +374,7 @@ def test_thinking_is_stopped_early_where_its_rule_holds(engine: Any, sampling: S
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, *SAMPLINGS], ids=str)
-def test_seeded_budgets_have_the_texts_of_the_transformers_engine(
+def test_seeded_budgets_have_texts_of_transformers(
     engine: Any, transformers_engine: TransformersEngine, sampling: SamplingConfig
 ) -> None:
     requests = [ask("q" * n, sampling=sampling, budget=budget, n=2) for n in (2, 30) for budget in BUDGETS]
