@@ -23,6 +23,7 @@ Every pass is linear in the length of the text.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from data.boxed import last_box
 from data.think_format import ThinkFormat, delimiters, without_end_of_turn
@@ -102,6 +103,7 @@ def _gaps(text: str, tags: Sequence[str], places: Sequence[int]) -> list[str]:
     return [*gaps[:-1], without_end_of_turn(gaps[-1])]
 
 
+@lru_cache(maxsize=4096)  # a group of completions, and each epoch, asks for the same one again
 def gold_answer(gold: str) -> str:
     """The clean answer of a gold `Problem.answer`, or of a whole solution that marks its own (`#### 18`, a box)."""
     if "\n" in gold or "####" in gold or "\\boxed" in gold:

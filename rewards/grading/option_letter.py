@@ -3,7 +3,7 @@
 import re
 
 _LONGEST = 1000  # characters of an answer that is looked at
-_MENTION_OF_LETTER = re.compile(r"(?<![A-Za-z])[A-J](?![A-Za-z])")
+_MENTION_OF_LETTER = re.compile(r"[A-J](?<![A-Za-z].)(?![A-Za-z])")  # the letter first: `re` skips to one
 _LETTER = r"(?:[(（\[]\s*([A-J])\s*[)）\]]|([A-J])(?![A-Za-z'’]))"
 _NOUN = (
     r"(?:the\s+)?(?:correct\s+|right\s+)?(?:option|choice|answer|letter)\s*(?:is\s*)?[:：]?\s*|选项?|故选"

@@ -54,9 +54,10 @@ _MATH_DELIMITERS = (("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"))
 _NUMBER = r"[-+−]?[$€£¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?"
 _NOUN_IN_BRACKETS = re.compile(rf"({_NUMBER})\s*[(（]\s*([A-Za-z]{{3,20}}(?: [A-Za-z]{{2,20}}){{0,3}})\s*[)）]")
 _REASON_BEHIND = re.compile(
+    r"(?=[,;，；(（\s])(?:"  # what all of it begins with
     r"(?:[,;，；]\s*|\s+)(?:\b(?:since|because|as we|as required|as desired|i\.e\."
     r"|due to|which|that is|namely|given)(?![A-Za-z])|因为|由于)"
-    r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b"
+    r"|\s*[(（]\s*(?:since|because|not|as|i\.e\.|that is|from|by|because|由于|因为)\b)"
 )
 _CHEER = re.compile("[\u2705\u2714\u2728\ufe0f\U0001f389\U0001f38a\U0001f3af\U0001f44d\U0001f4a1\U0001f600-\U0001f64f]")
 # Matched from where the white space before it begins, not from each of its lines: blank lines would cost their square.
@@ -99,12 +100,15 @@ def tidy(answer: str) -> str:
     if _CLEAN.fullmatch(answer):
         return answer
     answer = plain_characters(answer).replace("。", ".").replace("、", ", ")
-    answer = _ELLIPSIS.sub(r", \\ldots", answer)  # a list that goes on is not the list so far
+    if "..." in answer:
+        answer = _ELLIPSIS.sub(r", \\ldots", answer)  # a list that goes on is not the list so far
     if answer.count("**") > 1:
         answer = _BOLD.sub(r"\1", answer)
     for _ in range(len(_MATH_DELIMITERS) + 1):
         before = answer
-        answer = _EXCLAMATION.sub("", _stripped(answer))
+        answer = _stripped(answer)
+        if "!" in answer:
+            answer = _EXCLAMATION.sub("", answer)
         if answer.startswith(("$", "\\(", "\\[")):
             answer = _without_math_delimiters(answer)
         if answer == before:
@@ -234,15 +238,15 @@ def _last_computation(answer: str) -> str:
 def _without_surroundings(answer: str) -> str:
     """Without a reason or a second sentence behind the value; a noun in brackets is a unit."""
     if "\\" in answer:
-        answer = _TEXT_OF_DENIAL.sub(r" \1 ", answer).strip()
-    noun = _NOUN_IN_BRACKETS.fullmatch(answer)
+        answer = _TEXT_OF_DENIAL.sub(lambda match: f" {match[1]} ", answer).strip()
+    noun = _NOUN_IN_BRACKETS.fullmatch(answer) if answer.endswith((")", "）")) else None
     if noun and denies_after(noun[2]):
         return f"not {noun[1]}"
     if noun and _ABOUT.fullmatch(noun[2]):
         return noun[1]
     if noun and not _NOT_A_NOUN.match(noun[2]):
         return f"{noun[1]} \\text{{ {noun[2]}}}"
-    sentence = _SENTENCE_BEHIND.match(answer)
+    sentence = _SENTENCE_BEHIND.match(answer) if "." in answer or "。" in answer else None
     if sentence and not retracts(answer[sentence.end() - 1 :]):
         return _stripped(sentence[1])
     reason = _REASON_BEHIND.search(answer) if _VALUE_START.match(answer) else None

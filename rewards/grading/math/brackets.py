@@ -8,6 +8,8 @@ MOST_PARTS = 400
 
 def split_top(text: str, marks: str) -> list[tuple[str, str]]:
     """`text` cut at the `marks` outside of brackets: (part, the mark before it), the first mark being ""."""
+    if set(marks).isdisjoint(text):
+        return [(text.strip(), "")]
     parts: list[tuple[str, str]] = []
     depth, start, before = 0, 0, ""
     for position, char in enumerate(text):

@@ -68,7 +68,7 @@ def compare_answers(gold: str, answer: str) -> Equivalence | None:
         return Equivalence(True, "exact")
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return Equivalence(int(gold) == int(answer), "number")
-    if _THREE_DIGITS.fullmatch(gold) and _same_list(gold, answer):
+    if "," in gold and _THREE_DIGITS.fullmatch(gold) and _same_list(gold, answer):
         return Equivalence(True, "structure")
     plain_gold, plain = normalize(gold), normalize(answer)
     if plain_gold == plain or _squeezed(plain_gold) == _squeezed(plain):
@@ -120,12 +120,13 @@ def _read(text: str) -> Answer | None:
 
 def _squeezed(text: str) -> str:
     """Without white space, unless it keeps two numbers apart."""
-    return text if _DIGIT_GAP.search(text) else text.replace(" ", "")
+    return text if " " not in text or _DIGIT_GAP.search(text) else text.replace(" ", "")
 
 
 def _verdict(plain_gold: str, plain: str, wanted: Answer | None, given: Answer | None) -> Equivalence | None:
     """The verdict on two normalised answers and their structures, where they have one."""
-    lettered = _CHOICE_AND_TEXT.fullmatch(_UPRIGHT_LETTER.sub(r"\1", plain_gold))
+    upright = _UPRIGHT_LETTER.match(plain_gold)
+    lettered = _CHOICE_AND_TEXT.fullmatch(upright[1] + plain_gold[upright.end() :] if upright else plain_gold)
     if lettered and not isinstance(given, Clock) and lettered[3] and not _ANOTHER_CHOICE.search(lettered[3]):
         return _equal_to_lettered(lettered, plain)
     said = _YES_OR_NO.fullmatch(plain) if _YES_OR_NO.fullmatch(plain_gold) and "," not in plain_gold else None

@@ -54,7 +54,6 @@ _INDIAN_GROUPS = re.compile(r"[-+]?\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?")
 _POINT_GROUPS = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?")
 _MARK_GROUPS = re.compile(r"[-+]?\d{1,3}(?:_\d{3})+|[-+]?\d{1,3}(?:['′]\d{3})+")
 _NOTE = re.compile(r"(?<=[\d}])\s*\((?:\\text\s*\{)?\s*([A-Za-z][A-Za-z ]{2,30})\s*\}?\)$")
-_SPACES = re.compile(r"\s+")
 _THIN_GROUPS = re.compile(r"(?<![\d.,\u2009])\d{1,3}(?:(?:\u2009|,\u2009?)\d{3})+(?!\d)")
 _COMMA_GROUPS = re.compile(r"(?:[A-Za-z]\w*\s*=\s*)?[-+]?\$?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _E_NOTATION = re.compile(  # but "2e-1" is Euler's number doubled, less one
@@ -78,10 +77,13 @@ def normalize(answer: str) -> str:
     if "$" in text and (text.count("$") - text.count("\\$")) % 2 == 0:
         text = _DOLLAR.sub("", text)  # math delimiters come in pairs
     if "\\" in text:
-        text = _SEGMENT.sub(r"\1", _CHOOSE.sub(r"\\binom{\1}{\2}", _OPERATOR.sub(_operator, text)))
+        text = _CHOOSE.sub(_binomial, _OPERATOR.sub(_operator, text))
+        text = _SEGMENT.sub(lambda match: match[1], text)
     if "\\" in text or "^" in text or "{" in text or "~" in text or "*" in text:
         text = _LABEL.sub("", with_plain_commands(_BOLD.sub("", text)))
-    text = _ABOUT.sub("", text.strip())
+    text = text.strip()
+    if not text[:1].isdigit():
+        text = _ABOUT.sub("", text)
     if text[:1] == "]" or text[-1:] == "[" or "[ ∪" in text or "∪ ]" in text:
         text = _OPEN_ENDS.sub(_usual_brackets, text)
     if text[-1:] == ")":
@@ -94,7 +96,7 @@ def normalize(answer: str) -> str:
         text = _THIN_GROUPS.sub(lambda match: re.sub("[,\u2009]", "", match[0]), text).replace("\u2009", " ")
     if _COMMA_GROUPS.match(text) and _is_one_number(text):
         text = text.replace(",", "")
-    if _SPACED_GROUPS.fullmatch(text):
+    if " " in text and _SPACED_GROUPS.fullmatch(text):
         text = text.replace(" ", "")
     if _INDIAN_GROUPS.fullmatch(text):
         text = text.replace(",", "")
@@ -105,11 +107,16 @@ def normalize(answer: str) -> str:
     text = number_words(text)
     if "e" in text or "E" in text:
         text = _E_NOTATION.sub(_positional, text)
-    if text[-1:] == "}":
+    if text[-1:] == "}" and "k" in text:
         text = _THOUSANDS.sub("*1000", text)
     if not text[-1:].isdigit():
         text = _MULTIPLIED.sub(lambda match: f"*{_MULTIPLIERS[match[2].lower()]}{match[1] or ''}", text)
-    return _SPACES.sub(" ", text).strip().rstrip(".")
+    return " ".join(text.split()).rstrip(".")
+
+
+def _binomial(match: re.Match[str]) -> str:
+    """`{n \\choose k}` as `\\binom{n}{k}`."""
+    return f"\\binom{{{match[1]}}}{{{match[2]}}}"
 
 
 def _operator(match: re.Match[str]) -> str:

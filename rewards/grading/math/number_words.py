@@ -27,7 +27,10 @@ _START = re.compile(r"(-|minus |negative )?([a-z]+(?:(?:-| and | )[a-z]+)*)(?![\
 _SPLIT = re.compile(r"[- ]+")
 _LONGEST_FIRST = sorted({*_VALUES, *_SCALES, *_ORDINALS, *_PARTS}, key=len, reverse=True)
 _KNOWN = re.compile(rf"(?:minus |negative |an? )?(?:{'|'.join(_LONGEST_FIRST)})", re.IGNORECASE)
-_SUFFIX = re.compile(r"(\d)\s*(?:\^\s*)?\{?\s*(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*\}{0,2}(?![A-Za-z])(.*)$", re.DOTALL)
+_SUFFIXES = ("st", "nd", "rd", "th")
+_SUFFIX = re.compile(
+    rf"(\d)\s*(?:\^\s*)?\{{?\s*(?:\\text\s*\{{\s*)?(?:{'|'.join(_SUFFIXES)})\s*\}}{{0,2}}(?![A-Za-z])(.*)$", re.DOTALL
+)
 _CHINESE_DIGITS = {**{char: at for at, char in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2, "兩": 2}
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000}
 _CHINESE_GROUPS = {"万": 10**4, "亿": 10**8}
@@ -64,15 +67,18 @@ _NO_NOUN = {
 
 def number_words(text: str) -> str:
     """`text` with digits for the number that it is, or starts with before one noun; any other text as it is."""
-    if _SIGN.match(text):
-        return _SIGN.sub("-", text)
-    if _KNOWN.match(text):
-        return _english(text)
+    if text[:1].isalpha():
+        if _SIGN.match(text):
+            return _SIGN.sub("-", text)
+        if _KNOWN.match(text):
+            return _english(text)
     if text[:1] in "负第零〇一二两兩三四五六七八九十百千万亿" and text:
         text = _CHINESE.sub(_chinese, text, count=1) if _CHINESE.match(text) else text
     if text[-1:] in "个只条名岁倍次本件种位개명권":
         text = _COUNTERS.sub("", text)
-    return _SUFFIX.sub(_without_suffix, text, count=1) if text[:1].isdigit() else text
+    if text[:1].isdigit() and any(suffix in text for suffix in _SUFFIXES):
+        text = _SUFFIX.sub(_without_suffix, text, count=1)
+    return text
 
 
 def _without_suffix(match: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ _ZERO = Number(Fraction(0))
 
 def read_clock(text: str) -> Clock | None:
     """`4:30 p.m.`, `16:30`; None for anything else."""
-    found = _CLOCK.fullmatch(text)
+    found = _CLOCK.fullmatch(text) if text[:1].isdigit() else None
     if not found:
         return None
     hour, minute = int(found[1] or found[4]), int(found[2] or found[5] or 0)

@@ -24,9 +24,9 @@ class Scanner:
 
     def skip(self) -> str:
         """Skip white space; the next character, or ""."""
-        while self.at < len(self.text) and self.text[self.at] == " ":
+        while (char := self.text[self.at : self.at + 1]) == " ":
             self.at += 1
-        return self.text[self.at] if self.at < len(self.text) else ""
+        return char
 
     def take(self) -> str:
         """The next character behind white space, or ""; the position moves behind it."""

@@ -24,7 +24,7 @@ _CALL = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 
 def read_single(text: str) -> Answer:
     """A numeral in a base, a time, a ratio, a value with or without a unit, or words."""
-    arc = _ARC.fullmatch(text)
+    arc = _ARC.fullmatch(text) if "°" in text else None
     if arc:
         degrees = Fraction(arc[1]) + Fraction(arc[2]) / 60 + Fraction(arc[3] or 0) / 3600
         return Quantity(Number(degrees), split_unit("1°")[1])
@@ -34,15 +34,15 @@ def read_single(text: str) -> Answer:
     special = read_clock(text) or (read_ratio(text) if ":" in text else None)
     if special is not None:
         return special
-    based = _BASED.fullmatch(text)
+    based = _BASED.fullmatch(text) if "_" in text else None
     if based and 2 <= int(based[2]) <= 36:
         return Based(based[1].upper(), int(based[2]))
     value, unit = split_unit(text)
     if unit is not None and is_angle(unit) and _CALL.search(value):
         value, unit = text, None  # sin 30°: the degrees are the argument's
     letters = _LETTERS.fullmatch(text)
-    text = _ONLY.sub("", text)
-    value = _ONLY.sub("", value)
+    if text.startswith("only"):
+        text, value = _ONLY.sub("", text), _ONLY.sub("", value)
     attempts: list[Callable[[], Quantity]] = [lambda: Quantity(parse(value), unit)]
     if unit is not None:
         attempts.append(lambda: Quantity(parse(text)))

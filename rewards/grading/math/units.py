@@ -130,7 +130,7 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         value = currency[1] + text[currency.end() :]
         inner, behind = split_unit(value)
         return inner, behind or unit_of(currency[2])
-    found = _TRAILING.search(text, max(0, len(text) - _TAIL))
+    found = _TRAILING.search(text, max(0, len(text) - _TAIL)) if _may_end_in_unit(text) else None
     if not found:
         return text, None
     value, words = text[: found.start()].strip(), text[found.start() :].strip()
@@ -139,6 +139,14 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     if not _VALUE_END.search(value) or not _reads_as_unit(words, text[found.start()].isspace()):
         return text, None
     return value, unit_of(words)
+
+
+def _may_end_in_unit(text: str) -> bool:
+    """Whether the last character is one that `_TRAILING` can end with; most numbers and brackets are told by it."""
+    last = text.rstrip()[-1:]
+    if last.isdigit():
+        return "^" in text  # cm^2
+    return last not in ")]|" and (last != "}" or "^" in text or "\\text" in text)
 
 
 def same_unit(first: Unit, second: Unit) -> Fraction | None:
