@@ -110,30 +110,28 @@ def token_logprobs(
             logits_RV = drop(logits_RV, target_R)
         return logits_RV if temperature == 1.0 else logits_RV / temperature
 
-    def score(hidden_RW: Tensor, target_R: Tensor) -> tuple[Tensor, Tensor]:
-        return _scores(logits_of(hidden_RW, target_R), target_R, entropies)
-
     # chunks of one size: a small rest at the end would take a kernel of its own, which may need far more memory
     most = max(1, CHUNK_BYTES // (4 * vocabulary_size(head)))
     count = max(1, math.ceil(len(target_N) / most))
-    chunks = list(zip(hidden_NW.tensor_split(count), target_N.tensor_split(count), strict=True))
-    if not torch.is_grad_enabled():
-        parts = [score(*chunk) for chunk in chunks]
-    elif head.is_trained or entropies == "gradient":
-        parts = [checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks]
-    else:
-        parts = [_FrozenHead.apply(*chunk, logits_of, entropies) for chunk in chunks]
-    logprobs, entropy = zip(*parts, strict=True)
-    return torch.cat(logprobs), None if entropies == "none" else torch.cat(entropy)
+    if torch.is_grad_enabled() and (head.is_trained or entropies == "gradient"):
+
+        def score(hidden_RW: Tensor, target_R: Tensor) -> tuple[Tensor, Tensor | None]:
+            return _scores(logits_of(hidden_RW, target_R), target_R, entropies)
+
+        chunks = zip(hidden_NW.tensor_split(count), target_N.tensor_split(count), strict=True)
+        logprobs, entropy = zip(*(checkpoint(score, *chunk, use_reentrant=False) for chunk in chunks), strict=True)
+        return torch.cat(logprobs), None if entropies == "none" else torch.cat(entropy)
+    logprobs_N, entropy_N = _FrozenHead.apply(hidden_NW, target_N, logits_of, count, entropies)
+    return logprobs_N, None if entropies == "none" else entropy_N
 
 
-def _scores(logits_RV: Tensor, target_R: Tensor, entropies: Entropies) -> tuple[Tensor, Tensor]:
+def _scores(logits_RV: Tensor, target_R: Tensor, entropies: Entropies) -> tuple[Tensor, Tensor | None]:
     """(R,) log-probabilities, (R,) entropies or nothing."""
     logprobs_RV = logits_RV.log_softmax(-1)
     logprobs_R = logprobs_RV.gather(1, target_R[:, None])[:, 0]
     if entropies == "none":
-        return logprobs_R, logprobs_R.new_empty(0)
-    with torch.set_grad_enabled(entropies == "gradient" and torch.is_grad_enabled()):
+        return logprobs_R, None
+    with torch.set_grad_enabled(entropies == "gradient"):
         return logprobs_R, -(logprobs_RV.exp() * logprobs_RV).sum(-1)
 
 
@@ -144,25 +142,43 @@ def vocabulary_size(head: Head) -> int:
 
 
 class _FrozenHead(torch.autograd.Function):  # type: ignore[misc] # torch is not typed here
-    """The scores of a chunk, and the slopes of its log-probabilities, taken while its logits stand."""
+    """Scores in `count` chunks, and the slopes of their log-probabilities, taken while a chunk's logits stand.
+
+    Each chunk writes into tensors that were there before the first: what it left behind would lie between the logits
+    of two chunks, and glibc's malloc would find room for the next ones' only behind it.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_RW: Tensor, target_R: Tensor, logits_of: LogitsOf, entropies: Entropies
+        ctx: Any, hidden_NW: Tensor, target_N: Tensor, logits_of: LogitsOf, count: int, entropies: Entropies
     ) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            leaf_RW = hidden_RW.detach().requires_grad_()
-            logits_RV = logits_of(leaf_RW, target_R)
-        scores = _scores(logits_RV.detach(), target_R, entropies)
-        # of log p(target) with respect to the logits: 1 at the target, less the probabilities
-        slope_RV = logits_RV.detach().softmax(-1).neg_()
-        slope_RV.scatter_add_(1, target_R[:, None], slope_RV.new_ones(len(target_R), 1))
-        [slope_RW] = torch.autograd.grad(logits_RV, leaf_RW, slope_RV)
-        ctx.save_for_backward(slope_RW)
-        ctx.mark_non_differentiable(scores[1])
-        return scores
+        wants_slopes = ctx.needs_input_grad[0]
+        logprobs_N, entropy_N = (torch.empty_like(target_N, dtype=torch.float32) for _ in range(2))
+        slope_NW = torch.empty_like(hidden_NW if wants_slopes else hidden_NW[:0])
+        tensors = (hidden_NW, target_N, logprobs_N, entropy_N, slope_NW)
+        chunks = zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True)
+        for hidden_RW, target_R, logprobs_R, entropy_R, slope_RW in chunks:
+            with torch.set_grad_enabled(wants_slopes):
+                leaf_RW = hidden_RW.detach().requires_grad_(wants_slopes)
+                logits_RV = logits_of(leaf_RW, target_R)
+            # three tensors as large as the logits in all: what is no longer read is written over
+            score_RV = logits_RV.detach().log_softmax(-1)
+            logprobs_R.copy_(score_RV.gather(1, target_R[:, None])[:, 0])
+            if entropies == "none" and not wants_slopes:
+                continue
+            probability_RV = score_RV.exp()
+            if entropies != "none":
+                entropy_R.copy_(score_RV.mul_(probability_RV).sum(-1).neg_())
+            if wants_slopes:
+                # of log p(target) with respect to the logits: 1 at the target, less the probabilities
+                slope_RV = probability_RV.neg_()
+                slope_RV.scatter_add_(1, target_R[:, None], slope_RV.new_ones(len(target_R), 1))
+                slope_RW.copy_(torch.autograd.grad(logits_RV, leaf_RW, slope_RV)[0])
+        ctx.save_for_backward(slope_NW)
+        ctx.mark_non_differentiable(entropy_N)
+        return logprobs_N, entropy_N
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        [slope_RW] = ctx.saved_tensors
-        return (gradients[0][:, None] * slope_RW).to(slope_RW.dtype), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        [slope_NW] = ctx.saved_tensors
+        return (gradients[0][:, None] * slope_NW).to(slope_NW.dtype), None, None, None, None

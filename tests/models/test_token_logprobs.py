@@ -119,6 +119,14 @@ def test_without_gradients_nothing_is_kept(model: Any) -> None:
     torch.testing.assert_close(found, of_logits(model, 1.0)[0].detach())
 
 
+def test_chunks_of_a_frozen_head_share_what_is_kept() -> None:
+    """A tensor that a chunk leaves behind would lie between the logits of two chunks, and malloc's heap would grow."""
+    model = with_lora(AutoModelForCausalLM.from_config(CONFIGS["tied"]), ["q_proj"])
+    found, _ = in_chunks(model, 1.0, entropies="value")
+    [slope_NW] = found.grad_fn.saved_tensors
+    assert slope_NW.shape == (14, 16)
+
+
 def test_no_rows_have_a_gradient_of_zero(model: Any) -> None:
     head = Head.of(model)
     assert head is not None
