@@ -128,6 +128,15 @@ def test_as_many_rows_a_step_are_resumed(resume: Callable[[int, int], object], p
     assert resume(processes, rows)
 
 
+def test_weights_shared_out_otherwise_are_refused(
+    resume: Callable[[int, int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    with pytest.raises(RunError, match="checkpoints are for DDP or one process, not for FSDP2; start it as before"):
+        resume(2, 8)
+
+
 @pytest.mark.parametrize(
     ("processes", "rows", "way_out"),
     [(4, 8, "so that their product is 4"), (1, 8, "product is 16"), (3, 4, "3 processes can't share 16 out evenly")],
