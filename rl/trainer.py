@@ -66,6 +66,7 @@ class RolloutTrainer(OpenGRPOTrainer):
             and self.beta == 0.0
             and self.loss_type in ("dapo", "cispo", "vespo")
             and self.accelerator.num_processes == 1
+            and not self.is_fsdp_enabled
         )
 
     @property
