@@ -14,6 +14,7 @@ from configs.schema.training import TrainingConfig
 from configs.schema.trl_fields import trl_default
 
 Training = TypeVar("Training", bound=TrainingConfig)
+WHOLE = "DDP or one process"
 
 
 def resumed_config(config: Training, run: RunDir) -> Training:
@@ -33,6 +34,7 @@ def resumed_config(config: Training, run: RunDir) -> Training:
             f"--resume: {run.path} was started with another model or other data ({'; '.join(changed)}); go on with the "
             "same, or train anew in another output_dir=…"
         )
+    _check_sharding(record)
     _check_rows_a_step(config, before.get("trainer") or {}, record)
     if config.model.precision == precision:
         return config
@@ -62,6 +64,16 @@ def _changed_fields(config: TrainingConfig, before: dict[str, dict[str, object]]
     old, new = ((adapter or {"type": None}).get("type", "lora") for adapter in adapters)  # a run before types had LoRA
     if old != new and config.model.adapter is None:
         yield f"adapter.type: {old} → {new}"
+
+
+def _check_sharding(record: RunRecord | None) -> None:
+    """Raise `RunError` where weights are shared out otherwise than before: checkpoints have other files then."""
+    before, now = record.sharding if record else None, launch_of().sharding
+    if before is not None and before != now:
+        raise RunError(
+            f"--resume: the run's checkpoints are for {before or WHOLE}, not for {now or WHOLE}; start it as before, "
+            "or train anew in another output_dir=…"
+        )
 
 
 def _check_rows_a_step(config: TrainingConfig, before: dict[str, Any], record: RunRecord | None) -> None:

@@ -64,7 +64,7 @@ class RunDir:
         A resumed run says which sections differ from before, and keeps the command line that started it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        now = config.model_dump()
+        now, launch = config.model_dump(), launch_of()
         record = RunRecord(
             stage=stage_of(config),
             command=command_line(),
@@ -73,7 +73,8 @@ class RunDir:
             think_format=think_format,
             held_out=held_out,
             data_sha256=data_hash(config),
-            processes=launch_of().processes,
+            processes=launch.processes,
+            sharding=launch.sharding,
         )
         if resume:
             before = yaml.safe_load((self / "config.yaml").read_text(encoding="utf-8"))

@@ -57,6 +57,7 @@ class RunRecord:
     held_out      the file of the held-out problems, None where the recipe holds none out
     data_sha256   hash of `data.path`, None where the data is no file
     processes     how many trained together, in the last session
+    sharding      what they shared out between them, as `configs.launch` says; None: not written down
     """
 
     stage: str
@@ -68,6 +69,7 @@ class RunRecord:
     data_sha256: str | None = None
     resumed: list[str] = field(default_factory=list)
     processes: int = 1
+    sharding: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `run.json` holds it."""

@@ -30,6 +30,7 @@ from configs.schema.sections import SamplingConfig
 from models.engines.base import Engine, Request
 from models.teacher_forcing import Pair, vocabulary_logprobs
 from rl.truncation import sampled_logprobs
+from training.fsdp_internals import whole_weights
 from training.run_callback import RunCallback
 from training.together import failing_together
 
@@ -183,8 +184,11 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
         **_: object,
     ) -> None:
         """Before the first rollout, also of a resumed run."""
-        self.base = checksum(model)
-        self._check(model, state.global_step)
+        with whole_weights(model):
+            if next(model.parameters()).dtype != torch.float32:  # FSDP2 gathers weights in the type it computes in
+                self.bound = ROUNDING_16
+            self.base = checksum(model)
+            self._check(model, state.global_step)
 
     def on_step_end(
         self,
@@ -196,7 +200,8 @@ class PolicyCheck(TrainerCallback):  # type: ignore[misc] # transformers is not 
     ) -> None:
         """After every so many steps."""
         if state.global_step % self.every == 0:
-            self._check(model, state.global_step)
+            with whole_weights(model):
+                self._check(model, state.global_step)
 
     def _check(self, model: PreTrainedModel, step: int) -> None:
         with failing_together():

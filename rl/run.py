@@ -39,6 +39,7 @@ from rl.teacher import build_teacher, teacher_prompts
 from rl.trainer import RolloutTrainer
 from training import heldout, preflight
 from training.dry_run import grpo_plan
+from training.fsdp_internals import whole_weights
 from training.run_callback import RunCallback
 from training.trainer import (
     as_in_training,
@@ -51,7 +52,7 @@ from training.trainer import (
     start_run,
     trainer_arguments,
 )
-from training.trainer_internals import check_whole_weights
+from training.trainer_internals import gathered_weights
 from training.watch import check_watched, watch_training
 
 
@@ -136,14 +137,13 @@ def run_grpo(
             else own_tokenizer,
             callbacks=[callback, *([curriculum] if curriculum else [])],
         )
-        check_whole_weights(trainer)
         probes = token_ids(tokenizer, prompts[: policy_check.PROMPTS])
         every = config.rollout.check_every
         check = policy_check.PolicyCheck(engine, probes, every, callback, loaded.precision, config.sampling)
         trainer.add_callback(check)
         if config.sampling.truncations:
             print(truncation.compared(config.sampling, trainer.truncates))
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and not trainer.is_fsdp_enabled:  # no step has the whole weights then
             memory_check.try_worst_step(trainer, longest, config.completion_length)
 
         # 4. measure, train
@@ -157,12 +157,14 @@ def run_grpo(
         run_training(trainer, run, resume, config.steps_per_rollout)
 
     # 5. save, measure, report
-    if lead:
-        if watch:
-            watch.load_best()
-        product = save_product(trainer.model, own_tokenizer, run)
-        engine.follow(trainer.model)
-        measure("after")
-        if watch:
-            watch.report_unwatched()
-        finish_run(run, product)
+    if watch:
+        watch.load_best()
+    weights = gathered_weights(trainer)
+    with whole_weights(trainer.model):
+        if lead:
+            product = save_product(trainer.model, own_tokenizer, run, weights)
+            engine.follow(trainer.model)
+            measure("after")
+            if watch:
+                watch.report_unwatched()
+            finish_run(run, product)

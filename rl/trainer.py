@@ -62,7 +62,8 @@ class RolloutTrainer(OpenGRPOTrainer):
 
         One process only: the metrics are reduced over processes in every loss.
         """
-        return self.sums_tokens and self.beta == 0.0 and self.accelerator.num_processes == 1
+        alone = self.accelerator.num_processes == 1 and not self.is_fsdp_enabled
+        return self.sums_tokens and self.beta == 0.0 and alone
 
     @property
     def adds_up(self) -> bool:

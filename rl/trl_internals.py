@@ -17,6 +17,7 @@ from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from rl.trl_batch import TrlBatch
+from training.fsdp_internals import whole_weights
 
 Row = dict[str, Any]
 LogProbabilities = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
@@ -56,7 +57,8 @@ class OpenGRPOTrainer(GRPOTrainer):  # type: ignore[misc] # TRL is not typed
         return output
 
     def _generate_and_score_completions(self, inputs: list[Row]) -> TrlBatch:
-        return self.draw(inputs)
+        with whole_weights(self.model):  # completions end at other lengths in each process
+            return self.draw(inputs)
 
     def compare(self, rows: list[Row], columns: dict[str, list[Any]]) -> TrlBatch:
         """TRL's batch, advantages included, of completions that are drawn and scored: one entry a row in each column.

@@ -13,8 +13,9 @@ from sft.prepare import prepare
 from sft.trainer import build_sft_trainer, check_first_batch, summarise, train
 from training import heldout, preflight
 from training.dry_run import sft_plan
+from training.fsdp_internals import whole_weights
 from training.trainer import as_in_training, engine_of, finish_run, load_for_training, save_product, start_run
-from training.trainer_internals import check_whole_weights, gathered_weights
+from training.trainer_internals import gathered_weights
 from training.watch import check_watched, watch_training
 
 
@@ -52,8 +53,6 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
         # a fresh LoRA leaves the base model as it is, fresh virtual tokens stand in its way
         is_in_the_way = config.model.adapter is None and count_virtual_tokens(trainer.model) > 0
         watch = watch_training(trainer, measure, has_start=not is_in_the_way)
-        if watch:
-            check_whole_weights(trainer)
 
     # 3. measure, train
     if lead:
@@ -66,13 +65,15 @@ def run_sft(config: SftConfig, run: RunDir, resume: bool, dry_run: bool) -> None
     train(trainer, config, run, resume)
 
     # 4. save, measure, report
-    weights = gathered_weights(trainer)
     if lead:
         run.add_summary(**summarise(trainer, run))
-        if watch:
-            watch.load_best()
-        product = save_product(trainer.model, tokenizer, run, weights)
-        measure("after")
-        if watch:
-            watch.report_unwatched()
-        finish_run(run, product)
+    if watch:
+        watch.load_best()
+    weights = gathered_weights(trainer)
+    with whole_weights(trainer.model):
+        if lead:
+            product = save_product(trainer.model, tokenizer, run, weights)
+            measure("after")
+            if watch:
+                watch.report_unwatched()
+            finish_run(run, product)

@@ -5,11 +5,6 @@ from configs.launch import Launch, launch_of
 from configs.schema.training import TrainingConfig
 from models.backend import choose_backend, has_gpu
 
-WHOLE_WEIGHTS = (
-    "accelerate: FSDP and ZeRO-3 leave no process the whole weights to draw completions with; take DDP or ZeRO-2 "
-    "(rollout.engine: vllm can't follow parts either), and model.precision=nf4 where memory is short"
-)
-MEASURE_LATER = "; or measure nothing in the run: set eval=null and `mull evaluate` what it saves"
 NEVER_RUN = {
     "FSDP1": "FSDP 1 was never run here; set fsdp_version: 2, as in configs/accelerate/fsdp2.yaml",
     "ZeRO-3": "ZeRO-3 was never run here; FSDP2 shares out as much: configs/accelerate/fsdp2.yaml",
@@ -19,6 +14,12 @@ NEVER_RUN = {
 def check_launch(config: TrainingConfig, launch: Launch | None = None) -> None:
     """Raise `ConfigError` for a recipe that the processes which were started can't train together."""
     launch = launch or launch_of()
+    for name in ("fsdp", "deepspeed"):
+        if config.trainer.get(name):
+            raise ConfigError(
+                f"trainer.{name}: the launcher says what processes share out; leave it out and run "
+                "`accelerate launch --config_file configs/accelerate/fsdp2.yaml …`, or with another file there"
+            )
     choice = choose_backend(config.model, config)
     if launch.splits_weights and choice.precision in ("nf4", "int8"):
         raise ConfigError(
@@ -30,8 +31,6 @@ def check_launch(config: TrainingConfig, launch: Launch | None = None) -> None:
             f"model.backend: Unsloth trains whole weights, and {launch.sharding} shares them out; set "
             "model.backend=transformers, or take DDP"
         )
-    if launch.splits_weights and config.generates:
-        raise ConfigError(WHOLE_WEIGHTS + (MEASURE_LATER if config.trl_class == "SFTConfig" else ""))
     if launch.sharding in NEVER_RUN:
         raise ConfigError(f"accelerate: {NEVER_RUN[launch.sharding]}")
     if launch.sharding and not has_gpu():

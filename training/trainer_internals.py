@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
-from accelerate import DistributedType
+from accelerate.utils import save_fsdp_model
 from transformers import Trainer, TrainerCallback, TrainingArguments
-
-from configs.errors import ConfigError
-from training.launch_check import WHOLE_WEIGHTS
 
 LEFT_TO_UNSLOTH = ("bf16", "fp16", "router_aux_loss_coef")
 """Fields that a silent recipe leaves to Unsloth's class: its autocast follows the weights that it loaded, and its loss
@@ -80,8 +77,17 @@ def log_with_step(trainer: Trainer, figures: Mapping[str, float]) -> None:
         trainer._metrics["train"][name].append(value)
 
 
+def save_weights(trainer: Trainer, folder: str) -> None:
+    """Write the trainer's model as `load_weights` reads it. By all processes."""
+    trainer.save_model(folder)
+    if trainer.is_fsdp_enabled:  # it reads a file of its own
+        save_fsdp_model(
+            trainer.accelerator.state.fsdp_plugin, trainer.accelerator, trainer.model, folder, adapter_only=True
+        )
+
+
 def load_weights(trainer: Trainer, checkpoint: str) -> None:
-    """Put a checkpoint's weights into the trainer's model."""
+    """Put a checkpoint's weights into the trainer's model. By all processes."""
     trainer._load_from_checkpoint(checkpoint)
 
 
@@ -93,29 +99,12 @@ def count_steps(trainer: Trainer) -> int:
         return int(trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1])
 
 
-def shards_weights(kind: DistributedType, zero_stage: int) -> bool:
-    """Whether each process holds a part of every weight: FSDP and DeepSpeed's ZeRO-3."""
-    return kind == DistributedType.FSDP or (kind == DistributedType.DEEPSPEED and zero_stage == 3)
-
-
-def check_whole_weights(trainer: Trainer) -> None:
-    """Raise `ConfigError` where processes would have to decode with the parts of weights that they hold.
-
-    Each forward pass waits for all processes, which draw completions of other lengths: they would wait for ever. An
-    adapter in parts can't be handed to vLLM by one of them either.
-    """
-    plugin = trainer.accelerator.state.deepspeed_plugin
-    if shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
-        raise ConfigError(WHOLE_WEIGHTS)
-
-
 def gathered_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
     """The trained model's weights on the first process, where each holds a part of them; None where all hold all.
 
     By all processes.
     """
-    plugin = trainer.accelerator.state.deepspeed_plugin
-    if not shards_weights(trainer.accelerator.distributed_type, plugin.zero_stage if plugin else 0):
+    if not trainer.is_fsdp_enabled:
         return None
     state: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     return state

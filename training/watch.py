@@ -25,11 +25,12 @@ from configs.sample import Sample, read_samples
 from configs.schema.training import HeldOutConfig, TrainingConfig
 from data.problem import Problem
 from evaluation.metrics import Interval
+from training.fsdp_internals import whole_weights
 from training.heldout import FIELDS, Measure, figures_of, measure, paired_changes, samples_on
 from training.run_callback import RunCallback
 from training.sigterm import Interrupt
 from training.together import failing_together
-from training.trainer_internals import callbacks_of, load_weights, log_with_step
+from training.trainer_internals import callbacks_of, load_weights, log_with_step, save_weights
 
 POINTS = ("greedy", "avg_at_k")
 
@@ -151,7 +152,7 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         # 1. one process measures
         row: dict[str, float] = {}
         found = self.found
-        with failing_together():
+        with whole_weights(self.trainer.model), failing_together():
             samples, seconds = self._samples(step) if PartialState().is_main_process else ([], 0.0)
         if PartialState().is_main_process:
             figures = figures_of(samples, self.config.k)
@@ -170,12 +171,14 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         return row
 
     def load_best(self) -> None:
-        """Put the best weights into the model; print, and write to the summary, which they are."""
+        """Put the best weights into the model; print, and write to the summary, which they are. By all processes."""
         step, steps = self.found.best_step, self.trainer.state.global_step
         if step is None:
             print("warned  eval.every: nothing was measured while training; the last weights are saved")
             return
         load_weights(self.trainer, str(self._folder(step)))
+        if not PartialState().is_main_process:
+            return
         best = {"best_step": step, f"best_{self.config.metric}": self.found.best}
         self.measured.run.add_summary(**best, watched=len(self.problems))
         if step == 0:
@@ -238,10 +241,11 @@ class Watch(TrainerCallback, ExportableState):  # type: ignore[misc] # transform
         """Write the weights to a folder that is renamed into place."""
         folder = self._folder(step)
         part = folder.with_name(f".{folder.name}.part")
-        self.trainer.save_model(str(part))
+        save_weights(self.trainer, str(part))
         if PartialState().is_main_process:
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
+        PartialState().wait_for_everyone()  # all may load them next
 
     def _folder(self, step: int) -> Path:
         return self.checkpoints / f"best-{step}"

@@ -39,6 +39,7 @@ class Handover:
         where = shared or (MEMORY if MEMORY.is_dir() else None)
         self._root = tempfile.TemporaryDirectory(prefix="mull-adapter-", dir=where)
         Path(self._root.name).chmod(self._mode)
+        self._trained: Tensor | None = None  # the first of the tensors: sharing weights out puts others in their place
         self._state: list[Tensor] = []
         self._scales: list[float] = []
         self._written: Tensor
@@ -50,7 +51,9 @@ class Handover:
     def folder_of(self, model: CausalLM) -> str:
         """A folder with `model`'s adapter as it is now. Raises `EngineError` if it trains none."""
         config = _lora(model)
-        if not self._state:
+        trained = next(weight for weight in model.parameters() if weight.requires_grad)
+        if trained is not self._trained:
+            self._trained = trained
             self._look(model)
         weights = self._weights()
         # by value: fused and 8-bit optimizers change weights without counting up their `_version`
@@ -95,10 +98,9 @@ class Handover:
         The file is in the model's own precision, which vLLM would round them to, and B is scaled already: vLLM would
         do that at each swap, and knows one scale for all layers.
         """
-        places = {parameter.data_ptr(): parameter for parameter in model.parameters() if parameter.requires_grad}
-        state = get_peft_model_state_dict(model)
+        state = get_peft_model_state_dict(model, state_dict=dict(model.named_parameters()))
         dtype = model.config.dtype
-        self._state = [places.get(value.data_ptr(), value) for value in state.values()]
+        self._state = list(state.values())
         scales = _scales(model)
         self._scales = [scales.get(id(value), 1.0) for value in self._state]
         self._file = torch.empty(sum(value.numel() for value in self._state), dtype=dtype)

@@ -14,6 +14,7 @@ from models.engines.generation import Generation
 from models.load import load_model
 from rewards.composition import Member, RewardSet
 from tests.rl.trainers import built, randomise
+from training.fsdp_internals import whole_weights
 
 
 def written(tokenizer: Any, prompts: Sequence[str]) -> list[Generation]:
@@ -28,20 +29,24 @@ def written(tokenizer: Any, prompts: Sequence[str]) -> list[Generation]:
     return found
 
 
-def main(model: str, folder: str, rows: int) -> None:
-    """Train with `rows` completions a process; the first process writes what came of it."""
+def main(argv: list[str]) -> None:
+    """Train a model into a folder with so many completions a process; the first process writes what came of it."""
+    model, folder, rows = argv
     loaded = load_model(ModelConfig(name=model, precision="fp32"), LoraConfig(r=4, alpha=8))
     randomise(loaded.model)
     rewards = RewardSet([Member("r", lambda seen: [float(sum(r.completion_ids) % 3) for r in seen])])
-    trainer = built(loaded, Path(folder), rewards, rollout={}, per_device_train_batch_size=rows, learning_rate=1e-2)
+    trainer = built(
+        loaded, Path(folder), rewards, rollout={}, per_device_train_batch_size=int(rows), learning_rate=1e-2
+    )
     trainer.sampler.generate = lambda _, prompts, *others: written(loaded.tokenizer, prompts)
     trainer.train()
-    if trainer.accelerator.is_main_process:
-        logs = [row for row in trainer.state.log_history if "loss" in row]
-        weights = [p.detach() for p in trainer.model.parameters() if p.requires_grad]
-        torch.save(weights, Path(folder) / "weights.pt")
-        (Path(folder) / "logs.json").write_text(json.dumps(logs))
+    with whole_weights(trainer.model):
+        if trainer.accelerator.is_main_process:
+            logs = [row for row in trainer.state.log_history if "loss" in row]
+            weights = [p.detach() for p in trainer.model.parameters() if p.requires_grad]
+            torch.save(weights, Path(folder) / "weights.pt")
+            (Path(folder) / "logs.json").write_text(json.dumps(logs))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1:])

@@ -1,9 +1,6 @@
 """SFT in several processes: what one process learns, one run directory, resumed by another number of them."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,9 @@ from torch.testing import assert_close
 
 from configs.run_directory import read_jsonl
 from sft.train import train_sft
-from tests.rl.test_processes import ROOT, launch
+from tests.rl.test_processes import launch
 from tests.tiny import tiny_model
+from tests.training import fsdp_on_cpu
 
 pytestmark = pytest.mark.recipe
 
@@ -63,18 +61,9 @@ def test_two_then_three_processes_learn_what_one_does(one: Path, model: Path, tm
 
 def test_processes_that_share_weights_out_learn_the_same(one: Path, model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    for steps, resume in ((2, []), (3, ["--resume"])):
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/fsdp2.yaml",
-                "--num_processes=2", "tests/sft/fsdp_on_cpu.py", "--config=demo.yaml",
-                *overrides(model, run, 2, steps)[:-3], "eval=null", *resume,
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+    for processes, resume in ((2, []), (3, ["--resume"])):
+        recipe = overrides(model, run, processes, steps=processes)
+        done = fsdp_on_cpu.launched(processes, "sft.train", "--config=demo.yaml", *recipe, *resume)
         assert done.returncode == 0, done.stderr
     assert_same(one, run)
+    assert {path.name for path in one.iterdir()} == {path.name for path in run.iterdir()}

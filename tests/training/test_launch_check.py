@@ -40,9 +40,8 @@ def test_environment_says_what_was_launched(environment: dict[str, str], expecte
     ("stage", "overrides", "message"),
     [
         ("sft", ["model.precision=nf4", "eval=null"], r"model\.precision: ZeRO-3 can't share out nf4 weights"),
-        ("sft", ["model.precision=bf16"], "set eval=null and `mull evaluate` what it saves"),
-        ("grpo", ["model.precision=bf16"], "leave no process the whole weights to draw completions with"),
-        ("sft", ["model.backend=unsloth", "model.precision=bf16", "eval=null"], "Unsloth trains whole weights"),
+        ("grpo", ["model.precision=int8"], r"model\.precision: ZeRO-3 can't share out int8 weights"),
+        ("sft", ["model.backend=unsloth", "model.precision=bf16"], "Unsloth trains whole weights"),
     ],
 )
 def test_shared_out_weights_are_refused(stage: str, overrides: list[str], message: str) -> None:
@@ -52,16 +51,26 @@ def test_shared_out_weights_are_refused(stage: str, overrides: list[str], messag
         check_launch(config, Launch(2, 0, "ZeRO-3"))
 
 
+@pytest.mark.parametrize("setting", ["trainer.fsdp=full_shard", "trainer.deepspeed=zero3.json"])
+def test_launcher_says_what_is_shared_out(setting: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{setting.split('=')[0]}: .*accelerate launch --config_file"):
+        check_launch(load_recipe("grpo", "demo", [setting]), Launch(2))
+
+
 @pytest.fixture
 def plain() -> SftConfig:
-    config: SftConfig = load_recipe("sft", "demo", ["eval=null", "model.precision=bf16", "model.backend=transformers"])
+    config: SftConfig = load_recipe("sft", "demo", ["model.precision=bf16", "model.backend=transformers"])
     return config
 
 
-def test_sft_that_measures_nothing_may_share_out(plain: SftConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sharding", ["FSDP2", "ZeRO-2"])
+def test_what_draws_and_measures_may_share_out(
+    plain: SftConfig, monkeypatch: pytest.MonkeyPatch, sharding: Sharding
+) -> None:
     monkeypatch.setattr(launch_check, "has_gpu", lambda: True)
-    check_launch(plain, Launch(4, 0, "FSDP2"))
-    check_launch(plain, Launch(4, 0, "ZeRO-2"))
+    check_launch(plain, Launch(4, 0, sharding))
+    grpo = load_recipe("grpo", "demo", ["model.precision=bf16", "model.backend=transformers", "rollout.engine=vllm"])
+    check_launch(grpo, Launch(4, 0, sharding))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,15 @@ def resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, in
 @pytest.mark.parametrize(("processes", "rows"), [(2, 8), (1, 16), (4, 4), (16, 1), (2, 4)])
 def test_as_many_rows_a_step_are_resumed(resume: Callable[[int, int], object], processes: int, rows: int) -> None:
     assert resume(processes, rows)
+
+
+def test_weights_shared_out_otherwise_are_refused(
+    resume: Callable[[int, int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    with pytest.raises(RunError, match="checkpoints are for DDP or one process, not for FSDP2; start it as before"):
+        resume(2, 8)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import DistributedType
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 from transformers.trainer_callback import CallbackHandler
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from configs.errors import ConfigError
 from tests.sources import flat, function, parse
-from training.trainer_internals import LEFT_TO_UNSLOTH, check_whole_weights, load_weights, own_defaults, shards_weights
+from training.trainer_internals import LEFT_TO_UNSLOTH, load_weights, own_defaults
 
 pytestmark = pytest.mark.engine
 
@@ -85,26 +83,3 @@ def test_metrics_are_logged_with_the_step(kind: type) -> None:
 def test_upper_clip_defaults_to_lower() -> None:
     init = flat(function(parse(Path(inspect.getfile(GRPOTrainer))), "__init__", "GRPOTrainer"))
     assert "args.epsilon_high if args.epsilon_high is not None else args.epsilon" in init
-
-
-@pytest.mark.parametrize(
-    ("kind", "stage", "is_refused"),
-    [
-        (DistributedType.NO, 0, False),
-        (DistributedType.MULTI_GPU, 0, False),
-        (DistributedType.DEEPSPEED, 2, False),
-        (DistributedType.DEEPSPEED, 3, True),
-        (DistributedType.FSDP, 0, True),
-    ],
-)
-def test_weights_in_parts_are_refused(kind: DistributedType, stage: int, is_refused: bool) -> None:
-    assert shards_weights(kind, stage) is is_refused
-
-
-def test_refusal_names_what_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = LlamaForCausalLM(LlamaConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=16))
-    trainer = Trainer(model, TrainingArguments(str(tmp_path), use_cpu=True))
-    check_whole_weights(trainer)
-    monkeypatch.setattr(trainer.accelerator.state, "distributed_type", DistributedType.FSDP)
-    with pytest.raises(ConfigError, match=r"take DDP or ZeRO-2 \(rollout\.engine: vllm"):
-        check_whole_weights(trainer)
