@@ -28,6 +28,7 @@ COMMANDS = {
     "curate": "curate",
     "distill": "distill",
     "publish": "publish",
+    "self_improve": "self_improve",
 }
 """Stage → the command of `mull` that runs its recipes."""
 MODULES = {
@@ -38,6 +39,7 @@ MODULES = {
     "curate": "curation.curate",
     "distill": "curation.distill",
     "publish": "release.publish",
+    "self_improve": "self_improve.run",
 }
 """Stage → the module that runs its recipes."""
 FIELDS = {

@@ -19,6 +19,7 @@ from board.recipe_form import (
     written_value,
 )
 from configs.errors import ConfigError, MullError
+from configs.schema.stages import STAGES
 from mull.__main__ import COMMANDS as MULL
 
 DEMO = recipe_text("grpo", "demo.yaml")
@@ -72,6 +73,10 @@ def test_refusals_are_the_command_lines(tmp_path: Path, changes: dict[str, str],
 def test_run_goes_nowhere_else(tmp_path: Path, run: str) -> None:
     with pytest.raises(MullError):
         launch(Folder(tmp_path), "grpo", "demo.yaml", DEMO, {}, run)
+
+
+def test_every_stage_has_its_module() -> None:
+    assert MODULES.keys() == STAGES.keys()
 
 
 @pytest.mark.parametrize("name", ["../sft/demo.yaml", "/etc/passwd", "no.yaml"])
