@@ -72,15 +72,15 @@ class TrainForm:
         name = name if name in recipes(stage) else recipes(stage)[0]
         return self._of_text(stage, name, recipe_text(stage, name))
 
-    def with_data(self, stage: str, name: str, text: str | None, section: str) -> list[Any]:
-        """The form with another `data:` section in the recipe of `sft` that it has, or in the first one.
+    def with_data(self, stage: str, name: str, text: str | None, purpose: str, section: str) -> list[Any]:
+        """The form with another `data:` section in the recipe of the stage `purpose` that it has, or in the first one.
 
         Raises `gr.Error`, which a browser shows, for a text that is no section.
         """
-        if not section.startswith("data:"):
+        if not section.startswith("data:") or purpose not in STAGES:
             raise gr.Error(self.runs.strings("choose_data"), print_exception=False)
-        if stage != "sft":
-            stage, name, text = "sft", FIRST_RECIPE, None
+        if stage != purpose:
+            stage, name, text = purpose, FIRST_RECIPE, None
         text = with_section(text or recipe_text(stage, name), section)
         return [stage, gr.Dropdown(choices=recipes(stage), value=name), *self._of_text(stage, name, text)]
 
