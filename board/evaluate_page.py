@@ -44,7 +44,7 @@ class EvaluateForm:
             for key in FIELDS:
                 self.fields[key] = gr.Textbox(
                     label=key,
-                    info=sentence("eval", key),
+                    info=say.of_schema(sentence("eval", key)),
                     placeholder=written_value("eval", text, key) or say("left_alone"),
                     max_lines=1,
                     min_width=220,

@@ -44,7 +44,7 @@ class TrainForm:
                 shown_stage = FIRST_STAGE if FIRST_STAGE in stages else stages[0]
                 self.fields[key] = gr.Textbox(
                     label=key,
-                    info=sentence(shown_stage, key),
+                    info=say.of_schema(sentence(shown_stage, key)),
                     placeholder=written_value(FIRST_STAGE, text, key) or say("left_alone"),
                     visible=FIRST_STAGE in stages,
                     max_lines=1,
@@ -91,7 +91,7 @@ class TrainForm:
                 value="",
                 visible=stage in stages,
                 placeholder=(written_value(stage, text, key) if stage in stages else "") or unset,
-                info=sentence(stage if stage in stages else stages[0], key),
+                info=self.runs.strings.of_schema(sentence(stage if stage in stages else stages[0], key)),
             )
             for key, stages in SHOWN.items()
         ]
