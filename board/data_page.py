@@ -71,7 +71,7 @@ class DataPage:
                 precision=0,
                 minimum=1,
                 label="trainer.max_completion_length",
-                min_width=160,
+                min_width=240,
                 visible=False,
                 elem_id="data-room",
             )

@@ -68,7 +68,8 @@ def shown(found: Inspection, limit: int, say: Strings, drawing: threading.Lock) 
 def _file_facts(found: Inspection, say: Strings) -> list[tuple[str, page.Cell]]:
     facts: list[tuple[str, page.Cell]] = []
     if found.layout:
-        facts.append((say("layout"), say("layout_mapping") if found.layout == "mapping" else found.layout))
+        own = found.layout in ("mapping", "problems")
+        facts.append((say("layout"), say(f"layout_{found.layout}") if own else found.layout))
     if found.encodings:
         facts.append((say("encoding"), ", ".join(found.encodings)))
     if found.columns:

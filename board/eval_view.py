@@ -140,7 +140,8 @@ class EvalView:
     def _draw(self, followed: _Followed) -> None:
         curves = curves_of(followed.points)
         figure = [(self.say("accuracy_over_tokens"), plots.curve(curves, " "))] if curves else []
-        followed.curve = markup.sections([page.Figures("", figure)]) if figure else ""
+        drawn = markup.sections([page.Figures("", figure)]) if figure else ""
+        followed.curve = translated(drawn, self.say.language)
         followed.drawn = followed.points
 
     def _table(self, points: list[dict[str, Any]], is_growing: bool) -> page.Table:

@@ -120,6 +120,12 @@ def test_votes_are_shown_at_the_end(tmp_path: Path) -> None:
     assert "Width or depth" not in view(unfinished(run)).shown("eval/a")[1]
 
 
+def test_curve_is_chinese(run: Path) -> None:
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", view(run, "zh").shown("eval/a")[0])
+    assert "平均思考词元数（对数）" in texts
+    assert not [text for text in texts if re.search(r"[a-z]{2,}", text)]
+
+
 def test_single_samples_have_no_votes(run: Path) -> None:
     assert "pass@" not in view(run).shown("eval/a")[1]
 

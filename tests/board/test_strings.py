@@ -38,7 +38,7 @@ def test_code_asks_for_keys_that_are_there() -> None:
     plain = {key for is_made, key in asked if not is_made}
     made = {re.sub(r"\{.*?\}", "", key) for is_made, key in asked if is_made}
     assert plain <= set(table())
-    assert made == {"column_", "state_", "field_"}
+    assert made == {"column_", "state_", "field_", "layout_"}
 
 
 def test_browser_of_samples_is_translated_whole() -> None:
