@@ -13,6 +13,7 @@ from board.components import QUIET, choice, html
 from board.run_view import RunView
 from board.talk import Reply, Turn, exported, shown
 from configs.errors import MullError
+from training.finished_run import open_run
 
 SHOWN_EVERY = 0.15
 """Seconds between two drawings of an answer that grows."""
@@ -31,6 +32,8 @@ class Talk:
 
     def __init__(self, runs: RunView) -> None:
         self.runs, self.say, self.processes = runs, runs.strings, ChatProcesses()
+        self._thinks: dict[str, bool] = {}
+        """Model → whether it thinks, of those that have answered."""
 
     def words(self, model: str, seed: str, system: str) -> list[str]:
         """The arguments of `mull chat` for a model of the list. Raises `MullError` for any other."""
@@ -78,6 +81,7 @@ class Talk:
         try:
             words = self.words(reply.model, options["seed"], options["system"])
             process = self.processes.of(session, str(side), words)
+            self._thinks[reply.model] = process.thinks()
             drawn = 0.0
             for found in process.ask(*changed_settings(process, options), said):
                 reply.add(found)
@@ -111,6 +115,22 @@ class Talk:
     def page(self, turns: list[Turn], waiting: str = "") -> tuple[str, list[Turn], str]:
         """(the conversation as HTML, its turns, as JSON)."""
         return shown(turns, self.say, waiting), turns, json.dumps(exported(turns), ensure_ascii=False, indent=2)
+
+    def thinks(self, model: str) -> bool:
+        """Whether a model thinks, as far as its run or an answer of it says; else it may."""
+        try:
+            return (
+                self._thinks[model]
+                if model in self._thinks
+                else open_run(self.runs.run(model)).think_format.has_thinking
+            )
+        except (MullError, OSError):
+            return True
+
+    def controls(self, *models: str | None) -> list[Any]:
+        """What limits and prolongs thinking is there where a chosen model thinks."""
+        is_there = any(self.thinks(model) for model in models if model)
+        return [gr.Slider(visible=is_there), gr.Slider(visible=is_there), gr.Button(visible=is_there)]
 
     def listed(self, chosen: str | None) -> tuple[gr.Dropdown, gr.Dropdown]:
         """The lists of models as they are now."""
@@ -146,12 +166,14 @@ def settings(limit: float, times: float, heat: float, number: str | None, instru
 
 
 def changed_settings(process: ChatProcess, options: dict[str, Any]) -> list[str]:
-    """The commands that bring a conversation to the options, where they are others than it has."""
-    wanted = {
-        "temperature": f"{options['temperature']:g}",
-        "budget": f"{options['budget']:.0f}" if options["budget"] else "auto",
-        "waits": f"{options['waits']:.0f}",
-    }
+    """The commands that bring a conversation to the options, where they are others than it has.
+
+    A model that does not think has no thinking to limit.
+    """
+    wanted = {"temperature": f"{options['temperature']:g}"}
+    if process.thinks():
+        wanted["budget"] = f"{options['budget']:.0f}" if options["budget"] else "auto"
+        wanted["waits"] = f"{options['waits']:.0f}"
     changed = {name: value for name, value in wanted.items() if process.settings.get(name) != value}
     process.settings |= changed
     return [f"/{name} {value}" for name, value in changed.items()]
@@ -166,7 +188,7 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
         beside = choice(label=say("beside"), elem_id="chat-beside")
     with gr.Row():
         budget = gr.Slider(0, 2048, 0, step=8, label=say("budget"), info=say("budget_info"), elem_id="budget")
-        waits = gr.Slider(0, 8, 0, step=1, label=say("waits"))
+        waits = gr.Slider(0, 8, 0, step=1, label=say("waits"), elem_id="waits")
         temperature = gr.Slider(0, 2, 0.7, step=0.05, label=say("temperature"))
     with gr.Row():
         seed = gr.Textbox(label=say("seed"), placeholder=say("seed_info"), max_lines=1, min_width=120)
@@ -188,8 +210,12 @@ def chat_page(tab: gr.Tab, runs: RunView) -> None:
     controls = [budget, waits, temperature, seed, system]
     inputs = [message, turns, model, beside, *controls]
     tab.select(talk.listed, model, [model, beside], **QUIET)
+    thinking = [budget, waits, longer]
+    for chosen in (model, beside):
+        chosen.change(talk.controls, [model, beside], thinking, **QUIET)
     for event in (send.click, message.submit):
-        event(talk.grow, inputs, [conversation, turns, saved, message], **QUIET)
+        answered = event(talk.grow, inputs, [conversation, turns, saved, message], **QUIET)
+        answered.then(talk.controls, [model, beside], thinking, **QUIET)
     longer.click(talk.grow_longer, [turns, *controls], [conversation, turns, saved], **QUIET)
     stop.click(talk.stop, None, None, **QUIET)
     reset.click(talk.reset, None, [conversation, turns, saved], **QUIET)

@@ -36,7 +36,7 @@ class ChatProcess:
             encoding="utf-8",
             start_new_session=True,
         )
-        self._is_ready = False
+        self._ready: dict[str, Any] = {}
         self._turn = threading.Lock()
 
     @property
@@ -50,9 +50,7 @@ class ChatProcess:
         Raises `EngineError` where a line is refused or the process has ended, with its own last line.
         """
         with self._turn:
-            if not self._is_ready:
-                self._next()
-                self._is_ready = True
+            self._wait()
             for line in lines:
                 self._send(line)
                 while True:
@@ -64,6 +62,16 @@ class ChatProcess:
                     yield found
                     if "ending" in found:
                         break
+
+    def thinks(self) -> bool:
+        """Whether the model thinks before it answers, once it is there. Raises `EngineError` where it does not load."""
+        with self._turn:
+            return bool(self._wait()["thinks"])
+
+    def _wait(self) -> dict[str, Any]:
+        """What the process said when the model was there."""
+        self._ready = self._ready or self._next()
+        return self._ready
 
     def stop(self) -> None:
         """End the answer under way; the conversation goes on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from board import markup
 from board.folder import Folder
-from board.report_words import translated
+from board.report_words import translated, translator
 from board.row_file import Row, newest_rows
 from board.runs import read_object
 from board.strings import Strings
@@ -91,10 +91,9 @@ class CompareView:
             return [page.Table(title, (), (), str(error))]
         columns = [self.strings(f"column_{name}") for name in ("budget", "questions")]
         columns += [name_a, name_b, self.strings("column_difference"), self.strings("column_better"), "p"]
-        verdicts = " ".join(
-            f"{one.label}: {one.verdict(name_a, name_b)}" if len(found) > 1 else one.verdict(name_a, name_b)
-            for one in found
-        )
+        verdict_in = translator(self.strings.language)
+        said = [(one.label, verdict_in(one.verdict(name_a, name_b))) for one in found]
+        verdicts = " ".join(f"{label}: {text}" if len(found) > 1 else text for label, text in said)
         return [page.Table(title, columns, [_row(one) for one in found], verdicts)]
 
     def _differing(self, name_a: str, run_a: Path, name_b: str, run_b: Path) -> str:

@@ -19,6 +19,9 @@ from configs.errors import ConfigError, DataError, EngineError
 from curation.inspection_record import Inspection
 from data.formats import MAPPED
 
+PURPOSES = {"sft": MAPPED, "grpo": ("question", "answer", "solution", "id")}
+"""Stage whose recipe the data is for → what its columns may be mapped to: traces for SFT, problems for GRPO."""
+COLUMNS = tuple(dict.fromkeys(key for keys in PURPOSES.values() for key in keys))
 THINK_FORMATS = ("s1", "deepseek", "xml", "none")
 NAMED = re.compile(r"\w[\w.:-]*(/\w[\w.-]*)?")
 """A benchmark, or an id on the hub."""
@@ -29,7 +32,10 @@ DATA_SECTION = re.compile(r"^data:.*?(?=^\S|\Z)", re.DOTALL | re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the page is set to: a file (absolute) or a name on the hub, who would see its rows, and its columns."""
+    """What the page is set to: a file (absolute) or a name on the hub, who would see its rows, and its columns.
+
+    `purpose`: one of `PURPOSES`.
+    """
 
     path: str = ""
     hub: str = ""
@@ -38,11 +44,12 @@ class Look:
     think_format: str = "s1"
     rows: int = 10_000
     mapping: Mapping[str, str] = field(default_factory=dict)
+    purpose: str = "sft"
 
     def words(self) -> list[str]:
         """The arguments of `mull inspect`."""
-        words = [self.path or self.hub, *["--hub"] * (not self.path), f"--model={self.model}"]
-        words += [f"--think-format={self.think_format}", f"--rows={self.rows}"]
+        words = [self.path or self.hub, *["--hub"] * (not self.path), *["--problems"] * (self.purpose == "grpo")]
+        words += [f"--model={self.model}", f"--think-format={self.think_format}", f"--rows={self.rows}"]
         words += [f"--split={self.split}"] if self.split else []
         return words + [f"{key}={column}" for key, column in self.mapping.items()]
 
@@ -61,9 +68,12 @@ class Look:
 
 
 def look_at(
-    files: DataFiles, file: str, hub: str, split: str, model: str, think_format: str, rows: int, columns: Sequence[str]
-) -> Look:
-    """The look that the page's fields mean; `hub` wins over `file`, and `columns` are those of `MAPPED`, in order.
+    files: DataFiles, file: str, hub: str, split: str, purpose: str, model: str, think_format: str, rows: int,
+    columns: Sequence[str],
+) -> Look:  # fmt: skip
+    """The look that the page's fields mean; `hub` wins over `file`, and `columns` are those of `COLUMNS`, in order.
+
+    What the purpose has no column for is left out.
 
     Raises `DataError` and `ConfigError` for what the board does not read.
     """
@@ -71,15 +81,18 @@ def look_at(
         raise ConfigError(
             f"think format {think_format!r}, {rows} rows: take one of {', '.join(THINK_FORMATS)}, and 1 up"
         )
-    mapping = {key: column for key, column in zip(MAPPED, columns, strict=True) if column}
+    if purpose not in PURPOSES:
+        raise ConfigError(f"data for {purpose[:40]!r}: take one of {', '.join(PURPOSES)}")
+    keys = PURPOSES[purpose]
+    mapping = {key: column for key, column in zip(COLUMNS, columns, strict=True) if column and key in keys}
     if not hub:
         path = str(files.path(file))
-        return Look(path, "", split, model, think_format, rows, mapping)
+        return Look(path, "", split, model, think_format, rows, mapping, purpose)
     if not NAMED.fullmatch(hub) or Path(hub).exists():
         raise DataError(
             f"{hub[:80]!r}: no data set's name; write OWNER/NAME as on the hub, or a benchmark such as gsm8k"
         )
-    return Look("", hub, split, model, think_format, rows, mapping)
+    return Look("", hub, split, model, think_format, rows, mapping, purpose)
 
 
 def inspected(look: Look) -> Inspection:

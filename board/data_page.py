@@ -10,18 +10,18 @@ import gradio as gr
 from board import markup
 from board.components import QUIET, choice, html
 from board.data_files import LARGEST, MIB, DataFiles
-from board.data_look import NAMED, THINK_FORMATS, Look, inspected, look_at
+from board.data_look import COLUMNS, NAMED, PURPOSES, THINK_FORMATS, Look, inspected, look_at
 from board.data_view import shown
 from board.run_actions import log_box
 from board.run_view import EMBEDDED, RunView
 from board.train_page import TrainForm
 from configs.errors import ConfigError, MullError
 from curation.inspection_record import Inspection
-from data.formats import MAPPED
 
-CONTEXT, ROWS = 2048, 10_000
-"""Tokens of the context, and rows looked at, unless the page says otherwise."""
+CONTEXT, COMPLETION, ROWS = 2048, 512, 10_000
+"""Tokens of the context and, for GRPO, of a completion, and rows looked at, unless the page says otherwise."""
 FILE, HUB = "file", "hub"
+SFT, GRPO = PURPOSES
 SHOW_TRAIN = "() => document.getElementById('train-tab-button').click()"
 
 
@@ -34,6 +34,12 @@ class DataPage:
 
         # 1. which data
         with gr.Row():
+            self.purpose = gr.Radio(
+                [(say("for_sft"), SFT), (say("for_grpo"), GRPO)],
+                value=SFT,
+                label=say("data_for"),
+                elem_id="data-purpose",
+            )
             self.kind = gr.Radio(
                 [(say("a_file"), FILE), (say("on_hub"), HUB)], value=FILE, label=say("data_from"), elem_id="data-kind"
             )
@@ -60,16 +66,32 @@ class DataPage:
             self.limit = gr.Number(
                 CONTEXT, precision=0, minimum=1, label="model.max_length", min_width=120, elem_id="data-limit"
             )
+            self.room = gr.Number(
+                COMPLETION,
+                precision=0,
+                minimum=1,
+                label="trainer.max_completion_length",
+                min_width=240,
+                visible=False,
+                elem_id="data-room",
+            )
             self.rows = gr.Number(ROWS, precision=0, minimum=1, label=say("rows_at_most"), min_width=120)
 
         # 3. which column is what
         self.mapping = gr.Accordion(say("map_columns"), open=False)
         with self.mapping:
-            gr.Markdown(say("map_columns_note"))
+            self.columns_note = gr.Markdown(say("map_columns_note"))
             with gr.Row():
                 self.columns = [
-                    choice(value="", label=key, info=say(f"field_{key}"), min_width=200, elem_id=f"data-field-{key}")
-                    for key in MAPPED
+                    choice(
+                        value="",
+                        label=key,
+                        info=say(f"field_{key}"),
+                        visible=key in PURPOSES[SFT],
+                        min_width=200,
+                        elem_id=f"data-field-{key}",
+                    )
+                    for key in COLUMNS
                 ]
 
         self.look_button = gr.Button(say("look"), variant="primary", elem_id="look")
@@ -85,11 +107,12 @@ class DataPage:
     @property
     def place(self) -> list[Any]:
         """The components that say what is looked at, in the order of `look_of`."""
-        return [self.kind, self.file, self.hub, self.split, self.model, self.think_format, self.rows, *self.columns]
+        places = [self.kind, self.file, self.hub, self.split, self.purpose, self.model, self.think_format, self.rows]
+        return [*places, *self.columns]
 
     def look_of(
-        self, kind: str, file: str | None, hub: str | None, split: str | None, model: str | None, think_format: str,
-        rows: float | None, *columns: str | None,
+        self, kind: str, file: str | None, hub: str | None, split: str | None, purpose: str, model: str | None,
+        think_format: str, rows: float | None, *columns: str | None,
     ) -> Look:  # fmt: skip
         """What the page is set to. Raises `MullError`."""
         name = (hub or "").strip() if kind == HUB else ""
@@ -101,12 +124,13 @@ class DataPage:
             raise ConfigError(f"{(model or '')[:80]!r}: {self.say('data_model_info')}")
         chosen = [(column or "").strip() for column in columns]
         return look_at(
-            self.files, file or "", name, (split or "").strip(), model or "", think_format, int(rows or ROWS), chosen
-        )
+            self.files, file or "", name, (split or "").strip(), purpose, model or "", think_format,
+            int(rows or ROWS), chosen,
+        )  # fmt: skip
 
-    def look(self, limit: float | None, *place: Any) -> Iterator[list[Any]]:
+    def look(self, limit: float | None, room: float | None, *place: Any) -> Iterator[list[Any]]:
         """(what is said, what was found as HTML, as it is, the mapping, its columns) of what the page is set to."""
-        unchanged = [gr.skip()] * (1 + len(MAPPED))
+        unchanged = [gr.skip()] * (1 + len(COLUMNS))
         try:
             look = self.look_of(*place)
             yield [markup.note(self.say("looking")), "", None, *unchanged]
@@ -114,21 +138,20 @@ class DataPage:
         except (MullError, OSError) as error:
             yield [markup.note(str(error), "fault"), "", None, *unchanged]
             return
-        context = int(limit or CONTEXT)
         mapping = gr.Accordion(open=True) if found.fault and found.columns else gr.skip()
-        typed = log_box(look.typed(context))
-        yield [typed, self.redrawn(limit, found), found, mapping, *self._offered(found, place)]
+        typed = log_box(look.typed(longest(limit, room, look.purpose == GRPO)))
+        yield [typed, self.redrawn(limit, room, found), found, mapping, *self._offered(found, place)]
 
-    def redrawn(self, limit: float | None, found: Inspection | None) -> str:
+    def redrawn(self, limit: float | None, room: float | None, found: Inspection | None) -> str:
         """What was found against another context."""
-        return shown(found, int(limit or CONTEXT), self.say, self.runs.drawing) if found else ""
+        return shown(found, longest(limit, room, found.are_problems), self.say, self.runs.drawing) if found else ""
 
     def _offered(self, found: Inspection, place: Sequence[Any]) -> list[gr.Dropdown]:
         choices = [(self.say("detected"), ""), *((name, name) for name in found.columns)]
-        chosen = [str(column or "") for column in place[-len(MAPPED) :]]
+        chosen = [str(column or "") for column in place[-len(COLUMNS) :]]
         return [gr.Dropdown(choices=choices, value=one) for one in chosen]
 
-    def drop(self, dropped: str | None, limit: float | None, *place: Any) -> Iterator[list[Any]]:
+    def drop(self, dropped: str | None, limit: float | None, room: float | None, *place: Any) -> Iterator[list[Any]]:
         """(the emptied place to drop on, the list with the file chosen, and what `look` finds of it).
 
         A file that holds no readable row is not kept.
@@ -140,16 +163,16 @@ class DataPage:
             name = self.files.keep(upload)
         except (MullError, OSError) as error:
             said = markup.note(str(error), "fault")
-            yield [None, gr.skip(), said, "", None, *[gr.skip()] * (1 + len(MAPPED))]
+            yield [None, gr.skip(), said, "", None, *[gr.skip()] * (1 + len(COLUMNS))]
             return
         finally:
             upload.unlink(missing_ok=True)  # what Gradio kept of it, in a folder of its own
             with contextlib.suppress(OSError):
                 upload.parent.rmdir()
-        place = (FILE, name, *place[2 : -len(MAPPED)], *[""] * len(MAPPED))
+        place = (FILE, name, *place[2 : -len(COLUMNS)], *[""] * len(COLUMNS))
         listed = gr.Dropdown(choices=self.files.listed(), value=name)
         result: list[Any] = []
-        for result in self.look(limit, *place):
+        for result in self.look(limit, room, *place):
             yield [None, listed, *result]
         found = result[2]
         if isinstance(found, Inspection) and not found.columns and not found.layout:
@@ -168,6 +191,19 @@ class DataPage:
         """Show the fields of a file, or of a name on the hub."""
         return [gr.Dropdown(visible=kind != HUB), gr.Textbox(visible=kind == HUB), gr.File(visible=kind != HUB)]
 
+    def of_purpose(self, purpose: str) -> list[Any]:
+        """Show the columns of traces or of problems, and forget what was found of the other."""
+        keys = PURPOSES.get(purpose, PURPOSES[SFT])
+        is_grpo = keys is PURPOSES[GRPO]
+        note = gr.Markdown(self.say("map_problems_note" if is_grpo else "map_columns_note"))
+        columns = [
+            gr.Dropdown(
+                visible=key in keys, info=self.say("field_gold" if key == "answer" and is_grpo else f"field_{key}")
+            )
+            for key in COLUMNS
+        ]
+        return [gr.Number(visible=is_grpo), note, "", "", None, gr.skip(), *columns]
+
     def listed(self, file: str | None) -> list[gr.Dropdown]:
         """The lists of files and of models as they are now."""
         return [gr.Dropdown(choices=self.files.listed(), value=file), gr.Dropdown(choices=self._models())]
@@ -179,8 +215,14 @@ class DataPage:
     def opens_in(self, form: TrainForm) -> None:
         """Have the button put the section into the Train page's recipe, and show that page."""
         written = [form.stage, form.recipe, form.text]
-        opened = self.open.click(form.with_data, [*written, self.section], form.inputs, **QUIET)
+        opened = self.open.click(form.with_data, [*written, self.purpose, self.section], form.inputs, **QUIET)
         opened.success(None, None, None, js=SHOW_TRAIN)
+
+
+def longest(limit: float | None, room: float | None, are_problems: bool) -> int:
+    """Most tokens that a row may have: of a problem's prompt what its completion leaves of the context."""
+    context = int(limit or CONTEXT)
+    return max(1, context - int(room or COMPLETION)) if are_problems else context
 
 
 def data_page(tab: gr.Tab, runs: RunView, named: Sequence[Path] = ()) -> DataPage:
@@ -189,10 +231,14 @@ def data_page(tab: gr.Tab, runs: RunView, named: Sequence[Path] = ()) -> DataPag
     looked = [page.said, page.found, page.inspection, page.mapping, *page.columns]
     tab.select(page.listed, page.file, [page.file, page.model], **QUIET)
     page.kind.input(page.of_kind, page.kind, [page.file, page.hub, page.upload], **QUIET)
-    dropped = [page.upload, page.limit, *page.place]
+    changed = [page.room, page.columns_note, *looked]
+    page.purpose.change(page.of_purpose, page.purpose, changed, **QUIET)
+    dropped = [page.upload, page.limit, page.room, *page.place]
     page.upload.upload(page.drop, dropped, [page.upload, page.file, *looked], concurrency_limit=2, **QUIET)
-    page.look_button.click(page.look, [page.limit, *page.place], looked, concurrency_limit=2, **QUIET)
-    page.limit.change(page.redrawn, [page.limit, page.inspection], page.found, trigger_mode="always_last", **QUIET)
-    for control in (page.kind, page.file, page.hub, page.split, *page.columns):
+    page.look_button.click(page.look, [page.limit, page.room, *page.place], looked, concurrency_limit=2, **QUIET)
+    for number in (page.limit, page.room):
+        against = [page.limit, page.room, page.inspection]
+        number.change(page.redrawn, against, page.found, trigger_mode="always_last", **QUIET)
+    for control in (page.kind, page.purpose, page.file, page.hub, page.split, *page.columns):
         control.change(page.written_section, page.place, page.section, trigger_mode="always_last", **QUIET)
     return page

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -14,22 +14,30 @@ from configs.errors import ConfigError
 from data.think_format import THINK_FORMATS, ThinkFormat
 from training.finished_run import open_run
 
+BASE = "base"
+"""What `--compare` calls the model without its adapter."""
 NO_LIMIT = ("none", "null", "-", "∞")
 KEPT_OF_A_BUDGET = ("max_answer", "num_waits", "wait_text", "final_answer_text")
 """What budgets that are typed as numbers have of the recipe's first one."""
 
 
 def evaluation(
-    folder: Folder, model: str, recipe: str, text: str, budgets: str, changes: Mapping[str, str], run: str
+    folder: Folder, model: str, recipe: str, text: str, budgets: str, compare: str, changes: Mapping[str, str], run: str
 ) -> Launch:
     """The command for a recipe with a form's changes; `model`: a run's name, a model's, or "" for the recipe's own.
+
+    `compare`: "base", the name of an evaluation below the folder, or "" for nothing.
 
     Raises `ConfigError` as the command line would, and `RunError` for a run that is not finished.
     """
     asked = {**changes, **model_changes(folder, model.strip(), text)}
     if budgets.strip():
         asked["budgets"] = budgets_override(budgets, text)
-    return launch(folder, "eval", recipe, text, asked, run)
+    made = launch(folder, "eval", recipe, text, asked, run)
+    if not compare:
+        return made
+    other = compare if compare == BASE else str(folder.path(compare))
+    return replace(made, words=[*made.words, f"--compare={other}"])
 
 
 def model_changes(folder: Folder, model: str, text: str) -> dict[str, str]:

@@ -9,19 +9,20 @@ from typing import Any
 
 from board import markup
 from board.eval_points import followed_samples, points_of
+from board.report_words import translated, translator
 from board.row_file import FollowedRows
 from board.run_view import DRAWING_SHARE, RunView
 from board.runs import read_object
 from configs.budget_file import BUDGET_FILE, budget_section, read_budget_file
 from configs.errors import MullError
 from configs.schema.promise import BudgetFile
-from report import page, plots
-from report.evaluation import curves_of, names_of, optional_interval
+from report import before_after, page, plots, width_depth
+from report.evaluation import accuracy_table, curves_of, names_of, optional_interval
 from report.page import percent
 
 READING_SHARE = 0.1
 """Of its time a board reads and counts samples this much at most."""
-WATCHED = ("samples.jsonl", "results.json", BUDGET_FILE, "promise.json")
+WATCHED = ("samples.jsonl", "results.json", BUDGET_FILE, "promise.json", before_after.COMPARISON_FILE)
 
 
 @dataclass(slots=True)
@@ -105,12 +106,42 @@ class EvalView:
         else:
             sections.append(page.Table("", (), (), self.say("no_samples", run=name)))
         followed.table = markup.sections(sections)
+        if not is_growing:
+            followed.table += translated(markup.sections(self._at_the_end(run)), self.say.language)
         return is_growing
+
+    def _at_the_end(self, run: Path) -> list[page.ReportSection]:
+        """What is known once all samples are there: the comparison, and votes of several samples under each budget."""
+        found: list[page.ReportSection] = []
+        comparison = read_object(self.folder, run / before_after.COMPARISON_FILE)
+        if comparison:
+            found += self._compared(comparison)
+        results = read_object(self.folder, run / "results.json")
+        points = results.get("points", ())
+        if any(point["samples"] > point["questions"] for point in points):
+            found.append(accuracy_table(points))
+        return [*found, *width_depth.tables(results.get("width_depth"), names_of(points))]
+
+    def _compared(self, comparison: dict[str, Any]) -> list[page.Table]:
+        """A table a point: each figure of the other run, of this one, and the paired change."""
+        other, this = comparison["names"]
+        verdict_in = translator(self.say.language)
+        title = self.say("against", a=other, b=verdict_in(this))
+        return [
+            page.Table(
+                title + (f": {point['label']}" if len(comparison["points"]) > 1 else ""),
+                before_after.columns((other, this)),
+                [before_after.table_row(row) for row in point["rows"]],
+                verdict_in(point["verdict"]),
+            )
+            for point in comparison["points"]
+        ]
 
     def _draw(self, followed: _Followed) -> None:
         curves = curves_of(followed.points)
         figure = [(self.say("accuracy_over_tokens"), plots.curve(curves, " "))] if curves else []
-        followed.curve = markup.sections([page.Figures("", figure)]) if figure else ""
+        drawn = markup.sections([page.Figures("", figure)]) if figure else ""
+        followed.curve = translated(drawn, self.say.language)
         followed.drawn = followed.points
 
     def _table(self, points: list[dict[str, Any]], is_growing: bool) -> page.Table:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from board import markup
 from board.components import QUIET, choice, html
-from board.eval_form import evaluation, typed_budgets
+from board.eval_form import BASE, evaluation, typed_budgets
 from board.eval_view import EvalView
 from board.jobs import Jobs
 from board.recipe_form import Launch, recipe_text, recipes, sentence, unused_name, written_value
@@ -38,13 +38,16 @@ class EvaluateForm:
                 max_lines=1,
                 elem_id="eval-budgets",
             )
+            self.compare = choice(
+                value="", label=say("eval_compare"), info=say("eval_compare_info"), elem_id="eval-compare"
+            )
             self.run = gr.Textbox(self._new_name(FIRST_RECIPE), label=say("run_name"), max_lines=1, elem_id="eval-name")
         self.fields: dict[str, gr.Textbox] = {}
         with gr.Row():
             for key in FIELDS:
                 self.fields[key] = gr.Textbox(
                     label=key,
-                    info=sentence("eval", key),
+                    info=say.of_schema(sentence("eval", key)),
                     placeholder=written_value("eval", text, key) or say("left_alone"),
                     max_lines=1,
                     min_width=220,
@@ -52,12 +55,17 @@ class EvaluateForm:
                 )
         with gr.Accordion(say("the_rest"), open=False):
             self.text = gr.Code(text, language="yaml", show_label=False, elem_id="eval-text")
-        self.inputs = [self.model, self.recipe, self.text, self.run, self.budgets, *self.fields.values()]
+        chosen = [self.model, self.recipe, self.text, self.run, self.budgets, self.compare]
+        self.inputs = [*chosen, *self.fields.values()]
 
-    def launch(self, model: Any, recipe: str, text: str, run: str, budgets: str, *changes: str) -> Launch:
+    def launch(
+        self, model: Any, recipe: str, text: str, run: str, budgets: str, compare: str | None, *changes: str
+    ) -> Launch:
         """The command of the form as it stands. Raises `MullError`."""
         fields = dict(zip(self.fields, changes, strict=True))
-        return evaluation(self.folder, model or "", recipe, text or "", budgets or "", fields, run.strip())
+        return evaluation(
+            self.folder, model or "", recipe, text or "", budgets or "", (compare or "").strip(), fields, run.strip()
+        )
 
     def of_recipe(self, name: str) -> list[Any]:
         """Another recipe was chosen: its text, a name for its run, and what it has in each field."""
@@ -70,10 +78,14 @@ class EvaluateForm:
         """Another name where a run of that name is there by now."""
         return self._new_name(recipe) if (self.folder.root / run).exists() else gr.skip()
 
-    def listed(self, chosen: str | None) -> gr.Dropdown:
-        """The list of models as it is now."""
-        names = self.runs.models()
-        return gr.Dropdown(choices=names, value=chosen or names[0])
+    def listed(self, chosen: str | None, compared: str | None) -> list[gr.Dropdown]:
+        """The lists of models and of what they may be compared with, as they are now."""
+        say, names = self.runs.strings, self.runs.models()
+        others = [(say("nothing_beside"), ""), (say("eval_base"), BASE)]
+        others += [
+            (line.name, line.name) for line in self.runs.lines() if line.stage == "eval" and line.state == "done"
+        ]
+        return [gr.Dropdown(choices=names, value=chosen or names[0]), gr.Dropdown(choices=others, value=compared or "")]
 
     def _new_name(self, recipe: str) -> str:
         return unused_name(self.folder, f"eval/{recipe.removesuffix('.yaml')}")
@@ -139,10 +151,11 @@ def evaluate_page(tab: gr.Tab, runs: RunView) -> None:
     of_recipe = [form.text, form.run, form.budgets, *form.fields.values()]
     form.recipe.input(form.of_recipe, form.recipe, of_recipe, **QUIET)
     act = EvaluateActions(runs, jobs, form)
-    for field in (form.model, form.run, form.budgets, *form.fields.values()):
+    for field in (form.model, form.run, form.budgets, form.compare, *form.fields.values()):
         field.change(act.command, form.inputs, command, trigger_mode="always_last", **QUIET)
     form.text.blur(act.command, form.inputs, command, **QUIET)
-    tab.select(form.listed, form.model, form.model, **QUIET)
+    chosen = [form.model, form.compare]
+    tab.select(form.listed, chosen, chosen, **QUIET)
     tab.select(act.listed, run, run, **QUIET)
     tab.select(form.still_unused, [form.recipe, form.run], form.run, **QUIET)
     tab.select(act.command, form.inputs, command, **QUIET)

@@ -39,7 +39,7 @@ class PublishForm:
             for key in FIELDS:
                 self.fields[key] = gr.Textbox(
                     label=key,
-                    info=sentence("publish", key),
+                    info=say.of_schema(sentence("publish", key)),
                     max_lines=3 if key == "limits" else 1,
                     min_width=220,
                     elem_id="publish-" + key.replace("_", "-"),

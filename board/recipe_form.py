@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,6 +17,7 @@ from yaml import YAMLError
 from board.folder import Folder
 from configs.errors import ConfigError
 from configs.recipe import RECIPES, find, load_recipe, read_yaml, section_at
+from configs.run_record import read_record
 from configs.schema.sections import Section
 from configs.schema.stages import STAGES
 from configs.schema.trl_fields import trl_help
@@ -28,6 +29,7 @@ COMMANDS = {
     "curate": "curate",
     "distill": "distill",
     "publish": "publish",
+    "self_improve": "self_improve",
 }
 """Stage → the command of `mull` that runs its recipes."""
 MODULES = {
@@ -38,6 +40,7 @@ MODULES = {
     "curate": "curation.curate",
     "distill": "curation.distill",
     "publish": "release.publish",
+    "self_improve": "self_improve.run",
 }
 """Stage → the module that runs its recipes."""
 FIELDS = {
@@ -60,6 +63,8 @@ FIELDS = {
     "seed": ("sft", "grpo"),
 }
 """The keys that people change → the stages whose recipes have them."""
+OPTIONS, OPTIONS_WITH_VALUE = ("--lm-eval",), ("--compare", "--budget")
+"""Options of an evaluation that are in no recipe."""
 WORK = ".board"
 """The board's own folder below the root; no run is looked for in it."""
 RUN_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
@@ -169,9 +174,25 @@ def keep(file: Path, text: str) -> None:
 
 
 def resumed(folder: Folder, run: str, stage: str) -> Launch:
-    """The command that goes on with a run. Raises `ConfigError` and `RunError`."""
+    """The command that goes on with a run, with the options that it was started with.
+
+    Raises `ConfigError` and `RunError`.
+    """
     path = folder.path(run)
     recipe = path / "config.yaml"
     if stage not in MODULES or not folder.holds(recipe):
         raise ConfigError(f"{run}: holds no run to resume")
-    return Launch([MODULES[stage], "--config", str(recipe), f"output_dir={path}", "--resume"], run, stage)
+    record = read_record(path)
+    options = kept_options(shlex.split(record.command)) if record else []
+    return Launch([MODULES[stage], "--config", str(recipe), f"output_dir={path}", *options, "--resume"], run, stage)
+
+
+def kept_options(words: Sequence[str]) -> list[str]:
+    """What a run's command line says that its `config.yaml` does not."""
+    found = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in OPTIONS_WITH_VALUE:
+            found.append(f"{word}={following}")
+        elif word in OPTIONS or word.partition("=")[0] in OPTIONS_WITH_VALUE:
+            found.append(word)
+    return found

@@ -23,6 +23,8 @@ def translated(markup: str, language: str) -> str:
 @cache
 def translator(language: str) -> Callable[[str], str]:
     """A function of one text; what is not known stays as it is."""
+    if language == "en":
+        return lambda text: text
     rows = [(texts["en"], texts[language]) for key, texts in table().items() if key.startswith(KEYS)]
     plain = {source: target for source, target in rows if not VALUE.search(source)}
     patterns = [(_pattern(source), target) for source, target in rows if VALUE.search(source)]

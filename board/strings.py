@@ -1,4 +1,4 @@
-"""The board's words in each of its languages, from `strings.yaml`."""
+"""The board's words in each language, from `strings.yaml`; the schema's sentences, from `schema.zh.yaml`."""
 
 from functools import cache
 from pathlib import Path
@@ -7,12 +7,19 @@ import yaml
 
 LANGUAGES = ("en", "zh")
 FILE = Path(__file__).with_name("strings.yaml")
+SCHEMA = Path(__file__).with_name("schema.zh.yaml")
 
 
 @cache
 def table() -> dict[str, dict[str, str]]:
     """Key → language → text."""
     return dict(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+
+
+@cache
+def schema_sentences() -> dict[str, str]:
+    """What the schema says of the forms' fields → the same in Chinese."""
+    return dict(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 
 
 class Strings:
@@ -24,6 +31,10 @@ class Strings:
     def __call__(self, key: str, **values: object) -> str:
         """The text called `key` with `values` put in. Raises `KeyError` for an unknown key."""
         return table()[key][self.language].format(**values)
+
+    def of_schema(self, sentence: str) -> str:
+        """A sentence of the schema in this language. Raises `KeyError` for an unknown one."""
+        return sentence if self.language == "en" else schema_sentences()[sentence]
 
     def browser_words(self) -> dict[str, str]:
         """What the browser of samples says, English → this language; empty where it needs no translation."""

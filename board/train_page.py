@@ -44,7 +44,7 @@ class TrainForm:
                 shown_stage = FIRST_STAGE if FIRST_STAGE in stages else stages[0]
                 self.fields[key] = gr.Textbox(
                     label=key,
-                    info=sentence(shown_stage, key),
+                    info=say.of_schema(sentence(shown_stage, key)),
                     placeholder=written_value(FIRST_STAGE, text, key) or say("left_alone"),
                     visible=FIRST_STAGE in stages,
                     max_lines=1,
@@ -72,15 +72,15 @@ class TrainForm:
         name = name if name in recipes(stage) else recipes(stage)[0]
         return self._of_text(stage, name, recipe_text(stage, name))
 
-    def with_data(self, stage: str, name: str, text: str | None, section: str) -> list[Any]:
-        """The form with another `data:` section in the recipe of `sft` that it has, or in the first one.
+    def with_data(self, stage: str, name: str, text: str | None, purpose: str, section: str) -> list[Any]:
+        """The form with another `data:` section in the recipe of the stage `purpose` that it has, or in the first one.
 
         Raises `gr.Error`, which a browser shows, for a text that is no section.
         """
-        if not section.startswith("data:"):
+        if not section.startswith("data:") or purpose not in STAGES:
             raise gr.Error(self.runs.strings("choose_data"), print_exception=False)
-        if stage != "sft":
-            stage, name, text = "sft", FIRST_RECIPE, None
+        if stage != purpose:
+            stage, name, text = purpose, FIRST_RECIPE, None
         text = with_section(text or recipe_text(stage, name), section)
         return [stage, gr.Dropdown(choices=recipes(stage), value=name), *self._of_text(stage, name, text)]
 
@@ -91,7 +91,7 @@ class TrainForm:
                 value="",
                 visible=stage in stages,
                 placeholder=(written_value(stage, text, key) if stage in stages else "") or unset,
-                info=sentence(stage if stage in stages else stages[0], key),
+                info=self.runs.strings.of_schema(sentence(stage if stage in stages else stages[0], key)),
             )
             for key, stages in SHOWN.items()
         ]

@@ -1,12 +1,16 @@
 """What is in files of traces: layout, bad rows, three rows as a model would see them, lengths, and what is not text.
 
-python -m curation.inspect FILE [--model NAME] [--think-format s1] [--max-length N] [--task NAME] [key=column …]
+    python -m curation.inspect FILE [--model NAME] [--think-format s1] [--max-length N] [--task NAME] [key=column …]
+
+`--problems` looks at questions with gold answers as GRPO and an evaluation read them: the prompts, how long they are,
+and which gold answers the grader can't read.
 """
 
 import argparse
 import json
 import logging
 import sys
+from functools import partial
 
 from configs.command import prepare_libraries, run_command
 from configs.errors import ConfigError
@@ -20,16 +24,18 @@ def main(argv: list[str]) -> int:
     prepare_libraries()
 
     from configs.schema.sections import DataConfig
-    from curation.inspection import inspect_data, inspection_or_fault
+    from curation.inspection import inspect_data, inspect_problems, inspection_or_fault
 
     place = {"source": args.file} if args.hub else {"path": args.file}
     config = DataConfig(**place, split=args.split, task=args.task, fields=mapping)
+    inspect = inspect_problems if args.problems else inspect_data
+    look = partial(inspect, config, args.model, args.think_format, args.rows)
     if args.json:
-        found = inspection_or_fault(config, args.model, args.think_format, args.rows)
+        found = inspection_or_fault(look, config)
         print(json.dumps(found.as_json()))
     else:
         logging.basicConfig(format="%(message)s", stream=sys.stdout)
-        found = inspect_data(config, args.model, args.think_format, args.rows)
+        found = look()
         print("\n".join(found.lines(args.max_length)))
     return 2 if found.fault else 1 if found.bad else 0
 
@@ -41,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON, JSONL, CSV, text, Parquet, spreadsheet; a folder or 'PATTERN'; or FOLDER/dataset_info.json#NAME",
     )
     parser.add_argument("--hub", action="store_true", help="FILE is a data set's id on the hub, or a benchmark's name")
+    parser.add_argument("--problems", action="store_true", help="FILE holds questions with gold answers, not traces")
     parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer and chat template (default: embedded)")
     parser.add_argument("--think-format", default="s1", choices=("s1", "deepseek", "xml", "none"))
     parser.add_argument("--split", help="which one, where a JSON file, a workbook or the hub holds several")

@@ -1,9 +1,10 @@
-"""Traces looked at before they are trained on: the rows as a model would see them, and how long they are."""
+"""Traces or problems looked at before they are trained on: as a model would see them, how long, which are bad."""
 
 import contextlib
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from configs.data_files import SHEETS
@@ -14,10 +15,12 @@ from data.corpus import column_names, open_data
 from data.dataset_info import find
 from data.encoding import detect_encoding
 from data.formats import Reject
-from data.prompts import render_turn
+from data.prompts import render_problem, render_turn, token_ids
 from data.residue import ResidueCount, add_residue, residue_lines
+from data.sources import load_problems
 from data.think_format import resolve_think_format
 from models.tokenizer import load_tokenizer
+from rewards.grading.grade import unread_golds
 
 SHOWN = 3
 
@@ -45,11 +48,15 @@ class _Tally:
         """Count a row that can't be used. Raises `_Enough`."""
         self.count()
         self.lines += found.lines
-        self._counts[found.reason] += 1
-        self._first.setdefault(found.reason, f"{found.place}{found.extent}")
-        rows = self._rows.setdefault(found.reason, [])
+        self.add(found.reason, str(found.line or found.fields["id"]), f"{found.place}{found.extent}")
+
+    def add(self, reason: str, row: str, first: str) -> None:
+        """One more row for a reason: what it is called, and where it is and what it reads, if it is the first."""
+        self._counts[reason] += 1
+        self._first.setdefault(reason, first)
+        rows = self._rows.setdefault(reason, [])
         if len(rows) < BadRows.NAMED:
-            rows.append(str(found.line or found.fields["id"]))
+            rows.append(row)
 
     def bad(self) -> list[BadRows]:
         """The reasons, the most frequent first."""
@@ -104,10 +111,51 @@ def inspect_data(config: DataConfig, model: str, think_format: str, most: int | 
     )
 
 
-def inspection_or_fault(config: DataConfig, model: str, think_format: str, most: int | None = None) -> Inspection:
-    """`inspect_data` with the columns that may be mapped; for what can't be read, why."""
+def inspect_problems(config: DataConfig, model: str, think_format: str, most: int | None = None) -> Inspection:
+    """Look at problems as GRPO asks them; of more than `most` the first ones are shown to the tokenizer and the grader.
+
+    Raises `MullError` for what can't be read at all.
+    """
+    # 1. questions and gold answers, bad rows aside
+    tally = _Tally(None)
+    with _warnings() as warned:
+        problems = load_problems(config, tally.reject)
+        files, encodings = encodings_of(config)
+    looked_at = problems[:most]
+
+    # 2. the prompts
+    tokenizer, written_as = load_tokenizer(ModelConfig(name=model)), resolve_think_format(think_format)
+    prompts = [render_problem(tokenizer, problem, written_as) for problem in looked_at]
+    tokens = list(map(len, token_ids(tokenizer, prompts)))
+    shown = [
+        ShownRow(problem.id, count, prompt, "", " | ".join(problem.golds))
+        for problem, count, prompt in itertools.islice(zip(looked_at, tokens, prompts, strict=True), SHOWN)
+    ]
+
+    # 3. the gold answers
+    unread = _Tally(None)
+    for at, reason in unread_golds(looked_at).items():
+        problem = looked_at[at]
+        unread.add(reason, problem.id, f"{problem.id}: {' | '.join(problem.golds)}")
+    return Inspection(
+        layout="problems",
+        files=files,
+        encodings=encodings,
+        rejected=tally.lines,
+        bad=tally.bad(),
+        shown=shown,
+        lengths=dict(sorted(Counter(tokens).items())),
+        warnings=warned,
+        are_problems=True,
+        unread=unread.bad(),
+        is_whole=len(looked_at) == len(problems),
+    )
+
+
+def inspection_or_fault(look: Callable[[], Inspection], config: DataConfig) -> Inspection:
+    """What `look` finds, with the columns that may be mapped; for what can't be read, why."""
     try:
-        found = inspect_data(config, model, think_format, most)
+        found = look()
     except MullError as error:
         found = Inspection(fault=str(error))
         config = config.model_copy(update={"fields": {}})

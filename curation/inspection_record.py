@@ -29,12 +29,16 @@ class BadRows:
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """A row as the model would see it: its prompt, and the completion, which carries the loss."""
+    """A row as the model would see it: its prompt, and the completion, which carries the loss.
+
+    A problem has a gold answer in the place of the completion, and `tokens` are those of its prompt.
+    """
 
     id: str
     tokens: int
     prompt: str
     completion: str
+    gold: str = ""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,9 @@ class Inspection:
     `encodings`: encoding → the text files in it. `rejected`: lines of bad rows. `lengths`: tokens of prompt and
     completion → how many rows are so long. `warnings`: what the readers warned of. `residue`: what is no text and is
     read as it is. `is_whole`: whether every row was looked at.
+
+    Of problems (`are_problems`) `lengths` are those of the prompts, and `unread` are those whose gold answer the grader
+    can't read, so that a wrong answer to them gets no verdict.
     """
 
     layout: str = ""
@@ -57,6 +64,8 @@ class Inspection:
     lengths: dict[int, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     residue: list[str] = field(default_factory=list)
+    are_problems: bool = False
+    unread: list[BadRows] = field(default_factory=list)
     is_whole: bool = True
     fault: str = ""
 
@@ -65,17 +74,22 @@ class Inspection:
         """How many can be used."""
         return sum(self.lengths.values())
 
+    @property
+    def golds_unread(self) -> int:
+        """How many problems have a gold answer that the grader can't read."""
+        return sum(one.count for one in self.unread)
+
     def over(self, limit: int) -> int:
         """How many rows are longer than `limit` tokens."""
         return sum(count for tokens, count in self.lengths.items() if tokens > limit)
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints; long texts are cut, rare reasons left out."""
-        shown = [ShownRow(row.id, row.tokens, _cut(row.prompt), _cut(row.completion)) for row in self.shown]
-        bad = [BadRows(one.reason[:500], one.count, one.rows, one.first[:500]) for one in self.bad[:MOST_REASONS]]
+        shown = [ShownRow(one.id, one.tokens, *map(_cut, (one.prompt, one.completion, one.gold))) for one in self.shown]
         plain = {
             "shown": list(map(asdict, shown)),
-            "bad": list(map(asdict, bad)),
+            "bad": _reasons(self.bad),
+            "unread": _reasons(self.unread),
             "lengths": list(self.lengths.items()),
         }
         return {**{one.name: getattr(self, one.name) for one in fields(self)}, **plain}
@@ -83,9 +97,9 @@ class Inspection:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """The reader of `as_json`."""
-        bad = [BadRows(**one) for one in found["bad"]]
+        rows = {key: [BadRows(**one) for one in found[key]] for key in ("bad", "unread")}
         shown = [ShownRow(**one) for one in found["shown"]]
-        return cls(**{**found, "bad": bad, "shown": shown, "lengths": dict(found["lengths"])})
+        return cls(**{**found, **rows, "shown": shown, "lengths": dict(found["lengths"])})
 
     def lines(self, limit: int | None = None) -> Iterator[str]:
         """The same for a terminal, which has seen the warnings; `limit`: tokens, over which rows are counted."""
@@ -96,14 +110,22 @@ class Inspection:
         for encoding, files in self.encodings.items():
             yield f"encoding: {encoding}" + f" ({len(files):,} files, the first: {files[0]})" * several
         for row in self.shown:
-            yield f"\n──── {row.id} ({row.tokens} tokens)\n{row.prompt}⟦{row.completion}⟧"
+            end = f"\ngold answer: {row.gold}" if self.are_problems else f"⟦{row.completion}⟧"
+            yield f"\n──── {row.id} ({row.tokens} tokens)\n{row.prompt}{end}"
         part = "" if self.is_whole else "; the first ones alone were looked at"
-        yield f"\nrows: {self.rows:,}, {self.with_thinking:,} with thinking; rejected: {self.rejected:,}{part}"
-        for bad in self.bad:
-            yield f"  {bad.count:,} × {bad.reason} (first: {bad.first})"
+        usable = f"rows: {self.rows:,}, {self.with_thinking:,} with thinking"
+        if self.are_problems:
+            usable = f"problems: {self.rows:,}"
+        yield f"\n{usable}; rejected: {self.rejected:,}{part}"
+        yield from _counted(self.bad)
+        if self.unread:
+            share = f"{self.golds_unread:,} of {self.rows:,} ({self.golds_unread / self.rows:.1%})"
+            yield f"gold answers that the grader can't read: {share}; a wrong answer to them gets no verdict"
+            yield from _counted(self.unread)
         yield from self.residue
         if self.lengths:
-            yield "tokens: " + ", ".join(f"{name} {value:,}" for name, value in quantiles(self.lengths).items())
+            known = ", ".join(f"{name} {value:,}" for name, value in quantiles(self.lengths).items())
+            yield f"tokens{' of the prompts' * self.are_problems}: {known}"
         if limit is not None:
             yield f"over {limit:,} tokens: {self.over(limit):,}"
 
@@ -116,6 +138,16 @@ def quantiles(lengths: Mapping[int, int]) -> dict[str, int]:
         names.get(share, f"{share:.0%}"): ordered[max(0, -(-int(share * 100) * len(ordered) // 100) - 1)]
         for share in QUANTILES
     }
+
+
+def _reasons(rows: Sequence[BadRows]) -> list[dict[str, Any]]:
+    cut = [BadRows(one.reason[:500], one.count, one.rows, one.first[:500]) for one in rows[:MOST_REASONS]]
+    return list(map(asdict, cut))
+
+
+def _counted(rows: Sequence[BadRows]) -> Iterator[str]:
+    for one in rows:
+        yield f"  {one.count:,} × {one.reason} (first: {one.first})"
 
 
 def _cut(text: str) -> str:

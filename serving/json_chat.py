@@ -1,9 +1,10 @@
 """A chat with another program: a JSON string a line in, JSON objects a line out.
 
-What comes in is a message or a `/command`, as in the terminal. What goes out: `{"ready": true}` once the model is
-there; then for each line pieces `{"kind", "text"}` of the completion as it grows, where `kind` is "thinking", "forced"
-or "answer", and at its end one of `{"ending": …}`, `{"said": …}` (a command) and `{"error": …}`. `/longer` answers as
-a message does: its pieces are the whole turn, which takes the place of the one before.
+What comes in is a message or a `/command`, as in the terminal. What goes out: `{"ready": true, "thinks": …}` once the
+model is there, and whether there is thinking to limit; then for each line pieces `{"kind", "text"}` of the completion
+as it grows, where `kind` is "thinking", "forced" or "answer", and at its end one of `{"ending": …}`, `{"said": …}` (a
+command) and `{"error": …}`. `/longer` answers as a message does: its pieces are the whole turn, which takes the place
+of the one before.
 """
 
 import json
@@ -18,7 +19,7 @@ STOPPED = "stopped: what was being written is forgotten, the conversation goes o
 
 def talk(conversation: Conversation, lines: TextIO, out: TextIO) -> None:
     """Answer line after line until there are no more; SIGINT stops one answer."""
-    _say(out, ready=True)
+    _say(out, ready=True, thinks=conversation.engine.think_format.has_thinking)
     while line := _next_line(lines):
         try:
             reply = _reply(conversation, _message(line), out)

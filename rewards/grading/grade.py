@@ -14,10 +14,14 @@ from configs.errors import RewardError
 from data.problem import Problem
 from data.think_format import ThinkFormat, resolve_think_format
 from rewards.grading.extract import gold_answer
-from rewards.grading.graders import grader_named
+from rewards.grading.graders import GRADERS, grader_named
 from rewards.grading.math_equivalence import DEFAULT_TIMEOUT
 from rewards.grading.unclosed import is_unclosed
 from rewards.grading.verdict import Verdict, best
+
+_FAMILYS_OWN = "reasoning_gym"
+_OTHER_ANSWER = "1"
+"""What a gold answer that can be read is told from, or is."""
 
 
 def grade(
@@ -63,6 +67,17 @@ def grade_answers(
 def ungradable(problem: Problem) -> bool:
     """Whether every answer to it stays without a verdict, because its gold answer is LaTeX that was cut."""
     return problem.grader == "math" and all(is_unclosed(gold_answer(gold)) for gold in problem.golds)
+
+
+def unread_golds(problems: Sequence[Problem], seconds: float = DEFAULT_TIMEOUT) -> dict[int, str]:
+    """Which problems have a gold answer that their grader can't read, and why: place in the list → reason.
+
+    Wrong answers to them get no verdict, and in training no reward: they are found by asking about one. Graders of the
+    user's own and a family's own score are not asked, as only they know what they need.
+    """
+    known = [at for at, problem in enumerate(problems) if problem.grader in GRADERS and problem.grader != _FAMILYS_OWN]
+    verdicts = grade_answers([problems[at] for at in known], [_OTHER_ANSWER] * len(known), seconds)
+    return {at: verdict.reason for at, verdict in zip(known, verdicts, strict=True) if verdict.score is None}
 
 
 def _best(name: str, problems: Sequence[Problem], answers: Sequence[str | None], seconds: float) -> list[Verdict]:

@@ -82,6 +82,42 @@ def test_dropped_file_becomes_a_recipes_data(browser: Browser, url: str, folder:
     assert seen.hosts <= {"127.0.0.1", "localhost"}
 
 
+def test_dropped_problems_become_a_grpo_recipes_data(browser: Browser, url: str, folder: Path, tmp_path: Path) -> None:
+    golds = ["4", "\\\\frac{1}{2", "心内科"]
+    lines = [f'{{"题": "第{i}题？", "标准": "{gold}"}}\n' for i, gold in enumerate(golds)]
+    (tmp_path / "problems.jsonl").write_text("".join(lines) + "{\n", "utf-8")
+    seen = data_page(browser, url)
+    page = seen.page
+
+    # 1. for GRPO the columns are those of problems
+    page.locator("#data-purpose").get_by_label("GRPO").check()
+    page.wait_for_selector("#data-room")
+    page.set_input_files("#data-drop input[type=file]", str(tmp_path / "problems.jsonl"))
+    until(lambda: "no question in column" in found(seen), "that its columns are to be mapped")
+    assert not page.locator("#data-field-reply").is_visible()
+    choose(seen, "question", "题")
+    choose(seen, "answer", "标准")
+
+    # 2. prompts, golds that can't be read, the bad row; another length of completions
+    page.click("#look")
+    until(lambda: page.locator("#data-found svg").count() == 1, "the histogram")
+    assert "3 道题；坏行 1" in found(seen)
+    assert "有 1 个（33.3%）判分器无法读取" in found(seen)
+    assert "每条提示都给回答留出了空间" in found(seen)
+    assert page.locator("#data-found td", has_text="file-train-2").count() == 2
+    assert "标准答案：4" in found(seen)
+    assert page.locator("#data-found .loss").count() == 0
+    page.locator("#data-room input").fill("2040")
+    until(lambda: "有 3 条（100.0%）没有给回答留出空间" in found(seen), "that they are too long")
+
+    # 3. the section in a recipe of GRPO, whose command is not refused
+    page.click("#open-in-train")
+    until(lambda: "mull grpo --config" in page.inner_text("#command"), "the command")
+    recipes = [path.read_text("utf-8") for path in (folder / ".board" / "recipes").iterdir()]
+    assert any("problems.jsonl\n  fields:\n    question: 题\n    answer: 标准\n" in text for text in recipes)
+    assert seen.errors == []
+
+
 def test_what_is_no_data_is_neither_kept_nor_read(browser: Browser, url: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text("<script>alert(1)</script>")
     (tmp_path / "a.parquet").write_bytes(b"PK\x03\x04 not a table")

@@ -70,3 +70,30 @@ def test_chinese_page_is_chinese() -> None:
     page = html_of(FOUND, language="zh")
     assert "可训练 4 行" in page
     assert "as mapped" not in page
+
+
+PROBLEMS = Inspection(
+    layout="problems",
+    are_problems=True,
+    shown=[ShownRow("p-1", 40, f"asked {HOSTILE}", "", f"gold {HOSTILE}")],
+    lengths={40: 3, 90: 1},
+    unread=[BadRows("gold answer can't be parsed", 2, ["p-1", "p-3"], f"p-1: {HOSTILE}")],
+)
+
+
+def test_problems_are_shown_with_what_grpo_needs() -> None:
+    page = html_of(PROBLEMS)
+    for text in ("4 problems; 0 bad rows", "1 of 4 prompts (25.0%) leave no room", "can&#x27;t read 2 of 4 (50.0%)"):
+        assert text in page
+    assert "p-1, p-3" in page
+    assert page.index("asked ") < page.index("gold answer: gold ")
+    assert "⟦" not in page
+    assert "with thinking" not in page
+    assert "reads all of them" in html_of(Inspection(are_problems=True, lengths={40: 3}))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_hostile_problem_stays_text(language: str) -> None:
+    page = html_of(PROBLEMS, language=language)
+    assert "<img" not in page
+    assert "${" not in page

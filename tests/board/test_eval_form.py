@@ -24,13 +24,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 def test_command_is_what_a_terminal_takes(folder: Folder) -> None:
-    made = evaluation(folder, "sft/a", "demo.yaml", DEMO, "8, none", {"data.limit": "5"}, "eval/x")
+    made = evaluation(folder, "sft/a", "demo.yaml", DEMO, "8, none", "", {"data.limit": "5"}, "eval/x")
     assert made.words[:3] == ["evaluation.evaluate", "--config", "demo.yaml"]
     config = load_recipe("eval", "demo.yaml", made.words[3:])
     assert config.model.adapter == str(folder.root / "sft" / "a" / "adapter")
     assert [(one.max_thinking, one.max_answer) for one in config.budgets] == [(8, 16), (None, 16)]
     assert (config.data.limit, config.think_format) == (5, "s1")
     assert config.output_dir == str(folder.root / "eval" / "x")
+
+
+@pytest.mark.parametrize(("compare", "said"), [("base", "base"), ("eval/a", "{root}/eval/a")])
+def test_command_compares(folder: Folder, compare: str, said: str) -> None:
+    made = evaluation(folder, "sft/a", "demo.yaml", DEMO, "", compare, {}, "eval/x")
+    assert made.words[-1] == f"--compare={said.format(root=folder.root)}"
+    with pytest.raises(MullError):
+        evaluation(folder, "sft/a", "demo.yaml", DEMO, "", "../elsewhere", {}, "eval/x")
 
 
 def test_run_brings_its_think_format(folder: Folder) -> None:
@@ -80,7 +88,7 @@ def test_refusals_are_the_command_lines(
     folder: Folder, model: str, budgets: str, changes: dict[str, str], message: str
 ) -> None:
     with pytest.raises(MullError) as refused:
-        evaluation(folder, model, "demo.yaml", DEMO, budgets, changes, "eval/x")
+        evaluation(folder, model, "demo.yaml", DEMO, budgets, "", changes, "eval/x")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 

@@ -1,7 +1,9 @@
 """An evaluation as it grows: the same figures as at its end, read in bounded steps; its promise; damaged files."""
 
+import html
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,13 @@ from board.row_file import FollowedRows
 from board.run_view import RunView
 from board.strings import Strings
 from configs.errors import RunError
-from configs.run_directory import append_jsonl
+from configs.recipe import load_recipe
+from configs.run_directory import RunDir, append_jsonl
+from data.problem import Problem
+from evaluation.against import compare_with
 from evaluation.calibrate import calibrate
+from evaluation.compare import read_run
+from evaluation.results import Point
 from tests.evaluation.swept_run import swept_run
 
 VERDICTS = {8: "0101?0", 16: "110101", None: "111101"}
@@ -98,6 +105,44 @@ def test_curve_grows_with_the_samples(run: Path) -> None:
     for name in ("samples.jsonl", "results.json"):
         (run.with_name("b") / name).replace(run / name)
     assert seen.shown("eval/a")[0] != before  # an end is drawn at once
+
+
+def test_votes_are_shown_at_the_end(tmp_path: Path) -> None:
+    run = swept_run(tmp_path / "eval" / "a", {8: "01011100", 64: "01111101"}, samples=4)
+    table = view(run).shown("eval/a")[1]
+    for text in ("Width or depth", "k = 4", "pass@4", "Best split of a sample", "1 sample of max_thinking=8"):
+        assert text in table
+    chinese = view(run, "zh").shown("eval/a")[1]
+    assert "宽度还是深度" in chinese
+    assert "1 个样本（max_thinking=8）" in chinese
+    words = set(re.findall(r"[A-Za-z@_]{2,}", html.unescape(re.sub(r"<[^>]*>", " ", chinese))))
+    assert words <= {"max_thinking", "pass@", "maj@k", "avg@k", "Wilson", "exp"}
+    assert "Width or depth" not in view(unfinished(run)).shown("eval/a")[1]
+
+
+def test_curve_is_chinese(run: Path) -> None:
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", view(run, "zh").shown("eval/a")[0])
+    assert "平均思考词元数（对数）" in texts
+    assert not [text for text in texts if re.search(r"[a-z]{2,}", text)]
+
+
+def test_single_samples_have_no_votes(run: Path) -> None:
+    assert "pass@" not in view(run).shown("eval/a")[1]
+
+
+def test_comparison_is_shown_with_its_verdict(tmp_path: Path) -> None:
+    earlier = swept_run(tmp_path / "eval" / "a", {8: "00010001"})
+    run = swept_run(tmp_path / "eval" / "b", {8: "11110111"})
+    config = load_recipe("eval", str(run / "config.yaml"))
+    [(label, samples)] = read_run(str(run)).items()
+    problems = [Problem(sample.id, "?", "7", "test") for sample in samples]
+    point = Point(label, {}, samples)
+    compare_with(config, problems, RunDir(run), [point], "base", read_run(str(earlier)), earlier / "samples.jsonl")
+    table = view(run).shown("eval/b")[1]
+    assert "this run against base" in table
+    assert "this run is 5 of 8 better" in table
+    assert "+62.5" in table
+    assert "本次运行 在 8 题中多对 5 题" in view(run, "zh").shown("eval/b")[1]
 
 
 def test_promise_is_said_in_both_languages(tmp_path: Path) -> None:

@@ -4,12 +4,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from board.folder import Folder
 from board.jobs import Job, Jobs, environment, output_of
 from board.recipe_form import Launch
+from board.run_actions import RunActions
+from board.run_view import RunView
+from board.strings import Strings
+from board.train_page import TrainForm
 from configs.errors import RunError
+from configs.recipe import load_recipe
+from configs.run_directory import RunDir
 
 SLEEP = ["timeit", "-n", "1", "-r", "1", "-s", "import time; print('awake', flush=True)", "time.sleep(60)"]
 
@@ -85,3 +92,18 @@ def test_commands_find_our_packages() -> None:
 def test_log_is_of_a_run_below_the_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         Jobs(Folder(tmp_path)).tail("../x")
+
+
+def test_rounds_are_resumed_by_their_own_command(tmp_path: Path) -> None:
+    run = tmp_path / "self_improve" / "a"
+    RunDir(run).start(load_recipe("self_improve", "demo.yaml", [f"output_dir={run}"]))
+    (run / "config.yaml").write_text("rounds: none\n")  # refused before anything is trained
+    jobs = Jobs(Folder(tmp_path))
+    with gr.Blocks():
+        view = RunView(Folder(tmp_path), Strings("en"))
+        act = RunActions(view, jobs, TrainForm(view))
+    assert "has started" in act.resume("self_improve/a")
+    job = jobs.job("self_improve/a")
+    assert job is not None
+    assert job.words == ["self_improve.run", "--config", str(run / "config.yaml"), f"output_dir={run}", "--resume"]
+    wait_for(jobs, "self_improve/a", f"error: {run / 'config.yaml'}")

@@ -11,6 +11,7 @@ from board.recipe_form import (
     FIELDS,
     MODULES,
     keep,
+    kept_options,
     launch,
     recipe_text,
     recipes,
@@ -19,6 +20,8 @@ from board.recipe_form import (
     written_value,
 )
 from configs.errors import ConfigError, MullError
+from configs.run_directory import write_json
+from configs.schema.stages import STAGES
 from mull.__main__ import COMMANDS as MULL
 
 DEMO = recipe_text("grpo", "demo.yaml")
@@ -74,6 +77,10 @@ def test_run_goes_nowhere_else(tmp_path: Path, run: str) -> None:
         launch(Folder(tmp_path), "grpo", "demo.yaml", DEMO, {}, run)
 
 
+def test_every_stage_has_its_module() -> None:
+    assert MODULES.keys() == STAGES.keys()
+
+
 @pytest.mark.parametrize("name", ["../sft/demo.yaml", "/etc/passwd", "no.yaml"])
 def test_only_shipped_recipes_are_read(name: str) -> None:
     with pytest.raises(ConfigError):
@@ -104,3 +111,13 @@ def test_resume_takes_the_runs_own_recipe(tmp_path: Path) -> None:
     assert made.words == ["rl.grpo", "--config", str(run / "config.yaml"), f"output_dir={run}", "--resume"]
     with pytest.raises(ConfigError, match="holds no run to resume"):
         resumed(Folder(tmp_path), "grpo/b", "grpo")
+
+
+def test_resume_keeps_what_no_recipe_holds(tmp_path: Path) -> None:
+    run = tmp_path / "eval" / "a"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(recipe_text("eval", "demo.yaml"))
+    command = "python -m evaluation.evaluate --config demo.yaml --compare base data.limit=5 --lm-eval"
+    write_json(run / "run.json", {"stage": "eval", "command": command, "versions": {}})
+    assert resumed(Folder(tmp_path), "eval/a", "eval").words[4:] == ["--compare=base", "--lm-eval", "--resume"]
+    assert kept_options(["--compare=a b", "--budget", "b.yaml", "--dry-run"]) == ["--compare=a b", "--budget=b.yaml"]

@@ -1,7 +1,13 @@
 """A report's texts in the board's language."""
 
+import re
+
+import pytest
+
 from board.markup import sections
 from board.report_words import translated, translator
+from evaluation import metrics
+from evaluation.compare import Comparison
 from report import page, plots
 from report.training import PLOTS, live_sections
 
@@ -46,3 +52,30 @@ def test_english_and_other_texts_stay() -> None:
 def test_values_are_translated_with_their_text() -> None:
     said = "5 steps, median 2.0 s; 3 min of measuring between them on top"
     assert translator("zh")(said) == "5 步，中位数 2.0 秒；另有测量 3 分钟"
+
+
+ONE = metrics.Interval(0.5, 0.4, 0.6, 8)
+
+
+def verdict(better: int, worse: int, p: float, needed: int | None) -> str:
+    net = (better - worse) / 8
+    change = metrics.Interval(net, net - 0.1, net + 0.1, 8)
+    return Comparison("", 8, ONE, ONE, change, better, worse, p, "exact McNemar", needed, 0).verdict("eval/a", "eval/b")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "chinese"),
+    [
+        ((0, 0, 1.0, None), "eval/a 与 eval/b 在 8 道题上得分全部相同。"),
+        ((3, 3, 1.0, None), "eval/a 与 eval/b 在 8 道题上相当：eval/a 领先 3 题，eval/b 领先 3 题。"),
+        ((4, 1, 0.02, 30), "eval/b 在 8 题中多对 3 题；这样大小的差异偶然出现的概率为 2.0%。"),
+        ((1, 4, 0.0001, 30), "eval/b 在 8 题中少对 3 题；这样大小的差异偶然出现的概率为 小于 0.1%。"),
+        ((4, 1, 0.3, 90), "偶然出现的概率为 30%。要看清这样的差异约需 90 道题。"),
+        ((1, 4, 0.3, 90), "偶然出现的概率为 30%。要看清这样的差异约需 90 道题。"),
+    ],
+)
+def test_every_verdict_is_translated(outcome: tuple[int, int, float, int | None], chinese: str) -> None:
+    said = translator("zh")(verdict(*outcome))
+    assert chinese in said
+    assert not re.search(r"[a-z]{3,}", said.replace("eval/a", "").replace("eval/b", ""))
+    assert translator("en")(verdict(*outcome)) == verdict(*outcome)

@@ -6,7 +6,9 @@ from string import Formatter
 
 import pytest
 
-from board.strings import LANGUAGES, Strings, table
+from board import evaluate_page, publication, recipe_form
+from board.recipe_form import sentence
+from board.strings import LANGUAGES, Strings, schema_sentences, table
 from report.page import HERE as REPORT
 
 BOARD = Path(__file__).parents[2] / "board"
@@ -36,7 +38,7 @@ def test_code_asks_for_keys_that_are_there() -> None:
     plain = {key for is_made, key in asked if not is_made}
     made = {re.sub(r"\{.*?\}", "", key) for is_made, key in asked if is_made}
     assert plain <= set(table())
-    assert made == {"column_", "state_", "field_"}
+    assert made == {"column_", "state_", "field_", "layout_"}
 
 
 def test_browser_of_samples_is_translated_whole() -> None:
@@ -44,6 +46,20 @@ def test_browser_of_samples_is_translated_whole() -> None:
     asked = set(re.findall(r'say\("([^"]+)"\)', script))
     assert asked <= set(Strings("zh").browser_words())
     assert Strings("en").browser_words() == {}
+
+
+def test_every_field_of_a_form_is_explained_in_chinese() -> None:
+    asked = {(stage, key) for key, stages in recipe_form.FIELDS.items() for stage in stages}
+    asked |= {("eval", key) for key in evaluate_page.FIELDS} | {("publish", key) for key in publication.FIELDS}
+    assert {sentence(*one) for one in asked} == set(schema_sentences())
+
+
+@pytest.mark.parametrize("english", schema_sentences())
+def test_sentence_of_the_schema_keeps_its_code(english: str) -> None:
+    chinese = Strings("zh").of_schema(english)
+    assert re.search(r"[\u4e00-\u9fff]", chinese)
+    assert re.findall("`[^`]+`", chinese) == re.findall("`[^`]+`", english)
+    assert Strings("en").of_schema(english) == english
 
 
 def test_values_are_put_in() -> None:

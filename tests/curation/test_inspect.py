@@ -108,6 +108,38 @@ def test_file_is_shown_as_its_task_reads_it(tmp_path: Path, capsys: pytest.Captu
     assert f"1 × task term_normalisation_zh: empty reply (first: {path}:3)" in said
 
 
+PROBLEMS = [("2 + 2?", "4"), ("Half?", r"\frac{1}{2"), ("", "4"), ("Third?", r"\frac{1}{3"), ("Who?", "nobody at all")]
+
+
+def test_problems_are_shown_as_grpo_asks_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in PROBLEMS))
+    code, found = as_json(capsys, str(path), "--problems")
+    assert (code, found.layout, found.are_problems, found.rows) == (1, "problems", True, 4)
+    assert found.shown[0].prompt.endswith("2 + 2?<|im_end|>\n<|im_start|>assistant\n<|im_start|>think\n")
+    assert (found.shown[0].completion, found.shown[0].gold) == ("", "4")
+    assert [(bad.count, bad.rows) for bad in found.bad] == [(1, ["3"])]
+    [unread] = found.unread
+    assert (unread.count, unread.rows) == (2, ["file-train-2", "file-train-4"])
+    assert unread.first == r"file-train-2: \frac{1}{2"
+    assert main([str(path), "--problems", "--max-length", "3"]) == 1
+    said = capsys.readouterr().out
+    assert "gold answer: 4\n" in said
+    assert "problems: 4; rejected: 1\n" in said
+    assert "can't read: 2 of 4 (50.0%)" in said
+    assert "tokens of the prompts: min" in said
+    assert "over 3 tokens: 4" in said
+
+
+def test_problems_whose_columns_are_unknown_say_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("q,gold\n1 + 1?,2\n2 + 1?,3\n")
+    code, found = as_json(capsys, str(tmp_path / "a.csv"), "--problems")
+    assert (code, found.columns) == (2, ["q", "gold"])
+    assert "no question in column 'question'" in found.fault
+    code, found = as_json(capsys, str(tmp_path / "a.csv"), "--problems", "--rows", "1", "question=q", "answer=gold")
+    assert (code, found.rows, found.is_whole) == (0, 1, False)
+
+
 def test_quantiles_are_lengths_of_rows() -> None:
     found = quantiles(dict.fromkeys(range(1, 101), 1))
     assert found == {"min": 1, "50%": 50, "90%": 90, "95%": 95, "99%": 99, "max": 100}

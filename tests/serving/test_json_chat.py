@@ -40,7 +40,7 @@ def said(folder: Path, *lines: str) -> list[dict[str, Any]]:
 
 def test_pieces_name_what_was_forced(folder: Path) -> None:
     ready, command, *pieces, ending = said(folder, '"/budget 12"\n', '"hi"\n')
-    assert ready == {"ready": True}
+    assert ready == {"ready": True, "thinks": True}
     assert "at most 12 tokens" in command["said"]
     assert ending["ending"] == "12 thinking tokens, ended: limit"
     forced = "".join(piece["text"] for piece in pieces if piece["kind"] == "forced")

@@ -13,7 +13,7 @@ from configs.schema.sections import DataConfig
 from data.problem import Problem
 from data.sources import load_problems
 from data.think_format import S1
-from rewards.grading.grade import grade, grade_answers, ungradable
+from rewards.grading.grade import grade, grade_answers, ungradable, unread_golds
 from rewards.grading.verdict import Verdict
 
 FULL = {"aime24": (None, 30), "math500": (None, 500), "gsm8k": ("test", 1319)}
@@ -32,6 +32,7 @@ def test_gold_answers_match_themselves(source: str) -> None:
     problems = load_problems(DataConfig(source=source, split=split))
     assert len(problems) == size
     assert not [p.id for p in problems if ungradable(p)]
+    assert not unread_golds(problems)
     verdicts = graded(problems, [p.answer for p in problems])
     assert Counter(v.is_right for v in verdicts) == {True: size}
 
@@ -57,6 +58,17 @@ def problem(answer: str, grader: str = "math", **metadata: Any) -> Problem:
 def verdict(it: Problem, answer: str | None) -> tuple[bool | None, str]:
     [found] = grade_answers([it], [answer])
     return found.is_right, found.reason
+
+
+def test_golds_that_no_grader_reads_are_found() -> None:
+    read = [problem("1"), problem("12 cm"), problem("心内科"), problem("", "reasoning_gym"), problem("B", "choice")]
+    read += [problem("x", "text"), problem('{"a": 1}', "json"), problem("x", "no_such_module:grader")]
+    cut, no_option, no_object = problem(r"\frac{1}{2"), problem("five", "choice"), problem("[1]", "json")
+    assert unread_golds([*read, cut, no_option, no_object]) == {
+        8: "gold answer can't be parsed",
+        9: "gold answer names no option",
+        10: "the gold answer is no JSON object with fields",
+    }
 
 
 def test_missing_answer_is_wrong() -> None:
