@@ -245,6 +245,11 @@ class EngineConfig(Section):
     tensor_parallel: Positive = 1
     """GPUs that share the layers of one vLLM engine."""
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it holds GPU memory only while it draws."""
+        return False
+
     @model_validator(mode="after")
     def _servers_have_urls(self) -> "EngineConfig":
         if self.name == "server":
