@@ -33,7 +33,7 @@ class Case:
     def key(self, judge: JudgeConfig) -> str:
         """Stands for the prompt and for who is asked, and how."""
         asked = [
-            judge.server.url,
+            judge.server.addresses[0],  # more servers of the model say nothing else
             judge.server.model,
             judge.sampling.model_dump(),
             judge.max_tokens,

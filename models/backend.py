@@ -71,6 +71,10 @@ def check_model_config(
         )
     if config.backend == "unsloth" and not importlib.util.find_spec("unsloth"):
         raise ModelError("model.backend: unsloth is not installed; run `pip install 'mull-reasoning[gpu]'`")
+    if training is not None and training.engine_section.sleeps and not has_gpu():
+        raise ModelError(
+            "rollout.engine: sleep_mode frees GPU memory for the training, and this machine has no GPU; leave it out"
+        )
     if config.precision in ("nf4", "int8") and not importlib.util.find_spec("bitsandbytes"):
         raise ModelError(f"model.precision: {config.precision} needs bitsandbytes; run `pip install bitsandbytes`")
     # 3. what the adapter's type can't do, and what Unsloth can draw completions with

@@ -1,8 +1,13 @@
-"""Any OpenAI-compatible server: completions, and a vLLM's log-probabilities; many requests at a time, tried again."""
+"""Any OpenAI-compatible server: completions, and a vLLM's log-probabilities; many requests at a time, tried again.
+
+Several servers of one model share the requests (`models.engines.server_pool`).
+"""
 
 import asyncio
+import math
 import os
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from configs.errors import EngineError
 from configs.schema.sections import SamplingConfig, ServerConfig
 from models.engines.generation import decode
+from models.engines.server_pool import TRIES, Member, RequestFailed, ServerLost, Sharing, Talk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,17 +56,18 @@ def ask_server(
     """Put every question to the server; `on_reply` gets each reply as it comes, and failures after the last try.
 
     `think`: what opens and ends thinking, for servers that return `reasoning_content` apart. Raises `EngineError` when
-    the server can't be reached at all, or refuses the key or the model.
+    no server can be reached at all, or one refuses the key or the model.
     """
 
-    async def ask(client: Any, question: Question) -> None:
+    async def ask(at: "_Address", question: Question) -> None:
         body = _body(question, server.model, sampling, max_tokens)
-        reply, error = await _post(
-            client, server, "chat/completions", body, lambda answer: _parsed(question.key, answer, think)
-        )
-        on_reply(reply or Reply(question.key, "", "error", error))
+        reply = await _post(at, "chat/completions", body, lambda answer: _parsed(question.key, answer, think))
+        on_reply(reply)
 
-    asyncio.run(_each(questions, server, ask))
+    def give_up(url: str, question: Question, error: str) -> None:
+        on_reply(Reply(question.key, "", "error", error))
+
+    asyncio.run(_each(questions, server, ask, give_up))
 
 
 def prompt_logprobs(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], server: ServerConfig) -> list[list[float]]:
@@ -70,24 +77,24 @@ def prompt_logprobs(pairs: Sequence[tuple[Sequence[int], Sequence[int]]], server
     """
     found: list[list[float]] = [[] for _ in pairs]
 
-    async def ask(client: Any, at: int) -> None:
-        prompt, completion = pairs[at]
+    async def ask(at: "_Address", number: int) -> None:
+        prompt, completion = pairs[number]
         ids = [*prompt, *completion]
         body = {"model": server.model, "prompt": ids, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
 
         def read(answer: Any) -> list[float]:
             rows = answer["choices"][0].get("prompt_logprobs")
             if not rows:
-                raise EngineError(f"{server.url}: it returns no prompt_logprobs; a vLLM server does: take one")
+                raise EngineError(f"{at.url}: it returns no prompt_logprobs; a vLLM server does: take one")
             pairs = zip(rows[len(prompt) :], completion, strict=True)
             return [float(row[str(token)]["logprob"]) for row, token in pairs]
 
-        values, error = await _post(client, server, "completions", body, read)
-        if values is None:
-            raise EngineError(f"{server.url}: no log-probabilities of given tokens: {error}")
-        found[at] = values
+        found[number] = await _post(at, "completions", body, read)
 
-    asyncio.run(_each(range(len(pairs)), server, ask))
+    def give_up(url: str, number: int, error: str) -> None:
+        raise EngineError(f"{url}: no log-probabilities of given tokens: {error}")
+
+    asyncio.run(_each(range(len(pairs)), server, ask, give_up))
     return found
 
 
@@ -95,13 +102,13 @@ def detokenized(ids: Sequence[int], server: ServerConfig) -> str:
     """What a vLLM's tokenizer makes of `ids`. Raises `EngineError`."""
     texts: list[str] = []
 
-    async def ask(client: Any, body: dict[str, Any]) -> None:
-        text, error = await _post(client, server, "/detokenize", body, lambda answer: str(answer["prompt"]))
-        if text is None:
-            raise EngineError(f"{server.url}: it can't say what its token ids are: {error}")
-        texts.append(text)
+    async def ask(at: "_Address", body: dict[str, Any]) -> None:
+        texts.append(await _post(at, "/detokenize", body, lambda answer: str(answer["prompt"])))
 
-    asyncio.run(_each([{"model": server.model, "tokens": list(ids)}], server, ask))
+    def give_up(url: str, body: dict[str, Any], error: str) -> None:
+        raise EngineError(f"{url}: it can't say what its token ids are: {error}")
+
+    asyncio.run(_each([{"model": server.model, "tokens": list(ids)}], server, ask, give_up))
     return texts[0]
 
 
@@ -116,27 +123,65 @@ def vocabulary_difference(tokenizer: "PreTrainedTokenizerBase", server: ServerCo
     return mine[at : at + 12], theirs[at : at + 12]
 
 
-async def _each(items: Sequence[Item], server: ServerConfig, work: Callable[[Any, Item], Awaitable[None]]) -> None:
-    """`work` on every item with the client, so many at a time as the section says; the first error ends them all."""
+class _Refused(Exception):
+    """The request is wrong: no server would take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """One of the section's servers, with the client that asks it; `alone`: no other is left."""
+
+    client: Any
+    config: ServerConfig
+    url: str
+    alone: bool
+
+
+async def _each(
+    items: Sequence[Item],
+    server: ServerConfig,
+    work: Callable[[_Address, Item], Awaitable[None]],
+    give_up: Callable[[str, Item, str], None],
+) -> None:
+    """`work` on every item at whichever server is free, so many at a time as the section says.
+
+    What fails at one is tried at another. `give_up`: called with a url, an item and what was wrong there in the end.
+    The first error ends them all.
+    """
     import httpx
 
     key = api_key(server)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    limits = httpx.Limits(max_connections=server.concurrency, max_keepalive_connections=server.concurrency)
-    waiting = iter(items)
+    members = [Member(url.rstrip("/")) for url in server.addresses]
+    most = server.concurrency * len(members)
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+    failed: Counter[int] = Counter()
 
     async with httpx.AsyncClient(headers=headers, timeout=server.timeout, limits=limits) as client:
 
-        async def work_on() -> None:
-            for item in waiting:
-                await work(client, item)
+        async def ask(member: Member, number: int) -> None:
+            others = sum(not other.left_out for other in members) - 1
+            try:
+                await work(_Address(client, server, member.url, not others), items[number])
+            except _Refused as failure:
+                give_up(member.url, items[number], str(failure))
+            except RequestFailed as failure:
+                failed[number] += 1
+                if failed[number] < min(others + 1, TRIES):
+                    raise
+                give_up(member.url, items[number], str(failure))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(server.concurrency, len(items))):
-                    group.create_task(work_on())
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        async def alive(member: Member) -> None:
+            """Its requests have a timeout, which tells of a server that hangs."""
+
+        talk = Talk(alive, ask, alive)
+        none_left = "no server is left ({}); start one, or check server.urls"
+        if server.url:
+            none_left = "{}; start the server, or check server.url"
+        sharing = Sharing(
+            members, talk, lambda *_: (), at_once=server.concurrency, silence=math.inf, none_left=none_left
+        )
+        await sharing.run(range(len(items)))
 
 
 def api_key(server: ServerConfig) -> str:
@@ -170,43 +215,39 @@ def _body(question: Question, model: str, sampling: SamplingConfig, max_tokens: 
     return body
 
 
-async def _post(
-    client: Any, server: ServerConfig, path: str, body: dict[str, Any], read: Callable[[Any], Answer]
-) -> tuple[Answer | None, str]:
-    """(what `read` makes of the answer, ""), or (None, what is wrong) after the last try. Raises `EngineError`.
+async def _post(at: _Address, path: str, body: dict[str, Any], read: Callable[[Any], Answer]) -> Answer:
+    """What `read` makes of the answer; `path`: under the API's base, or from `/` on the server's own.
 
-    `path`: under the API's base, or from `/` on the server's own.
+    Raises `RequestFailed` and `ServerLost` after the last try, `_Refused` and `EngineError` for what no try can mend.
     """
     import httpx
 
-    base = server.url.rstrip("/")
-    url = f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
-    error = ""
-    for attempt in range(server.retries + 1):
+    url = f"{at.url.removesuffix('/v1')}{path}" if path.startswith("/") else f"{at.url}/{path}"
+    error, is_lost = "", False
+    for attempt in range(at.config.retries + 1):
         if attempt:
             await asyncio.sleep(_WAIT * 2 ** (attempt - 1) * (0.5 + random.random()))
+        is_lost = False
         try:
-            response = await client.post(url, json=body)
-        except httpx.ConnectError as failure:
-            error = f"can't be reached ({failure})"
-            continue
+            response = await at.client.post(url, json=body)
         except httpx.HTTPError as failure:
-            error = f"{type(failure).__name__}: {failure}"
-            continue
+            is_lost = isinstance(failure, httpx.ConnectError)
+            error = f"can't be reached ({failure})" if is_lost else f"{type(failure).__name__}: {failure}"
+            if at.alone:
+                continue
+            break  # waiting for a server that is dead or hangs is a waste where another answers
         if response.status_code in (401, 403, 404):
-            raise EngineError(f"{server.url}: {response.status_code} {said(response)}; check server.url, model and key")
+            raise EngineError(f"{at.url}: {response.status_code} {said(response)}; check server.url, model and key")
         if response.status_code != 200:
             error = f"{response.status_code} {said(response)}"
             if response.status_code in _AGAIN:
                 continue
-            break
+            raise _Refused(error)
         try:
-            return read(response.json()), ""
+            return read(response.json())
         except (ValueError, KeyError, IndexError, TypeError) as failure:
             error = f"not the answer of {path} ({type(failure).__name__}: {failure})"
-    if error.startswith("can't be reached"):
-        raise EngineError(f"{server.url}: {error}; start the server, or check server.url")
-    return None, error
+    raise ServerLost(error) if is_lost else RequestFailed(error)
 
 
 def _parsed(key: str, answer: dict[str, Any], think: tuple[str, str]) -> Reply:

@@ -91,18 +91,20 @@ def check_context(
 def check_server(
     server: ServerConfig, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], completion: int
 ) -> None:
-    """Raise a `MullError` unless the server scores the longest prompt with so many tokens after it, in our ids."""
-    # 1. it answers, knows the model, has log-probabilities of given tokens, and room for the longest row
+    """Raise a `MullError` unless each server scores the longest prompt with so many tokens after it, in our ids."""
     longest = max(token_ids(tokenizer, prompts), key=len)
-    prompt_logprobs([(longest, [tokenizer.eos_token_id] * completion)], server)
+    for url in server.addresses:
+        # 1. it answers, knows the model, has log-probabilities of given tokens, and room for the longest row
+        one = server.model_copy(update={"url": url, "urls": []})
+        prompt_logprobs([(longest, [tokenizer.eos_token_id] * completion)], one)
 
-    # 2. its ids are ours: all of them in a row are one text
-    if difference := vocabulary_difference(tokenizer, server):
-        raise ModelError(
-            f"teacher.server: {server.model} has another vocabulary: in the text of all ids, where the student has "
-            f"{difference[0]!r} it has {difference[1]!r}; serve a model of the student's family, whose "
-            "tokenizer is the same"
-        )
+        # 2. its ids are ours: all of them in a row are one text
+        if difference := vocabulary_difference(tokenizer, one):
+            raise ModelError(
+                f"teacher.server: {server.model} at {url} has another vocabulary: in the text of all ids, where the "
+                f"student has {difference[0]!r} it has {difference[1]!r}; serve a model of the student's family, whose "
+                "tokenizer is the same"
+            )
 
 
 def described(config: GrpoConfig, problems: Sequence[Problem]) -> str:
@@ -111,7 +113,7 @@ def described(config: GrpoConfig, problems: Sequence[Problem]) -> str:
     if section is None:
         return ""
     if section.server:
-        who = f"{section.server.model} at {section.server.url}"
+        who = f"{section.server.model} at {', '.join(section.server.addresses)}"
     else:
         assert model is not None
         name = "the model that training starts from" if section.self else model.name

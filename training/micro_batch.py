@@ -12,7 +12,7 @@ from models.adapter_types import adapter_type, checkpoints_activations
 from models.backend import choose_backend, has_gpu
 from models.source import base_of, source_of
 from models.weights import count_weights
-from training.step_memory import Shape, Step, peak
+from training.step_memory import HELD, Shape, Step, peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,19 @@ def engine_name(config: TrainingConfig, step: Step) -> str:
 
 
 def peak_beside_engine(config: TrainingConfig, step: Step, room: float) -> dict[str, float]:
-    """`step_memory.peak`, with what a vLLM in the same memory of `room` bytes takes of it."""
+    """`step_memory.peak`, with what a vLLM in the same memory of `room` bytes takes of it.
+
+    One that sleeps takes it while it draws, and the step what it needs after that: the larger of both moments.
+    """
     parts, share = peak(step), config.model.gpu_memory_utilization * room
     if step.is_unsloth and config.model.fast_inference:  # trained on the weights that its vLLM holds
         return {"vLLM and base weights": share} | {n: size for n, size in parts.items() if n != "base weights"}
-    return {"vLLM": share} | parts if config.engine == "vllm" else parts
+    if config.engine != "vllm":
+        return parts
+    if not config.engine_section.sleeps:
+        return {"vLLM": share} | parts
+    drawing = {"vLLM": share} | {name: size for name, size in parts.items() if name in HELD}
+    return max(drawing, parts, key=lambda moment: sum(moment.values()))
 
 
 def _step(config: TrainingConfig, loaded: Loaded | None, **batch: Any) -> Step:

@@ -19,6 +19,8 @@ CHUNK_COPIES = 4
 """How many of them there are at once, as measured."""
 SFT_CHUNK = 256
 """Tokens whose logits TRL's `chunked_nll` makes at a time."""
+HELD = ("base weights", "adapter", "optimizer")
+"""What is there at every moment, while completions are drawn too."""
 UNSLOTH_CHUNK = 4 * 2**30
 """Most bytes that Unsloth's SFT loss takes at a time; on a full card it takes half of what is free."""
 
@@ -120,11 +122,9 @@ def peak(step: Step) -> dict[str, float]:
     linear = BYTES[step.precision] if step.is_quantised else step.stream
     base = shape.weights.others * linear + shape.weights.embeddings * step.stream
     trained, width = count_trained(step)
-    held = {
-        "base weights": base * (2 if step.has_reference else 1),
-        "adapter": trained * width if step.adapter else 0,
-        "optimizer": trained * _state_bytes(step.optimizer, width),
-    }
+    copies = base * (2 if step.has_reference else 1)
+    adapter = trained * width if step.adapter else 0
+    held = dict(zip(HELD, [copies, adapter, trained * _state_bytes(step.optimizer, width)], strict=True))
     # 2. activations: of all layers, or of one, gone back through, and the inputs of all; Unsloth has most of those in
     #    the CPU's memory. The way back takes gradients of the MLP's and the stream's width on top.
     layer = _layer_bytes(step) * tokens

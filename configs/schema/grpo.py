@@ -39,11 +39,24 @@ UNMEASURED = {
 class RolloutEngineConfig(EngineConfig):
     """The engine of rollouts as a section: servers have to be named."""
 
+    sleep_mode: bool = False
+    """`vllm` alone, on a GPU: it holds GPU memory only while it draws, and its weights wait in the CPU's memory."""
+
+    @property
+    def sleeps(self) -> bool:
+        """As the recipe says."""
+        return self.sleep_mode
+
     @model_validator(mode="after")
     def _follows_the_training(self) -> "RolloutEngineConfig":
         if self.data_parallel > 1:
             raise ValueError(
                 "data_parallel: not for a model that is trained; launch several processes, or take servers"
+            )
+        if self.sleep_mode and self.name != "vllm":
+            raise ValueError(
+                f"sleep_mode: goes with `name: vllm`, and the name is {self.name}; Unsloth's vLLM sleeps where "
+                "UNSLOTH_VLLM_STANDBY=1"
             )
         if self.name == "server" and self.adapters is None:
             raise ValueError(
@@ -57,8 +70,8 @@ class RolloutConfig(Section):
 
     engine: Literal["auto", "transformers", "vllm", "unsloth"] | RolloutEngineConfig = "auto"
     """`auto`: Unsloth's engine where it holds the weights, else Transformers on the training weights; `vllm`: a vLLM of
-    its own in this process, which gets the adapter anew at every step; or a section, for vLLM servers elsewhere:
-    `{name: server, urls: […], adapters: FOLDER}`."""
+    its own in this process, which gets the adapter anew at every step; or a section, for vLLM servers elsewhere,
+    `{name: server, urls: […], adapters: FOLDER}`, or a vLLM that sleeps, `{name: vllm, sleep_mode: true}`."""
     budget: RolloutBudgetConfig | None = None
     """How long a completion may, and must, think; forced tokens are not trained on. None: plain GRPO."""
     resamples: NonNegative = 0

@@ -245,6 +245,11 @@ class EngineConfig(Section):
     tensor_parallel: Positive = 1
     """GPUs that share the layers of one vLLM engine."""
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it holds GPU memory only while it draws."""
+        return False
+
     @model_validator(mode="after")
     def _servers_have_urls(self) -> "EngineConfig":
         if self.name == "server":
@@ -275,17 +280,32 @@ def check_room(max_tokens: int, model: ModelConfig, key: str) -> None:
 
 
 class ServerConfig(Section):
-    """An OpenAI-compatible server."""
+    """An OpenAI-compatible server, or several of one model."""
 
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     """Its base, from `http://` up to and including `/v1`."""
+    urls: list[Annotated[str, Field(pattern=r"^https?://\S+$")]] = []
+    """In place of `url`: the bases of several, which share the requests; what one fails on, another is asked."""
     model: str
     """The model's name there."""
     api_key_env: str | None = None
     """The environment variable that holds the key; keys never stand in a recipe."""
     concurrency: Positive = 32
-    """Requests at a time."""
+    """Requests at a time; of several servers at each."""
     retries: NonNegative = 4
     """Tries after a failed one, each after twice the wait."""
     timeout: Annotated[float, Field(gt=0)] = 600.0
     """Seconds for one request."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """The bases of all servers."""
+        return [self.url] if self.url else self.urls
+
+    @model_validator(mode="after")
+    def _has_addresses(self) -> "ServerConfig":
+        if bool(self.url) == bool(self.urls):
+            raise ValueError("url: give the server's, or the `urls` of several, one of them")
+        if len(set(self.urls)) < len(self.urls):
+            raise ValueError("urls: one server stands there twice; name each once")
+        return self

@@ -16,7 +16,7 @@ class TeacherConfig(Section):
     model: ModelConfig | None = None
     """Weights that teach, loaded here and frozen; where they are the student's own base, they are in memory once."""
     server: ServerConfig | None = None
-    """A vLLM server whose model teaches: it says how likely given token ids are (`prompt_logprobs`)."""
+    """A vLLM server, or several, whose model teaches: it says how likely token ids are (`prompt_logprobs`)."""
     self: bool = False
     """The model that training starts from teaches, because it sees more: a solution, or thinking of another budget."""
     sees: Literal["question", "solution"] = "question"

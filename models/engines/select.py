@@ -61,7 +61,8 @@ def _vllm(config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, l
     if loaded is None:
         return VllmEngine.load(config, model, think_format)
     model = model.model_copy(update={"precision": loaded.precision})  # the same base weights, in the same rounding
-    return VllmEngine.load(config, model, think_format, **lora_room(loaded.model))
+    options = lora_room(loaded.model) | {"enable_sleep_mode": config.sleeps}
+    return VllmEngine.load(config, model, think_format, **options)
 
 
 def choose_engine(config: EngineConfig, model: ModelConfig, loaded: LoadedModel | None = None) -> str:

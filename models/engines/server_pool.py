@@ -11,7 +11,7 @@ the recipe allows.
 import asyncio
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -21,28 +21,36 @@ from models.engines.server_api import ServerFacts
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+Place = TypeVar("Place", bound="Member")
 TRIES = 4
 """How often one request may fail."""
 FAILURES = 3
 """How many requests may fail on one server before one succeeds."""
 PULSE = 15.0
 """Most seconds between two heartbeats."""
+NONE_LEFT = "engine.urls: no server is left ({}); start them again and go on with --resume"
 
 
 @dataclass(slots=True, eq=False)
-class Server:
-    """One server; `url` has no `/v1`.
+class Member:
+    """One of the servers that share requests.
 
-    `adapters`: names that it has loaded. `left_out`: why it is not asked. Of the present call: how many requests it has
-    `taken`, and which have `failed` since one did not.
+    `left_out`: why it is not asked. Of the present call: how many requests it has `taken`, and which have `failed`
+    since one did not.
     """
 
     url: str
+    left_out: str = field(default="", kw_only=True)
+    taken: int = field(default=0, kw_only=True)
+    failed: set[int] = field(default_factory=set, kw_only=True)
+
+
+@dataclass(slots=True, eq=False)
+class Server(Member):
+    """One that `mull serve` started; `url` has no `/v1`. `adapters`: names that it has loaded."""
+
     facts: ServerFacts
     adapters: set[str] = field(default_factory=set)
-    left_out: str = ""
-    taken: int = 0
-    failed: set[int] = field(default_factory=set)
 
 
 class ServerLost(Exception):
@@ -54,7 +62,7 @@ class RequestFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Talk(Generic[Answer]):
+class Talk(Generic[Place, Answer]):
     """How to talk to a server; all raise `ServerLost`, `RequestFailed`, and `EngineError` for what no server can mend.
 
     greet  one that was left out: is it back?
@@ -62,9 +70,9 @@ class Talk(Generic[Answer]):
     beat   until it has given a sign of life
     """
 
-    greet: Callable[[Server], Awaitable[None]]
-    ask: Callable[[Server, int], Awaitable[Answer]]
-    beat: Callable[[Server], Awaitable[None]]
+    greet: Callable[[Place], Awaitable[None]]
+    ask: Callable[[Place, int], Awaitable[Answer]]
+    beat: Callable[[Place], Awaitable[None]]
 
 
 class Work:
@@ -74,20 +82,30 @@ class Work:
         self.waiting = deque(numbers)
         self.open = len(self.waiting)
         self.servers = 0  # that take part
+        self._tried: defaultdict[int, set[str]] = defaultdict(set)
         self._changed = asyncio.Event()
 
-    async def take(self, server: Server) -> int | None:
+    async def take(self, server: Member) -> int | None:
         """The next one, once there is one and the server has no more than its share; None when all are done."""
         while self.open:
-            if self.waiting and server.taken < math.ceil(self.open / max(self.servers, 1)):
-                server.taken += 1
-                return self.waiting.popleft()
+            if server.taken < math.ceil(self.open / max(self.servers, 1)):
+                number = next((number for number in self.waiting if self._suits(number, server)), None)
+                if number is not None:
+                    self.waiting.remove(number)
+                    server.taken += 1
+                    return number
             self._changed.clear()
             await self._changed.wait()
         return None
 
-    def put_back(self, number: int) -> None:
-        """It is not done: whoever is free takes it next."""
+    def _suits(self, number: int, server: Member) -> bool:
+        """Whether it did not fail there, or failed everywhere."""
+        tried = self._tried.get(number, ())
+        return server.url not in tried or len(tried) >= self.servers
+
+    def put_back(self, number: int, server: Member) -> None:
+        """It is not done: whoever is free takes it next, `server` only after the others."""
+        self._tried[number].add(server.url)
         self.waiting.appendleft(number)
         self._changed.set()
 
@@ -103,21 +121,25 @@ class Work:
         self._changed.set()
 
 
-class Sharing(Generic[Answer]):
+class Sharing(Generic[Place, Answer]):
     """One call's requests on all servers; `done` gets each answer and returns the numbers of those to ask next."""
 
     def __init__(
         self,
-        servers: Sequence[Server],
-        talk: Talk[Answer],
+        servers: Sequence[Place],
+        talk: Talk[Place, Answer],
         done: Callable[[int, Answer], Sequence[int]],
         *,
         at_once: int,
         silence: float,
+        none_left: str = NONE_LEFT,
     ) -> None:
-        """`at_once`: most requests at a time on one server; `silence`: seconds without a sign of life."""
+        """`at_once`: most requests at a time on one server; `silence`: seconds without a sign of life.
+
+        `none_left`: what to say when no server is, with `{}` for the reason of each.
+        """
         self.servers, self.talk, self.done = servers, talk, done
-        self.at_once, self.silence = at_once, silence
+        self.at_once, self.silence, self.none_left = at_once, silence, none_left
         self.failed: Counter[int] = Counter()
 
     async def run(self, numbers: Iterable[int]) -> None:
@@ -134,9 +156,9 @@ class Sharing(Generic[Answer]):
             await _end(serving)
         if self.work.open:
             why = "; ".join(f"{server.url}: {server.left_out}" for server in self.servers)
-            raise EngineError(f"engine.urls: no server is left ({why}); start them again and go on with --resume")
+            raise EngineError(self.none_left.format(why))
 
-    async def _serve(self, server: Server) -> None:
+    async def _serve(self, server: Place) -> None:
         """Work on one server until all is done; without a word where it is left out already and not back."""
         was_left_out = bool(server.left_out)
         server.taken = 0
@@ -159,19 +181,19 @@ class Sharing(Generic[Answer]):
                     task.result()
         except ServerLost as lost:
             server.left_out = str(lost)
-            if not was_left_out or counted:
+            if self.work.servers > counted and (counted or not was_left_out):
                 logger.warning("%s is left out: %s; the others take over its requests", server.url, lost)
         finally:
             await _end(tasks)
             self.work.count(-counted)
 
-    async def _greet(self, server: Server) -> None:
+    async def _greet(self, server: Place) -> None:
         try:
             await self.talk.greet(server)
         except RequestFailed as failure:
             raise ServerLost(str(failure)) from None
 
-    async def _work(self, server: Server) -> None:
+    async def _work(self, server: Place) -> None:
         while (number := await self.work.take(server)) is not None:
             try:
                 answer = await self.talk.ask(server, number)
@@ -185,7 +207,7 @@ class Sharing(Generic[Answer]):
             server.failed.clear()
             self.work.finish(self.done(number, answer))
 
-    def _failed(self, server: Server, number: int, failure: RequestFailed) -> None:
+    def _failed(self, server: Place, number: int, failure: RequestFailed) -> None:
         self._give_back(server, number)
         self.failed[number] += 1
         server.failed.add(number)
@@ -194,11 +216,11 @@ class Sharing(Generic[Answer]):
         if self.failed[number] >= TRIES:
             raise EngineError(f"{server.url}: a request failed {TRIES} times: {failure}")
 
-    def _give_back(self, server: Server, number: int) -> None:
+    def _give_back(self, server: Place, number: int) -> None:
         server.taken -= 1
-        self.work.put_back(number)
+        self.work.put_back(number, server)
 
-    async def _watch(self, server: Server) -> None:
+    async def _watch(self, server: Place) -> None:
         """Raise `ServerLost` when the server has given no sign of life for so long."""
         while True:
             await asyncio.sleep(min(self.silence / 4, PULSE))

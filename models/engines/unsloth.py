@@ -7,8 +7,7 @@ unsloth_zoo 2026.10.6; it needs a GPU.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from budget_forcing.vllm_worker import budget_outcomes, install
@@ -45,7 +44,6 @@ class UnslothEngine(VllmEngine):
         self._folder = tempfile.TemporaryDirectory(prefix="mull-live-adapter-")
         self._live: Any = None
         self.has_budgets = all(llm.collective_rpc(install))
-        self.sleeps = model_config_of(llm).enable_sleep_mode
 
     def follow(self, model: CausalLM) -> None:
         """It does so by itself, at every call."""
@@ -66,21 +64,7 @@ class UnslothEngine(VllmEngine):
                 raise EngineError(
                     "engine.name: unsloth: unset UNSLOTH_VLLM_MERGED_ROLLOUT; budgets need vLLM's own LoRA"
                 )
-        with self._awake():
-            super().decode(jobs, decoded)
-
-    @contextmanager
-    def _awake(self) -> Iterator[None]:
-        """Inside, a vLLM that gives its memory to the training has it; Unsloth wakes it for `LLM.generate` alone."""
-        if not self.sleeps:
-            yield
-            return
-        if self.llm.llm_engine.is_sleeping():
-            self.llm.wake_up()
-        try:
-            yield
-        finally:
-            self.llm.sleep(1)
+        super().decode(jobs, decoded)  # Unsloth wakes a vLLM on standby for `LLM.generate` alone
 
     def close(self) -> None:
         """The model keeps its vLLM."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import torch
 from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
@@ -75,6 +76,7 @@ class VllmEngine(Engine):
         self._followed: Any = None
         self._start: Callable[[], Any] | None = None
         """Starts another vLLM like this one; used once."""
+        self.sleeps = bool(config.enable_sleep_mode)
 
     @classmethod
     def load(cls, config: EngineConfig, model: ModelConfig, think_format: ThinkFormat, **options: Any) -> "VllmEngine":
@@ -114,14 +116,31 @@ class VllmEngine(Engine):
         engine = cls(start(), tokenizer, think_format, adapter)
         engine._start = start
         engine.silence = config.silence
+        engine._sleep()
         return engine
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`.
 
-        A vLLM that dies, or hangs and is ended, is started anew once; then `EngineError`.
+        A vLLM that dies, or hangs and is ended, is started anew once; then `EngineError`. One that sleeps is awake only
+        inside this call.
         """
-        decode_shared(self._decode_until_done, jobs, decoded, partial(decode, self.tokenizer))
+        try:
+            decode_shared(self._decode_until_done, jobs, decoded, partial(decode, self.tokenizer))
+        finally:
+            self._sleep()
+
+    def _wake(self) -> None:
+        if self.sleeps and self.llm.llm_engine.is_sleeping():
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()  # what the training has freed, its allocator still holds
+            self.llm.wake_up()
+
+    def _sleep(self) -> None:
+        """Give the memory to the training: prefixes are forgotten, adapters are not."""
+        if self.sleeps and self.llm is not None:
+            with suppress(EngineDeadError, ZMQError):  # why it died is said already
+                self.llm.sleep(1)
 
     def _decode_until_done(self, jobs: Sequence[Job], branch: Branch) -> None:
         known, left = list(jobs), dict.fromkeys(range(len(jobs)))
@@ -139,6 +158,7 @@ class VllmEngine(Engine):
 
             watchdog = Watchdog(self.silence, self._kill)
             try:
+                self._wake()
                 with watchdog.watching() if self._processes else nullcontext():
                     self._decode([known[at] for at in numbers], report, watchdog)
             except (EngineDeadError, ZMQError) as error:  # the latter where its sockets were closed under our hands

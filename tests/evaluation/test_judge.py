@@ -2,12 +2,15 @@
 
 import json
 import re
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, EngineError
 from configs.run_directory import read_jsonl
 from configs.sample import Sample
 from configs.schema.judge import JudgeConfig
@@ -20,6 +23,7 @@ from evaluation.sample_metrics import figures
 from models import server as client
 from tests.chat_server import ChatServer, chat_server, completion
 from tests.evaluation.test_against import NOTES, recipe
+from tests.vllm_env import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +193,113 @@ def test_why_a_judge_failed_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
         (tmp_path / "judge.yaml").write_text(f"server: {{url: '{server.url}', model: judge}}\n", "utf-8")
         compare.main([str(tmp_path / "runs" / "run")] * 2 + ["--judge", str(tmp_path / "judge.yaml")])
         assert "requests to the judge failed, the first: 400" in capsys.readouterr().out
+
+
+def several(*servers: ChatServer, timeout: float = 600.0, **options: Any) -> JudgeConfig:
+    urls = [server.url for server in servers]
+    return JudgeConfig(server=ServerConfig(urls=urls, model="judge", retries=1, timeout=timeout, **options))
+
+
+def good(body: dict[str, Any]) -> tuple[int, Any]:
+    return 200, completion('{"score": 10}')
+
+
+def judged(judge: JudgeConfig, replies: Sequence[str], file: Path) -> list[float | None]:
+    """The score of each reply, asked at once."""
+    samples = [sample(str(at), reply) for at, reply in enumerate(replies)]
+    texts = ask_judge(judge, [case_of(judge, one) for one in samples], file)
+    return [score_of(texts.get(case_of(judge, one).key(judge), "")) for one in samples]
+
+
+def test_servers_share_a_judges_requests(tmp_path: Path) -> None:
+    with chat_server(good) as one, chat_server(good) as other:
+        assert judged(several(one, other), ["x"] * 40, tmp_path / "file.jsonl") == [1.0] * 40
+        assert len(one.bodies) + len(other.bodies) == 40
+        assert min(len(one.bodies), len(other.bodies)) >= 10
+        more = JudgeConfig(server=ServerConfig(urls=[one.url, "http://127.0.0.1:9/v1"], model="judge"))
+        assert judged(more, ["x"] * 40, tmp_path / "file.jsonl") == [1.0] * 40  # kept: another server is no other judge
+        assert len(one.bodies) + len(other.bodies) == 40
+
+
+def test_slow_server_costs_its_own_requests(tmp_path: Path) -> None:
+    with chat_server(good) as quick:
+
+        def slow(body: dict[str, Any]) -> tuple[int, Any]:
+            while len(quick.bodies) < 20:
+                time.sleep(0.001)
+            return good(body)
+
+        with chat_server(slow) as other:
+            judge = several(quick, other, concurrency=4)
+            assert judged(judge, ["x"] * 40, tmp_path / "file.jsonl") == [1.0] * 40
+            assert len(other.bodies) <= 20
+
+
+@pytest.mark.parametrize("way", ["dead", "hangs", "500", "nonsense"])
+def test_other_servers_take_over_what_one_fails(way: str, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def broken(body: dict[str, Any]) -> tuple[int, Any]:
+        if way == "hangs":
+            done.wait()
+        return (500, {}) if way == "500" else (200, {"not": "an answer"})
+
+    with chat_server(good) as well, chat_server(broken) as ill:
+        if way == "dead":
+            ill.shutdown()
+            ill.server_close()
+        judge = several(ill, well, timeout=0.5)
+        try:
+            assert judged(judge, ["x"] * 20, tmp_path / "file.jsonl") == [1.0] * 20
+        finally:
+            done.set()
+
+
+def test_failure_everywhere_is_no_score(tmp_path: Path) -> None:
+    def behave(body: dict[str, Any]) -> tuple[int, Any]:
+        return {"broken": (500, {}), "too long": (400, {})}.get(parts(body)["reply"], good(body))
+
+    replies = ["too long", "broken"] * 6 + ["x"]
+    with chat_server(behave) as one, chat_server(behave) as other:
+        scores = judged(several(one, other, concurrency=2), replies, tmp_path / "file.jsonl")
+        asked = [parts(body)["reply"] for server in (one, other) for body in server.bodies]
+    assert scores == [None] * 12 + [1.0]
+    assert asked.count("too long") == 6  # a request that is wrong is wrong everywhere
+
+
+def test_no_server_at_all_is_an_error(tmp_path: Path) -> None:
+    urls = [f"http://127.0.0.1:{free_port()}/v1" for _ in range(2)]
+    judge = JudgeConfig(server=ServerConfig(urls=urls, model="judge", retries=1))
+    with pytest.raises(
+        EngineError, match=rf"no server is left \({urls[0]}: can't be reached.*; {urls[1]}: .*server.urls"
+    ):
+        judged(judge, ["x"] * 3, tmp_path / "file.jsonl")
+
+
+def test_pairs_go_to_several_servers(tmp_path: Path) -> None:
+    def behave(body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, completion('{"better": "tie"}')
+
+    a, b = ([sample(id, text) for id in "abcdef"] for text in ("x", "y"))
+    with chat_server(behave) as one, chat_server(behave) as other:
+        found = prefer(several(one, other), a, b, tmp_path / "pairs.jsonl")
+        assert min(len(one.bodies), len(other.bodies)) > 0
+    assert found is not None
+    assert (found.ties, found.unjudged) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("model: m", "url: give the server's, or the `urls` of several"),
+        ("url: http://x/v1, urls: [http://y/v1], model: m", "url: give the server's, or the `urls` of several"),
+        ("urls: [http://x/v1, http://x/v1], model: m", "one server stands there twice"),
+    ],
+)
+def test_servers_of_a_judge_are_checked(server: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "judge.yaml").write_text(f"server: {{{server}}}\n", "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        compare.read_judge(tmp_path / "judge.yaml")
 
 
 def test_judge_file_is_checked(tmp_path: Path) -> None:

@@ -119,6 +119,20 @@ def test_unsloths_vllm_is_16_bits_at_most() -> None:
         backend.check_model_config(config.model, config)
 
 
+def test_sleep_mode_needs_a_gpu_to_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeping = training("grpo", rollout={"engine": {"name": "vllm", "sleep_mode": True}})
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    check_recipe(sleeping)
+    monkeypatch.setattr(backend, "has_gpu", lambda: False)
+    with pytest.raises(ModelError, match=r"rollout\.engine: sleep_mode frees GPU memory .* no GPU; leave it out"):
+        check_recipe(sleeping)
+
+
+def test_sleep_mode_is_of_vllm_alone() -> None:
+    with pytest.raises(ConfigError, match="sleep_mode: goes with `name: vllm`, and the name is transformers"):
+        training("grpo", rollout={"engine": {"name": "transformers", "sleep_mode": True}})
+
+
 @pytest.mark.usefixtures("gpu")
 def test_only_a_budget_takes_the_v1_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))

@@ -12,6 +12,7 @@ from configs.schema.sections import ServerConfig
 from data.problem import Problem
 from data.think_format import S1
 from models.engines.generation import decode
+from models.server import prompt_logprobs
 from rl import rollout, teacher_check
 from rl.teacher import teacher_prompts
 from tests.chat_server import chat_server
@@ -146,8 +147,8 @@ def behaving(answer: Any, text: str | None = None) -> Any:
     return behave
 
 
-def asked(url: str) -> None:
-    server = ServerConfig(url=url, model="big", retries=0)
+def asked(*urls: str) -> None:
+    server = ServerConfig(**({"urls": list(urls)} if len(urls) > 1 else {"url": urls[0]}), model="big", retries=0)
     teacher_check.check_server(server, tiny_tokenizer(), [TURN, TURN * 2], 5)
 
 
@@ -176,9 +177,11 @@ def test_server_that_cannot_teach_is_refused(answer: Any, message: str) -> None:
 
 def test_server_of_another_vocabulary_is_refused() -> None:
     answer = behaving(lambda body: (200, scored(body)), text="<|endoftext|><|im_start|>other")
-    message = r"teacher\.server: big has another vocabulary: in the text of all ids, where the student has '<\|im_end"
-    with chat_server(answer) as server, pytest.raises(ModelError, match=message):
-        asked(server.url)
+    message = r"big at {} has another vocabulary: in the text of all ids, where the student has '<\|im_end"
+    with chat_server(answer) as server, chat_server(behaving(lambda body: (200, scored(body)))) as ours:
+        for urls in ([server.url], [ours.url, server.url]):  # of several each is looked at
+            with pytest.raises(ModelError, match=message.format(server.url)):
+                asked(*urls)
 
 
 def test_server_that_is_not_there_is_one_line() -> None:
@@ -186,3 +189,12 @@ def test_server_that_is_not_there_is_one_line() -> None:
         url = server.url
     with pytest.raises(EngineError, match=r"can't be reached .*; start the server, or check server\.url"):
         asked(url)
+
+
+def test_servers_share_the_rows_of_a_step() -> None:
+    pairs = [([1, 2], [at, at + 1]) for at in range(20)]
+    with chat_server(lambda body: (200, scored(body))) as one, chat_server(lambda body: (500, {})) as broken:
+        server = ServerConfig(urls=[broken.url, one.url], model="big", retries=0)
+        found = prompt_logprobs(pairs, server)
+    assert found == [[-at / 100, -(at + 1) / 100] for at in range(20)]
+    assert len(broken.bodies) >= 3  # then it is left out

@@ -62,5 +62,5 @@ def test_real_server_is_checked(server: ServerConfig) -> None:
         check_server(server.model_copy(update={"model": "other"}), tiny_tokenizer(), rendered, 24)
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens(["<tool>"])
-    with pytest.raises((ModelError, EngineError), match=r"teacher\.server: tiny has another vocabulary|token ids are"):
+    with pytest.raises((ModelError, EngineError), match=r"tiny at http.* has another vocabulary|token ids are"):
         check_server(server, tokenizer, rendered, 24)

@@ -10,7 +10,7 @@ from configs.recipe import load_recipe
 from models.backend import BackendChoice
 from models.weights import Weights
 from training import dry_run, micro_batch
-from training.micro_batch import grpo_step, sft_step
+from training.micro_batch import grpo_step, peak_beside_engine, sft_step
 from training.step_memory import Step, peak
 
 GB, GIB = 1e9, 2**30
@@ -50,6 +50,21 @@ def test_gsm8k_fits_16_gb_beside_its_vllm(on_gpu: Any) -> None:
     said = dry_run.memory_lines(config, step)["memory"]
     assert f"about {(0.6 * 16 * GB + beside_vllm) / GIB:.1f} GiB" in said
     assert "8.94 GiB of vLLM and base weights" in said
+
+
+def test_sleeping_vllm_takes_its_share_only_while_it_draws(on_gpu: Any) -> None:
+    on_gpu(QWEN2_1B5, Weights(233_373_696, 1_310_340_608), "transformers")
+    sleeping = "rollout.engine={name: vllm, sleep_mode: true}"
+    for share, moment in ((0.6, "drawing"), (0.1, "stepping")):
+        overrides = [f"model.gpu_memory_utilization={share}", "model.fast_inference=false"]
+        awake, asleep = (load_recipe("grpo", "gsm8k.yaml", [*overrides, engine]) for engine in (
+            "rollout.engine=vllm", sleeping,
+        ))  # fmt: skip
+        step = grpo_step(awake, 256, is_cheaper)
+        beside, either = (sum(peak_beside_engine(its, step, 16 * GB).values()) for its in (awake, asleep))
+        assert beside == pytest.approx(share * 16 * GB + total(step))
+        held = sum(size for name, size in peak(step).items() if name in ("base weights", "adapter", "optimizer"))
+        assert either == pytest.approx(share * 16 * GB + held if moment == "drawing" else total(step))
 
 
 @pytest.mark.parametrize(("backend", "length", "card"), [

@@ -156,6 +156,19 @@ def test_failed_request_is_asked_again() -> None:
     assert not any(server.left_out for server in servers)
 
 
+def test_failed_request_goes_to_another_server() -> None:
+    asked: list[str] = []
+
+    async def ask(server: Server, number: int) -> str:
+        asked.append(server.url)
+        if server.url == "http://a":
+            raise RequestFailed("500")
+        return server.url
+
+    assert share(two(), ask, count=1) == {0: "http://b"}
+    assert asked == ["http://a", "http://b"]
+
+
 def test_request_that_never_succeeds_ends_the_call() -> None:
     async def ask(server: Server, number: int) -> str:
         await asyncio.sleep(0)

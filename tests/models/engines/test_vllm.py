@@ -13,6 +13,7 @@ import pytest
 from budget_forcing.budget import Budget
 from configs.errors import EngineError, ModelError
 from configs.schema.adapters import LoraConfig
+from configs.schema.grpo import RolloutEngineConfig
 from configs.schema.sections import EngineConfig, ModelConfig, SamplingConfig
 from data.think_format import S1, XML
 from data.turn_reader import END_OF_TURN
@@ -128,6 +129,34 @@ def test_precision_is_the_trained_models(
     loaded = load_model(ModelConfig(name=str(folder), precision=precision), LoraConfig(r=4))
     with pytest.raises(ModelError, match=f"vLLM got {dtype}"):
         load_engine("vllm", ModelConfig(name=str(folder)), S1, loaded)
+
+
+def test_vllm_that_sleeps_is_awake_only_while_it_draws(
+    engine: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory is CUDA's, which a CPU has none of: what is asked of the real vLLM is recorded."""
+    llm, asked = engine.llm, list[str]()
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(llm.llm_engine.model_config, "enable_sleep_mode", True)
+    monkeypatch.setattr(llm.llm_engine, "is_sleeping", lambda: asked[-1:] == ["sleep 1"])
+    monkeypatch.setattr(llm, "wake_up", lambda: asked.append("wake"))
+    monkeypatch.setattr(llm, "sleep", lambda level: asked.append(f"sleep {level}"))
+    monkeypatch.setattr("models.engines.vllm.LLM", lambda **options: given.update(options) or llm)
+    loaded = load_model(ModelConfig(name=str(folder), precision="fp32"), LoraConfig(r=4))
+    section = RolloutEngineConfig(name="vllm", sleep_mode=True)
+    sleeper = load_engine(section, ModelConfig(name=str(folder)), S1, loaded)
+    assert given["enable_sleep_mode"] is True
+    assert asked == ["sleep 1"]  # the first step is tried before anything is drawn
+    step = llm.llm_engine.step
+
+    def awake() -> Any:
+        assert asked[-1] == "wake"
+        return step()
+
+    monkeypatch.setattr(llm.llm_engine, "step", awake)
+    for _ in range(2):
+        assert sleeper.generate([ask("x", budget=BUDGETS[0], sampling=GREEDY), ask("x", sampling=GREEDY, max_tokens=3)])
+    assert asked == ["sleep 1", "wake", "sleep 1", "wake", "sleep 1"]
 
 
 def test_greedy_equals_transformers_and_rounds(engine: Any, transformers_engine: TransformersEngine) -> None:
