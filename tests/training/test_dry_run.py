@@ -60,7 +60,7 @@ def test_sleeping_vllm_takes_its_share_only_while_it_draws(on_gpu: Any) -> None:
         awake, asleep = (load_recipe("grpo", "gsm8k.yaml", [*overrides, engine]) for engine in (
             "rollout.engine=vllm", sleeping,
         ))  # fmt: skip
-        step = grpo_step(awake, 256, is_cheaper)
+        step = grpo_step(awake, 256)
         beside, either = (sum(peak_beside_engine(its, step, 16 * GB).values()) for its in (awake, asleep))
         assert beside == pytest.approx(share * 16 * GB + total(step))
         held = sum(size for name, size in peak(step).items() if name in ("base weights", "adapter", "optimizer"))
