@@ -61,6 +61,8 @@ class VllmEngine(Engine):
     is_exact = False
     silence = 600.0
     """Seconds of one step after which a vLLM in a process of its own hangs."""
+    sleeps = False
+    """It was started with sleep mode: it holds GPU memory only inside `decode`."""
 
     def __init__(
         self, llm: Any, tokenizer: "PreTrainedTokenizerBase", think_format: ThinkFormat, adapter: str | None = None

@@ -218,6 +218,25 @@ def test_dead_vllm_restarts_once(mends: bool) -> None:
             engine.generate(asked)
 
 
+def test_vllm_that_died_asleep_restarts() -> None:
+    class Sleeper(Core):
+        def is_sleeping(self) -> bool:
+            from vllm.v1.engine.exceptions import EngineDeadError
+
+            if self.dies:
+                raise EngineDeadError()
+            return False
+
+        def sleep(self, level: int) -> None:
+            slept.append(level)
+
+    slept: list[int] = []
+    engine = on_core(Sleeper(dies=True))
+    engine.sleeps, engine._start = True, Sleeper
+    assert [g.token_ids for g in engine.generate([Request((5, 6), max_tokens=4)])] == [(5,)]
+    assert slept == [1]
+
+
 def test_death_says_the_exit_code() -> None:
     core = Core(dies=True)
     core.resources = SimpleNamespace(engine_manager=SimpleNamespace(finished_procs=lambda: {"EngineCore_0": -9}))
