@@ -36,7 +36,7 @@ def test_command_is_what_a_terminal_takes(tmp_path: Path) -> None:
 
 
 def test_edited_recipe_is_kept_by_its_text(tmp_path: Path) -> None:
-    text = DEMO.replace("max_steps: 12", "max_steps: 5")
+    text = DEMO.replace("max_steps: 40", "max_steps: 5")
     made = [launch(Folder(tmp_path), "grpo", "demo.yaml", text, {}, "grpo/a") for _ in range(2)]
     assert made[0] == made[1]
     [kept] = (tmp_path / ".board" / "recipes").iterdir()
@@ -99,7 +99,7 @@ def test_every_field_has_its_sentence(key: str, stage: str) -> None:
 
 
 def test_form_shows_what_the_recipe_has() -> None:
-    assert written_value("grpo", DEMO, "trainer.max_steps") == "12"
+    assert written_value("grpo", DEMO, "trainer.max_steps") == "40"
     assert written_value("grpo", DEMO, "rollout.budget.max_thinking") == ""
 
 

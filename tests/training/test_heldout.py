@@ -158,7 +158,7 @@ def test_earlier_of_equal_measurements_is_the_best() -> None:
 
 
 def test_watching_needs_problems_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
-    config = load_recipe("grpo", "demo", ["eval.every=20"])
+    config = load_recipe("grpo", "demo", ["eval.every=20", "trainer.max_steps=12"])
     with pytest.raises(DataError, match=r"eval\.every: no problem is held out, so nothing can be measured"):
         check_watched(config, [])
     check_watched(config, PROBLEMS)

@@ -107,7 +107,7 @@ def test_processes_share_a_generation_out(
     monkeypatch.setenv("WORLD_SIZE", processes)
     overrides = [
         f"trainer.generation_batch_size={batch}", "trainer.per_device_train_batch_size=8", "trainer.num_generations=4",
-        "trainer.gradient_accumulation_steps=1",
+        "trainer.gradient_accumulation_steps=1", "trainer.max_steps=12", "trainer.save_steps=6",
     ]  # fmt: skip
     if not fits:
         with pytest.raises(ConfigError, match="not shared out evenly to 2 processes × per_device_train_batch_size 8"):
