@@ -1,6 +1,6 @@
 """What an evaluation prints: the plan, its progress, the table of its points."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,8 +15,11 @@ from configs.schema.evaluation import EvalConfig
 from evaluation.compare import screen, table_of
 from evaluation.plan import shared_thinking
 from report import width_depth
+from report.confusion import confused_pairs
 from report.evaluation import figure_text, names_of, optional_interval
 from report.page import percent
+
+_MOST_PAIRS = 5  # of confused labels on the screen
 
 
 def describe(config: EvalConfig, problems: int) -> str:
@@ -65,6 +68,12 @@ def _metrics_of(point: dict[str, Any], name: str) -> Table:
     return table
 
 
+def _confused(pairs: Sequence[tuple[str, str, int, int]]) -> str:
+    """The most confused labels of a point in one line."""
+    texts = [f"{gold} → {answered} {count} of {total}" for gold, answered, count, total in pairs[:_MOST_PAIRS]]
+    return f"most confused: {', '.join(texts)}"
+
+
 def show_results(found: dict[str, Any], run: RunDir) -> None:
     """The table of points, the sweep's figures, the warnings, and where everything is."""
     title = f"{found['benchmark']['source']}, {found['benchmark']['problems']} problems"
@@ -85,6 +94,8 @@ def show_results(found: dict[str, Any], run: RunDir) -> None:
     for point in found["points"]:
         if point.get("metrics") and "comparison" not in found:
             console.print(_metrics_of(point, names[point["label"]] if len(found["points"]) > 1 else ""))
+        if pairs := confused_pairs(point):
+            console.print(escape(_confused(pairs)), highlight=False, soft_wrap=True)
     if found["scaling"] is not None:
         console.print(
             f"control {percent(found['control'])}, scaling {100_000 * found['scaling']:+.1f} points per 1,000 tokens"

@@ -32,7 +32,8 @@ from evaluation.stopping import probed_figures
 from evaluation.task_figures import check_metrics, recorded_metrics, task_figures
 from evaluation.trajectories import PROBES_FILE, trajectories
 from evaluation.warnings import unjudged, warnings
-from report.evaluation import write_evaluation_report
+from report.confusion import write_confusion
+from report.evaluation import names_of, write_evaluation_report
 from rewards.grading.graders import check_graders
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def kept_samples(store: SampleStore, tasks: Sequence[Task]) -> dict[Place, Sampl
 
 
 def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points: Sequence[Point]) -> Row:
-    """Write `results.json` and `summary.json`; return the results.
+    """Write `results.json`, `summary.json` and, of a task with labels, `confusion.csv`; return the results.
 
     `results.json` holds no time and no path of this machine's own: the same samples give the same bytes.
     """
@@ -240,6 +241,7 @@ def finish(config: EvalConfig, problems: Sequence[Problem], run: RunDir, points:
         entry.update(task_figures(config.data, config.metrics, problems, point.samples, config.seed, recorded))
         entry["judge"] = judged_figures(config.judge, texts, point.samples) if config.judge else None
     write_json(run / "results.json", summary)
+    write_confusion(run.path, summary["points"], names_of(summary["points"]))
     failed = failures(run / JUDGEMENTS_FILE) if config.judge else []
     older = older_than_model(config.data.source, config.model.name)
     sessions = list(read_jsonl(run / "metrics.jsonl"))

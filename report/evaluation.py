@@ -17,7 +17,7 @@ from typing import Any
 
 from configs.run_directory import read_jsonl
 from configs.sample import Sample, read_samples
-from report import before_after, page, plots, probes, width_depth
+from report import before_after, confusion, page, plots, probes, width_depth
 from report.samples import Samples, ShownSample, shown_of
 
 Row = Mapping[str, Any]
@@ -42,7 +42,7 @@ def write_evaluation_report(run_dir: Path, title: str) -> Path:
     sections.append(accuracy_table(points))
     sections += difference_tables(results.get("differences", []), names)
     sections += width_depth.tables(results.get("width_depth"), names)
-    sections += [*metric_tables(points), *label_tables(points), thinking_table(points)]
+    sections += [*metric_tables(points), *confusion.tables(points, names), thinking_table(points)]
     if (run_dir / "config.yaml").exists():
         sections.append(page.Source("Recipe", (run_dir / "config.yaml").read_text(encoding="utf-8"), "config.yaml"))
     samples = [sample for sample in read_samples(run_dir / "samples.jsonl") if sample.point in names]
@@ -208,22 +208,6 @@ def metric_tables(points: Sequence[Row]) -> list[page.Table]:
         )
         for point in measured
     ]
-
-
-def label_tables(points: Sequence[Row]) -> list[page.Table]:
-    """What was answered to the questions of each gold label, a table a point of a task with labels."""
-    names = names_of(points)
-    found = []
-    for point in points:
-        counts = {label: its for label, its in (point.get("labels") or {}).items() if its}
-        answered = list(dict.fromkeys(label for its in counts.values() for label in its))
-        if counts:
-            title = "Labels" if len(points) == 1 else f"Labels: {names[point['label']]}"
-            rows = [[label, sum(its.values()), *(its.get(one, 0) for one in answered)] for label, its in counts.items()]
-            rows.append(["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])])
-            note = "A row a gold label, a column an answered one: how many samples."
-            found.append(page.Table(title, ["gold label", "samples", *answered], rows, note))
-    return found
 
 
 def thinking_table(points: Sequence[Row]) -> page.Table:
