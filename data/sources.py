@@ -36,11 +36,13 @@ GENERATED = 1000
 """How many problems a generated source makes without `data.limit`."""
 
 
+_COLUMNS = ("question", "answer", "solution", "id")
+"""What of a row a problem has by name, and `data.fields` maps."""
 _FILE = Benchmark(
     hub=("", None),
     split="train",
     local="",
-    fields={k: k for k in ("id", "question", "answer", "solution")},
+    fields={name: name for name in _COLUMNS},
     released="",
 )
 _OTHER_NAMES = {
@@ -177,6 +179,9 @@ def _problems(
     rejected: Callable[[Reject], None],
     needs_answer: bool,
 ) -> list[Problem]:
+    if unknown := config.fields.keys() - set(_COLUMNS):
+        name = min(unknown)
+        raise DataError(f"data.fields.{name}: a problem has no such column{nearest(name, _COLUMNS)}")
     seen: dict[str, int] = {}
     problems: list[Problem] = []
     unanswered: list[int] = []
@@ -236,7 +241,7 @@ def _problem(config: DataConfig, benchmark: Benchmark, row: Row, needs_answer: b
             answer = last_boxed(solution) or answers.after_hashes(solution) or ""
     if not answer and needs_answer:
         raise _Unanswered(why_unanswered(row, names["answer"]))
-    used = {names.get(key) for key in ("question", "answer", "solution", "id")}
+    used = {names.get(key) for key in _COLUMNS}
     rest = {key: value for key, value in row.fields.items() if key not in used}
     problem = Problem(
         id=row.id_of(_id(row, names.get("id")), f"{config.source}-{config.split or benchmark.split}"),

@@ -27,6 +27,8 @@ from rl.scoring import RolloutScorer, score_columns
 from training.together import failing_together
 
 Value = TypeVar("Value")
+COUNTS = ("dropped_groups", "resampled_groups")
+"""Figures of a generation that add up over processes; the others are means."""
 PRIOR = 2.0
 """How many tries of a problem the pass rate over all problems counts for."""
 

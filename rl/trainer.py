@@ -26,12 +26,12 @@ from rewards.composition import BrokenReward
 from rl import truncation
 from rl.completion_logprobs import PaddedRows, Scoring, completion_logprobs
 from rl.recorder import Recorder, Scored
-from rl.sampling import GroupSampler
+from rl.sampling import COUNTS, GroupSampler
 from rl.scoring import reward_functions
 from rl.teacher import Teacher
 from rl.trl_batch import TrlBatch, loss_mask, padded, regrouped, select_rows, teaches, trimmed
 from rl.trl_internals import LogProbabilities, OpenGRPOTrainer, Row
-from training.together import failing_together
+from training.together import failing_together, of_all_processes
 
 
 class RolloutTrainer(OpenGRPOTrainer):
@@ -109,11 +109,11 @@ class RolloutTrainer(OpenGRPOTrainer):
             self.recorder(Scored(step, batch.rollouts, batch.scores, batch.totals, advantages))
             if "tool_mask" in output:
                 tokens = output["completion_mask"].sum().clamp(min=1)
-                self.add_metric("forced_share", 1 - (loss_mask(output).sum() / tokens).item())
+                figures["forced_share"] = 1 - (loss_mask(output).sum() / tokens).item()
         if self.teacher:
             with failing_together():
                 figures |= self.teacher.teach(batch, output, self.model, self.completion_logprobs)
-        for name, value in figures.items():
+        for name, value in of_all_processes(figures, COUNTS).items():
             self.add_metric(name, value)
         return output
 

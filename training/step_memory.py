@@ -15,8 +15,8 @@ SAME_INPUT = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 """Linear maps that share their input with another."""
 SCORING_CHUNK = 2**26
 """Bytes of fp32 logits that `models.token_logprobs` makes at a time."""
-CHUNK_COPIES = 4
-"""How many of them there are at once, as measured."""
+CHUNK_COPIES = 3
+"""How many of them there are at once, and half of one more where the head computes in 16 bits."""
 SFT_CHUNK = 256
 """Tokens whose logits TRL's `chunked_nll` makes at a time."""
 HELD = ("base weights", "adapter", "optimizer")
@@ -234,4 +234,5 @@ def _loss_bytes(step: Step) -> float:
     if step.loss == "nll":
         return head + (12 if step.has_kernel else 14) * vocab * tokens
     slopes = step.stream * step.shape.hidden * tokens
-    return head + slopes + CHUNK_COPIES * min(SCORING_CHUNK, 4 * vocab * tokens)
+    copies = CHUNK_COPIES + (0.5 if step.compute == 2 else 0.0)
+    return head + slopes + copies * min(SCORING_CHUNK, 4 * vocab * tokens)

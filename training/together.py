@@ -1,7 +1,8 @@
-"""Several processes fail together: none waits for another that has left."""
+"""Several processes fail together, so that none waits for another that has left; and their figures are of all."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from statistics import fmean
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -28,6 +29,19 @@ def failing_together() -> Iterator[None]:
             raise getattr(errors, kind)(text)
     if failure is not None:
         raise failure
+
+
+def of_all_processes(figures: Mapping[str, float], counts: Collection[str]) -> dict[str, float]:
+    """Figures of this process's completions → of all processes': `counts` are added up, others averaged.
+
+    A figure that a process has not is left out of its mean. All processes call it at the same place.
+    """
+    if PartialState().num_processes == 1:
+        return dict(figures)
+    every = gather_object([dict(figures)])
+    names = dict.fromkeys(name for one in every for name in one)
+    found = {name: [one[name] for one in every if name in one] for name in names}
+    return {name: sum(values) if name in counts else fmean(values) for name, values in found.items()}
 
 
 def _described(error: MullError | None) -> tuple[str, str] | None:

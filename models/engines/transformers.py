@@ -15,6 +15,7 @@ from data.think_format import ThinkFormat
 from models.engines.base import Engine
 from models.engines.generation import decode, end_of_turn
 from models.engines.job import Branch, Decoded, Job
+from models.engines.peft_internals import decoding_lora
 from models.engines.sharing import decode_shared
 from models.engines.transformers_internals import decoding_attention, new_cache, refuse_unsloth
 from models.engines.trunk import Trunk, fork, left_pad
@@ -56,7 +57,7 @@ class TransformersEngine(Engine):
 
     def decode(self, jobs: Sequence[Job], decoded: Decoded) -> None:
         """See `models.engines.base.Engine.decode`."""
-        with evaluating(self.model), decoding_attention(self.model):
+        with evaluating(self.model), decoding_attention(self.model), decoding_lora(self.model):
             decode_shared(self._decode, jobs, decoded, partial(decode, self.tokenizer))
 
     def _decode(self, jobs: Sequence[Job], branch: Branch) -> None:

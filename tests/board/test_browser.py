@@ -94,7 +94,7 @@ def test_thinking_is_folded_and_forced_tokens_marked(browser: Browser, url: str)
     assert details.locator("summary .span-forced").inner_text() == "Wait"
     assert frame.locator(".completion > .span-answer").inner_text() == "4"
     frame.locator("select[aria-label='side by side with']").select_option(index=1)
-    assert frame.locator(".beside > div").count() == 2
+    until(lambda: frame.locator(".beside > div").count() == 2, "two completions side by side")
 
 
 def test_filters_leave_what_fits(browser: Browser, url: str) -> None:

@@ -24,6 +24,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def open_chat(seen: Looked) -> None:
+    """The page, once it has its list: what is chosen before, the list would replace."""
+    seen.page.get_by_role("tab", name="Chat").click()
+    until(lambda: seen.page.locator("#chat-model input").input_value() in (THINKS, PLAIN), "a trained run")
+
+
 def choose(seen: Looked, place: str, model: str) -> None:
     seen.page.locator(f"#{place} input").fill(model)
     seen.page.locator(f"#{place} input").press("Enter")
@@ -43,10 +49,9 @@ def ask(seen: Looked, text: str) -> str:
 def test_model_without_thinking_has_none_to_limit(browser: Browser, url: str) -> None:
     seen = look(browser, url)
     page = seen.page
-    page.get_by_role("tab", name="Chat").click()
+    open_chat(seen)
 
     # 1. a limit is set for a model that thinks; the one that does not hides it, and is not told
-    until(lambda: page.locator("#chat-model input").input_value() in (THINKS, PLAIN), "a trained run")
     choose(seen, "chat-model", THINKS)
     page.wait_for_selector("#budget")
     page.locator("#budget input[type=number]").fill("8")
@@ -76,7 +81,7 @@ def test_model_without_thinking_has_none_to_limit(browser: Browser, url: str) ->
 def test_base_model_is_known_by_its_answer(browser: Browser, url: str, folder: Path) -> None:
     seen = look(browser, url)
     page = seen.page
-    page.get_by_role("tab", name="Chat").click()
+    open_chat(seen)
     choose(seen, "chat-model", str(folder.with_name("base")))
     page.wait_for_selector("#budget")
     assert "tokens, ended: " in ask(seen, "hi")

@@ -213,6 +213,15 @@ def loaded(path: str, **fields: str) -> Problem:
     return problem
 
 
+def test_mapping_of_what_no_problem_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"q": "1 + 1?", "a": "2"}\n')
+    with pytest.raises(
+        DataError, match=r"data\.fields\.reply: a problem has no such column; known: answer, id, question"
+    ):
+        load_problems(DataConfig(path=str(path), fields={"question": "q", "reply": "a"}))
+
+
 def test_prompt_of_messages_is_a_question(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     user, system = {"role": "user", "content": "6 * 7?"}, {"role": "system", "content": "Be brief."}
     verl = {"prompt": [user], "reward_model": {"style": "rule", "ground_truth": "42"}, "data_source": "x"}

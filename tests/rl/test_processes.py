@@ -79,6 +79,7 @@ def test_two_processes_equal_one(tmp_path: Path, start: Start) -> None:
         found[processes] = json.loads((folder / "logs.json").read_text()), torch.load(folder / "weights.pt")
     for one, two in zip(found[1][0], found[2][0], strict=True):
         assert one["reward"] == two["reward"]
+        assert one["dropped_groups"] == two["dropped_groups"]
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
         assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
         assert one["grad_norm"] > 0.01

@@ -159,7 +159,7 @@ def test_effort_is_share_of_completion(tiny: LoadedModel) -> None:
         (["trainer.restore_callback_states_from_checkpoint=true"], "a resumed run restores what it needs"),
         (
             ["trainer.steps_per_generation=8", "trainer.gradient_accumulation_steps=2"],
-            r"trainer\.save_steps: 6 is no multiple of the 4 steps",
+            r"trainer\.save_steps: 10 is no multiple of the 4 steps",
         ),
     ],
 )
